@@ -1,0 +1,16 @@
+"""Every textbook equation of neural and synaptic dynamics as a tested, trainable, fast ``nn.Module``.
+
+The names below need torch only. The deep-learning parts (``torchdyn_neuro.data``, ``torchdyn_neuro.training``) are
+imported where they are used.
+"""
+
+from . import core, integrators, neurons, surrogates, synapses
+from .core import *  # noqa: F403
+from .integrators import *  # noqa: F403
+from .neurons import *  # noqa: F403
+from .surrogates import *  # noqa: F403
+from .synapses import *  # noqa: F403
+
+__version__ = "0.1.0"
+
+__all__ = [*core.__all__, *integrators.__all__, *neurons.__all__, *surrogates.__all__, *synapses.__all__, "__version__"]

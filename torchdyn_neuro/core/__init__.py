@@ -1,0 +1,43 @@
+"""The contract that every equation fulfils, and the containers built on it."""
+
+from .chain import Chain
+from .dynamics import Dynamics
+from .integrator import Integrator
+from .ode import ODE
+from .quantities import Learned, NonNegative, Parametrised, Positive, Quantity, Real, UnitInterval
+from .record import record
+from .recurrent import Recurrent, RecurrentState
+from .spiking import SpikingODE
+from .state import State, detach_state, full_state, map_state, zeros_state
+from .stepwise import Stepwise
+from .streaming import Streaming
+from .surrogate import Surrogate
+from .time_loop import available_backends, backend
+
+__all__ = [
+    "ODE",
+    "Chain",
+    "Dynamics",
+    "Integrator",
+    "Learned",
+    "NonNegative",
+    "Parametrised",
+    "Positive",
+    "Quantity",
+    "Real",
+    "Recurrent",
+    "RecurrentState",
+    "SpikingODE",
+    "State",
+    "Stepwise",
+    "Streaming",
+    "Surrogate",
+    "UnitInterval",
+    "available_backends",
+    "backend",
+    "detach_state",
+    "full_state",
+    "map_state",
+    "record",
+    "zeros_state",
+]

@@ -1,0 +1,36 @@
+"""Checks of plain arguments, with messages that say what was expected, what came and how to mend it."""
+
+import math
+from typing import TypeVar
+
+Choice = TypeVar("Choice", bound=str)
+
+
+def one_of(owner: str, name: str, value: Choice, *choices: str) -> Choice:
+    """``value`` if it is one of ``choices``; ``ValueError`` naming ``owner.name`` otherwise.
+
+    Example:
+        >>> one_of("LIF", "reset", "zero", "zero", "value")
+        'zero'
+    """
+    if value not in choices:
+        listed = ", ".join(repr(choice) for choice in choices)
+        raise ValueError(f"{owner}: expected {name} to be one of {listed}, got {value!r}; choose one of them")
+    return value
+
+
+def positive_number(owner: str, name: str, value: float, *, zero: bool = False, unit: str = "") -> float:
+    """``value`` as a float if it is finite and above zero (or zero, if ``zero``); ``ValueError`` otherwise.
+
+    Example:
+        >>> positive_number("LIF", "dt", 1, unit="ms")
+        1.0
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{owner}: expected {name} to be a number, got {type(value).__name__}; pass a float")
+    if not math.isfinite(value) or value < 0 or (value == 0 and not zero):
+        bound = "at least 0" if zero else "above 0"
+        raise ValueError(
+            f"{owner}: expected {name} {bound}{' ' + unit if unit else ''}, got {value}; pass such a number"
+        )
+    return float(value)

@@ -1,0 +1,157 @@
+"""The contract: an equation with recurrent state, as a module."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from .checks import positive_number
+from .quantities import Constrained, Parametrised
+from .state import State, first_frame, first_leaf, leaves, state_dtype
+from .time_loop import run_time_loop
+
+Interceptor = Callable[["Dynamics", State], State]
+
+_interceptors: list[Interceptor] = []
+
+
+@contextmanager
+def intercepting(interceptor: Interceptor) -> Iterator[None]:
+    """Let ``interceptor(module, x)`` stand in for every :meth:`Dynamics.forward` inside the block.
+
+    Streaming and recording use it to reach the dynamics inside any model; it calls ``module.scan`` itself.
+    """
+    _interceptors.append(interceptor)
+    try:
+        yield
+    finally:
+        _interceptors.remove(interceptor)
+
+
+class Dynamics(Parametrised):
+    r"""One equation with recurrent state: the base of every neuron, synapse and container.
+
+    A subclass writes :meth:`initial_state` and :meth:`step`; the base gives :meth:`scan` and :meth:`forward`.
+    A module never keeps a state: it is passed in and handed back, so nothing is ever to be reset.
+
+    .. math:: (y_t, s_t) = \mathrm{step}(x_t, s_{t-1})
+
+    Args:
+        dt: time step, ms.
+
+    Shape:
+        - input of ``forward`` and ``scan``: [T, B, \*]; of ``step``: [B, \*]
+        - state: a named tuple of tensors [B, \*], float32 or wider
+        - output: as the input, in the input's dtype
+
+    Raises:
+        ValueError: if ``dt`` is not positive; from ``scan`` and ``forward`` for wrong shapes.
+        TypeError: from ``scan`` and ``forward`` for an input that is not a floating-point tensor.
+    """
+
+    def __init__(self, *, dt: float = 1.0):
+        super().__init__()
+        self.dt = positive_number(type(self).__name__, "dt", dt, unit="ms")
+
+    def initial_state(self, x_t: State) -> State:
+        """The state before the first step.
+
+        Args:
+            x_t: one frame [B, *], which gives shape, device and dtype.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not define initial_state(x_t)")
+
+    def step(self, x_t: State, state: State) -> tuple[State, State]:
+        """The equation over one time step: ``(x_t, state) -> (y_t, state)``; it changes neither argument."""
+        raise NotImplementedError(f"{type(self).__name__} does not define step(x_t, state)")
+
+    def scan(self, x: State, state: State = None) -> tuple[State, State]:
+        """Run over a sequence, with the state explicit.
+
+        Args:
+            x: input [T, B, *].
+            state: state to start from; the initial one if omitted.
+
+        Returns:
+            The outputs [T, B, *] and the last state. Two halves of a sequence, the state handed on, give bit for bit
+            what the whole gives.
+        """
+        self.check_input(x)
+        x_0 = first_frame(x)
+        if state is None:
+            state = self.initial_state(x_0)
+        else:
+            self.check_state(x_0, state)
+        return run_time_loop(self, self.prepare(x), state)
+
+    def forward(self, x: State) -> State:
+        """Run over a sequence [T, B, *] from the initial state: a pure function of the sequence."""
+        if _interceptors:
+            return _interceptors[-1](self, x)
+        return self.scan(x)[0]
+
+    def prepare(self, x: State) -> State:
+        """What the time loop is fed: the input and whatever else each step needs, such as random numbers."""
+        return x
+
+    def quantities(self) -> Iterator[tuple[str, Constrained]]:
+        """The quantities of this module (not of its children) and their names."""
+        for name, child in self.named_children():
+            if isinstance(child, Constrained):
+                yield name, child
+
+    def check_input(self, x: State) -> None:
+        """Raise if ``x`` is not a sequence [T, B, \\*] of floats that the quantities broadcast to."""
+        owner = type(self).__name__
+        for leaf in leaves(x):
+            if not isinstance(leaf, Tensor):
+                raise TypeError(f"{owner}: expected a tensor [T, B, *], got {type(leaf).__name__}; pass a tensor")
+            if not leaf.is_floating_point():
+                raise TypeError(f"{owner}: expected a floating-point input, got {leaf.dtype}; call x.float() first")
+            if leaf.ndim < 2 or leaf.shape[0] == 0:
+                raise ValueError(
+                    f"{owner}: expected an input [T, B, *] with T >= 1, got shape {tuple(leaf.shape)}; "
+                    "put time first and the batch second, or call step() on one frame [B, *]"
+                )
+        self.check_quantities(first_leaf(x))
+
+    def check_quantities(self, x: Tensor) -> None:
+        """Raise if a quantity does not fit the neurons [\\*] or the dtype of ``x`` [T, B, \\*]."""
+        owner, neurons, wanted = type(self).__name__, x.shape[2:], state_dtype(x)
+        for name, quantity in self.quantities():
+            shape, dtype = quantity.start.shape, quantity.start.dtype
+            if shape and not _broadcasts(shape, neurons):
+                raise ValueError(
+                    f"{owner}: expected {name} to broadcast to the neurons {tuple(neurons)}, got shape {tuple(shape)}; "
+                    "pass one value or one per neuron"
+                )
+            if torch.promote_types(dtype, torch.float32) != wanted:
+                raise TypeError(
+                    f"{owner}: expected {name} in {wanted} to match an input in {x.dtype}, got {dtype}; "
+                    "convert the module (module.double(), module.float()) or the input"
+                )
+
+    def check_state(self, x_t: State, state: State) -> None:
+        """Raise if ``state`` does not have the structure and shapes that go with the frame ``x_t``."""
+        expected, got = _shapes(self.initial_state(x_t)), _shapes(state)
+        if expected != got:
+            raise ValueError(
+                f"{type(self).__name__}: expected a state of shapes {expected} for this input, got {got}; "
+                "pass the state that scan() or step() returned for the same batch"
+            )
+
+    def extra_repr(self) -> str:
+        return f"dt={self.dt:g} ms"
+
+
+def _broadcasts(shape: torch.Size, target: torch.Size) -> bool:
+    if len(shape) > len(target):
+        return False
+    return all(size in (1, goal) for size, goal in zip(reversed(shape), reversed(target), strict=False))
+
+
+def _shapes(state: State) -> State:
+    if isinstance(state, tuple):
+        return tuple(_shapes(child) for child in state)
+    return None if state is None else tuple(state.shape)

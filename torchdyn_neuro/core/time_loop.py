@@ -1,0 +1,79 @@
+"""The one function through which every sequence runs, and the choice of how it runs."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from .state import State, frames, stack_frames
+
+if TYPE_CHECKING:
+    from .dynamics import Dynamics
+
+TimeLoop = Callable[["Dynamics", State, State], tuple[State, State]]
+
+_loops: dict[str, TimeLoop] = {}
+_chosen = "auto"
+
+
+def register_backend(name: str, loop: TimeLoop) -> None:
+    """Make ``loop`` available as ``backend(name)``."""
+    _loops[name] = loop
+
+
+def available_backends() -> tuple[str, ...]:
+    """The names that :class:`backend` takes."""
+    return tuple(_loops)
+
+
+def chosen_backend() -> str:
+    """The name of the backend in force."""
+    return _chosen
+
+
+@contextmanager
+def backend(name: str) -> Iterator[None]:
+    """Choose how time loops run inside a ``with`` block; the model does not change.
+
+    Args:
+        name: ``"eager"``: the loop of :meth:`Dynamics.step`, the definition; ``"auto"``: the fastest one
+            that can run the model.
+
+    Raises:
+        ValueError: if there is no such backend.
+
+    Example:
+        >>> import torch, torchdyn_neuro as tdn
+        >>> with tdn.backend("eager"):
+        ...     spikes = tdn.LIF()(torch.ones(10, 1, 4))
+    """
+    global _chosen
+    if name not in _loops:
+        listed = ", ".join(repr(known) for known in _loops)
+        raise ValueError(f"backend: expected one of {listed}, got {name!r}; choose one of them")
+    previous, _chosen = _chosen, name
+    try:
+        yield
+    finally:
+        _chosen = previous
+
+
+def run_time_loop(module: "Dynamics", x: State, state: State) -> tuple[State, State]:
+    """Run ``module.step`` over the sequence ``x`` [T, B, \\*] from ``state``, on the chosen backend.
+
+    Returns:
+        The outputs [T, B, \\*] and the state after the last step.
+    """
+    return _loops[_chosen](module, x, state)
+
+
+def eager_loop(module: "Dynamics", x: State, state: State) -> tuple[State, State]:
+    """The reference: a Python loop over :meth:`Dynamics.step`."""
+    outputs = []
+    for x_t in frames(x):
+        y_t, state = module.step(x_t, state)
+        outputs.append(y_t)
+    return stack_frames(outputs), state
+
+
+register_backend("auto", eager_loop)
+register_backend("eager", eager_loop)

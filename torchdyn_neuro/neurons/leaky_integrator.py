@@ -1,0 +1,60 @@
+"""The leaky integrator: a membrane that does not spike."""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+from ..core.integrator import Integrator
+from ..core.ode import ODE
+from ..core.quantities import Positive, Quantity, Real
+from ..core.state import State, full_state
+from ..integrators import ExponentialEuler
+
+
+class LeakyIntegratorState(NamedTuple):
+    """v: membrane potential, [B, *]."""
+
+    v: Tensor
+
+
+class LeakyIntegrator(ODE):
+    r"""Membrane without a threshold; the usual readout of a spiking network.
+
+    .. math:: \tau_m \dot v = -(v - v_{rest}) + R I
+
+    Args:
+        tau_mem: membrane time constant, ms.
+        R: membrane resistance, potential per unit of input.
+        v_rest: resting potential, mV or dimensionless.
+        integrator: how a step is taken; the default is exact for an input that is constant over the step.
+        dt: time step, ms.
+
+    Shape:
+        - input: [T, B, \*] current
+        - output: [T, B, \*] potential at the end of each step
+
+    Raises:
+        ValueError: if a time constant or ``dt`` is not positive, or if ``dt`` is too long for an explicit integrator.
+
+    Source: Gerstner et al. (2014), Neuronal Dynamics, ch. 1.3.
+    """
+
+    def __init__(
+        self,
+        tau_mem: Quantity = 20.0,
+        *,
+        R: Quantity = 1.0,
+        v_rest: Quantity = 0.0,
+        integrator: Integrator = ExponentialEuler(),
+        dt: float = 1.0,
+    ):
+        super().__init__(integrator=integrator, dt=dt)
+        self.tau_mem = Positive(tau_mem, unit="ms")
+        self.R = Positive(R)
+        self.v_rest = Real(v_rest)
+
+    def initial_state(self, x_t: State) -> LeakyIntegratorState:
+        return LeakyIntegratorState(v=full_state(x_t, self.v_rest()))
+
+    def relaxation(self, x_t: Tensor, state: LeakyIntegratorState) -> tuple[LeakyIntegratorState, LeakyIntegratorState]:
+        return LeakyIntegratorState(v=self.v_rest() + self.R() * x_t), LeakyIntegratorState(v=self.tau_mem())

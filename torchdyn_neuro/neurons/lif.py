@@ -1,0 +1,95 @@
+"""The leaky integrate-and-fire neuron."""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+from ..core.integrator import Integrator
+from ..core.quantities import Positive, Quantity
+from ..core.spiking import SpikingODE
+from ..core.state import State, full_state
+from ..core.surrogate import Surrogate
+from ..integrators import ExponentialEuler
+from ..surrogates import ATan
+
+
+class LIFState(NamedTuple):
+    """v: membrane potential, [B, *]; refractory: steps left of the refractory period, None if t_ref is 0."""
+
+    v: Tensor
+    refractory: Tensor | None = None
+
+
+class LIF(SpikingODE):
+    r"""Leaky integrate-and-fire neuron.
+
+    .. math:: \tau_m \dot v = -(v - v_{rest}) + R I, \qquad v \ge v_{th}: \text{ spike and reset}
+
+    Its rate under a constant current is
+    :math:`1 / (t_{ref} + \tau_m \ln\frac{R I + v_{rest} - v_{reset}}{R I + v_{rest} - v_{th}})`, zero at or below
+    rheobase. The default integrator is exact for an input that is constant over the step.
+
+    Args:
+        tau_mem: membrane time constant, ms.
+        R: membrane resistance, potential per unit of input.
+        v_rest: resting potential, mV or dimensionless.
+        v_th: threshold, as ``v_rest``.
+        v_reset: potential after a spike with ``reset="value"``, as ``v_rest``.
+        reset: ``"subtract"`` (``v -= v_th - v_rest``), ``"value"`` (``v = v_reset``) or ``"zero"``.
+        t_ref: refractory period, ms.
+        surrogate: slope of the spike in the backward pass.
+        detach_reset: cut the gradient through the reset.
+        integrator: how a step is taken.
+        dt: time step, ms.
+
+    Shape:
+        - input: [T, B, \*] current
+        - output: [T, B, \*] spikes, 0 or 1
+
+    Raises:
+        ValueError: if a time constant or ``dt`` is not positive, if the reset does not lead below the threshold, or if
+            ``dt`` is too long for an explicit integrator.
+
+    Source: Gerstner et al. (2014), Neuronal Dynamics, ch. 1.3.
+
+    Example:
+        >>> import torch, torchdyn_neuro as tdn
+        >>> spikes = tdn.LIF(tau_mem=tdn.Learned(20.0))(torch.full((100, 1, 3), 1.5))
+        >>> spikes.sum(0)
+        tensor([[4., 4., 4.]], grad_fn=<SumBackward1>)
+    """
+
+    def __init__(
+        self,
+        tau_mem: Quantity = 20.0,
+        *,
+        R: Quantity = 1.0,
+        v_rest: Quantity = 0.0,
+        v_th: Quantity = 1.0,
+        v_reset: Quantity = 0.0,
+        reset: str = "subtract",
+        t_ref: float = 0.0,
+        surrogate: Surrogate = ATan(),
+        detach_reset: bool = False,
+        integrator: Integrator = ExponentialEuler(),
+        dt: float = 1.0,
+    ):
+        super().__init__(
+            v_th=v_th,
+            v_reset=v_reset,
+            v_rest=v_rest,
+            reset=reset,
+            t_ref=t_ref,
+            surrogate=surrogate,
+            detach_reset=detach_reset,
+            integrator=integrator,
+            dt=dt,
+        )
+        self.tau_mem = Positive(tau_mem, unit="ms")
+        self.R = Positive(R)
+
+    def initial_state(self, x_t: State) -> LIFState:
+        return LIFState(v=full_state(x_t, self.v_rest()), refractory=self.initial_refractory(x_t))
+
+    def relaxation(self, x_t: Tensor, state: LIFState) -> tuple[LIFState, LIFState]:
+        return LIFState(v=self.v_rest() + self.R() * x_t), LIFState(v=self.tau_mem())
