@@ -9,7 +9,7 @@ from .record import record
 from .recurrent import Recurrent, RecurrentState
 from .spiking import SpikingODE
 from .state import State, detach_state, full_state, map_state, zeros_state
-from .stepwise import Stepwise
+from .stepwise import Stepwise, Unfolded
 from .streaming import Streaming
 from .surrogate import Surrogate
 from .time_loop import available_backends, backend
@@ -32,6 +32,7 @@ __all__ = [
     "Stepwise",
     "Streaming",
     "Surrogate",
+    "Unfolded",
     "UnitInterval",
     "available_backends",
     "backend",

@@ -5,7 +5,6 @@ from torch import Tensor, nn
 
 from .dynamics import Dynamics, intercepting
 from .state import State, detach_state, first_frame, map_state
-from .stepwise import holds_dynamics
 
 
 class Streaming(nn.Module):
@@ -31,7 +30,7 @@ class Streaming(nn.Module):
 
     def __init__(self, model: nn.Module):
         super().__init__()
-        if not holds_dynamics(model):
+        if not any(isinstance(module, Dynamics) for module in model.modules()):
             raise ValueError(f"Streaming: expected a model with dynamics, got none in {type(model).__name__}")
         self.model = model
         self._states: dict[Dynamics, tuple[State, State]] = {}
