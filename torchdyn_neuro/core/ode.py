@@ -117,5 +117,5 @@ class ODE(Dynamics):
         if step > shortest / 2:
             warnings.warn(
                 f"{owner}: a step of {step:g} ms is long for {method} with {name} = {shortest:g} ms; {advice}",
-                stacklevel=2,
+                stacklevel=5,  # the line that builds the cell
             )
