@@ -67,9 +67,11 @@ class SpikingODE(ODE):
         base = {"zero": 0.0, "value": "v_reset", "subtract": "v_rest"}[self.reset]
         level = getattr(self, base).start if isinstance(base, str) else torch.tensor(base)
         if not (self.v_th.start > level).all():
+            name = base if isinstance(base, str) else "zero"
             raise ValueError(
-                f"{type(self).__name__}: expected v_th above {base} with reset={self.reset!r}, got v_th = "
-                f"{self.v_th.start.min().item():g} and {level.max().item():g}; otherwise every step would spike"
+                f"{type(self).__name__}: expected v_th above {name} with reset={self.reset!r}, got v_th = "
+                f"{self.v_th.start.min().item():g} and {level.max().item():g}, where every step would spike; raise v_th "
+                "or choose another reset"
             )
 
     def initial_refractory(self, x_t: State) -> Tensor | None:
