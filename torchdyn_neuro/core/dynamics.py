@@ -162,4 +162,6 @@ def _broadcasts(shape: torch.Size, target: torch.Size) -> bool:
 def _describe(state: State) -> str:
     if isinstance(state, tuple):
         return f"{type(state).__name__}({', '.join(_describe(child) for child in state)})"
-    return f"{state.dtype} {tuple(state.shape)}" if isinstance(state, Tensor) else repr(state)
+    if isinstance(state, Tensor):
+        return f"{state.dtype} {tuple(state.shape)}"
+    return "None" if state is None else type(state).__name__

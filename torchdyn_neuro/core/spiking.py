@@ -70,8 +70,8 @@ class SpikingODE(ODE):
             name = base if isinstance(base, str) else "zero"
             raise ValueError(
                 f"{type(self).__name__}: expected v_th above {name} with reset={self.reset!r}, got v_th = "
-                f"{self.v_th.start.min().item():g} and {level.max().item():g}, where every step would spike; raise v_th "
-                "or choose another reset"
+                f"{self.v_th.start.min().item():g} and {level.max().item():g}, where every step would spike; raise "
+                "v_th or choose another reset"
             )
 
     def initial_refractory(self, x_t: State) -> Tensor | None:
