@@ -13,7 +13,10 @@ import torchdyn_neuro as tdn
 def model():
     torch.manual_seed(0)
     return nn.Sequential(
-        nn.Linear(3, 4), tdn.LIF(v_rest=0.25), tdn.Recurrent(tdn.LIF(v_th=0.02), nn.Linear(4, 4)), tdn.LeakyIntegrator()
+        nn.Linear(3, 4),
+        tdn.LIF(v_rest=0.25),
+        tdn.Recurrent(tdn.LIF(v_th=0.02), nn.Linear(4, 4, bias=False)),
+        tdn.LeakyIntegrator(),
     )
 
 
