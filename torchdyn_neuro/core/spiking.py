@@ -25,7 +25,7 @@ class SpikingODE(ODE):
         reset: ``"subtract"`` (``v -= v_th - v_rest``), ``"value"`` (``v = v_reset``) or ``"zero"``.
         t_ref: refractory period, ms, rounded to whole steps.
         surrogate: slope of the spike in the backward pass.
-        detach_reset: cut the gradient through the reset; without that the surrogate leaks into gradients below threshold.
+        detach_reset: cut the gradient through the reset; otherwise the surrogate acts below threshold too.
         integrator: how a step is taken.
         dt: time step, ms.
 

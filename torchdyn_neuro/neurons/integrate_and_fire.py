@@ -33,7 +33,7 @@ class IF(SpikingODE):
         reset: ``"subtract"``, ``"value"`` or ``"zero"``.
         t_ref: refractory period, ms.
         surrogate: slope of the spike in the backward pass.
-        detach_reset: cut the gradient through the reset; without that the surrogate leaks into gradients below threshold.
+        detach_reset: cut the gradient through the reset; otherwise the surrogate acts below threshold too.
         integrator: how a step is taken; Euler is exact for an input that is constant over the step.
         dt: time step, ms.
 

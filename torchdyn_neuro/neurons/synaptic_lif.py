@@ -47,7 +47,7 @@ class SynapticLIF(SpikingODE):
         reset: ``"subtract"``, ``"value"`` or ``"zero"``.
         t_ref: refractory period, ms; the synaptic current goes on decaying in it.
         surrogate: slope of the spike in the backward pass.
-        detach_reset: cut the gradient through the reset; without that the surrogate leaks into gradients below threshold.
+        detach_reset: cut the gradient through the reset; otherwise the surrogate acts below threshold too.
         integrator: how a step is taken; exact by default.
         dt: time step, ms.
 
