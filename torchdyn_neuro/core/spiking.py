@@ -5,7 +5,7 @@ from torch import Tensor
 
 from .checks import one_of, positive_number
 from .integrator import Integrator
-from .ode import ODE
+from .ode import ODE, Noisy
 from .quantities import Quantity, Real
 from .state import State, first_leaf, map_state, widen, zeros_state
 from .surrogate import Surrogate
@@ -88,7 +88,8 @@ class SpikingODE(ODE):
         moved = self.integrator(self, drive, state, self.dt)
         if state.refractory is not None:
             moved = moved._replace(v=torch.where(state.refractory > 0, state.v, moved.v))
-        spikes, moved = self.fire(self.arrive(drive, moved))
+        arrivals = drive.input if isinstance(drive, Noisy) else drive
+        spikes, moved = self.fire(self.arrive(arrivals, moved))
         return map_state(lambda leaf: leaf.to(first_leaf(x_t).dtype), spikes), moved
 
     def arrive(self, x_t: State, state: State) -> State:
