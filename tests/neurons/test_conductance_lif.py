@@ -42,7 +42,7 @@ def test_a_current_flows_towards_the_reversal_potential():
 def test_spike_times_agree_with_scipy():
     g_e = lambda t: 6.0 + 3.0 * math.sin(2 * math.pi * t / 40.0)  # noqa: E731
     g_i = lambda t: 2.0 + 1.0 * math.cos(2 * math.pi * t / 25.0)  # noqa: E731
-    duration, t_ref, v_th, v_reset, dt = 200.0, 2.0, -50.0, -65.0, 0.01
+    duration, t_ref, v_th, v_reset, dt = 200.0, 2.0, -50.0, -65.0, 0.02
 
     def slope(t, v):
         return (G_L * (E_L - v) + g_e(t) * (0.0 - v) + g_i(t) * (-70.0 - v)) / C
@@ -236,13 +236,6 @@ def test_half_precision_input_keeps_a_float32_state():
     assert state.v.dtype == torch.float32
 
 
-def test_it_compiles_without_a_break():
-    cell = tdn.ConductanceLIF([tdn.NMDA(), tdn.GABA_A()])
-    x = 50 * torch.rand(10, 2, 2, 3, generator=torch.Generator().manual_seed(0))
-    compiled = torch.compile(cell.scan, fullgraph=True, backend="aot_eager")
-    torch.testing.assert_close(compiled(x)[1].v, cell.scan(x)[1].v)
-
-
 def test_a_chain_feeds_it():
     net = tdn.Chain(torch.nn.Linear(4, 6), torch.nn.Unflatten(-1, (2, 3)), tdn.ConductanceLIF())
     y, state = net.scan(torch.rand(5, 2, 4))
@@ -253,9 +246,9 @@ def test_a_chain_feeds_it():
 def test_learning_moves_the_reversal_potential():
     cell = tdn.ConductanceLIF([tdn.AMPA(), tdn.GABA_A(E_rev=tdn.Learned(-70.0))], **SILENT)
     optimizer = torch.optim.Adam(cell.parameters(), lr=0.5)
-    x = constant(2.0, 5.0, steps=60, dtype=torch.float32)
+    x = constant(2.0, 5.0, steps=40, dtype=torch.float32)
     losses = []
-    for _ in range(150):
+    for _ in range(60):
         loss = (cell.scan(x)[1].v + 65.0).square().mean()
         optimizer.zero_grad()
         loss.backward()

@@ -203,7 +203,7 @@ class ReceptorSet(nn.Module):
 
         With a single receptor, a tensor is its conductance.
         """
-        if isinstance(conductances, tuple):
+        if not isinstance(conductances, Tensor):
             return conductances
         return (conductances,) if len(self) == 1 else conductances.unbind(axis)
 
