@@ -278,5 +278,5 @@ def test_bad_input_says_what_is_wrong():
         cell((torch.zeros(5, 1, 3),))
     with pytest.raises(ValueError, match="all of one shape"):
         cell((torch.zeros(5, 1, 3), torch.zeros(5, 1, 4)))
-    with pytest.raises(ValueError, match=r"receptors\.receptors\.1\.E_rev to broadcast"):
+    with pytest.raises(ValueError, match=r"receptors\.1\.E_rev to broadcast"):
         tdn.ConductanceLIF([tdn.AMPA(), tdn.GABA_A(E_rev=torch.tensor([-70.0, -80.0]))])(torch.zeros(5, 1, 2, 3))

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from .checks import positive_number
 from .quantities import Constrained, Parametrised
@@ -96,18 +96,10 @@ class Dynamics(Parametrised):
         return x
 
     def quantities(self) -> Iterator[tuple[str, Constrained]]:
-        """The quantities of this module and of its :meth:`parts` (not of other children) and their names."""
+        """The quantities of this module (not of its children) and their names."""
         for name, child in self.named_children():
             if isinstance(child, Constrained):
                 yield name, child
-        for prefix, part in self.parts():
-            for name, child in part.named_modules(prefix=prefix):
-                if isinstance(child, Constrained):
-                    yield name, child
-
-    def parts(self) -> Iterator[tuple[str, nn.Module]]:
-        """The children that the equation is made of, such as receptors or channels, and their names; none here."""
-        return iter(())
 
     def check_input(self, x: State) -> None:
         """Raise if ``x`` is not a sequence [T, B, \\*] of floats that the quantities broadcast to."""
@@ -170,4 +162,6 @@ def _broadcasts(shape: torch.Size, target: torch.Size) -> bool:
 def _describe(state: State) -> str:
     if isinstance(state, tuple):
         return f"{type(state).__name__}({', '.join(_describe(child) for child in state)})"
-    return f"{state.dtype} {tuple(state.shape)}" if isinstance(state, Tensor) else repr(state)
+    if isinstance(state, Tensor):
+        return f"{state.dtype} {tuple(state.shape)}"
+    return "None" if state is None else type(state).__name__

@@ -4,10 +4,11 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..core.integrator import Integrator
-from ..core.quantities import Positive, Quantity, Real
+from ..core.parts import Adaptation, Noise
+from ..core.quantities import Constrained, Positive, Quantity, Real
 from ..core.spiking import SpikingODE
 from ..core.state import State, full_state
 from ..core.surrogate import Surrogate
@@ -17,10 +18,12 @@ from ..synapses.receptors import AMPA, GABA_A, Receptor, ReceptorSet
 
 
 class ConductanceLIFState(NamedTuple):
-    """v: membrane potential, [B, *], mV; refractory: steps left of the refractory period, None if t_ref is 0."""
+    """v: membrane potential, [B, *], mV; refractory: steps left; adaptation, noise: of the parts; None if absent."""
 
     v: Tensor
     refractory: Tensor | None = None
+    adaptation: State = None
+    noise: State = None
 
 
 class ConductanceLIF(SpikingODE):
@@ -45,6 +48,8 @@ class ConductanceLIF(SpikingODE):
         surrogate: slope of the spike in the backward pass, per mV.
         detach_reset: cut the gradient through the reset.
         integrator: how a step is taken.
+        adaptation: what slows the cell down after its spikes, pA or mV; none if omitted.
+        noise: what makes it random, pA or mV; none if omitted.
         dt: time step, ms.
 
     Shape:
@@ -81,6 +86,8 @@ class ConductanceLIF(SpikingODE):
         surrogate: Surrogate = ATan(slope=0.2),
         detach_reset: bool = False,
         integrator: Integrator = ExponentialEuler(),
+        adaptation: Adaptation | None = None,
+        noise: Noise | None = None,
         dt: float = 1.0,
     ):
         super().__init__(
@@ -90,6 +97,8 @@ class ConductanceLIF(SpikingODE):
             surrogate=surrogate,
             detach_reset=detach_reset,
             integrator=integrator,
+            adaptation=adaptation,
+            noise=noise,
             dt=dt,
         )
         self.receptors = ReceptorSet.of([AMPA(), GABA_A()] if receptors is None else receptors)
@@ -98,12 +107,24 @@ class ConductanceLIF(SpikingODE):
         self.E_L = Real(E_L, unit="mV")
         self.check_stability()
 
-    def parts(self) -> Iterator[tuple[str, nn.Module]]:
-        yield "receptors", self.receptors
+    def quantities(self) -> Iterator[tuple[str, Constrained]]:
+        yield from super().quantities()
+        for name, quantity in self.receptors.membrane_quantities():
+            yield f"receptors.{name}", quantity
 
     def initial_state(self, x_t: State) -> ConductanceLIFState:
         frame = self.receptors.split(x_t, axis=1)
-        return ConductanceLIFState(v=full_state(frame, self.E_L()), refractory=self.initial_refractory(frame))
+        return ConductanceLIFState(
+            v=full_state(frame, self.E_L()),
+            refractory=self.initial_refractory(frame),
+            **self.initial_parts(frame),
+        )
+
+    def current_gain(self) -> Tensor:
+        return 1 / self.C()
+
+    def resting_potential(self) -> Tensor:
+        return self.E_L()
 
     def relaxation(self, x_t: tuple[Tensor, ...], state: ConductanceLIFState) -> tuple[State, State]:
         conductances = [torch.clamp(g, min=0) for g in x_t]

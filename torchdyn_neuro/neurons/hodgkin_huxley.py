@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ..core.integrator import Integrator
 from ..core.ode import ODE
-from ..core.quantities import Positive, Quantity, Real
+from ..core.quantities import Constrained, Positive, Quantity, Real
 from ..core.state import State, first_leaf, full_state, widen
 from ..core.surrogate import Surrogate
 from ..integrators import ExponentialEuler
@@ -92,8 +92,12 @@ class HodgkinHuxley(ODE):
         self.v_init = Real(v_init, unit="mV")
         self.v_th = Real(v_th, unit="mV")
 
-    def parts(self) -> Iterator[tuple[str, nn.Module]]:
-        yield "channels", self.channels
+    def quantities(self) -> Iterator[tuple[str, Constrained]]:
+        yield from super().quantities()
+        for index, channel in enumerate(self.channels):
+            for name, child in channel.named_children():
+                if isinstance(child, Constrained):
+                    yield f"channels.{index}.{name}", child
 
     def initial_state(self, x_t: State) -> HodgkinHuxleyState:
         v = full_state(x_t, self.v_init())

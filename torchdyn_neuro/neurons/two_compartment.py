@@ -4,10 +4,11 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..core.integrator import Integrator
-from ..core.quantities import NonNegative, Positive, Quantity, Real
+from ..core.parts import Adaptation, Noise
+from ..core.quantities import Constrained, NonNegative, Positive, Quantity, Real
 from ..core.spiking import SpikingODE
 from ..core.state import State, full_state, leaves
 from ..core.surrogate import Surrogate
@@ -28,11 +29,16 @@ class TwoCompartmentInput(NamedTuple):
 
 
 class TwoCompartmentState(NamedTuple):
-    """v: potential of the soma; v_dendrite: of the dendrite; both [B, *], mV; refractory: steps left, None if none."""
+    """v, v_dendrite: potentials of soma and dendrite, [B, *], mV; refractory: steps left; adaptation, noise: of the parts.
+
+    The last three are None if absent.
+    """
 
     v: Tensor
     v_dendrite: Tensor
     refractory: Tensor | None = None
+    adaptation: State = None
+    noise: State = None
 
 
 class TwoCompartment(SpikingODE):
@@ -60,6 +66,8 @@ class TwoCompartment(SpikingODE):
         surrogate: slope of the spike in the backward pass, per mV.
         detach_reset: cut the gradient through the reset.
         integrator: how a step is taken.
+        adaptation: what slows the cell down after its spikes, pA or mV; none if omitted.
+        noise: what makes it random, pA or mV; none if omitted.
         dt: time step, ms.
 
     Shape:
@@ -98,6 +106,8 @@ class TwoCompartment(SpikingODE):
         surrogate: Surrogate = ATan(slope=0.2),
         detach_reset: bool = False,
         integrator: Integrator = ExponentialEuler(),
+        adaptation: Adaptation | None = None,
+        noise: Noise | None = None,
         dt: float = 1.0,
     ):
         super().__init__(
@@ -107,6 +117,8 @@ class TwoCompartment(SpikingODE):
             surrogate=surrogate,
             detach_reset=detach_reset,
             integrator=integrator,
+            adaptation=adaptation,
+            noise=noise,
             dt=dt,
         )
         self.receptors = ReceptorSet.of([NMDA()] if receptors is None else receptors)
@@ -118,12 +130,22 @@ class TwoCompartment(SpikingODE):
         self.E_L = Real(E_L, unit="mV")
         self.check_stability()
 
-    def parts(self) -> Iterator[tuple[str, nn.Module]]:
-        yield "receptors", self.receptors
+    def quantities(self) -> Iterator[tuple[str, Constrained]]:
+        yield from super().quantities()
+        for name, quantity in self.receptors.membrane_quantities():
+            yield f"receptors.{name}", quantity
 
     def initial_state(self, x_t: State) -> TwoCompartmentState:
         v = full_state(x_t, self.E_L())
-        return TwoCompartmentState(v=v, v_dendrite=v.clone(), refractory=self.initial_refractory(x_t))
+        return TwoCompartmentState(
+            v=v, v_dendrite=v.clone(), refractory=self.initial_refractory(x_t), **self.initial_parts(x_t)
+        )
+
+    def current_gain(self) -> Tensor:
+        return 1 / self.C_soma()
+
+    def resting_potential(self) -> Tensor:
+        return self.E_L()
 
     def relaxation(self, x_t: State, state: TwoCompartmentState) -> tuple[TwoCompartmentState, TwoCompartmentState]:
         drive = _as_input(x_t)

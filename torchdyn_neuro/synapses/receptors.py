@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from ..core.quantities import NonNegative, Parametrised, Positive, Quantity, Real
+from ..core.quantities import Constrained, NonNegative, Parametrised, Positive, Quantity, Real
 from ..core.state import State
 
 
@@ -187,6 +187,13 @@ class ReceptorSet(nn.Module):
     def names(self) -> tuple[str, ...]:
         """The names of the receptors, in order."""
         return tuple(receptor.name for receptor in self)
+
+    def membrane_quantities(self) -> Iterator[tuple[str, Constrained]]:
+        """What a membrane uses of the receptors: reversal potentials and magnesium; time constants are the synapse's."""
+        for index, receptor in enumerate(self):
+            yield f"{index}.E_rev", receptor.E_rev
+            if receptor.magnesium is not None:
+                yield f"{index}.magnesium", receptor.magnesium
 
     def total(self, g: Sequence[Tensor], v: Tensor) -> tuple[Tensor, Tensor]:
         r"""The open conductance :math:`\sum_r g_r B_r(v)` and its pull :math:`\sum_r g_r B_r(v) E_r`.
