@@ -280,3 +280,29 @@ def test_bad_input_says_what_is_wrong():
         cell((torch.zeros(5, 1, 3), torch.zeros(5, 1, 4)))
     with pytest.raises(ValueError, match=r"receptors\.1\.E_rev to broadcast"):
         tdn.ConductanceLIF([tdn.AMPA(), tdn.GABA_A(E_rev=torch.tensor([-70.0, -80.0]))])(torch.zeros(5, 1, 2, 3))
+
+
+def test_adaptation_is_a_current_into_the_membrane():
+    a, tau_a, g_e, dt = 80.0, 30.0, 5.0, 2.0
+    cell = tdn.ConductanceLIF(adaptation=tdn.SpikeFrequencyAdaptation(tau=tau_a, b=3000.0), dt=dt, **SILENT).double()
+    start = cell.initial_state(constant(g_e, 0.0)[0][0])._replace(adaptation=torch.full((1, 1), a).double())
+    _, state = cell.step(tuple(g[0] for g in constant(g_e, 0.0)), start)
+
+    def slope(t, y):
+        return [(G_L * (E_L - y[0]) + g_e * (0.0 - y[0]) - y[1]) / C, -y[1] / tau_a]
+
+    v, left = solve_ivp(slope, (0, dt), [E_L, a], rtol=1e-12, atol=1e-12).y[:, -1]
+    torch.testing.assert_close(state.v.item(), v, rtol=1e-9, atol=0)
+    torch.testing.assert_close(state.adaptation.item(), left, rtol=1e-9, atol=0)
+    x = constant(8.0, 2.0, steps=300)
+    adapting = tdn.ConductanceLIF(adaptation=tdn.SpikeFrequencyAdaptation(tau=tau_a, b=3000.0)).double()
+    assert 0 < adapting(x).sum() < tdn.ConductanceLIF().double()(x).sum()
+
+
+def test_noise_moves_the_potential():
+    torch.manual_seed(0)
+    cell = tdn.ConductanceLIF(noise=tdn.WhiteNoise(), **SILENT)
+    for x in (torch.zeros(5, 4, 2, 3), (torch.zeros(5, 4, 3), torch.zeros(5, 4, 3))):
+        v = cell.scan(x)[1].v
+        assert v.shape == (4, 3)
+        assert len(v.unique()) == 12

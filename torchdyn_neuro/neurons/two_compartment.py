@@ -29,9 +29,9 @@ class TwoCompartmentInput(NamedTuple):
 
 
 class TwoCompartmentState(NamedTuple):
-    """v, v_dendrite: potentials of soma and dendrite, [B, *], mV; refractory: steps left; adaptation, noise: of the parts.
+    """v, v_dendrite: potentials of soma and dendrite, [B, *], mV.
 
-    The last three are None if absent.
+    refractory: steps left; adaptation, noise: of the parts of the soma; None if absent.
     """
 
     v: Tensor

@@ -189,7 +189,7 @@ class ReceptorSet(nn.Module):
         return tuple(receptor.name for receptor in self)
 
     def membrane_quantities(self) -> Iterator[tuple[str, Constrained]]:
-        """What a membrane uses of the receptors: reversal potentials and magnesium; time constants are the synapse's."""
+        """What a membrane uses of the receptors; their time constants are the synapse's."""
         for index, receptor in enumerate(self):
             yield f"{index}.E_rev", receptor.E_rev
             if receptor.magnesium is not None:
