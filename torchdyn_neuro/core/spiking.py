@@ -115,7 +115,8 @@ class SpikingODE(ODE):
 
     @property
     def draws(self) -> bool:
-        return self.noise is not None or super().draws
+        # Not super().draws: under torch.compile that is the property itself, which is always true.
+        return self.noise is not None or self.integrator.stochastic
 
     def with_noise(self, x_t: State) -> State:
         x_t = super().with_noise(x_t)
