@@ -41,7 +41,12 @@ def dyadic_linear() -> nn.Linear:
 
 EXAMPLES: dict[str, Case] = {
     "Chain": Case(lambda: tdn.Chain(tdn.LIF(), dyadic_linear(), tdn.LeakyIntegrator())),
+    "ConductanceLIF": Case(drive=lambda uniform: (20 * uniform, 5 * uniform.flip(0))),
+    "HodgkinHuxley": Case(lambda: tdn.HodgkinHuxley(dt=0.2), lambda uniform: 60 * uniform),
     "Recurrent": Case(lambda: tdn.Recurrent(tdn.LIF(), dyadic_linear())),
+    "TwoCompartment": Case(
+        drive=lambda uniform: tdn.TwoCompartmentInput(1e3 * uniform, 400 * uniform.flip(0), (50 * uniform,))
+    ),
 }
 """Classes that need more than their default arguments, by name."""
 

@@ -1,5 +1,16 @@
 """Synapses. One equation, one file."""
 
 from .exponential import ExponentialSynapse, ExponentialSynapseState
+from .receptors import AMPA, GABA_A, GABA_B, NMDA, Receptor, ReceptorSet, magnesium_block
 
-__all__ = ["ExponentialSynapse", "ExponentialSynapseState"]
+__all__ = [
+    "AMPA",
+    "GABA_A",
+    "GABA_B",
+    "NMDA",
+    "ExponentialSynapse",
+    "ExponentialSynapseState",
+    "Receptor",
+    "ReceptorSet",
+    "magnesium_block",
+]
