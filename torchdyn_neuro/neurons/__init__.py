@@ -1,17 +1,39 @@
 """Neurons. One equation, one file."""
 
+from .adaptive_lif import AdaptiveLIF
+from .adlif import AdLIF
+from .alif import ALIF
+from .alpha_lif import AlphaLIF, AlphaLIFState
+from .balanced_resonate_and_fire import BalancedResonateAndFire, BalancedResonateAndFireState
+from .escape_lif import EscapeLIF
 from .integrate_and_fire import IF, IFState
 from .leaky_integrator import LeakyIntegrator, LeakyIntegratorState
 from .lif import LIF, LIFState
+from .parallel_lif import ParallelLIF, ParallelLIFState
+from .parametric_lif import ParametricLIF
+from .resonate_and_fire import ResonateAndFire, ResonateAndFireState
 from .synaptic_lif import SynapticLIF, SynapticLIFState
 
 __all__ = [
+    "ALIF",
     "IF",
     "LIF",
+    "AdLIF",
+    "AdaptiveLIF",
+    "AlphaLIF",
+    "AlphaLIFState",
+    "BalancedResonateAndFire",
+    "BalancedResonateAndFireState",
+    "EscapeLIF",
     "IFState",
     "LIFState",
     "LeakyIntegrator",
     "LeakyIntegratorState",
+    "ParallelLIF",
+    "ParallelLIFState",
+    "ParametricLIF",
+    "ResonateAndFire",
+    "ResonateAndFireState",
     "SynapticLIF",
     "SynapticLIFState",
 ]
