@@ -1,8 +1,8 @@
 """Store and recall (Bellec et al. 2018): a slow threshold is a memory that leaky neurons do not have.
 
 Each 24 ms a random bit is shown. In one of the first two slots a STORE cue says which bit to keep; a quarter of a
-second later, over ten times the membrane time constant, a RECALL cue asks for it. Two recurrent networks of the same size are
-trained with the same surrogate gradient: one of LIF neurons, one of ALIF neurons. Only the second solves the task.
+second later, over ten times the membrane time constant, a RECALL cue asks for it. Two recurrent networks of the same
+size are trained with the same surrogate gradient: one of LIF neurons, one of ALIF neurons. Only the second solves it.
 
 Run: python examples/papers/Bellec_2018.py   (draws pictures/Bellec_2018.png)
 """

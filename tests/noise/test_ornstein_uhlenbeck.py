@@ -12,13 +12,15 @@ TAU_MEM, TAU, SIGMA = 20.0, 8.0, 3.0
 
 
 def test_path_for_given_increments():
-    """The current decays while the membrane integrates it, then gets its increment: by the matrix exponential."""
+    """The current decays while the membrane integrates it, and its increment grows linearly over the step."""
     numbers = np.random.default_rng(1).standard_normal((60, 2, 3))
     propagator = expm(np.array([[-1 / TAU_MEM, 1 / TAU_MEM], [0.0, -1 / TAU]]))
     deviation = SIGMA * math.sqrt((1 - math.exp(-2 / TAU)) / (2 * TAU))
     v, eta = np.zeros((2, 3)), np.zeros((2, 3))
     for row in numbers:
-        v, eta = propagator[0, 0] * v + propagator[0, 1] * eta, propagator[1, 1] * eta + deviation * row
+        kick = deviation * row
+        v = propagator[0, 0] * v + propagator[0, 1] * eta + kick / 2 / TAU_MEM
+        eta = propagator[1, 1] * eta + kick
     cell = tdn.LIF(TAU_MEM, v_th=1e9, noise=tdn.OrnsteinUhlenbeckNoise(TAU, sigma=SIGMA)).double()
     _, state = cell.scan(tdn.Noisy(torch.zeros(60, 2, 3, dtype=torch.float64), part=torch.from_numpy(numbers)))
     assert_close(state.v, torch.from_numpy(v))
@@ -47,7 +49,8 @@ def test_stationary_variance_autocorrelation_and_membrane(integrator):
 def test_becomes_white_for_a_short_memory():
     """For tau far below the membrane's, the variance of the potential is that of white noise of the same sigma."""
     torch.manual_seed(0)
-    cell = tdn.LIF(20.0, v_th=1e9, noise=tdn.OrnsteinUhlenbeckNoise(0.2, sigma=SIGMA), dt=0.5)
+    cell = tdn.LIF(20.0, v_th=1e9, noise=tdn.OrnsteinUhlenbeckNoise(0.4, sigma=SIGMA), dt=0.2)
     with torch.no_grad():
-        _, state = cell.scan(torch.zeros(240, 1, 20000))
+        _, state = cell.scan(torch.zeros(400, 1, 10000))
+    # The memory lowers it by tau / (tau + tau_mem), 2 %; the sampling error is 1.4 %.
     assert state.v.var().item() == pytest.approx(SIGMA**2 / (2 * 20.0), rel=0.06)
