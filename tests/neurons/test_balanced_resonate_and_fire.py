@@ -16,7 +16,7 @@ def test_against_complex_numbers():
         z = z + dt * ((damping + 1j * omega) * z + current)
         spike = z.real >= 1.0 + q
         q = q * np.exp(-dt / tau_q) + spike
-        spikes += [n] * spike
+        spikes += [n] if spike else []
         trace.append(z)
     assert len(spikes) > 4
     cell = tdn.BalancedResonateAndFire(frequency, b=b, k=k, tau_q=tau_q, dt=dt).double()

@@ -51,10 +51,11 @@ def mean_ramp_decay(a: Tensor, b: Tensor) -> Tensor:
         a: non-negative tensor, the step in units of the time constant of the plain decay.
         b: the same of the decay that multiplies the ramp.
     """
-    gap = (a - b).abs()
-    rising = _ramp_mean(gap)
-    falling = exprel(-gap) - rising
-    return torch.exp(-torch.minimum(a, b)) * torch.where(a < b, rising, falling)
+    # Not symmetric, so that absolute values would give a wrong slope where the two meet.
+    later = a >= b
+    down, up = torch.where(later, a - b, torch.zeros_like(a)), torch.where(later, torch.zeros_like(a), b - a)
+    falling = torch.exp(-b) * (exprel(-down) - _ramp_mean(down))
+    return torch.where(later, falling, torch.exp(-a) * _ramp_mean(up))
 
 
 def _ramp_mean(x: Tensor) -> Tensor:
