@@ -16,7 +16,7 @@ class AdaptiveThreshold(Adaptation):
 
     Args:
         tau: time constant of the adaptation, ms.
-        beta: strength, potential times ms.
+        beta: strength, potential times ms; the source has 1.8 ms for a threshold of 0.01, here 180 ms for one of 1.
 
     Raises:
         ValueError: if ``tau`` is not positive.
@@ -24,7 +24,7 @@ class AdaptiveThreshold(Adaptation):
     Source: Bellec et al. (2018), Long short-term memory and learning-to-learn in networks of spiking neurons, NeurIPS.
     """
 
-    def __init__(self, tau: Quantity = 200.0, *, beta: Quantity = 1.8):
+    def __init__(self, tau: Quantity = 200.0, *, beta: Quantity = 180.0):
         super().__init__()
         self.tau = Positive(tau, unit="ms")
         self.beta = Real(beta)

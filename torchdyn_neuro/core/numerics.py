@@ -1,9 +1,12 @@
 """Functions with a removable 0/0 point, finite in value and gradient everywhere."""
 
+import math
+
 import torch
 from torch import Tensor
 
 _LAST_TERM = 11  # the next one, 0.1**11 / 12!, is below the resolution of float64
+_LAST_RAMP_TERM = 17  # the next one, 1 / (18! 20), is below the resolution of float64
 
 
 def exprel(x: Tensor) -> Tensor:
@@ -35,3 +38,33 @@ def mean_decay(a: Tensor, b: Tensor) -> Tensor:
         a, b: non-negative tensors, the step in units of each time constant.
     """
     return torch.exp(-torch.minimum(a, b)) * exprel(-(a - b).abs())
+
+
+def mean_ramp_decay(a: Tensor, b: Tensor) -> Tensor:
+    r"""A decay convolved with a ramp times a decay, over a unit step.
+
+    .. math:: \int_0^1 u\, e^{-b u} e^{-a (1 - u)} du
+
+    Without overflow for any non-negative ``a`` and ``b``, and smooth where they meet, with the value
+    :math:`e^{-a} / 2`.
+
+    Args:
+        a: non-negative tensor, the step in units of the time constant of the plain decay.
+        b: the same of the decay that multiplies the ramp.
+    """
+    # Not symmetric, so that absolute values would give a wrong slope where the two meet.
+    later = a >= b
+    down, up = torch.where(later, a - b, torch.zeros_like(a)), torch.where(later, torch.zeros_like(a), b - a)
+    falling = torch.exp(-b) * (exprel(-down) - _ramp_mean(down))
+    return torch.where(later, falling, torch.exp(-a) * _ramp_mean(up))
+
+
+def _ramp_mean(x: Tensor) -> Tensor:
+    r""":math:`\int_0^1 u e^{-x u} du = (1 - (1 + x) e^{-x}) / x^2` for non-negative ``x``, 1/2 at 0."""
+    near = x < 1
+    safe = torch.where(near, torch.ones_like(x), x)
+    series = torch.zeros_like(x)
+    small = torch.where(near, x, torch.zeros_like(x))
+    for k in range(_LAST_RAMP_TERM, -1, -1):
+        series = 1 / (math.factorial(k) * (k + 2)) - small * series
+    return torch.where(near, series, (1 - (1 + safe) * torch.exp(-safe)) / (safe * safe))

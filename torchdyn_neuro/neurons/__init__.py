@@ -1,12 +1,21 @@
 """Neurons. One equation, one file."""
 
 from . import channels
+from .adaptive_lif import AdaptiveLIF
+from .adlif import AdLIF
+from .alif import ALIF
+from .alpha_lif import AlphaLIF, AlphaLIFState
+from .balanced_resonate_and_fire import BalancedResonateAndFire, BalancedResonateAndFireState
 from .channels import *  # noqa: F403
 from .conductance_lif import ConductanceLIF, ConductanceLIFState
+from .escape_lif import EscapeLIF
 from .hodgkin_huxley import HodgkinHuxley, HodgkinHuxleyState
 from .integrate_and_fire import IF, IFState
 from .leaky_integrator import LeakyIntegrator, LeakyIntegratorState
 from .lif import LIF, LIFState
+from .parallel_lif import ParallelLIF, ParallelLIFState
+from .parametric_lif import ParametricLIF
+from .resonate_and_fire import ResonateAndFire, ResonateAndFireState
 from .synaptic_lif import SynapticLIF, SynapticLIFState
 from .two_compartment import TwoCompartment, TwoCompartmentInput, TwoCompartmentState
 
@@ -18,10 +27,23 @@ __all__ = [
     "ConductanceLIFState",
     "HodgkinHuxley",
     "HodgkinHuxleyState",
+    "ALIF",
+    "AdLIF",
+    "AdaptiveLIF",
+    "AlphaLIF",
+    "AlphaLIFState",
+    "BalancedResonateAndFire",
+    "BalancedResonateAndFireState",
+    "EscapeLIF",
     "IFState",
     "LIFState",
     "LeakyIntegrator",
     "LeakyIntegratorState",
+    "ParallelLIF",
+    "ParallelLIFState",
+    "ParametricLIF",
+    "ResonateAndFire",
+    "ResonateAndFireState",
     "SynapticLIF",
     "SynapticLIFState",
     "TwoCompartment",

@@ -17,6 +17,8 @@ class OrnsteinUhlenbeckNoise(Noise):
     Its variance is :math:`\sigma^2 / (2 \tau)`, its autocorrelation :math:`e^{-|s| / \tau}`; for
     :math:`\tau \to 0` it becomes white noise of the same ``sigma``. It starts at zero and its update is exact,
     :math:`\eta \leftarrow \eta e^{-dt / \tau} + \sigma \sqrt{(1 - e^{-2 dt / \tau}) / (2 \tau)}\, N(0, 1)`.
+    Within a step the increment grows linearly, so that the statistics of the potential are second order in the step;
+    for a memory shorter than the step use :class:`WhiteNoise`.
 
     Args:
         tau: correlation time, ms.
@@ -38,6 +40,11 @@ class OrnsteinUhlenbeckNoise(Noise):
     def current(self, state: Tensor) -> Tensor:
         return state
 
+    def kick(self, numbers: Tensor, leak: Tensor, dt: float) -> Tensor:
+        return dt / 2 * self._increment(numbers, dt)
+
     def advance(self, state: Tensor, numbers: Tensor, dt: float) -> Tensor:
-        deviation = self.sigma() * torch.sqrt(-torch.expm1(-2 * dt / self.tau()) / (2 * self.tau()))
-        return state + deviation * numbers
+        return state + self._increment(numbers, dt)
+
+    def _increment(self, numbers: Tensor, dt: float) -> Tensor:
+        return self.sigma() * torch.sqrt(-torch.expm1(-2 * dt / self.tau()) / (2 * self.tau())) * numbers
