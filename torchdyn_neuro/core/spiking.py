@@ -95,13 +95,17 @@ class SpikingODE(ODE):
         """Add the spikes that arrive in this step to synaptic fields; none in this base."""
         return state
 
+    def threshold(self, state: State) -> Tensor:
+        """The potential at which a spike is fired; a fixed one in this base."""
+        return self.v_th()
+
     def on_spike(self, spikes: Tensor, state: State) -> State:
         """What a spike changes beside the potential, such as an adaptation current; nothing in this base."""
         return state
 
     def fire(self, state: State) -> tuple[Tensor, State]:
         """Spike where the potential has reached the threshold; reset; start the refractory period."""
-        spikes = self.surrogate(state.v - self.v_th())
+        spikes = self.surrogate(state.v - self.threshold(state))
         if state.refractory is not None:
             spikes = spikes * (state.refractory <= 0).to(spikes.dtype)
             left = torch.clamp(state.refractory - 1, min=0)
