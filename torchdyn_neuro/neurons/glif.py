@@ -131,6 +131,7 @@ class GLIF(SpikingODE):
             self.delta_s = Real(delta_s, unit="mV")
             self.b_s = Positive(b_s, unit="1/ms")
             self._check_reset_rule()
+            del self.v_reset  # the reset rule takes its place
         if level == 5:
             self.a_v = Real(a_v, unit="1/ms")
             self.b_v = Positive(b_v, unit="1/ms")

@@ -8,7 +8,9 @@ def _adex(
 ) -> MappingProxyType[str, float]:
     """One line of the table; threshold, sharpness and peak are common to all."""
     own = {"C": C, "g_L": g_L, "E_L": E_L, "a": a, "tau_w": tau_w, "b": b, "v_reset": v_reset, "current": current}
-    return MappingProxyType({"V_T": -50.0, "Delta_T": 2.0, "v_peak": 0.0, **own})
+    return MappingProxyType(
+        {"V_T": -50.0, "Delta_T": 2.0, "v_peak": 0.0, **{name: float(value) for name, value in own.items()}}
+    )
 
 
 NAUD_2008 = MappingProxyType(
