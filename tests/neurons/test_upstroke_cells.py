@@ -1,6 +1,7 @@
 """What the cells in millivolts share: order of convergence, exact gradients, shapes and numerical safety."""
 
 import math
+from functools import lru_cache
 
 import pytest
 import torch
@@ -46,6 +47,12 @@ def trajectory(cell: tdn.Dynamics, current: float, duration: float) -> Tensor:
     return torch.stack(points)
 
 
+@lru_cache
+def run_without_spikes(name: str, dt: float, integrator: tdn.Integrator) -> Tensor:
+    cell = BUILDERS[name](dt=dt, integrator=integrator, t_ref=0.0).double()
+    return trajectory(cell, sub_threshold(name), 10.0)
+
+
 METHODS = [(tdn.Euler, 1), (tdn.Heun, 2), (tdn.Midpoint, 2), (tdn.RK4, 4), (tdn.ExponentialEuler, 1)]
 
 
@@ -54,14 +61,11 @@ METHODS = [(tdn.Euler, 1), (tdn.Heun, 2), (tdn.Midpoint, 2), (tdn.RK4, 4), (tdn.
 def test_order_of_convergence_without_spikes(name, method, order):
     if method is tdn.ExponentialEuler and name in ("QIF", "Izhikevich"):
         pytest.skip("no relaxation form; test_quadratic and test_izhikevich show that it raises")
-    refractoriness = {"t_ref": 0.0}
-
-    def run(dt: float, integrator: tdn.Integrator) -> Tensor:
-        cell = BUILDERS[name](dt=dt, integrator=integrator, **refractoriness).double()
-        return trajectory(cell, sub_threshold(name), 10.0)
-
-    exact = run(0.01, tdn.RK4())
-    errors = [(run(dt, method()) - exact).abs().max().item() for dt in ((0.5, 0.25) if order == 4 else (0.1, 0.05))]
+    exact = run_without_spikes(name, 0.02, tdn.RK4())
+    errors = [
+        (run_without_spikes(name, dt, method()) - exact).abs().max().item()
+        for dt in ((0.5, 0.25) if order == 4 else (0.1, 0.05))
+    ]
     assert math.log2(errors[0] / errors[1]) == pytest.approx(order, abs=0.15)
 
 
@@ -106,7 +110,9 @@ def test_gradients_without_spikes_are_exact(name):
 
 @pytest.mark.parametrize("name", BUILDERS)
 def test_images_of_neurons_with_parameters_per_channel(name):
-    cell = BUILDERS[name](v_peak=torch.tensor([20.0, 30.0]).reshape(2, 1, 1)) if "GLIF" not in name else BUILDERS[name]()
+    cell = (
+        BUILDERS[name](v_peak=torch.tensor([20.0, 30.0]).reshape(2, 1, 1)) if "GLIF" not in name else BUILDERS[name]()
+    )
     x = torch.full((400, 2, 2, 3, 4), firing(name))
     spikes = cell(x)
     assert spikes.shape == x.shape

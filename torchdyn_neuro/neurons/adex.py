@@ -8,6 +8,7 @@ from torch import Tensor
 from ..core.checks import one_of
 from ..core.integrator import Integrator
 from ..core.numerics import limited_exp
+from ..core.parts import Adaptation, Noise
 from ..core.quantities import Positive, Quantity, Real
 from ..core.spiking import SpikingODE
 from ..core.state import State, full_state, zeros_state
@@ -18,11 +19,13 @@ from .presets import NAUD_2008
 
 
 class AdExState(NamedTuple):
-    """v: membrane potential, mV; w: adaptation current, pA; both [B, *]; refractory: steps left, None if t_ref is 0."""
+    """v: membrane potential, mV; w: adaptation current, pA; both [B, *]; the rest as in LIF, None if absent."""
 
     v: Tensor
     w: Tensor
     refractory: Tensor | None = None
+    adaptation: State = None
+    noise: State = None
 
 
 class AdEx(SpikingODE):
@@ -52,6 +55,8 @@ class AdEx(SpikingODE):
         surrogate: slope of the spike in the backward pass; the default is 10 mV wide.
         detach_reset: cut the gradient through the reset.
         integrator: how a step is taken: RK4, Heun, Midpoint, Euler or ExponentialEuler.
+        adaptation: what slows the cell down after its spikes, none if omitted.
+        noise: what makes it random, none if omitted.
         dt: time step, ms.
 
     Shape:
@@ -89,6 +94,8 @@ class AdEx(SpikingODE):
         surrogate: Surrogate = ATan(slope=0.1),
         detach_reset: bool = False,
         integrator: Integrator = RK4(),
+        adaptation: Adaptation | None = None,
+        noise: Noise | None = None,
         dt: float = 0.1,
     ):
         super().__init__(
@@ -98,6 +105,8 @@ class AdEx(SpikingODE):
             surrogate=surrogate,
             detach_reset=detach_reset,
             integrator=integrator,
+            adaptation=adaptation,
+            noise=noise,
             dt=dt,
         )
         self.C = Positive(C, unit="pF")
@@ -134,7 +143,18 @@ class AdEx(SpikingODE):
         self._check_time_constant("C / g_L", (self.C() / self.g_L()).detach())
 
     def initial_state(self, x_t: State) -> AdExState:
-        return AdExState(v=full_state(x_t, self.E_L()), w=zeros_state(x_t), refractory=self.initial_refractory(x_t))
+        return AdExState(
+            v=full_state(x_t, self.E_L()),
+            w=zeros_state(x_t),
+            refractory=self.initial_refractory(x_t),
+            **self.initial_parts(x_t),
+        )
+
+    def current_gain(self) -> Tensor:
+        return 1 / self.C()
+
+    def resting_potential(self) -> Tensor:
+        return self.E_L()
 
     def derivative(self, x_t: Tensor, state: AdExState) -> AdExState:
         clipped = state._replace(v=torch.minimum(state.v, self.v_th()))

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ..core.integrator import Integrator
 from ..core.numerics import limited_exp
+from ..core.parts import Adaptation, Noise
 from ..core.quantities import Positive, Quantity, Real
 from ..core.spiking import SpikingODE
 from ..core.state import State, full_state
@@ -16,10 +17,12 @@ from ..surrogates import ATan
 
 
 class EIFState(NamedTuple):
-    """v: membrane potential, [B, *]; refractory: steps left of the refractory period, None if t_ref is 0."""
+    """v: membrane potential, mV, [B, *]; refractory: steps left; adaptation, noise: of the parts; None if absent."""
 
     v: Tensor
     refractory: Tensor | None = None
+    adaptation: State = None
+    noise: State = None
 
 
 class EIF(SpikingODE):
@@ -47,6 +50,8 @@ class EIF(SpikingODE):
         surrogate: slope of the spike in the backward pass; the default is 10 mV wide.
         detach_reset: cut the gradient through the reset.
         integrator: how a step is taken: RK4, Heun, Midpoint, Euler or ExponentialEuler.
+        adaptation: what slows the cell down after its spikes, none if omitted.
+        noise: what makes it random, none if omitted.
         dt: time step, ms.
 
     Shape:
@@ -74,6 +79,8 @@ class EIF(SpikingODE):
         surrogate: Surrogate = ATan(slope=0.1),
         detach_reset: bool = False,
         integrator: Integrator = RK4(),
+        adaptation: Adaptation | None = None,
+        noise: Noise | None = None,
         dt: float = 0.1,
     ):
         super().__init__(
@@ -83,6 +90,8 @@ class EIF(SpikingODE):
             surrogate=surrogate,
             detach_reset=detach_reset,
             integrator=integrator,
+            adaptation=adaptation,
+            noise=noise,
             dt=dt,
         )
         self.tau_mem = Positive(tau_mem, unit="ms")
@@ -97,7 +106,12 @@ class EIF(SpikingODE):
             )
 
     def initial_state(self, x_t: State) -> EIFState:
-        return EIFState(v=full_state(x_t, self.v_rest()), refractory=self.initial_refractory(x_t))
+        return EIFState(
+            v=full_state(x_t, self.v_rest()), refractory=self.initial_refractory(x_t), **self.initial_parts(x_t)
+        )
+
+    def current_gain(self) -> Tensor:
+        return self.R() / self.tau_mem()
 
     def derivative(self, x_t: Tensor, state: EIFState) -> EIFState:
         clipped = state._replace(v=torch.minimum(state.v, self.v_th()))

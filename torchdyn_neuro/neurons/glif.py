@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ..core.integrator import Integrator
+from ..core.parts import Adaptation, Noise
 from ..core.quantities import Positive, Quantity, Real
 from ..core.spiking import SpikingODE
 from ..core.state import State, full_state, zeros_state
@@ -19,7 +20,7 @@ class GLIFState(NamedTuple):
     """The state of a GLIF neuron, every leaf [B, *].
 
     v: membrane potential, mV; currents: after-spike currents, pA, None below level 3; theta_spike and theta_voltage:
-    threshold components, mV, None at the levels without them; refractory: steps left, None if t_ref is 0.
+    threshold components, mV, None at the levels without them; the rest as in LIF, None if absent.
     """
 
     v: Tensor
@@ -27,6 +28,8 @@ class GLIFState(NamedTuple):
     theta_spike: Tensor | None = None
     theta_voltage: Tensor | None = None
     refractory: Tensor | None = None
+    adaptation: State = None
+    noise: State = None
 
 
 class GLIF(SpikingODE):
@@ -71,6 +74,8 @@ class GLIF(SpikingODE):
         surrogate: slope of the spike in the backward pass; the default is 10 mV wide.
         detach_reset: cut the gradient through the reset.
         integrator: how a step is taken: RK4, Heun, Midpoint, Euler or ExponentialEuler.
+        adaptation: what slows the cell down after its spikes, none if omitted.
+        noise: what makes it random, none if omitted.
         dt: time step, ms.
 
     Shape:
@@ -108,6 +113,8 @@ class GLIF(SpikingODE):
         surrogate: Surrogate = ATan(slope=0.1),
         detach_reset: bool = False,
         integrator: Integrator = RK4(),
+        adaptation: Adaptation | None = None,
+        noise: Noise | None = None,
         dt: float = 0.1,
     ):
         super().__init__(
@@ -117,6 +124,8 @@ class GLIF(SpikingODE):
             surrogate=surrogate,
             detach_reset=detach_reset,
             integrator=integrator,
+            adaptation=adaptation,
+            noise=noise,
             dt=dt,
         )
         if level not in (1, 2, 3, 4, 5):
@@ -175,7 +184,14 @@ class GLIF(SpikingODE):
             theta_spike=zeros_state(x_t) if self.level in (2, 4, 5) else None,
             theta_voltage=zeros_state(x_t) if self.level == 5 else None,
             refractory=self.initial_refractory(x_t),
+            **self.initial_parts(x_t),
         )
+
+    def current_gain(self) -> Tensor:
+        return 1 / self.C()
+
+    def resting_potential(self) -> Tensor:
+        return self.E_L()
 
     def relaxation(self, x_t: Tensor, state: GLIFState) -> tuple[GLIFState, GLIFState]:
         target = GLIFState(v=self.E_L() + sum(state.currents or (), start=x_t) / self.g())
@@ -191,9 +207,9 @@ class GLIF(SpikingODE):
             tau = tau._replace(theta_voltage=1 / self.b_v())
         return target, tau
 
-    def threshold(self, state: GLIFState) -> Tensor:
+    def threshold(self, state: GLIFState, numbers: Tensor | None = None) -> Tensor:
         parts = (part for part in (state.theta_spike, state.theta_voltage) if part is not None)
-        return sum(parts, start=self.v_th())
+        return sum(parts, start=super().threshold(state, numbers))
 
     def reset_potential(self, spikes: Tensor, v: Tensor) -> Tensor:
         if self.level in (1, 3):

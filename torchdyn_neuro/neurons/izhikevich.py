@@ -8,6 +8,7 @@ from torch import Tensor
 from ..core.checks import one_of
 from ..core.integrator import Integrator
 from ..core.numerics import limited_square
+from ..core.parts import Adaptation, Noise
 from ..core.quantities import Positive, Quantity, Real
 from ..core.spiking import SpikingODE
 from ..core.state import State, full_state
@@ -21,11 +22,13 @@ _LARGEST = 1e4  # mV; the published scheme overshoots by up to some 1e3 mV, and 
 
 
 class IzhikevichState(NamedTuple):
-    """v: membrane potential, mV; u: recovery, mV/ms; both [B, *]; refractory: steps left, None if t_ref is 0."""
+    """v: membrane potential, mV; u: recovery, mV/ms; both [B, *]; the rest as in LIF, None if absent."""
 
     v: Tensor
     u: Tensor
     refractory: Tensor | None = None
+    adaptation: State = None
+    noise: State = None
 
 
 class Izhikevich(SpikingODE):
@@ -57,6 +60,8 @@ class Izhikevich(SpikingODE):
         surrogate: slope of the spike in the backward pass; the default is 10 mV wide.
         detach_reset: cut the gradient through the reset.
         integrator: how a step of the ODE is taken: RK4 (the default), Heun, Midpoint or Euler.
+        adaptation: what slows the cell down after its spikes, none if omitted.
+        noise: what makes it random, none if omitted.
         dt: time step, ms; by default 0.1 for the ODE and 1, the only one it has, for the published scheme.
 
     Shape:
@@ -65,8 +70,8 @@ class Izhikevich(SpikingODE):
 
     Raises:
         ValueError: if ``a`` or ``dt`` is not positive, if ``v_peak`` is not above ``c``, if ``dt`` is too long or the
-            integrator does not apply, or if the published scheme is given an integrator, a refractory period or another
-            ``dt``.
+            integrator does not apply, or if the published scheme is given an integrator, a refractory period,
+            adaptation, noise or another ``dt``.
 
     Source: Izhikevich (2003), IEEE Trans. Neural Netw. 14:1569, whose regular-spiking values are the defaults.
 
@@ -89,14 +94,17 @@ class Izhikevich(SpikingODE):
         surrogate: Surrogate = ATan(slope=0.1),
         detach_reset: bool = False,
         integrator: Integrator | None = None,
+        adaptation: Adaptation | None = None,
+        noise: Noise | None = None,
         dt: float | None = None,
     ):
         self_contained = one_of("Izhikevich", "scheme", scheme, "ode", "izhikevich2003") == "izhikevich2003"
-        if self_contained and (integrator is not None or t_ref != 0 or dt not in (None, 1, 1.0)):
+        fixed = {"integrator": integrator, "t_ref": t_ref or None, "adaptation": adaptation, "noise": noise}
+        given = [name for name, value in fixed.items() if value is not None] + ["dt"] * (dt not in (None, 1))
+        if self_contained and given:
             raise ValueError(
-                "Izhikevich: expected neither an integrator nor t_ref nor a dt other than 1 ms with "
-                f'scheme="izhikevich2003", which fixes them, got integrator={integrator}, t_ref={t_ref}, dt={dt}; '
-                'drop them or use scheme="ode"'
+                'Izhikevich: expected scheme="izhikevich2003" without integrator, t_ref, adaptation, noise or a dt '
+                f'other than 1 ms, for it fixes them, got {", ".join(given)}; drop that or use scheme="ode"'
             )
         super().__init__(
             v_th=v_peak,
@@ -105,6 +113,8 @@ class Izhikevich(SpikingODE):
             surrogate=surrogate,
             detach_reset=detach_reset,
             integrator=integrator or (Euler(substeps=2) if self_contained else RK4()),
+            adaptation=adaptation,
+            noise=noise,
             dt=dt or (1.0 if self_contained else 0.1),
         )
         self.scheme = scheme
@@ -132,7 +142,10 @@ class Izhikevich(SpikingODE):
 
     def initial_state(self, x_t: State) -> IzhikevichState:
         v = full_state(x_t, _START)
-        return IzhikevichState(v=v, u=self.b() * v, refractory=self.initial_refractory(x_t))
+        return IzhikevichState(v=v, u=self.b() * v, refractory=self.initial_refractory(x_t), **self.initial_parts(x_t))
+
+    def current_gain(self) -> Tensor:
+        return torch.ones_like(self.a())
 
     def derivative(self, x_t: Tensor, state: IzhikevichState) -> IzhikevichState:
         v = torch.minimum(state.v, self.v_th())

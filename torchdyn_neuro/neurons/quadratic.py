@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ..core.integrator import Integrator
 from ..core.numerics import limited_square
+from ..core.parts import Adaptation, Noise
 from ..core.quantities import Positive, Quantity, Real
 from ..core.spiking import SpikingODE
 from ..core.state import State, full_state
@@ -16,10 +17,12 @@ from ..surrogates import ATan
 
 
 class QIFState(NamedTuple):
-    """v: membrane potential, [B, *]; refractory: steps left of the refractory period, None if t_ref is 0."""
+    """v: membrane potential, mV, [B, *]; refractory: steps left; adaptation, noise: of the parts; None if absent."""
 
     v: Tensor
     refractory: Tensor | None = None
+    adaptation: State = None
+    noise: State = None
 
 
 class QIF(SpikingODE):
@@ -49,6 +52,8 @@ class QIF(SpikingODE):
         surrogate: slope of the spike in the backward pass; the default is 10 mV wide.
         detach_reset: cut the gradient through the reset.
         integrator: how a step is taken: RK4, Heun, Midpoint or Euler.
+        adaptation: what slows the cell down after its spikes, none if omitted.
+        noise: what makes it random, none if omitted.
         dt: time step, ms.
 
     Shape:
@@ -76,6 +81,8 @@ class QIF(SpikingODE):
         surrogate: Surrogate = ATan(slope=0.1),
         detach_reset: bool = False,
         integrator: Integrator = RK4(),
+        adaptation: Adaptation | None = None,
+        noise: Noise | None = None,
         dt: float = 0.1,
     ):
         super().__init__(
@@ -85,6 +92,8 @@ class QIF(SpikingODE):
             surrogate=surrogate,
             detach_reset=detach_reset,
             integrator=integrator,
+            adaptation=adaptation,
+            noise=noise,
             dt=dt,
         )
         self.tau_mem = Positive(tau_mem, unit="ms")
@@ -103,7 +112,12 @@ class QIF(SpikingODE):
             )
 
     def initial_state(self, x_t: State) -> QIFState:
-        return QIFState(v=full_state(x_t, self.v_rest()), refractory=self.initial_refractory(x_t))
+        return QIFState(
+            v=full_state(x_t, self.v_rest()), refractory=self.initial_refractory(x_t), **self.initial_parts(x_t)
+        )
+
+    def current_gain(self) -> Tensor:
+        return self.R() / self.tau_mem()
 
     def derivative(self, x_t: Tensor, state: QIFState) -> QIFState:
         middle, half = (self.v_rest() + self.v_c()) / 2, (self.v_c() - self.v_rest()) / 2
