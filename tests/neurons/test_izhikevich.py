@@ -36,7 +36,9 @@ def spike_times() -> dict[str, np.ndarray]:
         for key in ("a", "b", "c", "d")
     }
     with torch.no_grad():
-        spikes = tdn.Izhikevich(dt=DT, **table)(torch.full((round(DURATION / DT), 1, 5), CURRENT, dtype=torch.float64))
+        spikes = tdn.Izhikevich(dt=DT, **table).double()(
+            torch.full((round(DURATION / DT), 1, 5), CURRENT, dtype=torch.float64)
+        )
     return {name: (spikes[:, 0, i].nonzero()[:, 0].numpy() + 1) * DT for i, name in enumerate(tdn.IZHIKEVICH_2003)}
 
 
@@ -66,7 +68,7 @@ def test_the_published_scheme_against_a_loop(name):
     x = torch.tensor(current).reshape(-1, 1, 1)
     cell = tdn.Izhikevich(
         scheme="izhikevich2003", **{k: torch.tensor(value, dtype=torch.float64) for k, value in p.items()}
-    )
+    ).double()
     got = tdn.record(cell, x, ["v", "u", "output"])
     assert sum(fired) > 5
     torch.testing.assert_close(got["output"].flatten(), torch.tensor(fired, dtype=torch.float64), rtol=0, atol=0)
