@@ -17,12 +17,16 @@ from matplotlib import pyplot
 DT, ONSET, DURATION = 0.1, 20.0, 400.0
 
 
-def run(name: str) -> dict[str, torch.Tensor]:
-    current = torch.zeros(round((ONSET + DURATION) / DT), 1, 1)
-    current[round(ONSET / DT) :] = tdn.NAUD_2008[name]["current"]
+def run_all() -> dict[str, dict[str, torch.Tensor]]:
+    """The eight cells side by side, as one layer whose neurons differ in their parameters."""
+    table = {key: torch.tensor([p[key] for p in tdn.NAUD_2008.values()]) for key in tdn.NAUD_2008["adaptation"]}
+    current = torch.zeros(round((ONSET + DURATION) / DT), 1, 8)
+    current[round(ONSET / DT) :] = table.pop("current")
     with torch.no_grad():
-        fields = tdn.record(tdn.AdEx.preset(name, dt=DT), current, ["v", "w", "output"])
-    return {key: value[:, 0, 0] for key, value in fields.items()}
+        fields = tdn.record(tdn.AdEx(dt=DT, **table), current, ["v", "w", "output"])
+    return {
+        name: {key: value[:, 0, index] for key, value in fields.items()} for index, name in enumerate(tdn.NAUD_2008)
+    }
 
 
 def intervals(spikes: torch.Tensor) -> torch.Tensor:
@@ -48,7 +52,7 @@ def check(responses: dict[str, dict[str, torch.Tensor]]) -> None:
 
 
 def main() -> None:
-    responses = {name: run(name) for name in tdn.NAUD_2008}
+    responses = run_all()
     check(responses)
     figure, rows = pyplot.subplots(
         4, 4, figsize=(13, 10), layout="constrained", gridspec_kw={"width_ratios": [2, 1, 2, 1]}

@@ -42,7 +42,7 @@ def reference(level: int, current: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("level", range(1, 6))
 def test_each_level_against_a_loop(level):
-    current = 450 + 150 * np.sin(np.arange(3000) / 200)
+    current = 450 + 150 * np.sin(np.arange(1500) / 200)
     spikes, trace = reference(level, current)
     assert spikes.sum() >= 5
     cell = tdn.GLIF(level, f_currents=tuple(FRACTIONS), dt=DT).double()

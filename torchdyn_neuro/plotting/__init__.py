@@ -1,4 +1,4 @@
-"""Figures: functions that take tensors or arrays and return matplotlib axes. matplotlib is imported when one is drawn."""
+"""Figures: functions of tensors or arrays that return matplotlib axes; matplotlib is imported when one is drawn."""
 
 from .fi_curve import fi_curve
 from .phase_plane import phase_plane
