@@ -47,8 +47,8 @@ def test_the_five_types_against_scipy(name, spike_times):
     expected, got = reference_times(**tdn.IZHIKEVICH_2003[name]), spike_times[name]
     assert len(expected) >= 5
     assert abs(len(got) - len(expected)) <= (1 if expected[-1] > DURATION - DT * len(expected) else 0)
-    # Spikes lie on the grid, so that each one adds a delay of up to one step; the recovery that goes on meanwhile delays
-    # the next one by up to as much again.
+    # Spikes lie on the grid, so that each one adds a delay of up to one step; the recovery that goes on meanwhile
+    # delays the next one by up to as much again.
     early = min(5, len(got))
     assert (np.abs(got[:early] - expected[:early]) <= 2 * DT * np.arange(1, early + 1)).all()
 

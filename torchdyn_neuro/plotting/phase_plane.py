@@ -38,6 +38,7 @@ def phase_plane(
     Raises:
         ValueError: if the state has no such field.
     """
+    import numpy
     from matplotlib.lines import Line2D
 
     start = next((child.start for child in cell.modules() if isinstance(child, Constrained)), torch.zeros(()))
@@ -56,7 +57,7 @@ def phase_plane(
         change = cell.derivative(drive, state._replace(**{x[0]: horizontal, y[0]: vertical}))
     slopes = [to_array(getattr(change, name).reshape(points, points)) for name in (x[0], y[0])]
     ax = axes_or_new(ax)
-    grid_x, grid_y = to_array(across), to_array(along)
+    grid_x, grid_y = (numpy.linspace(low, high, points) for _, low, high in (x, y))
     ax.streamplot(
         grid_x,
         grid_y,
