@@ -53,7 +53,15 @@ def main() -> None:
     for row, (name, title) in zip(rows, NAMES.items(), strict=True):
         for ax, scheme in zip(row, ("ode", "izhikevich2003"), strict=False):
             cell, fields = run(name, scheme)
-            traces(fields["v"], dt=cell.dt, spikes=fields["output"], v_peak=30.0, ax=ax, color="black", linewidth=0.8)
+            traces(
+                fields["v"].clamp(max=30),
+                dt=cell.dt,
+                spikes=fields["output"],
+                v_peak=30.0,
+                ax=ax,
+                color="black",
+                linewidth=0.8,
+            )
             ax.set_ylim(-95, 40)
             ax.set_title(f"{name}, {title}" if scheme == "ode" else f"{name}, published 1 ms scheme", loc="left")
             if scheme == "ode":
