@@ -21,7 +21,7 @@ def period(current: float) -> float:
 @pytest.mark.parametrize("t_ref", [0.0, 2.0])
 def test_period_against_the_closed_form(t_ref):
     currents = [RHEOBASE * factor for factor in (1.5, 2.0, 4.0, 8.0)]
-    x = torch.tensor(currents, dtype=torch.float64).expand(4500, 1, 4)
+    x = torch.tensor(currents, dtype=torch.float64).expand(6000, 1, 4)
     with torch.no_grad():
         spikes = tdn.QIF(t_ref=t_ref, dt=0.02).double()(x)[:, 0]
     for i, current in enumerate(currents):
