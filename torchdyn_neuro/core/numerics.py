@@ -68,3 +68,38 @@ def _ramp_mean(x: Tensor) -> Tensor:
     for k in range(_LAST_RAMP_TERM, -1, -1):
         series = 1 / (math.factorial(k) * (k + 2)) - small * series
     return torch.where(near, series, (1 - (1 + safe) * torch.exp(-safe)) / (safe * safe))
+
+
+def limited_exp(x: Tensor) -> Tensor:
+    r"""The exponential of :math:`\min(x, 12)`: the upstroke of a spike without overflow.
+
+    A cell whose drift has grown by :math:`e^{12}` reaches its peak within microseconds, so that the limit moves no
+    spike that a time step could resolve, but it keeps value and gradient of the last step moderate.
+
+    Args:
+        x: any tensor of floats.
+
+    Example:
+        >>> limited_exp(torch.tensor([0.0, 1e6])) / limited_exp(torch.tensor(12.0))
+        tensor([6.1442e-06, 1.0000e+00])
+    """
+    return torch.exp(torch.clamp(x, max=12.0))
+
+
+def limited_square(x: Tensor, lowest: float | Tensor) -> Tensor:
+    r"""The square of ``x``, continued below ``lowest`` by its tangent.
+
+    An explicit step of a quadratic equation from far below overshoots to the other side, where it diverges: a spike
+    out of nothing. The tangent at the point where the slope is as steep as the step resolves has no such overshoot; it
+    lies below the parabola, and the point moves to minus infinity as the step shrinks.
+
+    Args:
+        x: any tensor of floats.
+        lowest: the point of contact, which broadcasts to ``x``.
+
+    Example:
+        >>> limited_square(torch.tensor([3.0, -2.0, -4.0]), -2.0)
+        tensor([ 9.,  4., 12.])
+    """
+    held = torch.clamp(x, min=lowest) if isinstance(lowest, float) else torch.maximum(x, lowest)
+    return held * (2 * x - held)
