@@ -65,7 +65,7 @@ class DelayedLinear(DelayLine):
         bound = 1 / math.sqrt(in_features)
         self.weight = nn.Parameter(torch.empty(out_features, in_features).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.empty(out_features).uniform_(-bound, bound)) if bias else None
-        if torch.broadcast_shapes(self.delay.start.shape, self.weight.shape) != self.weight.shape:
+        if self.delay.start.shape not in {(), (in_features,), (out_features, in_features)}:
             raise ValueError(
                 f"DelayedLinear: expected one delay, ({in_features},) or ({out_features}, {in_features}), got shape "
                 f"{tuple(self.delay.start.shape)}; pass one delay per synapse"

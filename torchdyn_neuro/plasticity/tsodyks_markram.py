@@ -97,10 +97,11 @@ class TsodyksMarkram(Dynamics):
         u, R = self.recover(state)
         released = None
         for taken in range(self.max_count):
-            # A spike that is not there must not pass a gradient, but the first one may be about to come.
-            spike = (count - taken).clamp(0, 1)
-            if taken:
-                spike = torch.where(count > taken, spike, torch.zeros_like(spike))
+            # Not a clamp, which passes no gradient at 0 and 1. A spike that is not there passes none, but for the
+            # first one, which may be about to come.
+            left = count - taken
+            absent = left <= 0 if taken else left < 0
+            spike = torch.where(left > 1, torch.ones_like(left), torch.where(absent, torch.zeros_like(left), left))
             u, R, share = self.release(spike, u, R)
             released = share if released is None else released + share
         return released.to(x_t.dtype), TsodyksMarkramState(u, R)
