@@ -119,7 +119,7 @@ def test_gaussian_weights_are_normalised_and_narrow_to_the_delay():
 
 @pytest.mark.parametrize("lag", [4, 11])
 def test_learned_delay_finds_the_lag_of_a_coincidence(lag):
-    """Two inputs carry the same noise, one of them ``lag`` steps later: the delay that makes them coincide is sought."""
+    """Two inputs carry the same spikes, one of them ``lag`` steps later: which delay makes them coincide?"""
     source = (torch.rand(200, 16, 1, generator=torch.Generator().manual_seed(0)) < 0.1).float()
     goal = torch.cat([torch.zeros(lag, 16, 1), source[:-lag]])
     module = tdn.Delay(tdn.Learned(8.0), max_delay=16.0, kernel="gaussian", width=5.0)

@@ -71,8 +71,8 @@ def fluctuation_driven_(
         \sigma_v^2 = n \nu (\sigma_w^2 + \mu_w^2) \int \epsilon^2 \, dt
 
     The weights are drawn from the normal distribution for which :math:`\mu_v` is ``mean`` and the threshold lies
-    ``distance`` standard deviations above it. The integrals are sums over the response that ``target`` really gives,
-    at its step.
+    ``distance`` standard deviations above it: on average over neurons, whose own means differ with what they drew. The
+    integrals are sums over the response that ``target`` really gives, at its step.
 
     Args:
         layer: an ``nn.Linear``, a convolution, or another layer whose ``weight`` is [post, pre, *]; a mask of

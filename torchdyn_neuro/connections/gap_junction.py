@@ -15,8 +15,8 @@ class GapJunction(Parametrised):
     .. math:: I_i = \sum_j g_{ij} (v_j - v_i), \qquad g_{ij} = g_{ji}
 
     Args:
-        g: conductance: one between all pairs of neurons, or a matrix [neurons, neurons], of which the symmetric part
-            counts; nS, or dimensionless with dimensionless neurons.
+        g: conductance: one between all pairs of neurons; one per neuron, of which each pair takes the mean; or a matrix
+            [neurons, neurons], of which the symmetric part counts; nS, or dimensionless with dimensionless neurons.
         neurons: number of neurons.
 
     Shape:
@@ -38,9 +38,9 @@ class GapJunction(Parametrised):
         super().__init__()
         self.neurons = neurons
         self.g = NonNegative(g, unit="nS")
-        if self.g.start.shape not in {(), (neurons, neurons)}:
+        if self.g.start.shape not in {(), (neurons,), (neurons, neurons)}:
             raise ValueError(
-                f"GapJunction: expected one conductance or a matrix ({neurons}, {neurons}), got shape "
+                f"GapJunction: expected one conductance, one per neuron or a matrix ({neurons}, {neurons}), got shape "
                 f"{tuple(self.g.start.shape)}; pass one per pair"
             )
 
@@ -48,7 +48,8 @@ class GapJunction(Parametrised):
         g = self.g()
         if g.ndim == 0:
             return g * (v.sum(-1, keepdim=True) - self.neurons * v)
-        g = (g + g.T) / 2
+        g = g.expand(self.neurons, self.neurons)
+        g = (g + g.mT) / 2
         # The matrix is symmetric, so it may stand on either side.
         return v @ g - v * g.sum(0)
 
