@@ -76,7 +76,7 @@ def main(picture: Path) -> None:
     axes[0].set(xlabel="time (ms)", ylabel="input", title="one pattern of each class")
     for axis in axes:
         axis.set_yticks(range(INPUTS))
-        axis.legend(frameon=False)
+        axis.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncol=2, markerscale=0.7)
     picture.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(picture, dpi=110)
     print(f"picture: {picture}")

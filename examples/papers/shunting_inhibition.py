@@ -15,7 +15,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 REST, LEAK = -60.0, 10.0  # mV, nS
-STEPS, EXCITATION, INHIBITION = 120, 40, 30  # when the spikes come, ms
+STEPS, EXCITATION, INHIBITION = 120, 40, 35  # when the spikes come, ms
 
 
 def potential(excitation: float, inhibition: float, E_inh: float = REST) -> torch.Tensor:
@@ -25,7 +25,7 @@ def potential(excitation: float, inhibition: float, E_inh: float = REST) -> torc
     spikes[EXCITATION, 0, 0] = excitation
     spikes[INHIBITION, 0, 1] = inhibition
     conductances = tdn.ConductanceSynapse(receptors)(spikes)
-    neuron = tdn.ConductanceLIF(receptors, g_L=LEAK, E_L=REST)
+    neuron = tdn.ConductanceLIF(receptors, g_L=LEAK, E_L=REST, v_th=-40.0)  # out of reach
     return tdn.record(neuron, conductances, ["v"])["v"].flatten()
 
 
@@ -37,8 +37,8 @@ def stationary(excitation: float, inhibition: torch.Tensor) -> torch.Tensor:
 
 
 def main(picture: Path) -> None:
-    alone, shunted, shunt = potential(10.0, 0.0), potential(10.0, 30.0), potential(0.0, 30.0)
-    hyperpolarising = potential(0.0, 30.0, E_inh=-80.0)
+    alone, shunted, shunt = potential(20.0, 0.0), potential(20.0, 60.0), potential(0.0, 60.0)
+    hyperpolarising = potential(0.0, 60.0, E_inh=-80.0)
     before, after = alone.max() - REST, shunted.max() - REST
     print(f"excitation: {before:.2f} mV; with the shunt: {after:.2f} mV; shunt: {(shunt - REST).abs().max():.2g} mV")
     assert (shunt - REST).abs().max() < 1e-4, "at the resting potential inhibition is invisible"
