@@ -60,5 +60,9 @@ def test_missing_data_says_how_to_get_them(tmp_path):
 def test_fashion_mnist_reads():
     data = FashionMNIST(root=str(DATA), download=False)
     data.setup()
-    assert {name: len(split.labels) for name, split in data.splits.items()} == {"train": 55000, "val": 5000, "test": 10000}
+    assert {name: len(split.labels) for name, split in data.splits.items()} == {
+        "train": 55000,
+        "val": 5000,
+        "test": 10000,
+    }
     assert torch.bincount(data.splits["val"].labels).tolist() == [500] * 10

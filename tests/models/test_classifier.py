@@ -5,7 +5,10 @@ import torchdyn_neuro as tdn
 from torchdyn_neuro.encoding import DirectCurrent
 from torchdyn_neuro.models import SpikingConvNet, SpikingPerceptron
 
-MODELS = [lambda **kw: SpikingPerceptron((1, 8, 8), 10, hidden=[32, 16], **kw), lambda **kw: SpikingConvNet((1, 8, 8), 10, channels=[8], hidden=16, **kw)]
+MODELS = [
+    lambda **kw: SpikingPerceptron((1, 8, 8), 10, hidden=[32, 16], **kw),
+    lambda **kw: SpikingConvNet((1, 8, 8), 10, channels=[8], hidden=16, **kw),
+]
 
 
 @pytest.mark.parametrize("make", MODELS)

@@ -10,7 +10,9 @@ import torchdyn_neuro as tdn
 from torchdyn_neuro.training import build, check_targets
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-EQUATIONS = [(path.parent.name, path.stem) for group in ("neuron", "synapse") for path in (CONFIGS / group).glob("*.yaml")]
+EQUATIONS = [
+    (path.parent.name, path.stem) for group in ("neuron", "synapse") for path in (CONFIGS / group).glob("*.yaml")
+]
 
 
 @pytest.mark.parametrize(("group", "choice"), sorted(EQUATIONS))

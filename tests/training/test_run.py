@@ -81,7 +81,10 @@ def fails(config):
     ("overrides", "message"),
     [
         (["neuron.tau_mem=-1.0"], "expected a number above 0"),
-        (["neuron.tau_mem=0.4", "+neuron.integrator._target_=torchdyn_neuro.Euler"], "expected a step below twice tau_mem"),
+        (
+            ["neuron.tau_mem=0.4", "+neuron.integrator._target_=torchdyn_neuro.Euler"],
+            "expected a step below twice tau_mem",
+        ),
         (["neuron._target_=os.system"], "neuron: expected _target_"),
         (["neuron._target_=logging.os.system"], "neuron: expected _target_"),
         (["+neuron.tua=3"], "unexpected keyword argument 'tua'"),
@@ -122,7 +125,9 @@ def test_nan_in_data(composed, monkeypatch):
 
 def test_wrong_shapes(composed, monkeypatch):
     load = Digits.load
-    monkeypatch.setattr(Digits, "load", lambda self: {k: Split(s.images.flatten(1), s.labels) for k, s in load(self).items()})
+    monkeypatch.setattr(
+        Digits, "load", lambda self: {k: Split(s.images.flatten(1), s.labels) for k, s in load(self).items()}
+    )
     assert "expected train images [N, 1, 8, 8]" in fails(composed())
 
 
@@ -145,7 +150,10 @@ def test_two_processes_equal_one(tmp_path):
         "callbacks=minimal", "model.norm=none", "model.hidden=[16]", "model.dropout=0", "data.shift=0", "steps=4",
         "trainer.max_epochs=1", "+trainer.limit_train_batches=5", "optimizer=sgd", "calibrate=100",
     ]  # fmt: skip
-    for name, trainer in (("one", ["trainer=cpu"]), ("two", ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"])):
+    for name, trainer in (
+        ("one", ["trainer=cpu"]),
+        ("two", ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"]),
+    ):
         result = subprocess.run(
             [sys.executable, "train.py", *trainer, *common, f"folder={tmp_path / name}"],
             cwd=ROOT, capture_output=True, text=True, timeout=180,

@@ -3,6 +3,6 @@
 from .digits import Digits
 from .image_data import ImageData, Split
 from .sampling import ShardedBatches
-from .vision import CIFAR10, MNIST, FashionMNIST, KMNIST
+from .vision import CIFAR10, KMNIST, MNIST, FashionMNIST
 
 __all__ = ["CIFAR10", "KMNIST", "MNIST", "Digits", "FashionMNIST", "ImageData", "ShardedBatches", "Split"]
