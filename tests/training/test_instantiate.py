@@ -23,7 +23,7 @@ def test_every_neuron_and_synapse_config_builds(group, choice):
         whole = OmegaConf.to_container(compose("train", [f"{group}={choice}", "folder=x"]), resolve=True)
     module = build(whole[group], group)
     assert config["_target_"].endswith(type(module).__name__)
-    assert isinstance(module, tdn.Dynamics) or isinstance(module, nn.Identity)
+    assert isinstance(module, (tdn.Dynamics, nn.Identity))
 
 
 @pytest.mark.parametrize(
