@@ -91,7 +91,13 @@ class ImageData(LightningDataModule):
         split = self.splits[name]
         rank, processes = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         batches = ShardedBatches(
-            len(split.labels), self.batch_size, shuffle=shuffle, seed=self.seed, rank=rank, processes=processes
+            len(split.labels),
+            self.batch_size,
+            shuffle=shuffle,
+            seed=self.seed,
+            rank=rank,
+            processes=processes,
+            epoch=lambda: self.trainer.current_epoch if self.trainer else 0,
         )
         return DataLoader(TensorDataset(split.images, split.labels), sampler=batches, batch_size=None)
 
