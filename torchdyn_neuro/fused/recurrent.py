@@ -1,6 +1,5 @@
 """A recurrent layer: one matrix product and one kernel per step, the gradient of the weights as one product at the end."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
