@@ -4,10 +4,11 @@ The names below need torch only. The deep-learning parts (``torchdyn_neuro.data`
 imported where they are used.
 """
 
-from . import adaptation, connections, core, integrators, neurons, noise, plasticity, surrogates, synapses
+from . import adaptation, connections, core, fused, integrators, neurons, noise, plasticity, surrogates, synapses
 from .adaptation import *  # noqa: F403
 from .connections import *  # noqa: F403
 from .core import *  # noqa: F403
+from .fused import *  # noqa: F403
 from .integrators import *  # noqa: F403
 from .neurons import *  # noqa: F403
 from .noise import *  # noqa: F403
@@ -21,6 +22,7 @@ __all__ = [
     *adaptation.__all__,
     *connections.__all__,
     *core.__all__,
+    *fused.__all__,
     *integrators.__all__,
     *neurons.__all__,
     *noise.__all__,

@@ -109,7 +109,7 @@ def test_learned_time_constants_move_and_stay_positive(neuron):
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(STEPS, OUTPUTS, bias=False), cell)
     nn.init.normal_(model[0].weight, mean=3.0, std=1.5)
-    taus = [q for q in cell.modules() if isinstance(q, Positive) and q.learned]
+    taus = [q for q in cell.modules() if isinstance(q, tdn.Positive) and q.learned]
     # Steps of the optimiser that would take an unbounded parameter far below zero.
     optimizer = torch.optim.SGD([q.raw for q in taus], lr=1.0)
     for sign in (1, 1, 1, -1, -1, -1):
