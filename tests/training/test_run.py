@@ -7,6 +7,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from torchdyn_neuro.data import Digits, Split
+from torchdyn_neuro.models.current_scale import CurrentScale
 from torchdyn_neuro.training import load_checkpoint, load_model, run
 
 ROOT = Path(__file__).parents[2]
@@ -20,7 +21,7 @@ def scalars(folder, tag):
 
 
 def test_run_writes_everything_it_promises(composed, tmp_path, capsys):
-    accuracy = run(composed())
+    accuracy = run(composed("callbacks.gradient_norms.every=1", "trainer.log_every_n_steps=1"))
     lines = capsys.readouterr().out.strip().splitlines()
     folder = tmp_path / "run"
     assert lines[-3:] == [
@@ -131,10 +132,20 @@ def test_wrong_shapes(composed, monkeypatch):
     assert "expected train images [N, 1, 8, 8]" in fails(composed())
 
 
-def test_non_finite_loss_names_the_module(composed):
-    message = fails(composed("optimizer=sgd", "optimizer.lr=1.0e42", "model.norm=none", "callbacks=minimal"))
+def test_non_finite_loss_names_the_module(composed, monkeypatch):
+    def broken(self, x):
+        return torch.log(-x.abs() - 1)
+
+    monkeypatch.setattr(CurrentScale, "forward", broken)
+    message = fails(composed("calibrate=0", "callbacks=minimal"))
     assert "expected a finite loss" in message
-    assert "linear0" in message or "classify" in message
+    assert "current0 (CurrentScale)" in message
+
+
+def test_diverged_parameters_are_named(composed):
+    message = fails(composed("optimizer=sgd", "optimizer.lr=.inf", "callbacks=minimal"))
+    assert "expected a finite loss" in message
+    assert "the parameter" in message
 
 
 def test_command_line_refuses_unknown_keys_and_groups():

@@ -19,7 +19,7 @@ class ShardedBatches(Sampler[torch.Tensor]):
         seed: seed of the order.
         rank: index of this process.
         processes: number of processes.
-        epoch: tells the current epoch. (The one that Lightning hands to samplers is behind after a resume.)
+        epoch: tells the current epoch.
 
     Raises:
         ValueError: if training batches cannot be dealt out evenly, or there are fewer samples than one batch.
