@@ -59,7 +59,7 @@ def main(picture: Path) -> None:
     division.plot(inhibition, depolarisation, label="simulated")
     division.plot(inhibition, divided, "k:", label=r"$g_e (E_e - E_L) / (g_L + g_e + g_i)$")
     division.set(xlabel="shunting conductance (nS)", ylabel="depolarisation (mV)", title="division", ylim=(0, None))
-    course.legend(frameon=False)
+    course.legend(frameon=False, loc="lower right")
     division.legend(frameon=False)
     picture.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(picture, dpi=110)
