@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 import torchdyn_neuro as tdn
+from torchdyn_neuro.core.quantities import Positive
 
 STEPS, OUTPUTS = 30, 3
 
