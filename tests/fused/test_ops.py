@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import pytest
 import torch
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 import torchdyn_neuro as tdn
 from torchdyn_neuro.fused.ops import COMPOSITES, OPS

@@ -20,6 +20,7 @@ _TIMEOUT = 120.0
 _SEAL = 32  # bytes of the checksum at the end of a stored library
 
 _lock = threading.Lock()
+_locks: dict[str, threading.Lock] = {}  # one for each library: several are compiled at the same time
 _loaded: dict[str, ctypes.CDLL] = {}
 
 
@@ -41,8 +42,10 @@ def load_library(source: str) -> ctypes.CDLL:
     Raises:
         CompilerUnavailableError: if it has to be compiled and cannot be.
     """
+    key = _key(source)
     with _lock:
-        key = _key(source)
+        own = _locks.setdefault(key, threading.Lock())
+    with own:
         if key not in _loaded:
             _loaded[key] = _load(source, key)
         return _loaded[key]

@@ -84,8 +84,8 @@ def emit_forward(plan: ForwardPlan) -> str:
 def emit_backward(plan: BackwardPlan) -> str:
     """The backward loop.
 
-    tensors: inputs, first states, checkpoints, parameters, gradients of the outputs (of the plan), gradients of the last
-    states that are carried (null where zero), then the results: gradients of the first states that are carried, of the
+    tensors: inputs, first states, checkpoints, parameters, gradients of the outputs (of the plan), gradients of the
+    last states that are carried (null where zero), then the results: gradients of the first states that are carried, of the
     inputs and of the parameters where these are not None. sizes: as for the forward loop, with the time strides of the
     inputs of the plan and of the gradients of the outputs.
     """
