@@ -1,6 +1,7 @@
 """What does not fuse says so, and what changes the step is never missed."""
 
 import copy
+import itertools
 import pickle
 import warnings
 from typing import NamedTuple
@@ -114,7 +115,7 @@ def test_the_step_changes_with_the_module():
     cell.v_th = tdn.Real(torch.tensor(0.5, dtype=torch.float64))
     seen.append(same())
     assert all(equal for equal, _ in seen)
-    assert all(not torch.equal(a, b) for (_, a), (_, b) in zip(seen, seen[1:], strict=False))
+    assert all(not torch.equal(a, b) for (_, a), (_, b) in itertools.pairwise(seen))
     factor = 1.0
     custom = Custom(lambda m, x, s: s + factor * x)
     with tdn.backend("cpp"):

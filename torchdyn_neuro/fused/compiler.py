@@ -14,8 +14,15 @@ from pathlib import Path
 
 _FLAGS = ["-std=c++17", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off"]
 _LINK = ["-shared", "-fPIC"]
-# What may be missing on a machine is given up one by one: vector versions of the elementary functions, threads.
-_ATTEMPTS = (["-fopenmp", "-DVECTOR_MATH", "-Wl,-z,defs", "-lmvec", "-lm"], ["-fopenmp", "-lm"], ["-lm"])
+_THREADS = "-fopenmp"
+_VECTOR_MATH = ["-DVECTOR_MATH", "-Wl,-z,defs", "-lmvec", "-lm"]
+# What may be missing on a machine is given up one by one: wide vectors, vector versions of functions, threads.
+_ATTEMPTS = (
+    [_THREADS, "-mprefer-vector-width=512", *_VECTOR_MATH],
+    [_THREADS, *_VECTOR_MATH],
+    [_THREADS, "-lm"],
+    ["-lm"],
+)
 _TIMEOUT = 120.0
 _SEAL = 32  # bytes of the checksum at the end of a stored library
 
@@ -155,7 +162,7 @@ def find_compiler() -> str | None:
 
 def _key(source: str) -> str:
     """What a binary depends on: the text, the compiler, its options and the processor it was made for."""
-    parts = (source, _compiler_version(find_compiler() or ""), " ".join(_FLAGS + _LINK), _processor())
+    parts = (source, _compiler_version(find_compiler() or ""), repr((_FLAGS, _LINK, _ATTEMPTS)), _processor())
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 

@@ -15,7 +15,7 @@ from .graph import Node
 from .ops import OPS
 from .plan import BackwardPlan, ForwardPlan
 
-BLOCK = 512
+BLOCK = 256
 """Neurons that a thread carries through time together."""
 
 _STORED = {
@@ -218,7 +218,11 @@ class _Text:
         head = "#define HALF\n" if self.narrow else ""
         prelude = Path(__file__).with_name("prelude.h").read_text()
         function = 'extern "C" void run(void* const* tensors, const I* sizes) {\n'
-        return f"{head}{prelude}\nenum {{ BLOCK = {BLOCK}, LINE = 64 / sizeof({self.mask}) }};\n\n{function}" + "\n".join(self.lines) + "\n"
+        return (
+            f"{head}{prelude}\nenum {{ BLOCK = {BLOCK}, LINE = 64 / sizeof({self.mask}) }};\n\n{function}"
+            + "\n".join(self.lines)
+            + "\n"
+        )
 
     def add(self, line: str) -> None:
         self.lines.append(line)
