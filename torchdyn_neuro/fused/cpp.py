@@ -87,8 +87,8 @@ def emit_backward(plan: BackwardPlan) -> str:
 
     tensors: inputs, first states, checkpoints, parameters, gradients of the outputs (of the plan), gradients of the
     last states that are carried (null where zero), then the results: gradients of the first states that are carried,
-    of the inputs and of the parameters where these are not None. sizes: as for the forward loop, with the time strides of the
-    inputs of the plan and of the gradients of the outputs.
+    of the inputs and of the parameters where these are not None. sizes: as for the forward loop, with the time strides
+    of the inputs of the plan and of the gradients of the outputs.
     """
     graph = plan.graph
     text = _Text((*plan.hoisted, *plan.body, *plan.replay_body, *graph.states))
