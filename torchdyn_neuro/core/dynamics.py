@@ -52,7 +52,7 @@ class Dynamics(Parametrised):
     """
 
     pointwise: ClassVar[bool | None] = True
-    """Whether the step acts on each element by itself, so that it fuses; ``None`` where the parts of a container decide.
+    """Whether the step acts on each element by itself, so that it fuses; ``None`` where the parts decide.
 
     Only a class that says ``True`` is worth a warning when it does not fuse.
     """

@@ -14,12 +14,20 @@ from pathlib import Path
 
 _FLAGS = ["-std=c++17", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off"]
 _LINK = ["-shared", "-fPIC"]
-# What may be missing on a machine is given up one by one: vector versions of the elementary functions, threads.
-_ATTEMPTS = (["-fopenmp", "-DVECTOR_MATH", "-Wl,-z,defs", "-lmvec", "-lm"], ["-fopenmp", "-lm"], ["-lm"])
+_THREADS = "-fopenmp"
+_VECTOR_MATH = ["-DVECTOR_MATH", "-Wl,-z,defs", "-lmvec", "-lm"]
+# What may be missing on a machine is given up one by one: wide vectors, vector versions of functions, threads.
+_ATTEMPTS = (
+    [_THREADS, "-mprefer-vector-width=512", *_VECTOR_MATH],
+    [_THREADS, *_VECTOR_MATH],
+    [_THREADS, "-lm"],
+    ["-lm"],
+)
 _TIMEOUT = 120.0
 _SEAL = 32  # bytes of the checksum at the end of a stored library
 
 _lock = threading.Lock()
+_locks: dict[str, threading.Lock] = {}  # one for each library: several are compiled at the same time
 _loaded: dict[str, ctypes.CDLL] = {}
 
 
@@ -41,8 +49,10 @@ def load_library(source: str) -> ctypes.CDLL:
     Raises:
         CompilerUnavailableError: if it has to be compiled and cannot be.
     """
+    key = _key(source)
     with _lock:
-        key = _key(source)
+        own = _locks.setdefault(key, threading.Lock())
+    with own:
         if key not in _loaded:
             _loaded[key] = _load(source, key)
         return _loaded[key]
@@ -152,7 +162,7 @@ def find_compiler() -> str | None:
 
 def _key(source: str) -> str:
     """What a binary depends on: the text, the compiler, its options and the processor it was made for."""
-    parts = (source, _compiler_version(find_compiler() or ""), " ".join(_FLAGS + _LINK), _processor())
+    parts = (source, _compiler_version(find_compiler() or ""), repr((_FLAGS, _LINK, _ATTEMPTS)), _processor())
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 

@@ -63,6 +63,7 @@ def emit_forward(plan: ForwardPlan) -> str:
         text.row(f"x{k}", graph.inputs[k].dtype, f"t * x{k}_stride", const=True)
     for k, node in enumerate(graph.outputs):
         text.row(f"y{k}", node.dtype, "t * M")
+    text.prefetch([*((f"x{k}", f"x{k}_stride") for k in inputs), *((f"y{k}", "M") for k in range(len(graph.outputs)))])
     text.open_elements()
     names = text.parameters(graph, plan.parameters) | {node: f"s{k}[j]" for k, node in enumerate(graph.states)}
     names |= text.loads((graph.inputs[k], f"x{k}_row") for k in inputs)
@@ -84,10 +85,10 @@ def emit_forward(plan: ForwardPlan) -> str:
 def emit_backward(plan: BackwardPlan) -> str:
     """The backward loop.
 
-    tensors: inputs, first states, checkpoints, parameters, gradients of the outputs (of the plan), gradients of the last
-    states that are carried (null where zero), then the results: gradients of the first states that are carried, of the
-    inputs and of the parameters where these are not None. sizes: as for the forward loop, with the time strides of the
-    inputs of the plan and of the gradients of the outputs.
+    tensors: inputs, first states, checkpoints, parameters, gradients of the outputs (of the plan), gradients of the
+    last states that are carried (null where zero), then the results: gradients of the first states that are carried,
+    of the inputs and of the parameters where these are not None. sizes: as for the forward loop, with the time strides
+    of the inputs of the plan and of the gradients of the outputs.
     """
     graph = plan.graph
     text = _Text((*plan.hoisted, *plan.body, *plan.replay_body, *graph.states))
@@ -154,6 +155,7 @@ def _replay(text: "_Text", plan: BackwardPlan) -> None:
         text.add(f"{kind}* __restrict next{k} = s{k}_rows + (t - begin + 1) * BLOCK;")
     for k in plan.replay_inputs:
         text.row(f"x{k}", graph.inputs[k].dtype, f"t * x{k}_stride", const=True)
+    text.prefetch((f"x{k}", f"x{k}_stride") for k in plan.replay_inputs)
     text.open_elements()
     names = text.parameters(graph, plan.parameters) | {graph.states[k]: f"s{k}[j]" for k in plan.states}
     names |= text.loads((graph.inputs[k], f"x{k}_row") for k in plan.replay_inputs)
@@ -175,6 +177,9 @@ def _reverse(text: "_Text", plan: BackwardPlan, grad_inputs: list[int], grad_par
         text.row(f"dy{k}", graph.output_gradients[k].dtype, f"t * dy{k}_stride", const=True)
     for k in grad_inputs:
         text.row(f"dx{k}", graph.inputs[k].dtype, "t * M")
+    text.prefetch(
+        [*((f"dy{k}", f"-dy{k}_stride") for k in plan.output_gradients), *((f"dx{k}", "-M") for k in grad_inputs)]
+    )
     text.open_elements()
     names = text.parameters(graph, plan.parameters) | {graph.states[k]: f"s{k}[j]" for k in plan.states}
     names |= {graph.state_gradients[k]: f"ds{k}[j]" for k in plan.carried}
@@ -213,7 +218,11 @@ class _Text:
         head = "#define HALF\n" if self.narrow else ""
         prelude = Path(__file__).with_name("prelude.h").read_text()
         function = 'extern "C" void run(void* const* tensors, const I* sizes) {\n'
-        return f"{head}{prelude}\nenum {{ BLOCK = {BLOCK} }};\n\n{function}" + "\n".join(self.lines) + "\n"
+        return (
+            f"{head}{prelude}\nenum {{ BLOCK = {BLOCK}, LINE = 64 / sizeof({self.mask}) }};\n\n{function}"
+            + "\n".join(self.lines)
+            + "\n"
+        )
 
     def add(self, line: str) -> None:
         self.lines.append(line)
@@ -301,6 +310,13 @@ class _Text:
         if self.scratches:
             self.add("__builtin_free(memory);")
         self.close(2)
+
+    def prefetch(self, rows: Iterable[tuple[str, str]]) -> None:
+        """Fetch the rows of the next step: the processor sees no pattern across the pages between them."""
+        self.add("for (int j = 0; j < width; j += LINE) {")
+        for name, step in rows:
+            self.add(f"__builtin_prefetch(&{name}_row[j + {step}]);")
+        self.close(1)
 
     def open_elements(self) -> None:
         self.add("#pragma omp simd")

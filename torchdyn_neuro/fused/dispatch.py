@@ -199,7 +199,7 @@ def _fuse_while_compiling(module: Dynamics, call: Signature, language: str, trai
 
 
 def laid_out(parameter: Tensor, frame: Sequence[int]) -> tuple[Tensor, int]:
-    """A parameter whose flat entry ``(i // inner) % numel`` belongs to the flat element i of the frame, and ``inner``."""
+    """A parameter whose flat entry ``(i // inner) % numel`` belongs to element i of the frame, and ``inner``."""
     axes = frame[len(frame) - parameter.ndim :]
     varying = [axis for axis, size in enumerate(parameter.shape) if size != 1]
     if not varying:

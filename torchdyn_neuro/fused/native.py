@@ -2,13 +2,14 @@
 
 import ctypes
 import functools
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from math import prod
 
 import torch
 from torch import Tensor
 
-from .compiler import load_library
+from .compiler import CompilerUnavailableError, load_library
 from .cpp import BLOCK, emit_backward, emit_forward
 from .runtime import Kernels
 
@@ -25,10 +26,26 @@ class CppKernels(Kernels):
         return _function(emit_backward(self.backward_plan))
 
     def compile(self, *, training: bool) -> None:
-        """Compile now what a call would compile."""
-        _ = self._forward
-        if training:
-            _ = self._backward
+        """Compile now what a call would compile, both loops at the same time."""
+        if not training:
+            _ = self._forward
+            return
+        failures: list[CompilerUnavailableError] = []
+
+        def backward() -> None:
+            try:
+                _ = self._backward
+            except CompilerUnavailableError as error:
+                failures.append(error)
+
+        worker = threading.Thread(target=backward)
+        worker.start()
+        try:
+            _ = self._forward
+        finally:
+            worker.join()
+        for failure in failures:
+            raise failure
 
     def partial_sums(self, elements: int) -> int:
         return (elements + BLOCK - 1) // BLOCK

@@ -1,4 +1,4 @@
-"""The step of a module as a function of flat lists of tensors: where its operands are and how others take their place."""
+"""The step of a module as a function of flat lists of tensors: where its operands are, how others stand in for them."""
 
 import weakref
 from collections.abc import Iterator, Sequence

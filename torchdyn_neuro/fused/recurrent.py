@@ -1,4 +1,4 @@
-"""A recurrent layer: one matrix product and one kernel per step, the gradient of the weights as one product at the end."""
+"""A recurrent layer: a matrix product and a kernel per step, and one product at the end for the weights' gradient."""
 
 from typing import Any
 

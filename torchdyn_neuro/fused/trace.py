@@ -41,6 +41,10 @@ _FLOATS = (torch.float32, torch.float64, *_NARROW)
 _RESULTS = (*_FLOATS, torch.bool, torch.uint8)
 
 
+class _Refusal(Exception):  # noqa: N818
+    """Raised inside a step, where torch would take a ``TypeError`` for one of its own."""
+
+
 class NotPointwise(TypeError):  # noqa: N818 - it names a property of the step, like StopIteration
     """A step that is not elementwise, and so cannot become part of a fused loop."""
 
@@ -73,6 +77,18 @@ def trace_step(
         NotPointwise: if an operation is not in the table, or the step depends on more than the elements.
     """
     ndim = len(inputs[0].broadcast)
+    # Hooks on saved tensors, such as those of activation checkpointing, are not meant for the recorder's.
+    hooks = torch.autograd.graph.saved_tensors_hooks(lambda tensor: tensor, lambda tensor: tensor)
+    try:
+        with hooks:
+            return _record_twice(step, inputs, states, parameters, ndim)
+    except _Refusal as refusal:
+        raise NotPointwise(str(refusal)).with_traceback(refusal.__traceback__) from None
+
+
+def _record_twice(
+    step: FlatStep, inputs: Sequence[Operand], states: Sequence[Operand], parameters: Sequence[Operand], ndim: int
+) -> StepGraph:
     graph = _record(step, inputs, states, parameters, tuple(range(5, 5 + ndim)), alike=True)
     as_they_are = _record(step, inputs, states, parameters, tuple(range(2, 2 + ndim)), alike=False)
     if replace(graph, **dict.fromkeys(_GRADIENTS, ())).describe() != as_they_are.describe():
@@ -163,7 +179,7 @@ class _Recorder(TorchDispatchMode):
     def leaf(self, operand: Operand, shape: tuple[int, ...], alike: bool) -> tuple[Tensor, Node]:
         """A new leaf; its numbers differ from one recording to the next, so that a step that reads them is caught."""
         if operand.dtype not in _RESULTS:
-            raise NotPointwise(f"an operand of {operand.dtype}")
+            raise _Refusal(f"an operand of {operand.dtype}")
         axes = shape[len(shape) - len(operand.broadcast) :]
         sizes = shape if alike else [1 if flat else size for flat, size in zip(operand.broadcast, axes, strict=True)]
         count = len(self.leaves) + 1
@@ -178,7 +194,7 @@ class _Recorder(TorchDispatchMode):
         """What has been recorded for a tensor."""
         known = self.known.get(tensor.untyped_storage()._cdata)
         if known is None:
-            raise NotPointwise(
+            raise _Refusal(
                 f"a tensor of shape {tuple(tensor.shape)} that is neither its argument nor a quantity, parameter or "
                 "buffer of one value per neuron"
             )
@@ -197,10 +213,12 @@ class _Recorder(TorchDispatchMode):
         # Read before the call: an operation in place overwrites its argument.
         recorded = self._recorded(name.rstrip("_") if in_place else name, func, args, kwargs)
         result = func(*args, **kwargs)
+        if name == "_efficientzerotensor":
+            result = torch.zeros(result.shape, dtype=result.dtype)  # one without memory is met by odd operations
         if not isinstance(result, Tensor) or result.dtype not in _RESULTS:
-            raise NotPointwise(f"the operation {func}, whose result is not a tensor of floats")
+            raise _Refusal(f"the operation {func}, whose result is not a tensor of floats")
         if in_place and self.known.get(result.untyped_storage()._cdata) in self.leaves:
-            raise NotPointwise(f"the operation {func}, which changes an argument of the step in place")
+            raise _Refusal(f"the operation {func}, which changes an argument of the step in place")
         self._bind(result, recorded(result))
         return result
 
@@ -222,7 +240,7 @@ class _Recorder(TorchDispatchMode):
             source = self.node(args[0])
             return lambda result: self._cast(source, result.dtype)
         if name not in COMPOSITES and name not in OPS:
-            raise NotPointwise(f"the operation {func}, which is not in the table of elementwise operations")
+            raise _Refusal(f"the operation {func}, which is not in the table of elementwise operations")
         operands = [self._operand(func, arg) for arg in args]
         options = {key: self._operand(func, value) for key, value in kwargs.items()}
         return lambda result: self._computed(name, operands, options, result)
@@ -231,17 +249,17 @@ class _Recorder(TorchDispatchMode):
         if isinstance(value, Tensor):
             node = self.node(value)
             if node.dtype == torch.uint8:
-                raise NotPointwise(f"the operation {func} on a tensor of {node.dtype}")
+                raise _Refusal(f"the operation {func} on a tensor of {node.dtype}")
             return node
         if value is None or isinstance(value, bool):
             return value
         if isinstance(value, (int, float)):
             return float(value)
-        raise NotPointwise(f"the operation {func} with the argument {value!r}")
+        raise _Refusal(f"the operation {func} with the argument {value!r}")
 
     def _identity(self, func: Any, source: Tensor, result: Tensor, node: Node) -> Node:
         if source.shape != result.shape and "expand" not in func._schema.name:
-            raise NotPointwise(f"the operation {func}, which changes the shape")
+            raise _Refusal(f"the operation {func}, which changes the shape")
         return node
 
     def _computed(self, name: str, operands: list, options: dict, result: Tensor) -> Node:
