@@ -1,0 +1,24 @@
+"""Every cell's kernels, compiled for sm_90 without a card; ``test_triton.py`` starts this with an empty cache."""
+
+import pytest
+import torch
+from cells import fused_cells
+from offline_compile import spills_and_registers
+
+from torchdyn_neuro.fused.runtime import get_loop
+from torchdyn_neuro.fused.triton_source import emit_backward, emit_forward
+
+CELLS = {name: get_loop(fused.key) for name, _, fused in fused_cells("triton", torch.float32)}
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_no_cell_spills(name):
+    loop = CELLS[name]
+    for source in (emit_forward(loop.kernels.forward_plan), emit_backward(loop.backward_plan)):
+        spilled, registers = spills_and_registers(source)
+        assert spilled == 0
+        assert registers <= 255
+
+
+def test_the_cells_are_there():
+    assert {"LIF", "SynapticLIF", "ExponentialSynapse", "LeakyIntegrator"} <= set(CELLS)
