@@ -4,13 +4,22 @@ The names below need torch only. The deep-learning parts (``torchdyn_neuro.data`
 imported where they are used.
 """
 
-from . import core, integrators, neurons, surrogates, synapses
+from . import core, fused, integrators, neurons, surrogates, synapses
 from .core import *  # noqa: F403
 from .integrators import *  # noqa: F403
 from .neurons import *  # noqa: F403
 from .surrogates import *  # noqa: F403
 from .synapses import *  # noqa: F403
+from .fused import *  # noqa: F403, I001 - last: it takes the place of the eager loop
 
 __version__ = "0.1.0"
 
-__all__ = [*core.__all__, *integrators.__all__, *neurons.__all__, *surrogates.__all__, *synapses.__all__, "__version__"]
+__all__ = [
+    *core.__all__,
+    *fused.__all__,
+    *integrators.__all__,
+    *neurons.__all__,
+    *surrogates.__all__,
+    *synapses.__all__,
+    "__version__",
+]

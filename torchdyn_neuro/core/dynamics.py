@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -49,6 +50,9 @@ class Dynamics(Parametrised):
         ValueError: if ``dt`` is not positive; from ``scan`` and ``forward`` for wrong shapes.
         TypeError: from ``scan`` and ``forward`` for an input that is not a floating-point tensor.
     """
+
+    pointwise: ClassVar[bool] = True
+    """Whether the step acts on each element by itself; a class that says no runs step by step without a warning."""
 
     def __init__(self, *, dt: float = 1.0):
         super().__init__()

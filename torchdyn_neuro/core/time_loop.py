@@ -4,12 +4,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from .state import State, frames, stack_frames
+import torch
+
+from .state import State, frames, map_state, stack_frames
 
 if TYPE_CHECKING:
     from .dynamics import Dynamics
 
-TimeLoop = Callable[["Dynamics", State, State], tuple[State, State]]
+TimeLoop = Callable[["Dynamics", State, State, torch.dtype | None], tuple[State, State]]
+"""``(module, x, state, output_dtype) -> (y, state)``; ``output_dtype`` is ``None`` where the step decides."""
 
 _loops: dict[str, TimeLoop] = {}
 _chosen = "auto"
@@ -57,21 +60,31 @@ def backend(name: str) -> Iterator[None]:
         _chosen = previous
 
 
-def run_time_loop(module: "Dynamics", x: State, state: State) -> tuple[State, State]:
+def run_time_loop(
+    module: "Dynamics", x: State, state: State, output_dtype: torch.dtype | None = None
+) -> tuple[State, State]:
     """Run ``module.step`` over the sequence ``x`` [T, B, \\*] from ``state``, on the chosen backend.
+
+    Args:
+        module: the dynamics.
+        x: input [T, B, \\*].
+        state: state before the first step.
+        output_dtype: type of the outputs; that of the step if omitted.
 
     Returns:
         The outputs [T, B, \\*] and the state after the last step.
     """
-    return _loops[_chosen](module, x, state)
+    return _loops[_chosen](module, x, state, output_dtype)
 
 
-def eager_loop(module: "Dynamics", x: State, state: State) -> tuple[State, State]:
+def eager_loop(
+    module: "Dynamics", x: State, state: State, output_dtype: torch.dtype | None = None
+) -> tuple[State, State]:
     """The reference: a Python loop over :meth:`Dynamics.step`."""
     outputs = []
     for x_t in frames(x):
         y_t, state = module.step(x_t, state)
-        outputs.append(y_t)
+        outputs.append(y_t if output_dtype is None else map_state(lambda leaf: leaf.to(output_dtype), y_t))
     return stack_frames(outputs), state
 
 

@@ -11,7 +11,7 @@ The format, from the leaves up:
 - A :class:`StepGraph` names the leaves (``states``, ``inputs``, ``parameters``, and the gradients that arrive from the
   step after, ``state_gradients``, and from the outputs, ``output_gradients``) and the results: ``next_states`` and
   ``outputs`` of the step, and ``grad_states``, ``grad_inputs``, ``grad_parameters`` of its vector-Jacobian product. A
-  result that is ``None`` is structurally zero. Every leaf stands for one element; an emitter decides how it is laid out.
+  result that is ``None`` is structurally zero. Every leaf stands for one element; an emitter decides on the layout.
 """
 
 from collections.abc import Iterable

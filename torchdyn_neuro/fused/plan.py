@@ -6,13 +6,13 @@ before the loop; ``body`` nodes are computed at every step, in the order given.
 The forward loop, for t = 0 ... T - 1::
 
     hoisted
-    if t % checkpoint_every == 0: store the states listed in BackwardPlan.states  (training only)
+    if t > 0 and t % checkpoint_every == 0: store the states listed in BackwardPlan.states  (training only)
     load inputs at t; body; store outputs at t; states = next_states
 
 The backward loop, over segments of ``checkpoint_every`` steps from the last to the first::
 
     hoisted
-    load the states of the segment's checkpoint
+    load the states of the segment's checkpoint (of the first segment: the first states)
     for t in the segment, forward:  keep states at t; load replay_inputs at t; replay_body; states = next_states
     for t in the segment, backward: load inputs and output_gradients at t; states as kept at t; body;
                                     store grad_inputs at t; add grad_parameters to their sums;

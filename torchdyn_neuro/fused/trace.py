@@ -29,7 +29,7 @@ _FLOATS = (torch.float32, torch.float64, *_NARROW)
 _RESULTS = (*_FLOATS, torch.bool, torch.uint8)
 
 
-class NotPointwise(TypeError):
+class NotPointwise(TypeError):  # noqa: N818 - it names a property of the step, like StopIteration
     """A step that is not elementwise, and so cannot become part of a fused loop."""
 
 
@@ -39,13 +39,13 @@ class Operand:
 
     Args:
         dtype: its type.
-        gradient: whether its gradient is wanted.
         broadcast: for each of its axes (the last ones of the frame), whether it is constant along it.
+        gradient: whether its gradient is wanted.
     """
 
     dtype: torch.dtype
-    gradient: bool
     broadcast: tuple[bool, ...]
+    gradient: bool
 
 
 def trace_step(
@@ -98,7 +98,7 @@ def _record(
         if not alike:
             return StepGraph(**forward, **dict.fromkeys(_GRADIENTS, ()))
         results = [*next_states, *outputs]
-        arriving = [recorder.leaf(Operand(y.dtype, False, (False,) * len(shape)), shape, True) for y in results]
+        arriving = [recorder.leaf(Operand(y.dtype, (False,) * len(shape), False), shape, True) for y in results]
         wanted = [leaf for leaf in (*s, *x, *p) if leaf.requires_grad]
         live = [(y, g) for y, (g, _) in zip(results, arriving, strict=True) if y.requires_grad]
         found: list[Tensor | None] = [None] * len(wanted)
