@@ -1,5 +1,7 @@
 """Triton's kernels, run in its interpreter, against the eager loop; ``test_triton.py`` starts this."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from cells import drive, fused_cells
@@ -58,11 +60,9 @@ recorded: set[str] = set()
 def run(step, x: Tensor, states: list[Tensor], parameters: list[Tensor], every: int):
     """Outputs, last states and gradients, for arriving gradients that are all different, by kernels and eagerly."""
     steps, *frame = x.shape
-    operand = Operand(x.dtype, True, (False,) * len(frame))
-    broadcast = [
-        Operand(x.dtype, True, tuple(size == 1 for size in (1,) * (len(frame) - p.ndim) + tuple(p.shape)))
-        for p in parameters
-    ]
+    operand = Operand(dtype=x.dtype, gradient=True, broadcast=(False,) * len(frame))
+    shapes = [(1,) * (len(frame) - p.ndim) + tuple(p.shape) for p in parameters]
+    broadcast = [replace(operand, broadcast=tuple(size == 1 for size in shape)) for shape in shapes]
     graph = trace_step(step, [operand], [operand] * len(states), broadcast)
     forward, backward = plan_forward(graph), plan_backward(graph)
     for plan in (forward, backward):
