@@ -11,6 +11,9 @@ from importlib import metadata
 import torch
 from torch import Tensor, nn
 
+PATIENCE = 10.0
+"""Seconds after which three runs of one candidate are enough, however many were asked for."""
+
 
 @dataclass
 class Candidate:
@@ -108,7 +111,8 @@ def compare(candidates: list[Candidate], x: Tensor, repeats: int) -> tuple[dict[
         copies.append(stopwatch(x.device) - start)
         for candidate in candidates:
             timing = timings[candidate.name]
-            if timing.error is None:
+            enough = len(timing.forward) >= 3 and sum(timing.forward) + sum(timing.backward) > PATIENCE
+            if timing.error is None and not enough:
                 forward, backward, _ = run_once(candidate, inputs[candidate.name], gradients[candidate.name])
                 timing.forward.append(forward)
                 timing.backward.append(backward)
