@@ -14,13 +14,18 @@ if TYPE_CHECKING:
 TimeLoop = Callable[["Dynamics", State, State, torch.dtype | None], tuple[State, State]]
 """``(module, x, state, output_dtype) -> (y, state)``; ``output_dtype`` is ``None`` where the step decides."""
 
+Fuses = Callable[["Dynamics", State, State], bool]
+"""``(module, x, state)``: whether a backend runs the module as one kernel."""
+
 _loops: dict[str, TimeLoop] = {}
+_fuses: dict[str, Fuses] = {}
 _chosen = "auto"
 
 
-def register_backend(name: str, loop: TimeLoop) -> None:
-    """Make ``loop`` available as ``backend(name)``."""
+def register_backend(name: str, loop: TimeLoop, fuses: Fuses = lambda module, x, state: False) -> None:
+    """Make ``loop`` available as ``backend(name)``; ``fuses`` tells containers what to give to it in one piece."""
     _loops[name] = loop
+    _fuses[name] = fuses
 
 
 def available_backends() -> tuple[str, ...]:
@@ -75,6 +80,11 @@ def run_time_loop(
         The outputs [T, B, \\*] and the state after the last step.
     """
     return _loops[_chosen](module, x, state, output_dtype)
+
+
+def fuses(module: "Dynamics", x: State, state: State) -> bool:
+    """Whether the chosen backend runs ``module`` over ``x`` [T, B, \\*] as one kernel."""
+    return _fuses[_chosen](module, x, state)
 
 
 def eager_loop(

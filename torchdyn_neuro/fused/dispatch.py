@@ -1,8 +1,7 @@
-"""Which loop runs a module: the choice, made once for each kind of call and remembered."""
+"""From a module to its recorded step, remembered for each kind of call, and from that to the operators."""
 
-import warnings
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -12,7 +11,6 @@ from torch import Tensor, nn
 
 from ..core.dynamics import Dynamics
 from ..core.state import State, first_frame, leaves
-from ..core.time_loop import eager_loop
 from . import runtime
 from .compiler import CompilerUnavailableError
 from .eager import register_step
@@ -22,9 +20,7 @@ from .plan import plan_backward, plan_forward
 from .trace import NotPointwise, Operand, trace_step
 
 _MOST_REMEMBERED = 64
-_LANGUAGES = {"cpu": "cpp", "cuda": "triton"}
 _remembered: "weakref.WeakKeyDictionary[nn.Module, dict]" = weakref.WeakKeyDictionary()
-_warned: set[Any] = set()
 
 
 class Signature(NamedTuple):
@@ -151,24 +147,37 @@ def _innermost(traceback: TracebackType | None) -> str | None:
     return name
 
 
+def find_fused(
+    module: Dynamics, x: State, state: State, language: str, output_dtype: torch.dtype | None = None
+) -> Fused:
+    """The recorded step for a call; raises what :func:`fuse` raises."""
+    return fuse_call(module, signature(x, state, output_dtype), language, first_frame(x), state)
+
+
+def fuse_call(module: Dynamics, call: Signature, language: str, x_t: State, state: State) -> Fused:
+    """:func:`fuse` also while torch compiles the call; ``x_t`` and ``state`` are what the step would get."""
+    if not torch.compiler.is_compiling():
+        return fuse(module, call, language)
+    # The result is not used: it makes the compiler watch everything that the step reads.
+    module.step(x_t, state)
+    found = _fuse_while_compiling(module, call, language, torch.is_grad_enabled())
+    if found is None:
+        raise NotPointwise(f"{type(module).__name__}: expected a step that acts on each element by itself")
+    return found
+
+
 def run_fused(
     module: Dynamics, x: State, state: State, language: str, output_dtype: torch.dtype | None = None
 ) -> tuple[State, State]:
     """The loop of ``module`` as one kernel; raises what :func:`fuse` raises."""
-    call = signature(x, state, output_dtype)
-    if torch.compiler.is_compiling():
-        # The result is not used: it makes the compiler watch everything that the step reads.
-        module.step(first_frame(x), state)
-        found = _fuse_while_compiling(module, call, language)
-    else:
-        found = fuse(module, call, language)
+    found = find_fused(module, x, state, language, output_dtype)
     sequences, states = leaves(x), leaves(state)
     frame = torch.broadcast_shapes(*(leaf.shape[1:] for leaf in sequences), *(leaf.shape for leaf in states))
     sequences = [leaf if leaf.shape[1:] == frame else leaf.expand(leaf.shape[0], *frame) for leaf in sequences]
     states = [leaf if leaf.shape == frame else leaf.expand(frame) for leaf in states]
     parameters, inners = [], []
     for source in found.step.sources:
-        parameter, inner = _laid_out(source.value(module), frame)
+        parameter, inner = laid_out(source.value(module), frame)
         parameters.append(parameter)
         inners.append(inner)
     training = torch.is_grad_enabled() and any(t.requires_grad for t in (*sequences, *states, *parameters))
@@ -181,11 +190,15 @@ def run_fused(
 
 
 @torch.compiler.assume_constant_result
-def _fuse_while_compiling(module: Dynamics, call: Signature, language: str) -> Fused:
-    return fuse(module, call, language)
+def _fuse_while_compiling(module: Dynamics, call: Signature, language: str, training: bool) -> Fused | None:
+    try:
+        with torch.set_grad_enabled(training):
+            return fuse(module, call, language)
+    except (NotPointwise, CompilerUnavailableError):
+        return None
 
 
-def _laid_out(parameter: Tensor, frame: Sequence[int]) -> tuple[Tensor, int]:
+def laid_out(parameter: Tensor, frame: Sequence[int]) -> tuple[Tensor, int]:
     """A parameter whose flat entry ``(i // inner) % numel`` belongs to the flat element i of the frame, and ``inner``."""
     axes = frame[len(frame) - parameter.ndim :]
     varying = [axis for axis, size in enumerate(parameter.shape) if size != 1]
@@ -199,47 +212,3 @@ def _laid_out(parameter: Tensor, frame: Sequence[int]) -> tuple[Tensor, int]:
     for size in axes[last + 1 :]:
         inner = inner * size
     return parameter, inner
-
-
-def unsuited(x: State, state: State) -> str | None:
-    """Why these tensors cannot go through a kernel of ours, if they cannot."""
-    tensors = (*leaves(x), *leaves(state))
-    devices = {tensor.device.type for tensor in tensors}
-    if len(devices) != 1 or not devices <= set(_LANGUAGES):
-        return f"tensors on {', '.join(sorted(devices))}"
-    if torch._C._functorch.peek_interpreter_stack() is not None:
-        return "a transform of torch.func"
-    if torch.autograd.forward_ad._current_level >= 0:
-        return "forward-mode differentiation"
-    return None
-
-
-def named_loop(language: str) -> Callable:
-    """The backend that runs everything in ``language`` or raises."""
-
-    def loop(module: Dynamics, x: State, state: State, output_dtype: torch.dtype | None = None) -> tuple[State, State]:
-        return run_fused(module, x, state, language, output_dtype)
-
-    return loop
-
-
-def auto_loop(module: Dynamics, x: State, state: State, output_dtype: torch.dtype | None = None) -> tuple[State, State]:
-    """The fused loop where it can run, else the eager one, with one warning for each class that cannot fuse."""
-    if not module.pointwise or unsuited(x, state):
-        return eager_loop(module, x, state, output_dtype)
-    try:
-        return run_fused(module, x, state, _LANGUAGES[leaves(x)[0].device.type], output_dtype)
-    except NotPointwise as error:
-        _warn_once(
-            type(module),
-            f"{error}. It runs step by step in Python now; set pointwise = False in a class for which that is right",
-        )
-    except CompilerUnavailableError as error:
-        _warn_once("compiler", f"torchdyn_neuro: loops run step by step in Python, because {error}")
-    return eager_loop(module, x, state, output_dtype)
-
-
-def _warn_once(topic: Any, message: str) -> None:
-    if topic not in _warned:
-        _warned.add(topic)
-        warnings.warn(message, stacklevel=4)

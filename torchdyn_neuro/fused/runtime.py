@@ -183,7 +183,7 @@ def _fake_forward(
     return [*outputs, *last, *checkpoints]
 
 
-def _backward_results(
+def backward_results(
     loop: Loop, shape: Sequence[int], like: Tensor, parameters: list[Tensor]
 ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
     """Buffers for the gradients of the first states, of the inputs and of the parameters."""
@@ -216,13 +216,13 @@ def _loop_backward(
 ) -> list[Tensor]:
     loop = get_loop(key)
     like = next(gradient for gradient in (*output_gradients, *last_gradients) if gradient is not None)
-    first, input_gradients, sums = _backward_results(loop, shape, like, parameters)
+    first, input_gradients, sums = backward_results(loop, shape, like, parameters)
     if prod(shape):
         arriving = []
         for k, gradient in zip(loop.backward_plan.output_gradients, output_gradients, strict=True):
             if gradient is None:
                 dtype = loop.graph.output_gradients[k].dtype
-                gradient = like.new_zeros((1, *shape[1:]), dtype=dtype).expand(shape)
+                gradient = like.new_zeros((1, *shape[1:]), dtype=dtype).expand(tuple(shape))
             arriving.append(_rows_contiguous(gradient))
         loop.kernels.backward(
             [_rows_contiguous(x) for x in inputs],
@@ -256,7 +256,7 @@ def _fake_backward(
     last_gradients: list[Tensor | None],
 ) -> list[Tensor]:
     like = next(gradient for gradient in (*output_gradients, *last_gradients) if gradient is not None)
-    first, input_gradients, sums = _backward_results(get_loop(key), shape, like, parameters)
+    first, input_gradients, sums = backward_results(get_loop(key), shape, like, parameters)
     return [*first, *input_gradients, *sums]
 
 
@@ -302,7 +302,7 @@ def _autograd_backward(ctx: Any, gradients: list[Tensor | None]) -> tuple:
     )
     grad_states = {k: next(results) for k in plan.carried}
     grad_inputs = {k: next(results) for k in loop.grad_inputs}
-    grad_parameters = {k: _summed(next(results), parameters[k], ctx.shape[1:]) for k in loop.grad_parameters}
+    grad_parameters = {k: summed(next(results), parameters[k], ctx.shape[1:]) for k in loop.grad_parameters}
     return (
         None,
         None,
@@ -314,7 +314,7 @@ def _autograd_backward(ctx: Any, gradients: list[Tensor | None]) -> tuple:
     )
 
 
-def _summed(sums: Tensor, parameter: Tensor, frame: Sequence[int]) -> Tensor:
+def summed(sums: Tensor, parameter: Tensor, frame: Sequence[int]) -> Tensor:
     """The gradient of a parameter from one number per block or per element."""
     if parameter.numel() == 1:
         total = sums.sum().reshape(parameter.shape)
