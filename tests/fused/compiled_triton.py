@@ -14,9 +14,8 @@ CELLS = {name: get_loop(fused.key) for name, _, fused in fused_cells("triton", t
 @pytest.mark.parametrize("name", CELLS)
 def test_no_cell_spills(name):
     # The backward loop computes the steps again, so what it holds in registers bounds the forward loop.
-    spilled, registers = spills_and_registers(emit_backward(CELLS[name].backward_plan))
+    spilled, _ = spills_and_registers(emit_backward(CELLS[name].backward_plan))
     assert spilled == 0
-    assert registers <= 255
 
 
 @pytest.mark.parametrize("name", ["LIF", "SynapticLIF"])

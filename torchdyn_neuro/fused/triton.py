@@ -9,6 +9,7 @@ from math import prod
 import torch
 from torch import Tensor
 
+from .compiler import CompilerUnavailableError
 from .runtime import Kernels
 from .triton_source import emit_backward, emit_forward
 
@@ -17,12 +18,19 @@ _FEW_ELEMENTS = 1 << 16
 
 
 def load_kernel(source: str) -> Callable:
-    """The jitted function ``run`` of a module, which exists in memory only; Triton keeps what it compiles on disk."""
+    """The jitted function ``run`` of a module, which exists in memory only; Triton keeps what it compiles on disk.
+
+    Raises:
+        CompilerUnavailableError: if there is no Triton.
+    """
     name = f"<torchdyn_neuro {hashlib.sha256(source.encode()).hexdigest()[:16]}>"
     # Triton reads the source of a function again by its file name.
     linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
     module: dict = {"__name__": name}
-    exec(compile(source, name, "exec"), module)
+    try:
+        exec(compile(source, name, "exec"), module)
+    except ImportError as error:
+        raise CompilerUnavailableError(f"Triton cannot be imported ({error})") from None
     return module["run"]
 
 
@@ -104,4 +112,4 @@ def _launch(
     pointers = [present if tensor is None else tensor for tensor in tensors]
     grid = (-(-elements // block),)
     with torch.cuda.device_of(present):
-        kernel[grid](*pointers, steps, elements, every, 1, *layout, **flags, BLOCK=block, **options)
+        kernel[grid](*pointers, steps, elements, every, *layout, **flags, BLOCK=block, **options)

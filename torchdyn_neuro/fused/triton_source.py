@@ -1,4 +1,4 @@
-"""Triton for the two loops of a plan: the arguments are those of the C++ loops, and each thread carries one element.
+"""Triton for the two loops of a plan: tensors and sizes are those of the C++ loops, each thread carries one element.
 
 T is a number that the kernel is given, so a new length compiles nothing and no loop is unrolled over time. What a step
 reads is loaded some steps ahead into registers, for with few elements a GPU waits for memory and does nothing else.
@@ -43,7 +43,7 @@ inside = i < M"""
 
 
 def emit_forward(plan: ForwardPlan) -> str:
-    """The forward loop; tensors and sizes as in :func:`torchdyn_neuro.fused.cpp.emit_forward`."""
+    """The forward loop; tensors and sizes, but for the threads, as in :func:`torchdyn_neuro.fused.cpp.emit_forward`."""
     graph, text = plan.graph, _Writer()
     inputs, states = range(len(graph.inputs)), range(len(graph.states))
     tensors = [f"x{k}" for k in inputs] + [f"first{k}" for k in states]
@@ -72,9 +72,9 @@ def emit_forward(plan: ForwardPlan) -> str:
 
 
 def emit_backward(plan: BackwardPlan) -> str:
-    """The backward loop; tensors and sizes as in :func:`torchdyn_neuro.fused.cpp.emit_backward`.
+    """The backward loop; tensors and sizes, but for the threads, as in :func:`torchdyn_neuro.fused.cpp.emit_backward`.
 
-    There is one difference: ``dp{k}_sums`` holds M numbers, one for each element.
+    ``dp{k}_sums`` holds M numbers here, one for each element.
     """
     graph, text = plan.graph, _Writer()
     grad_inputs, grad_parameters = _present(graph.grad_inputs), _present(graph.grad_parameters)
@@ -209,7 +209,7 @@ class _Writer:
         self, tensors: Sequence[str], strided: Sequence[str], parameters: Iterable[int], flags: Sequence[str]
     ) -> None:
         """Open the kernel; it is not specialised to its sizes, so that a new one compiles nothing."""
-        sizes = ["T", "M", "every", "threads", *(f"{name}_stride" for name in strided)]
+        sizes = ["T", "M", "every", *(f"{name}_stride" for name in strided)]
         sizes += [f"p{k}_{what}" for k in parameters for what in ("inner", "size")]
         constants = [f"{flag}: tl.constexpr" for flag in (*flags, "BLOCK")]
         self.lines(f"@triton.jit(do_not_specialize={sizes})")
