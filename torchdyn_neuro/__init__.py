@@ -6,11 +6,11 @@ imported where they are used.
 
 from . import core, fused, integrators, neurons, surrogates, synapses
 from .core import *  # noqa: F403
+from .fused import *  # noqa: F403 - last: it takes the place of the eager loop
 from .integrators import *  # noqa: F403
 from .neurons import *  # noqa: F403
 from .surrogates import *  # noqa: F403
 from .synapses import *  # noqa: F403
-from .fused import *  # noqa: F403, I001 - last: it takes the place of the eager loop
 
 __version__ = "0.1.0"
 

@@ -15,7 +15,7 @@ from . import runtime
 from .compiler import CompilerUnavailableError
 from .eager import register_step
 from .graph import StepGraph
-from .operands import ModuleStep, Source, fill, fingerprint, find_sources, structure
+from .operands import ModuleStep, Source, fill, find_sources, fingerprint, structure
 from .plan import plan_backward, plan_forward
 from .trace import NotPointwise, Operand, trace_step
 

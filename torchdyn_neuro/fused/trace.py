@@ -8,7 +8,7 @@ really do. Both must record the same: what depends on shapes or on values, and n
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from math import prod
+from math import nan, prod
 from typing import Any
 
 import torch
@@ -22,7 +22,19 @@ FlatStep = Callable[[Sequence[Tensor], Sequence[Tensor], Sequence[Tensor]], tupl
 """``(inputs, states, parameters) -> (outputs, next_states)`` on lists of tensors."""
 
 _IDENTITIES = {"detach", "alias", "clone", "lift_fresh_copy", "contiguous", "expand", "view", "_unsafe_view"}
-_FILLS = {"zeros_like": 0.0, "ones_like": 1.0, "new_zeros": 0.0, "new_ones": 1.0, "zeros": 0.0, "ones": 1.0}
+_FILLS = {
+    "zeros_like": 0.0,
+    "ones_like": 1.0,
+    "new_zeros": 0.0,
+    "new_ones": 1.0,
+    "zeros": 0.0,
+    "_efficientzerotensor": 0.0,
+    "ones": 1.0,
+    # Torch fills these in a second operation.
+    "empty_like": nan,
+    "new_empty": nan,
+    "empty": nan,
+}
 _VALUE_POSITION = {"full_like": 1, "full": 1, "new_full": 2, "scalar_tensor": 0}
 _NARROW = (torch.bfloat16, torch.float16)
 _FLOATS = (torch.float32, torch.float64, *_NARROW)
