@@ -41,9 +41,6 @@ def _comparison(sign: str) -> Op:
     return Op(f"({{0}} {sign} {{1}} ? 1.0 : 0.0)", f"({{0}} {sign} {{1}})", mask=True)
 
 
-_TRITON_TANH = (
-    "(tl.where({0} < 0.0, -1.0, 1.0) * (1.0 - tl.exp(-2.0 * tl.abs({0}))) / (1.0 + tl.exp(-2.0 * tl.abs({0}))))"
-)
 _TRITON_TRUNC = "tl.where({0} < 0.0, tl.ceil({0}), tl.floor({0}))"
 
 OPS: dict[str, Op] = {
@@ -54,29 +51,23 @@ OPS: dict[str, Op] = {
     "neg": _same("(-{0})"),
     "reciprocal": _same("(1.0 / {0})"),
     "exp": _call("EXP", "tl.exp({0})"),
-    "expm1": _call(
-        "EXPM1",
-        # Near zero the first terms of the series are exact where the difference would cancel.
-        "tl.where(tl.abs({0}) < 0.0001, {0} + {0} * {0} * (0.5 + {0} * (1.0 / 6.0)), tl.exp({0}) - 1.0)",
-    ),
+    "expm1": _call("EXPM1", "expm1({0})"),
     "log": _call("LOG", "tl.log({0})"),
-    "log1p": _call(
-        "LOG1P", "tl.where(tl.abs({0}) < 0.0001, {0} - {0} * {0} * (0.5 - {0} * (1.0 / 3.0)), tl.log(1.0 + {0}))"
-    ),
+    "log1p": _call("LOG1P", "log1p({0})"),
     "sqrt": _call("SQRT", "tl.sqrt({0})"),
     "rsqrt": Op("(1.0 / SQRT({0}))", "(1.0 / tl.sqrt({0}))"),
     "sin": _call("SIN", "tl.sin({0})"),
     "cos": _call("COS", "tl.cos({0})"),
-    "tanh": _call("TANH", _TRITON_TANH),
-    "sinh": _call("SINH", "(0.5 * (tl.exp({0}) - tl.exp(-{0})))"),
-    "cosh": _call("COSH", "(0.5 * (tl.exp({0}) + tl.exp(-{0})))"),
+    "tanh": _call("TANH", "tanh({0})"),
+    "sinh": _call("SINH", "sinh({0})"),
+    "cosh": _call("COSH", "cosh({0})"),
     "erf": _call("ERF", "tl.erf({0})"),
-    "pow": Op("POW({0}, {1})", "tl.exp({1} * tl.log({0}))"),
+    "pow": Op("POW({0}, {1})", "power({0}, {1})"),
     "sigmoid": Op("(1.0 / (1.0 + EXP(-{0})))", "(1.0 / (1.0 + tl.exp(-{0})))"),
     "abs": _call("ABS", "tl.abs({0})"),
     "sign": Op(
         "(({0} > 0.0 ? 1.0 : 0.0) - ({0} < 0.0 ? 1.0 : 0.0))",
-        "tl.where({0} > 0.0, 1.0, tl.where({0} < 0.0, -1.0, 0.0))",
+        "(({0} > 0.0).to({0}.dtype) - ({0} < 0.0).to({0}.dtype))",
     ),
     "floor": _call("FLOOR", "tl.floor({0})"),
     "ceil": _call("CEIL", "tl.ceil({0})"),

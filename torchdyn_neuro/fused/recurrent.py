@@ -9,6 +9,7 @@ from ..core.dynamics import Dynamics
 from ..core.recurrent import Recurrent, RecurrentState
 from ..core.state import State, leaves
 from . import runtime
+from .cuda_graph import repeated
 from .dispatch import fuse_call, laid_out, signature
 from .operands import fill
 from .trace import NotPointwise
@@ -303,9 +304,11 @@ def _autograd_backward(ctx: Any, gradients: list[Tensor | None]) -> tuple:
     )
 
 
-for _device in ("CPU", "CUDA"):
-    _library.impl("recurrent_forward", _recurrent_forward, _device)
-    _library.impl("recurrent_backward", _recurrent_backward, _device)
+_library.impl("recurrent_forward", _recurrent_forward, "CPU")
+_library.impl("recurrent_backward", _recurrent_backward, "CPU")
+# Every step launches kernels of microseconds, which only a recording keeps up with.
+_library.impl("recurrent_forward", repeated(_recurrent_forward), "CUDA")
+_library.impl("recurrent_backward", repeated(_recurrent_backward), "CUDA")
 torch.library.register_fake("torchdyn_neuro::recurrent_forward", _fake_forward, lib=_library)
 torch.library.register_fake("torchdyn_neuro::recurrent_backward", _fake_backward, lib=_library)
 torch.library.register_autograd(
