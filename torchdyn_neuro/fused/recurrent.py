@@ -11,6 +11,7 @@ from ..core.state import State, leaves
 from . import runtime
 from .cuda_graph import repeated
 from .dispatch import fuse_call, laid_out, signature
+from .eager import replayed_recurrent_gradients
 from .operands import fill
 from .trace import NotPointwise
 
@@ -252,26 +253,26 @@ def _matrix(x: Tensor) -> Tensor:
 
 
 def _setup_context(ctx: Any, inputs: tuple, output: list[Tensor]) -> None:
-    key, owner, _, weight, before, states, parameters, inners, training = inputs
+    key, owner, drive, weight, before, states, parameters, inners, training = inputs
     ctx.key, ctx.owner, ctx.inners, ctx.counts = key, owner, inners, (len(states), len(parameters))
     ctx.set_materialize_grads(False)
     if training:
-        y, drive, checkpoints = output[0], output[1 + len(states)], output[2 + len(states) :]
-        ctx.save_for_backward(drive, y, weight, before, *states, *parameters, *checkpoints)
+        y, fed, checkpoints = output[0], output[1 + len(states)], output[2 + len(states) :]
+        ctx.save_for_backward(drive, fed, y, weight, before, *states, *parameters, *checkpoints)
 
 
 def _autograd_backward(ctx: Any, gradients: list[Tensor | None]) -> tuple:
     loop = runtime.get_loop(ctx.key)
     plan, (states_count, parameters_count) = loop.backward_plan, ctx.counts
-    inputs, y, weight, before, *rest = ctx.saved_tensors
+    drive, inputs, y, weight, before, *rest = ctx.saved_tensors
     states, rest = rest[:states_count], rest[states_count:]
     parameters, checkpoints = rest[:parameters_count], rest[parameters_count:]
     y_gradient, last_gradients = gradients[0], gradients[1 : 1 + states_count]
     if torch.is_grad_enabled():
-        raise RuntimeError(
-            "Recurrent: expected first derivatives of a fused loop, got a request for second ones (create_graph=True); "
-            "run it with backend('eager')"
+        outer, first, own = replayed_recurrent_gradients(
+            ctx.owner, drive, weight, before, states, parameters, gradients[: 1 + states_count]
         )
+        return (None, None, *outer, first, own, None, None)
     if y_gradient is None and all(gradient is None for gradient in last_gradients):
         return (None,) * 9
     results = torch.ops.torchdyn_neuro.recurrent_backward(

@@ -112,4 +112,10 @@ def _launch(
     pointers = [present if tensor is None else tensor for tensor in tensors]
     grid = (-(-elements // block),)
     with torch.cuda.device_of(present):
-        kernel[grid](*pointers, steps, elements, every, *layout, **flags, BLOCK=block, **options)
+        try:
+            kernel[grid](*pointers, steps, elements, every, *layout, **flags, BLOCK=block, **options)
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:
+            # Whatever Triton or the driver refuses: the eager loop can still run it.
+            raise CompilerUnavailableError(f"Triton cannot run the loop on this device ({error})") from error

@@ -11,6 +11,7 @@ import torch
 from lightning.pytorch import Callback, LightningDataModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -39,7 +40,7 @@ def run(config: DictConfig) -> float:
         return _run(config)
     try:
         return _run(config)
-    except (ValueError, TypeError, OSError, OmegaConfBaseException) as error:
+    except (ValueError, TypeError, OSError, RuntimeError, OmegaConfBaseException, MisconfigurationException) as error:
         message = " ".join(str(error).split())
         raise SystemExit(f"error: {message}") from error
 
@@ -154,7 +155,7 @@ def _quieten() -> None:
     import logging
 
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    for message in (".*does not have many workers.*", ".*logging interval.*", ".*IterableDataset.*"):
+    for message in (".*does not have many workers.*", ".*logging interval.*", ".*IterableDataset.*", ".*LeafSpec.*"):
         warnings.filterwarnings("ignore", message=message)
     if not sys.stdout.isatty():
         warnings.filterwarnings("ignore", category=UserWarning, module=r"lightning\..*")
