@@ -90,6 +90,7 @@ def fails(config):
         (["neuron._target_=logging.os.system"], "neuron: expected _target_"),
         (["+neuron.tua=3"], "unexpected keyword argument 'tua'"),
         (["checkpoint=/nowhere/at/all.ckpt"], "check the path"),
+        (["trainer.enable_progress_bar=false"], "enable_progress_bar"),
         (["data=mnist", "data.root=/nowhere", "data.download=false"], "get it with: python -c"),
     ],
 )

@@ -25,6 +25,9 @@ class Integrator(ABC):
 
     Args:
         substeps: number of equal steps into which a time step is divided, for stiff equations.
+        interpolate: where a cell spikes, take the moment in the step at which the potential crossed the threshold, by
+            linear interpolation, reset it there, and integrate what is left of the step. The rate of a cell is then
+            right to second order in dt; on the grid alone, the first order remains whatever the method.
 
     Raises:
         ValueError: if ``substeps`` is not above zero.
@@ -32,6 +35,7 @@ class Integrator(ABC):
     """
 
     substeps: int = 1
+    interpolate: bool = False
 
     order: ClassVar[int]
     """Order of convergence: the error over a fixed time falls as dt to this power."""

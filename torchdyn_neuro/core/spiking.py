@@ -79,6 +79,11 @@ class SpikingODE(ODE):
             self.v_reset = Real(v_reset)
         if v_rest is not None:
             self.v_rest = Real(v_rest)
+        if integrator.interpolate and self.refractory_steps:
+            raise ValueError(
+                f"{owner}: expected t_ref = 0 with an integrator that interpolates crossings, got {t_ref:g} ms, which "
+                "counts whole steps; leave one of the two out"
+            )
         self._check_reset()
         self.adaptation = self._attach("adaptation", adaptation, Adaptation)
         self.noise = self._attach("noise", noise, Noise)
@@ -176,7 +181,11 @@ class SpikingODE(ODE):
             moved = self._move_parts(current, numbers, state, moved)
         if state.refractory is not None:
             moved = moved._replace(v=torch.where(state.refractory > 0, state.v, moved.v))
-        spikes, moved = self.fire(self.arrive(current, moved), numbers)
+        moved = self.arrive(current, moved)
+        reached = moved.v
+        spikes, moved = self.fire(moved, numbers)
+        if self.integrator.interpolate:
+            moved = moved._replace(v=self._after_crossing(current, state.v, reached, spikes, moved))
         return map_state(lambda leaf: leaf.to(first_leaf(x_t).dtype), spikes), moved
 
     def _part_current(self, state: State) -> Tensor | None:
@@ -239,6 +248,15 @@ class SpikingODE(ODE):
         if self.adaptation is not None:
             state = state._replace(adaptation=state.adaptation + spikes * self.adaptation.jump())
         return spikes, self.on_spike(spikes, state)
+
+    def _after_crossing(self, x_t: State, before: Tensor, reached: Tensor, spikes: Tensor, state: State) -> Tensor:
+        """The potential at the end of the step, had those that spiked been reset at the crossing itself."""
+        fired, v_th = spikes > 0, self.v_th()
+        rise = torch.where(fired, reached - before, torch.ones_like(before))
+        left = self.dt * torch.clamp((reached - v_th) / rise, 0, 1)
+        at_crossing = state._replace(v=self.reset_potential(torch.ones_like(before), v_th + torch.zeros_like(before)))
+        after = self.integrator(self, x_t, at_crossing, left).v
+        return torch.where(fired, after, state.v)
 
     def threshold(self, state: State, numbers: Tensor | None = None) -> Tensor:
         """The threshold in this step, with what adaptation and noise add to it."""

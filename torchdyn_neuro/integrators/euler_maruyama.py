@@ -34,6 +34,8 @@ class EulerMaruyama(Integrator):
         super().__post_init__()
         if self.substeps != 1:
             raise ValueError(f"EulerMaruyama: expected substeps = 1, got {self.substeps}; lower dt instead")
+        if self.interpolate:
+            raise ValueError("EulerMaruyama: expected interpolate = False, because a noisy path crosses more than once")
 
     def advance(self, ode, x: Drive, state: State, dt: float) -> State:
         noisy: Noisy = x(0.0)

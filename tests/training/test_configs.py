@@ -1,0 +1,43 @@
+"""Every neuron and every synapse of configs/ goes through a whole run: calibration, training, validation and test."""
+
+import math
+import warnings
+from pathlib import Path
+
+import pytest
+
+import torchdyn_neuro as tdn
+from torchdyn_neuro.training import run
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+CHOICES = [f"{group}={path.stem}" for group in ("neuron", "synapse") for path in (CONFIGS / group).glob("*.yaml")]
+SILENT = {"neuron=leaky_integrator", "neuron=hodgkin_huxley"}
+"""No threshold, and spikes that are shorter than the default step: calibration finds no current for them."""
+# Lightning and its dependencies warn about their own future.
+pytestmark = [pytest.mark.filterwarnings("ignore:::lightning"), pytest.mark.filterwarnings("ignore::FutureWarning")]
+
+
+@pytest.mark.parametrize("choice", sorted(CHOICES))
+def test_config_runs(composed, choice):
+    config = composed(
+        choice, "model.hidden=[8]", "trainer.max_epochs=1", "trainer.limit_train_batches=1",
+        "+trainer.limit_val_batches=1", "+trainer.limit_test_batches=1", "callbacks=minimal", "logger=none",
+    )  # fmt: skip
+    # The kernels of the fused loop have tests of their own and take seconds to compile.
+    with tdn.backend("eager"), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        accuracy = run(config)
+    assert math.isfinite(accuracy)
+    calibration = [str(warning.message) for warning in caught if "below the 100 Hz" in str(warning.message)]
+    assert bool(calibration) == (choice in SILENT)
+
+
+def test_an_experiment_for_short_spikes(composed):
+    config = composed(
+        "experiment=hodgkin_huxley", "steps=25", "model.hidden=[8]", "trainer.max_epochs=1",
+        "trainer.limit_train_batches=1", "+trainer.limit_val_batches=1", "+trainer.limit_test_batches=1",
+        "callbacks=minimal", "logger=none",
+    )  # fmt: skip
+    with tdn.backend("eager"), warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*below the 100 Hz.*")
+        assert math.isfinite(run(config))
