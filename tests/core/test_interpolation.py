@@ -15,7 +15,7 @@ def mean_interval(integrator: tdn.Integrator, dt: float, reset: str) -> float:
     torch.set_default_dtype(torch.float64)
     try:
         cell = tdn.LIF(TAU, reset=reset, integrator=integrator, dt=dt)
-        with torch.no_grad(), tdn.backend("eager"):
+        with torch.no_grad():
             spikes = cell(torch.full((round(2000 / dt), 1, 1), CURRENT))
     finally:
         torch.set_default_dtype(torch.float32)
