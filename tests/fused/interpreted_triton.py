@@ -13,7 +13,8 @@ from torchdyn_neuro.core.time_loop import eager_loop
 from torchdyn_neuro.fused.backends import named_loop
 from torchdyn_neuro.fused.ops import OPS
 from torchdyn_neuro.fused.plan import plan_backward, plan_forward
-from torchdyn_neuro.fused.trace import Operand, trace_step
+from torchdyn_neuro.fused.recorder import Operand
+from torchdyn_neuro.fused.trace import trace_step
 from torchdyn_neuro.fused.triton import TritonKernels
 
 # What each operation is applied to lies where it is smooth, and near enough to zero to show where a formula cancels.

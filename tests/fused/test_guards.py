@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 import torchdyn_neuro as tdn
-from torchdyn_neuro.fused import runtime
+from torchdyn_neuro.fused import loops
 
 from .test_shipped import drive
 
@@ -128,10 +128,10 @@ def test_new_sizes_need_no_new_loop():
     cell = tdn.LIF().double()
     with tdn.backend("cpp"):
         cell(drive())
-        count = len(runtime._loops)
+        count = len(loops._loops)
         for shape in ((1, 1, 1), (50, 1, 700), (3, 9, 2)):
             cell(drive(*shape))
-    assert len(runtime._loops) == count
+    assert len(loops._loops) == count
 
 
 def test_copies_and_pickles_after_use():
