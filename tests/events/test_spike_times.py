@@ -1,0 +1,102 @@
+"""Spike times off the grid, and their exact gradient."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import brentq
+
+import torchdyn_neuro as tdn
+from torchdyn_neuro.events import spike_times
+
+DURATION = 60.0
+
+
+def reference_spikes(time, weight, tau_mem, tau_syn, v_th, reset):
+    """An independent computation: the sum of the responses to all arrivals and resets, and brentq for each root."""
+    spikes = []
+
+    def response(gap):
+        if tau_mem == tau_syn:
+            return gap / tau_mem * np.exp(-gap / tau_mem)
+        return tau_syn / (tau_mem - tau_syn) * (np.exp(-gap / tau_mem) - np.exp(-gap / tau_syn))
+
+    def potential(t):
+        v = sum(w * response(t - s) for s, w in zip(time, weight, strict=True) if s <= t)
+        return v - sum(reset * np.exp(-(t - s) / tau_mem) for s in spikes if s <= t)
+
+    grid = np.linspace(0, DURATION, 3_001)
+    before = 0.0
+    for start, end in zip(grid[:-1], grid[1:], strict=True):
+        now = potential(end) - v_th
+        if before < 0 <= now:
+            spikes.append(brentq(lambda t: potential(t) - v_th, start, end, xtol=1e-13, rtol=1e-15))
+            now = potential(end) - v_th
+        before = now if now != 0 else -1e-300
+    return spikes
+
+
+@pytest.mark.parametrize(("tau_mem", "tau_syn"), [(20.0, 5.0), (10.0, 10.0), (5.0, 15.0), (10.0, 10.001)])
+def test_off_grid_spikes_of_exponential_currents(tau_mem, tau_syn):
+    generator = np.random.default_rng(0)
+    time, weight = np.sort(generator.uniform(0, 40, 12)), generator.normal(2.0, 1.0, 12)
+    module = tdn.SynapticLIF(tau_mem, tau_syn).double()
+    got = spike_times(
+        module, torch.tensor(time)[None], torch.tensor(weight)[None, :, None], DURATION, most_spikes=40
+    ).flatten()
+    expected = reference_spikes(time, weight, tau_mem, tau_syn, 1.0, 1.0)
+    assert len(expected) >= 2
+    assert torch.isfinite(got).sum() == len(expected)
+    torch.testing.assert_close(got[: len(expected)], torch.tensor(expected, dtype=torch.float64), rtol=0, atol=1e-10)
+
+
+def test_gradient_of_the_loss_against_finite_differences():
+    generator = torch.Generator().manual_seed(1)
+    time = (30 * torch.rand(1, 4, generator=generator, dtype=torch.float64)).sort(-1).values.requires_grad_()
+    weight = (torch.randn(4, 2, generator=generator, dtype=torch.float64) + 2.5).requires_grad_()
+
+    def loss(time, weight):
+        module = tdn.SynapticLIF(12.0, 6.0, t_ref=2.0).double()
+        times = spike_times(module, time, weight.expand(1, -1, -1), DURATION, most_spikes=3)
+        assert torch.isfinite(times).sum() >= 4
+        return torch.where(torch.isfinite(times), times, torch.zeros_like(times)).sin().sum()
+
+    assert torch.autograd.gradcheck(loss, (time, weight), eps=1e-7, atol=1e-6, rtol=1e-6)
+
+
+def test_gradient_reaches_time_constants_and_threshold():
+    module = tdn.SynapticLIF(tdn.Learned(12.0), tdn.Learned(6.0), v_th=tdn.Learned(1.0)).double()
+    time = torch.tensor([[1.0, 4.0, 6.0, 11.0]], dtype=torch.float64)
+    weight = torch.full((1, 4, 1), 2.5, dtype=torch.float64)
+
+    def total() -> torch.Tensor:
+        times = spike_times(module, time, weight, DURATION, most_spikes=4)
+        assert torch.isfinite(times).sum() >= 2
+        return times[torch.isfinite(times)].sum()
+
+    total().backward()
+    for parameter in (module.tau_mem.raw, module.tau_syn.raw, module.v_th.raw):
+        step = 1e-6
+        with torch.no_grad():
+            parameter += step
+            above = total()
+            parameter -= 2 * step
+            below = total()
+            parameter += step
+        torch.testing.assert_close(parameter.grad, (above - below) / (2 * step), rtol=1e-6, atol=1e-6)
+
+
+def test_delta_currents_spike_at_arrivals():
+    module = tdn.LIF(10.0, t_ref=3.0).double()
+    gain = -np.expm1(-1 / 10.0)
+    time = torch.tensor([[1.0, 2.5, 3.0, 8.0, torch.inf]], dtype=torch.float64)
+    weight = torch.full((1, 5, 1), 0.7 / gain, dtype=torch.float64)
+    times = spike_times(module, time, weight, DURATION, most_spikes=3)
+    # 0.7 e^{-0.15} + 0.7 = 1.3025 spikes at 2.5 and leaves 0.3025; held for 3 ms, while 0.7 arrives at 3.0, it spikes
+    # when the hold ends at 5.5; then 0.0025 + 0.7 at 8.0 stays below.
+    torch.testing.assert_close(times[0, 0, :2], torch.tensor([2.5, 5.5], dtype=torch.float64))
+    assert torch.isinf(times[0, 0, 2])
+
+
+def test_unsorted_times_raise():
+    with pytest.raises(ValueError, match="ascending"):
+        spike_times(tdn.SynapticLIF(), torch.tensor([[2.0, 1.0]]), torch.ones(1, 2, 1), 10.0)

@@ -1,0 +1,6 @@
+"""Event-driven simulation: exact between events, with work proportional to spikes instead of steps."""
+
+from .event_list import Events, events_from_grid, events_to_grid, make_events
+from .spike_times import spike_times
+
+__all__ = ["Events", "events_from_grid", "events_to_grid", "make_events", "spike_times"]

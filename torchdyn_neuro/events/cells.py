@@ -1,0 +1,147 @@
+"""Neurons between events: the closed form over any gap, and the exact time of the next spike."""
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+
+from ..core.numerics import log1prel
+from ..core.spiking import SpikingODE
+from ..core.state import State, map_state
+from ..neurons.lif import LIF
+from ..neurons.synaptic_lif import SynapticLIF
+from .crossing import first_crossing
+
+
+class EventCell(ABC):
+    """A spiking module seen from one event to the next.
+
+    The module is the one that runs on the clock; its parameters are read, and gradients reach them. The refractory
+    field of its state counts ms here, not steps.
+
+    Args:
+        module: the neuron.
+    """
+
+    def __init__(self, module: SpikingODE):
+        self.module = module
+
+    def initial_state(self, like: Tensor) -> State:
+        """The state of neurons [B, N] at rest."""
+        return self.module.initial_state(like)
+
+    def advance(self, state: State, gap: Tensor) -> State:
+        """The state ``gap`` ms later, if no event comes in between."""
+        if state.refractory is None:
+            return self.flow(state, gap)
+        held = torch.minimum(gap, state.refractory)
+        # While refractory, the potential stands still and everything else goes on.
+        state = self.flow(state, held)._replace(v=state.v, refractory=state.refractory - held)
+        return self.flow(state, gap - held)
+
+    def flow(self, state: State, gap: Tensor) -> State:
+        """The free solution ``gap`` ms later."""
+        moved = self.module.flow(torch.zeros_like(state.v), state, gap)
+        return moved._replace(refractory=state.refractory)
+
+    def next_spike(self, state: State, horizon: Tensor) -> tuple[Tensor, Tensor]:
+        """When the next spike comes within ``horizon``; no gradient flows here.
+
+        Returns:
+            The time until it, ms, infinity where none comes; and whether the potential rises through the threshold
+            there, rather than standing above it already after an arrival.
+        """
+        with torch.no_grad():
+            start = torch.zeros_like(horizon) if state.refractory is None else state.refractory
+            start = torch.minimum(start, horizon)
+            free = self.advance(state, start)
+            left = horizon - start
+            turning = self.turning_points(free)
+            knots = [torch.zeros_like(left), *(torch.minimum(point, left) for point in turning), left]
+
+            def value(gap: Tensor) -> Tensor:
+                return self.flow(free, gap).v - self.module.v_th()
+
+            crossing = first_crossing(value, lambda gap: self.slope(self.flow(free, gap)), knots)
+            ready = (free.v >= self.module.v_th()) & (start <= horizon)
+            return start + torch.where(ready, torch.zeros_like(crossing), crossing), ~ready
+
+    def slope(self, state: State) -> Tensor:
+        """Rate of change of the potential, per ms."""
+        return self.module.derivative(torch.zeros_like(state.v), state).v
+
+    def reset(self, state: State) -> State:
+        """The state right after a spike."""
+        spikes = torch.ones_like(state.v)
+        state = state._replace(v=self.module.reset_potential(spikes, state.v))
+        if state.refractory is not None:
+            state = state._replace(refractory=torch.full_like(state.v, self.module.t_ref))
+        return self.module.on_spike(spikes, state)
+
+    @abstractmethod
+    def receive(self, state: State, weight: Tensor) -> State:
+        """The state right after spikes of these weights have arrived."""
+
+    @abstractmethod
+    def turning_points(self, state: State) -> list[Tensor]:
+        """Times from now, ascending, between which the free potential is monotone."""
+
+
+class EventLIF(EventCell):
+    r"""LIF with delta currents: an arrival of weight w moves the potential at once.
+
+    The move is what a current of w, held over one step of the clock-driven module, has moved it by at the end of that
+    step, :math:`R w (1 - e^{-dt / \tau_m})`: so both agree at every point of the grid.
+    """
+
+    module: LIF
+
+    def receive(self, state: State, weight: Tensor) -> State:
+        gain = -torch.expm1(-self.module.dt / self.module.tau_mem())
+        return state._replace(v=state.v + self.module.R() * gain * weight)
+
+    def turning_points(self, state: State) -> list[Tensor]:
+        return []
+
+
+class EventSynapticLIF(EventCell):
+    """LIF with exponential currents: an arrival of weight w adds w to the synaptic current."""
+
+    module: SynapticLIF
+
+    def receive(self, state: State, weight: Tensor) -> State:
+        return state._replace(s=state.s + weight)
+
+    def turning_points(self, state: State) -> list[Tensor]:
+        # exp(t / tau_mem) v' changes at the rate -R s exp(t / tau_mem - t / tau_syn) / (tau_mem tau_syn), which has
+        # one sign: v' is zero at most once, where the integral of that rate has used up v'(0).
+        tau_mem, tau_syn = self.module.tau_mem(), self.module.tau_syn()
+        current = self.module.R() * state.s
+        lead = self.slope(state) * tau_mem * tau_syn / torch.where(current == 0, torch.ones_like(current), current)
+        argument = lead * (1 / tau_mem - 1 / tau_syn)
+        turns = (current != 0) & (lead > 0) & (argument > -1)
+        point = lead * log1prel(torch.where(turns, argument, torch.zeros_like(argument)))
+        return [torch.where(turns, point, torch.zeros_like(point))]
+
+
+_CELLS: dict[type[SpikingODE], type[EventCell]] = {LIF: EventLIF, SynapticLIF: EventSynapticLIF}
+
+
+def event_cell(module: SpikingODE) -> EventCell:
+    """The event-driven form of a neuron.
+
+    Raises:
+        TypeError: if the neuron has none, because its solution between events is not known in closed form.
+    """
+    if type(module) not in _CELLS:
+        known = ", ".join(sorted(kind.__name__ for kind in _CELLS))
+        raise TypeError(
+            f"{type(module).__name__}: expected a neuron with a closed form between events ({known}), got one without; "
+            "run it on the clock with scan()"
+        )
+    return _CELLS[type(module)](module)
+
+
+def select(condition: Tensor, chosen: State, other: State) -> State:
+    """``chosen`` where the condition holds, ``other`` elsewhere."""
+    return map_state(lambda a, b: torch.where(condition, a, b), chosen, other)
