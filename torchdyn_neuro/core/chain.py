@@ -50,13 +50,14 @@ class Chain(Dynamics):
             self.add_module(str(index), layer)
 
     def __iter__(self) -> Iterator[nn.Module]:
-        return iter(self.children())
+        # Not children(), which names a module that stands in two places only once.
+        return iter(self._modules.values())
 
     def __len__(self) -> int:
         return len(self._modules)
 
     def __getitem__(self, index: int) -> nn.Module:
-        return list(self.children())[index]
+        return list(self)[index]
 
     def initial_state(self, x_t: State) -> tuple[State, ...]:
         states = []

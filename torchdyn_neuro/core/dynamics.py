@@ -8,7 +8,7 @@ from torch import Tensor
 
 from .checks import positive_number
 from .quantities import Constrained, Parametrised
-from .state import State, first_frame, first_leaf, leaves, state_dtype
+from .state import State, first_frame, leaves, state_dtype
 from .time_loop import run_time_loop
 
 Interceptor = Callable[["Dynamics", State], State]
@@ -104,7 +104,10 @@ class Dynamics(Parametrised):
     def check_input(self, x: State) -> None:
         """Raise if ``x`` is not a sequence [T, B, \\*] of floats that the quantities broadcast to."""
         owner = type(self).__name__
-        for leaf in leaves(x):
+        given = leaves(x)
+        if not given:
+            raise TypeError(f"{owner}: expected a tensor [T, B, *], got {x!r}; pass a tensor")
+        for leaf in given:
             if not isinstance(leaf, Tensor):
                 raise TypeError(f"{owner}: expected a tensor [T, B, *], got {type(leaf).__name__}; pass a tensor")
             if not leaf.is_floating_point():
@@ -114,7 +117,12 @@ class Dynamics(Parametrised):
                     f"{owner}: expected an input [T, B, *] with T >= 1, got shape {tuple(leaf.shape)}; "
                     "put time first and the batch second, or call step() on one frame [B, *]"
                 )
-        self.check_quantities(first_leaf(x))
+            if leaf.shape[:2] != given[0].shape[:2]:
+                raise ValueError(
+                    f"{owner}: expected inputs that share [T, B], got {tuple(given[0].shape)} and {tuple(leaf.shape)}; "
+                    "give all of them the same number of steps and rows"
+                )
+        self.check_quantities(given[0])
 
     def check_quantities(self, x: Tensor) -> None:
         """Raise if a quantity does not fit the neurons [\\*] or the dtype of ``x`` [T, B, \\*]."""
@@ -133,11 +141,11 @@ class Dynamics(Parametrised):
                 )
 
     def check_state(self, x_t: State, state: State) -> None:
-        """Raise if ``state`` does not have the structure and shapes that go with the frame ``x_t``."""
-        expected, got = _shapes(self.initial_state(x_t)), _shapes(state)
+        """Raise if ``state`` does not have the structure, shapes and dtypes that go with the frame ``x_t``."""
+        expected, got = _describe(self.initial_state(x_t)), _describe(state)
         if expected != got:
             raise ValueError(
-                f"{type(self).__name__}: expected a state of shapes {expected} for this input, got {got}; "
+                f"{type(self).__name__}: expected a state {expected} for this input, got {got}; "
                 "pass the state that scan() or step() returned for the same batch"
             )
 
@@ -151,7 +159,9 @@ def _broadcasts(shape: torch.Size, target: torch.Size) -> bool:
     return all(size in (1, goal) for size, goal in zip(reversed(shape), reversed(target), strict=False))
 
 
-def _shapes(state: State) -> State:
+def _describe(state: State) -> str:
     if isinstance(state, tuple):
-        return tuple(_shapes(child) for child in state)
-    return None if state is None else tuple(state.shape)
+        return f"{type(state).__name__}({', '.join(_describe(child) for child in state)})"
+    if isinstance(state, Tensor):
+        return f"{state.dtype} {tuple(state.shape)}"
+    return "None" if state is None else type(state).__name__

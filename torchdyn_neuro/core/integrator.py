@@ -27,7 +27,8 @@ class Integrator(ABC):
         substeps: number of equal steps into which a time step is divided, for stiff equations.
 
     Raises:
-        ValueError: if ``substeps`` is not a whole number above zero.
+        ValueError: if ``substeps`` is not above zero.
+        TypeError: if ``substeps`` is not a whole number.
     """
 
     substeps: int = 1

@@ -16,13 +16,14 @@ def exprel(x: Tensor) -> Tensor:
         >>> exprel(torch.tensor([0.0, 1.0]))
         tensor([1.0000, 1.7183])
     """
-    # Two selections: the one inside keeps 0/0 out of the backward pass, where it would turn into NaN.
+    # Selections inside each branch keep 0/0 and overflow out of the backward pass, where they would turn into NaN.
     near = x.abs() < 0.1
-    safe = torch.where(near, torch.ones_like(x), x)
-    series = 1 + x / _LAST_TERM
+    large = torch.where(near, torch.ones_like(x), x)
+    small = torch.where(near, x, torch.zeros_like(x))
+    series = 1 + small / _LAST_TERM
     for k in range(_LAST_TERM - 1, 1, -1):
-        series = 1 + x / k * series
-    return torch.where(near, series, torch.expm1(safe) / safe)
+        series = 1 + small / k * series
+    return torch.where(near, series, torch.expm1(large) / large)
 
 
 def mean_decay(a: Tensor, b: Tensor) -> Tensor:

@@ -76,7 +76,8 @@ class ODE(Dynamics):
     def step(self, x_t: State, state: State) -> tuple[State, State]:
         x_t = self.with_noise(x_t)
         state = self.integrator(self, widen(x_t), state, self.dt)
-        return self.observe(state).to(first_leaf(x_t).dtype), state
+        dtype = first_leaf(x_t).dtype
+        return map_state(lambda leaf: leaf.to(dtype), self.observe(state)), state
 
     def prepare(self, x: State) -> State:
         if not self.integrator.stochastic or isinstance(x, Noisy):
@@ -116,5 +117,5 @@ class ODE(Dynamics):
         if step > shortest / 2:
             warnings.warn(
                 f"{owner}: a step of {step:g} ms is long for {method} with {name} = {shortest:g} ms; {advice}",
-                stacklevel=2,
+                stacklevel=5,  # the line that builds the cell
             )

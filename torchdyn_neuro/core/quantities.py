@@ -49,7 +49,8 @@ class Constrained(nn.Module):
         number = value.value if isinstance(value, Learned) else value
         if isinstance(number, bool) or not isinstance(number, (int, float, Tensor)):
             raise TypeError(
-                f"{type(self).__name__}: expected a number, a tensor or Learned(value), got {type(number).__name__}"
+                f"{type(self).__name__}: expected a number, a tensor or Learned(value), got {type(number).__name__}; "
+                "pass one of them"
             )
         start = torch.as_tensor(number).detach().clone()
         start = start if start.is_floating_point() else start.to(torch.get_default_dtype())
@@ -64,8 +65,9 @@ class Constrained(nn.Module):
         """The value in its unit, float32 or wider."""
         if self.bound is not None:
             return self.bound
-        value = self.transform(self.initial, self.raw) if self.learned else self.value
-        return value.to(torch.promote_types(value.dtype, torch.float32))
+        # Widened first, so that a module in bfloat16 does not also compute in it.
+        wide = torch.promote_types(self.start.dtype, torch.float32)
+        return self.transform(self.initial.to(wide), self.raw.to(wide)) if self.learned else self.value.to(wide)
 
     def transform(self, initial: Tensor, raw: Tensor) -> Tensor:
         """Maps an unconstrained ``raw`` onto the allowed range; ``raw = 0`` gives ``initial``."""
@@ -136,7 +138,7 @@ class NonNegative(Positive):
 
 
 class UnitInterval(Constrained):
-    """A number from 0 to 1; a learned one is ``sigmoid(logit(initial) + raw)``.
+    """A number from 0 to 1; a learned one is ``sigmoid(logit(initial) + raw)``, written so that 0 gives ``initial``.
 
     Example:
         >>> UnitInterval(0.5)
@@ -146,7 +148,10 @@ class UnitInterval(Constrained):
     expected = "a number from 0 to 1"
 
     def transform(self, initial: Tensor, raw: Tensor) -> Tensor:
-        return torch.sigmoid(torch.logit(initial) + raw)
+        rising = raw >= 0
+        small = torch.exp(-torch.where(rising, raw, -raw))
+        part, rest = torch.where(rising, initial, initial * small), torch.where(rising, small, 1.0) * (1 - initial)
+        return part / (part + rest)
 
     def allows(self, value: Tensor) -> Tensor:
         return (value > 0) & (value < 1) if self.learned else (value >= 0) & (value <= 1)

@@ -39,6 +39,11 @@ def record(module: nn.Module, x: State, fields: Sequence[str]) -> dict[str, Tens
     def watch(dynamics: Dynamics, x: State) -> State:
         if dynamics not in wanted:
             return dynamics.scan(x)[0]
+        if wanted[dynamics][0] in trajectories:
+            raise ValueError(
+                f"record: expected the model to run {wanted[dynamics][0]!r} once, got a second pass through it; give "
+                "each place in the model a module of its own"
+            )
         dynamics.check_input(x)
         state = dynamics.initial_state(first_frame(x))
         outputs, seen = [], {path: [] for path in wanted[dynamics]}
@@ -74,9 +79,11 @@ def _follow(path: str, steps: list[str], y_t: State, state: State) -> Tensor:
     if steps == ["output"]:
         return y_t
     for name in steps:
-        fields = getattr(state, "_fields", tuple(str(index) for index in range(len(state))))
+        parts = state if isinstance(state, tuple) else ()
+        fields = getattr(parts, "_fields", tuple(str(index) for index in range(len(parts))))
         if name not in fields:
-            raise ValueError(f"record: expected one of {', '.join(fields)} in {path!r}, got {name!r}")
+            known = ", ".join(fields) or "nothing further"
+            raise ValueError(f"record: expected {known} in {path!r}, got {name!r}; name a field of the state")
         state = state[fields.index(name)]
     if not isinstance(state, Tensor):
         raise ValueError(f"record: expected {path!r} to name one tensor, got {type(state).__name__}; name its field")

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from .checks import one_of, positive_number
 from .integrator import Integrator
-from .ode import ODE
+from .ode import ODE, Noisy
 from .quantities import Quantity, Real
 from .state import State, first_leaf, map_state, widen, zeros_state
 from .surrogate import Surrogate
@@ -67,9 +67,11 @@ class SpikingODE(ODE):
         base = {"zero": 0.0, "value": "v_reset", "subtract": "v_rest"}[self.reset]
         level = getattr(self, base).start if isinstance(base, str) else torch.tensor(base)
         if not (self.v_th.start > level).all():
+            name = base if isinstance(base, str) else "zero"
             raise ValueError(
-                f"{type(self).__name__}: expected v_th above {base} with reset={self.reset!r}, got v_th = "
-                f"{self.v_th.start.min().item():g} and {level.max().item():g}; otherwise every step would spike"
+                f"{type(self).__name__}: expected v_th above {name} with reset={self.reset!r}, got v_th = "
+                f"{self.v_th.start.min().item():g} and {level.max().item():g}, where every step would spike; raise "
+                "v_th or choose another reset"
             )
 
     def initial_refractory(self, x_t: State) -> Tensor | None:
@@ -88,7 +90,8 @@ class SpikingODE(ODE):
         moved = self.integrator(self, drive, state, self.dt)
         if state.refractory is not None:
             moved = moved._replace(v=torch.where(state.refractory > 0, state.v, moved.v))
-        spikes, moved = self.fire(self.arrive(drive, moved))
+        arrivals = drive.input if isinstance(drive, Noisy) else drive
+        spikes, moved = self.fire(self.arrive(arrivals, moved))
         return map_state(lambda leaf: leaf.to(first_leaf(x_t).dtype), spikes), moved
 
     def arrive(self, x_t: State, state: State) -> State:

@@ -45,6 +45,7 @@ class Streaming(nn.Module):
                     f"{type(module).__name__}; give each place in the model a module of its own"
                 )
             visited.add(module)
+            module.check_input(x)
             initial, state = self._states.get(module) or (module.initial_state(first_frame(x)), None)
             y, state = module.scan(x, initial if state is None else state)
             self._states[module] = detach_state(initial), detach_state(state)

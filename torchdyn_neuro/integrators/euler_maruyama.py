@@ -18,9 +18,11 @@ class EulerMaruyama(Integrator):
     The equation gives the amplitude :math:`g` as ``diffusion``; the numbers are independent for each neuron, row of the
     batch and step, come from torch's generator (``torch.manual_seed``) and reach the step beside the input.
 
+    Args:
+        substeps: 1, for one draw belongs to one step.
+
     Raises:
-        ValueError: by the equation that gets it, if that does not define ``diffusion``; if ``substeps`` is not 1, for
-            one draw belongs to one step.
+        ValueError: by the equation that gets it, if that does not define ``diffusion``; if ``substeps`` is not 1.
 
     Source: Kloeden & Platen (1992), Numerical Solution of Stochastic Differential Equations, ch. 10.2.
     """

@@ -1,0 +1,100 @@
+"""What the contract tests run: every concrete dynamics of the package, with a builder and an input that drives it."""
+
+import functools
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+import torchdyn_neuro as tdn
+from torchdyn_neuro.core.state import State, map_state
+
+NEURONS = 5
+"""Size of the last axis of every input, so that the connections in the table below fit it."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """How the contract tests build and drive one class; every part may be left out.
+
+    build: makes the module; the class without arguments if omitted. Its last axis has ``NEURONS`` entries.
+    drive: makes the input from uniform numbers [T, B, *] in [0, 1); omitted, they are scaled until the output varies.
+    random: whether the step draws random numbers; rows of a batch cannot be compared then.
+    """
+
+    build: Callable[[], tdn.Dynamics] | None = None
+    drive: Callable[[torch.Tensor], State] | None = None
+    random: bool = False
+
+
+def dyadic_linear() -> nn.Linear:
+    """A connection whose sums of spikes are free of rounding, so that no batching changes a bit."""
+    layer = nn.Linear(NEURONS, NEURONS, bias=False)
+    with torch.no_grad():
+        layer.weight.copy_(torch.arange(-12.0, 13.0).reshape(NEURONS, NEURONS) / 8)
+    return layer
+
+
+EXAMPLES: dict[str, Case] = {
+    "Chain": Case(lambda: tdn.Chain(tdn.LIF(), dyadic_linear(), tdn.LeakyIntegrator())),
+    "Recurrent": Case(lambda: tdn.Recurrent(tdn.LIF(), dyadic_linear())),
+}
+"""Classes that need more than their default arguments, by name."""
+
+
+def concrete_dynamics() -> list[type[tdn.Dynamics]]:
+    """Every class of the package with an equation of its own: public, below ``Dynamics``, with all methods written."""
+    for module in pkgutil.walk_packages(tdn.__path__, "torchdyn_neuro."):
+        # The deep-learning parts need packages beyond torch and hold no equations.
+        if module.name.split(".")[1] not in {"data", "training", "plotting"}:
+            importlib.import_module(module.name)
+    found, waiting = set(), [tdn.Dynamics]
+    while waiting:
+        below = waiting.pop().__subclasses__()
+        waiting += below
+        found.update(cls for cls in below if cls.__module__.startswith("torchdyn_neuro.") and _is_concrete(cls))
+    return sorted(found, key=lambda cls: cls.__name__)
+
+
+def _is_concrete(cls: type[tdn.Dynamics]) -> bool:
+    if cls.__name__.startswith("_") or inspect.isabstract(cls):
+        return False
+    if cls.initial_state is tdn.Dynamics.initial_state or cls.step is tdn.Dynamics.step:
+        return False
+    if not issubclass(cls, tdn.ODE):
+        return True
+    equation = ("derivative", "relaxation", "flow")
+    return any(getattr(cls, name) is not getattr(tdn.ODE, name) for name in equation)
+
+
+def build(cls: type[tdn.Dynamics]) -> tdn.Dynamics:
+    """The example of ``cls``, the same on every call."""
+    torch.manual_seed(0)
+    maker = EXAMPLES.get(cls.__name__, Case()).build
+    return (maker or cls)()
+
+
+def sequence(cls: type[tdn.Dynamics], *shape: int, dtype: torch.dtype = torch.float32) -> State:
+    """An input [T, B, *] (by default [12, 3, NEURONS]) that drives ``cls``."""
+    generator = torch.Generator().manual_seed(1)
+    uniform = torch.rand(shape or (12, 3, NEURONS), generator=generator)
+    drive = EXAMPLES.get(cls.__name__, Case()).drive
+    x = drive(uniform) if drive else uniform * _scale(cls)
+    return map_state(lambda leaf: leaf.to(dtype), x)
+
+
+@functools.cache
+def _scale(cls: type[tdn.Dynamics]) -> float:
+    generator = torch.Generator().manual_seed(1)
+    uniform = torch.rand(12, 3, NEURONS, generator=generator)
+    module = build(cls)
+    for scale in (20.0, 100.0, 1e3, 1e4, 1e5):
+        with torch.no_grad():
+            y = tdn.core.state.first_leaf(module(uniform * scale))
+        if y.isfinite().all() and len(y[1:].unique()) > 1:
+            return scale
+    return 20.0

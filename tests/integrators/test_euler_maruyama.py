@@ -1,0 +1,111 @@
+"""Noise: strong order, stationary variance, pieces and steps of one stream of random numbers."""
+
+import itertools
+import math
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+import torchdyn_neuro as tdn
+from torchdyn_neuro.core.ode import Noisy
+
+TAU, SIGMA = 10.0, 2.0
+
+
+class OrnsteinUhlenbeck(tdn.ODE):
+    r"""tau dv/dt = -v + x + sigma xi"""
+
+    def __init__(self, dt):
+        super().__init__(integrator=tdn.EulerMaruyama(), dt=dt)
+        self.tau = tdn.Positive(TAU)
+
+    def initial_state(self, x_t):
+        return (tdn.zeros_state(x_t),)
+
+    def relaxation(self, x_t, state):
+        return (x_t,), (self.tau(),)
+
+    def diffusion(self, x_t, state):
+        return (torch.full_like(state[0], SIGMA / TAU),)
+
+
+def test_strong_order_one_against_the_path_of_the_same_brownian_motion():
+    finest, duration, paths = 4096, 20.0, 400
+    generator = torch.Generator().manual_seed(0)
+    increments = torch.randn(finest, 1, paths, generator=generator, dtype=torch.float64)
+    h = duration / finest
+    # Pathwise reference: the stochastic integral of the linear equation, by parts:
+    # v(t) = sigma/tau (W(t) - 1/tau int exp(-(t - s)/tau) W(s) ds), the integral by the trapezoidal rule.
+    brownian = torch.cat([torch.zeros(1, 1, paths).double(), increments.cumsum(0) * math.sqrt(h)])
+    decay = math.exp(-h / TAU)
+    integral, reference = torch.zeros(1, paths, dtype=torch.float64), [torch.zeros(1, paths, dtype=torch.float64)]
+    for before, after in itertools.pairwise(brownian):
+        integral = integral * decay + h / 2 * (before * decay + after)
+        reference.append(SIGMA / TAU * (after - integral / TAU))
+    reference = torch.stack(reference)
+
+    def error(steps):
+        ratio = finest // steps
+        normal = increments.unflatten(0, (steps, ratio)).sum(1) / math.sqrt(ratio)
+        y = OrnsteinUhlenbeck(duration / steps).double()(Noisy(torch.zeros_like(normal), (normal,)))
+        return (y - reference[ratio::ratio]).abs().amax(0).mean().item()
+
+    assert math.log2(error(32) / error(64)) == pytest.approx(1, abs=0.15)
+
+
+def test_stationary_variance():
+    torch.manual_seed(0)
+    dt, rows = 0.25, 4000
+    with torch.no_grad():
+        v = OrnsteinUhlenbeck(dt)(torch.zeros(400, 1, rows))[-1].flatten()
+    # The Euler-Maruyama recursion has the variance sigma^2 / (2 tau) / (1 - dt / (2 tau)), up to exp(-2 * 100 / tau).
+    expected = SIGMA**2 / (2 * TAU) / (1 - dt / (2 * TAU))
+    # Five standard errors of the variance of independent normal numbers.
+    assert v.var().item() == pytest.approx(expected, rel=5 * math.sqrt(2 / rows))
+    assert v.var().item() == pytest.approx(SIGMA**2 / (2 * TAU), rel=5 * math.sqrt(2 / rows) + dt / TAU)
+    assert abs(v.mean().item()) < 5 * math.sqrt(expected / rows)
+
+
+def test_noise_is_independent_over_neurons_rows_and_steps():
+    torch.manual_seed(0)
+    normal = OrnsteinUhlenbeck(1.0).prepare(torch.zeros(50, 40, 30)).normal[0]
+    for axis in range(3):
+        neighbours = normal.narrow(axis, 0, normal.shape[axis] - 1) * normal.narrow(axis, 1, normal.shape[axis] - 1)
+        assert abs(neighbours.mean().item()) < 5 / math.sqrt(neighbours.numel())
+
+
+def test_pieces_and_steps_draw_what_the_whole_draws():
+    module, x = OrnsteinUhlenbeck(1.0), torch.ones(9, 2, 30)
+    torch.manual_seed(3)
+    whole, last = module.scan(x)
+    torch.manual_seed(3)
+    first, state = module.scan(x[:4])
+    second, end = module.scan(x[4:], state)
+    assert_close(torch.cat([first, second]), whole, rtol=0, atol=0)
+    assert_close(end, last, rtol=0, atol=0)
+    torch.manual_seed(3)
+    state, outputs = module.initial_state(x[0]), []
+    for x_t in x:
+        y_t, state = module.step(x_t, state)
+        outputs.append(y_t)
+    assert_close(torch.stack(outputs), whole, rtol=0, atol=0)
+    assert not torch.equal(module(x), whole)
+
+
+class NoisySynapticLIF(tdn.SynapticLIF):
+    """A spiking cell with arrivals and noise on its membrane."""
+
+    def diffusion(self, x_t, state):
+        return state._replace(v=torch.full_like(state.v, 0.05), s=None, refractory=None)
+
+
+def test_a_spiking_cell_with_arrivals_takes_noise_on_its_membrane_only():
+    cell = NoisySynapticLIF(t_ref=3.0, integrator=tdn.EulerMaruyama())
+    torch.manual_seed(0)
+    x = torch.full((60, 1, 20), 0.5)
+    seen = tdn.record(cell, x, ["v", "s", "output"])
+    assert 0 < seen["output"].sum() < x.numel()
+    assert_close(seen["s"], seen["s"][:, :, :1].expand_as(seen["s"]))
+    assert seen["v"].std(-1).min() >= 0
+    assert seen["v"][0].std() > 0
