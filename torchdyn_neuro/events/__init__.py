@@ -1,6 +1,7 @@
 """Event-driven simulation: exact between events, with work proportional to spikes instead of steps."""
 
 from .event_list import Events, events_from_grid, events_to_grid, make_events
+from .network import EventNetwork
 from .spike_times import spike_times
 
-__all__ = ["Events", "events_from_grid", "events_to_grid", "make_events", "spike_times"]
+__all__ = ["EventNetwork", "Events", "events_from_grid", "events_to_grid", "make_events", "spike_times"]

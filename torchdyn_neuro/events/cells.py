@@ -12,12 +12,15 @@ from ..neurons.lif import LIF
 from ..neurons.synaptic_lif import SynapticLIF
 from .crossing import first_crossing
 
+SAME_TIME = 1e-9
+"""Events that lie closer than this, in ms, are one: sums of delays differ by rounding."""
+
 
 class EventCell(ABC):
     """A spiking module seen from one event to the next.
 
     The module is the one that runs on the clock; its parameters are read, and gradients reach them. The refractory
-    field of its state counts ms here, not steps.
+    field of its state counts ms here, not steps, and goes on below zero when the period is over.
 
     Args:
         module: the neuron.
@@ -28,16 +31,27 @@ class EventCell(ABC):
 
     def initial_state(self, like: Tensor) -> State:
         """The state of neurons [B, N] at rest."""
-        return self.module.initial_state(like)
+        state = self.module.initial_state(like)
+        return state if state.refractory is None else state._replace(refractory=torch.full_like(state.v, -torch.inf))
+
+    def hold(self, state: State) -> Tensor:
+        """What is left of the refractory period, ms."""
+        return torch.zeros_like(state.v) if state.refractory is None else state.refractory.clamp(min=0)
+
+    def is_held(self, state: State) -> Tensor:
+        """Whether the potential takes no arrivals; one that comes with the end of the period is still too early."""
+        return (
+            torch.zeros_like(state.v, dtype=torch.bool) if state.refractory is None else state.refractory > -SAME_TIME
+        )
 
     def advance(self, state: State, gap: Tensor) -> State:
         """The state ``gap`` ms later, if no event comes in between."""
         if state.refractory is None:
             return self.flow(state, gap)
-        held = torch.minimum(gap, state.refractory)
+        held = torch.minimum(gap, self.hold(state))
         # While refractory, the potential stands still and everything else goes on.
-        state = self.flow(state, held)._replace(v=state.v, refractory=state.refractory - held)
-        return self.flow(state, gap - held)
+        after = self.flow(state, held)._replace(v=state.v, refractory=state.refractory - gap)
+        return self.flow(after, gap - held)
 
     def flow(self, state: State, gap: Tensor) -> State:
         """The free solution ``gap`` ms later."""
@@ -52,8 +66,7 @@ class EventCell(ABC):
             there, rather than standing above it already after an arrival.
         """
         with torch.no_grad():
-            start = torch.zeros_like(horizon) if state.refractory is None else state.refractory
-            start = torch.minimum(start, horizon)
+            start = torch.minimum(self.hold(state), horizon)
             free = self.advance(state, start)
             left = horizon - start
             turning = self.turning_points(free)
@@ -90,15 +103,17 @@ class EventCell(ABC):
 class EventLIF(EventCell):
     r"""LIF with delta currents: an arrival of weight w moves the potential at once.
 
-    The move is what a current of w, held over one step of the clock-driven module, has moved it by at the end of that
-    step, :math:`R w (1 - e^{-dt / \tau_m})`: so both agree at every point of the grid.
+    In the refractory period it is lost. The move is what a current of w, held over one step of the clock-driven module,
+    has moved the potential by at the end of that step, :math:`R w (1 - e^{-dt / \tau_m})`: so both agree at every point
+    of the grid.
     """
 
     module: LIF
 
     def receive(self, state: State, weight: Tensor) -> State:
         gain = -torch.expm1(-self.module.dt / self.module.tau_mem())
-        return state._replace(v=state.v + self.module.R() * gain * weight)
+        jump = torch.where(self.is_held(state), torch.zeros_like(state.v), self.module.R() * gain * weight)
+        return state._replace(v=state.v + jump)
 
     def turning_points(self, state: State) -> list[Tensor]:
         return []

@@ -49,9 +49,7 @@ def spike_times(module: SpikingODE, time: Tensor, weight: Tensor, duration: floa
     return _earliest(rounds, now, most_spikes)
 
 
-def _run_until(
-    cell: EventCell, state: State, now: Tensor, end: Tensor, rounds: list[Tensor]
-) -> tuple[State, Tensor]:
+def _run_until(cell: EventCell, state: State, now: Tensor, end: Tensor, rounds: list[Tensor]) -> tuple[State, Tensor]:
     """Advance to ``end``, spike by spike; append the times of each round of spikes to ``rounds``."""
     while True:
         wait, rises = cell.next_spike(state, (end - now).detach())
