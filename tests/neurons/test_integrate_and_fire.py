@@ -26,6 +26,6 @@ def test_interval_scales_with_capacitance_and_refractory_period(integrator):
 
 def test_gradient_of_the_potential_is_dt_over_capacitance():
     x = torch.full((10, 1, 1), 0.05, requires_grad=True)
-    _, state = tdn.IF(C=4.0, dt=0.5, detach_reset=True).scan(x)
+    _, state = tdn.IF(C=4.0, dt=0.5).scan(x)
     state.v.sum().backward()
     assert_close(x.grad, torch.full_like(x, 0.125))

@@ -32,7 +32,7 @@ def test_potential_after_one_spike(taus, dt):
 
 def test_gradient_at_equal_time_constants():
     steps, tau = 25, 10.0
-    cell = tdn.SynapticLIF(tdn.Learned(tau), tdn.Learned(tau), detach_reset=True).double()
+    cell = tdn.SynapticLIF(tdn.Learned(tau), tdn.Learned(tau)).double()
     x = torch.zeros(steps + 1, 1, 1, dtype=torch.float64)
     x[0] = 0.6
     # The surrogate is not zero below threshold: only without the path through the reset is the gradient analytic.

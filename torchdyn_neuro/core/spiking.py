@@ -25,7 +25,7 @@ class SpikingODE(ODE):
         reset: ``"subtract"`` (``v -= v_th - v_rest``), ``"value"`` (``v = v_reset``) or ``"zero"``.
         t_ref: refractory period, ms, rounded to whole steps.
         surrogate: slope of the spike in the backward pass.
-        detach_reset: cut the gradient through the reset.
+        detach_reset: cut the gradient through the reset; without that the surrogate leaks into gradients below threshold.
         integrator: how a step is taken.
         dt: time step, ms.
 
@@ -43,7 +43,7 @@ class SpikingODE(ODE):
         v_rest: Quantity | None = None,
         reset: str = "value",
         t_ref: float = 0.0,
-        detach_reset: bool = False,
+        detach_reset: bool = True,
         dt: float = 1.0,
     ):
         super().__init__(integrator=integrator, dt=dt)

@@ -33,7 +33,7 @@ class IF(SpikingODE):
         reset: ``"subtract"``, ``"value"`` or ``"zero"``.
         t_ref: refractory period, ms.
         surrogate: slope of the spike in the backward pass.
-        detach_reset: cut the gradient through the reset.
+        detach_reset: cut the gradient through the reset; without that the surrogate leaks into gradients below threshold.
         integrator: how a step is taken; Euler is exact for an input that is constant over the step.
         dt: time step, ms.
 
@@ -57,7 +57,7 @@ class IF(SpikingODE):
         reset: str = "subtract",
         t_ref: float = 0.0,
         surrogate: Surrogate = ATan(),
-        detach_reset: bool = False,
+        detach_reset: bool = True,
         integrator: Integrator = Euler(),
         dt: float = 1.0,
     ):

@@ -39,7 +39,7 @@ class LIF(SpikingODE):
         reset: ``"subtract"`` (``v -= v_th - v_rest``), ``"value"`` (``v = v_reset``) or ``"zero"``.
         t_ref: refractory period, ms.
         surrogate: slope of the spike in the backward pass.
-        detach_reset: cut the gradient through the reset.
+        detach_reset: cut the gradient through the reset; without that the surrogate leaks into gradients below threshold.
         integrator: how a step is taken.
         dt: time step, ms.
 
@@ -71,7 +71,7 @@ class LIF(SpikingODE):
         reset: str = "subtract",
         t_ref: float = 0.0,
         surrogate: Surrogate = ATan(),
-        detach_reset: bool = False,
+        detach_reset: bool = True,
         integrator: Integrator = ExponentialEuler(),
         dt: float = 1.0,
     ):

@@ -47,7 +47,7 @@ class SynapticLIF(SpikingODE):
         reset: ``"subtract"``, ``"value"`` or ``"zero"``.
         t_ref: refractory period, ms; the synaptic current goes on decaying in it.
         surrogate: slope of the spike in the backward pass.
-        detach_reset: cut the gradient through the reset.
+        detach_reset: cut the gradient through the reset; without that the surrogate leaks into gradients below threshold.
         integrator: how a step is taken; exact by default.
         dt: time step, ms.
 
@@ -74,7 +74,7 @@ class SynapticLIF(SpikingODE):
         reset: str = "subtract",
         t_ref: float = 0.0,
         surrogate: Surrogate = ATan(),
-        detach_reset: bool = False,
+        detach_reset: bool = True,
         integrator: Integrator = Exact(),
         dt: float = 1.0,
     ):

@@ -1,0 +1,83 @@
+"""A small convolutional network of spiking neurons."""
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from ..core.dynamics import Dynamics
+from ..core.stepwise import Stepwise
+from ..neurons import LIF, LeakyIntegrator
+from .classifier import SpikingClassifier, normalisation, spiking_block
+
+
+class SpikingConvNet(SpikingClassifier):
+    r"""Convolution, pooling and neurons in turn, a hidden dense layer, and a readout.
+
+    Currents are pooled, not spikes: neurons then only exist where they are needed.
+
+    Args:
+        input_shape: channels, height and width of a sample.
+        classes: number of classes.
+        channels: channels of each convolution; each is followed by a pooling that halves the image.
+        hidden: width of the dense layer before the readout.
+        neuron: the neurons of the hidden layers; every layer gets a copy.
+        synapse: the outgoing synapses of the hidden neurons, copied likewise; none if omitted.
+        readout: the output neurons, non-spiking for membrane decoders, spiking for spike counts.
+        norm: what keeps the currents of order one: ``"batch"``, ``"layer"`` or ``"none"``.
+        dropout: share of spikes that is dropped while training, before the readout.
+
+    Shape:
+        - input: [T, B, C, H, W]
+        - output: [T, B, classes]
+
+    Raises:
+        ValueError: if ``input_shape`` is not that of images, or if they are too small for that many poolings.
+
+    Example:
+        >>> import torch
+        >>> SpikingConvNet((1, 8, 8), 10, channels=[4, 8], hidden=16)(torch.zeros(4, 2, 1, 8, 8)).shape
+        torch.Size([4, 2, 10])
+    """
+
+    def __init__(
+        self,
+        input_shape: Sequence[int],
+        classes: int,
+        *,
+        channels: Sequence[int] = (16, 32),
+        hidden: int = 128,
+        neuron: Dynamics | None = None,
+        synapse: nn.Module | None = None,
+        readout: Dynamics | None = None,
+        norm: str = "batch",
+        dropout: float = 0.0,
+    ):
+        smallest = 2 ** len(channels)
+        if len(input_shape) != 3 or min(input_shape[1:]) < smallest:
+            raise ValueError(
+                f"SpikingConvNet: expected images [C, H, W] of at least {smallest} pixels a side for {len(channels)} "
+                f"poolings, got input_shape {tuple(input_shape)}; use fewer channels, or SpikingPerceptron"
+            )
+        neuron = LIF() if neuron is None else neuron
+        layers: dict[str, nn.Module] = {}
+        width, height, breadth = input_shape
+        for index, features in enumerate(channels):
+            convolution = nn.Conv2d(width, features, 3, padding=1, bias=norm == "none")
+            weights = {
+                "conv": Stepwise(convolution),
+                "pool": Stepwise(nn.MaxPool2d(2)),
+                "norm": normalisation(norm, features, image=True),
+            }
+            layers |= spiking_block(index, weights, neuron, synapse)
+            width, height, breadth = features, height // 2, breadth // 2
+        layers["flatten"] = nn.Flatten(start_dim=2)
+        weights = {
+            "linear": nn.Linear(width * height * breadth, hidden, bias=norm == "none"),
+            "norm": normalisation(norm, hidden),
+        }
+        layers |= spiking_block(len(channels), weights, neuron, synapse)
+        if dropout:
+            layers["dropout"] = nn.Dropout(dropout)
+        layers["classify"] = nn.Linear(hidden, classes)
+        layers["readout"] = LeakyIntegrator(dt=neuron.dt) if readout is None else readout
+        super().__init__(input_shape, layers)

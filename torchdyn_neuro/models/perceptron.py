@@ -1,0 +1,65 @@
+"""A multi-layer perceptron of spiking neurons."""
+
+import math
+from collections.abc import Sequence
+
+from torch import nn
+
+from ..core.dynamics import Dynamics
+from ..neurons import LIF, LeakyIntegrator
+from .classifier import SpikingClassifier, normalisation, spiking_block
+
+
+class SpikingPerceptron(SpikingClassifier):
+    r"""Multi-layer perceptron: weights, neurons and synapses in turn, and a readout.
+
+    Args:
+        input_shape: shape of one sample without time and batch.
+        classes: number of classes.
+        hidden: width of each hidden layer.
+        neuron: the neurons of the hidden layers; every layer gets a copy.
+        synapse: the outgoing synapses of the hidden neurons, copied likewise; none if omitted.
+        readout: the output neurons, non-spiking for membrane decoders, spiking for spike counts.
+        norm: what keeps the currents of order one: ``"batch"``, ``"layer"`` or ``"none"``.
+        dropout: share of spikes that is dropped while training.
+
+    Shape:
+        - input: [T, B, \*input_shape]
+        - output: [T, B, classes]
+
+    Raises:
+        ValueError: if the input does not have the shape of the samples, or ``norm`` is none of the three.
+
+    Example:
+        >>> import torch
+        >>> SpikingPerceptron((1, 8, 8), 10, hidden=[32])(torch.zeros(4, 2, 1, 8, 8)).shape
+        torch.Size([4, 2, 10])
+    """
+
+    def __init__(
+        self,
+        input_shape: Sequence[int],
+        classes: int,
+        *,
+        hidden: Sequence[int] = (256,),
+        neuron: Dynamics | None = None,
+        synapse: nn.Module | None = None,
+        readout: Dynamics | None = None,
+        norm: str = "batch",
+        dropout: float = 0.0,
+    ):
+        neuron = LIF() if neuron is None else neuron
+        layers: dict[str, nn.Module] = {"flatten": nn.Flatten(start_dim=2)}
+        width = math.prod(input_shape)
+        for index, features in enumerate(hidden):
+            weights = {
+                "linear": nn.Linear(width, features, bias=norm == "none"),
+                "norm": normalisation(norm, features),
+            }
+            layers |= spiking_block(index, weights, neuron, synapse)
+            if dropout:
+                layers[f"dropout{index}"] = nn.Dropout(dropout)
+            width = features
+        layers["classify"] = nn.Linear(width, classes)
+        layers["readout"] = LeakyIntegrator(dt=neuron.dt) if readout is None else readout
+        super().__init__(input_shape, layers)

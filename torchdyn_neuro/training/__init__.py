@@ -1,0 +1,17 @@
+"""Training with Lightning and Hydra: the task, its callbacks, safe configuration and checkpoints."""
+
+from .checkpoints import PlainCheckpoints, load_checkpoint, load_model
+from .classification import Classification, NonFiniteError
+from .instantiate import build, check_targets
+from .run import run
+
+__all__ = [
+    "Classification",
+    "NonFiniteError",
+    "PlainCheckpoints",
+    "build",
+    "check_targets",
+    "load_checkpoint",
+    "load_model",
+    "run",
+]

@@ -1,0 +1,52 @@
+"""How much the neurons fire."""
+
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor, nn
+
+from .layers import spiking_layers
+
+
+class Activity(Callback):
+    """Logs, over the validation data and for each layer, its mean rate in Hz and its idle and saturated neurons.
+
+    Tags: ``rate_hz/<layer>``; ``dead/<layer>``: share of the neurons that never fired; ``saturated/<layer>``: share of
+    those that fired in more than ``saturation`` of all steps.
+
+    Args:
+        saturation: share of steps beyond which a neuron counts as saturated.
+    """
+
+    def __init__(self, saturation: float = 0.95):
+        super().__init__()
+        self.saturation = saturation
+        self.fired: dict[str, Tensor] = {}
+        self.steps: dict[str, int] = {}
+        self.hooks: list[Any] = []
+
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.fired, self.steps = {}, {}
+        for name, layer in spiking_layers(pl_module.model).items():
+            self.hooks.append(layer.register_forward_hook(self._counter(name)))
+
+    def _counter(self, name: str) -> Any:
+        def count(layer: nn.Module, inputs: Any, output: Tensor) -> None:
+            # [T, B, *] -> spikes of each neuron
+            fired = output.detach().flatten(0, 1).sum(0, dtype=torch.float64).flatten()
+            self.fired[name] = self.fired.get(name, 0) + fired
+            self.steps[name] = self.steps.get(name, 0) + output.shape[0] * output.shape[1]
+
+        return count
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        for hook in self.hooks:
+            hook.remove()
+        self.hooks.clear()
+        layers = spiking_layers(pl_module.model)
+        for name, fired in self.fired.items():
+            share = fired / self.steps[name]
+            pl_module.log(f"rate_hz/{name}", share.mean() * 1000 / layers[name].dt, sync_dist=True)
+            pl_module.log(f"dead/{name}", (share == 0).double().mean(), sync_dist=True)
+            pl_module.log(f"saturated/{name}", (share > self.saturation).double().mean(), sync_dist=True)

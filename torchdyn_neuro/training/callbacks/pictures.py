@@ -1,0 +1,109 @@
+"""Spike rasters and voltage traces of one fixed sample."""
+
+from typing import TYPE_CHECKING
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch import Tensor
+
+from ...core.dynamics import Dynamics
+from ...core.record import record
+from ...core.recurrent import Recurrent
+from .layers import outermost_dynamics, spikes
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class Pictures(Callback):
+    """Draws what the neurons do for the first samples of the validation data.
+
+    Tags: ``raster/<layer>``, all neurons of each spiking layer; ``voltage/<layer>``, a few neurons of each layer with
+    a potential.
+
+    Args:
+        every: number of epochs from one picture to the next.
+        samples: number of samples that are run; the first one is drawn.
+        traces: number of neurons whose potential is drawn.
+        neurons: number of neurons at most in a raster.
+    """
+
+    def __init__(self, every: int = 10, samples: int = 8, traces: int = 5, neurons: int = 128):
+        super().__init__()
+        self.every, self.samples, self.traces, self.neurons = every, samples, traces, neurons
+        self.batch: Tensor | None = None
+
+    def on_validation_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: object, *_: object
+    ) -> None:
+        if self.batch is None:
+            self.batch = batch[0][: self.samples].clone()
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        last = trainer.current_epoch + 1 == trainer.max_epochs
+        boards = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
+        if self.batch is None or not boards or not (last or trainer.current_epoch % self.every == 0):
+            return
+        # Every rank runs the model, since a layer may synchronise; only the first draws.
+        pictures = self.draw(pl_module)
+        if trainer.is_global_zero:
+            for tag, figure in pictures.items():
+                for board in boards:
+                    board.experiment.add_figure(tag, figure, trainer.global_step)
+
+    @torch.no_grad()
+    def draw(self, task: LightningModule) -> dict[str, "Figure"]:
+        """The figures by tag."""
+        x = task.encode(self.batch)
+        layers = dict(outermost_dynamics(task.model))
+        rasters = {f"{name}.output": name for name, layer in layers.items() if spikes(layer)}
+        traces = {
+            f"{name}.{field}": name for name, layer in layers.items() if (field := potential(layer)) is not None
+        }
+        paths = record(task.model, x, [*rasters, *traces])
+        figures = {}
+        for path, name in rasters.items():
+            figures[f"raster/{name}"] = raster(paths[path], layers[name].dt, self.neurons)
+        for path, name in traces.items():
+            figures[f"voltage/{name}"] = voltage(paths[path], layers[name].dt, self.traces)
+        return figures
+
+
+def potential(layer: Dynamics) -> str | None:
+    """The path to the membrane potential in the state of a layer, if it has one."""
+    if isinstance(layer, Recurrent):
+        inner = potential(layer.neuron)
+        return None if inner is None else f"neuron.{inner}"
+    template = torch.zeros(1, 1)
+    try:
+        fields = getattr(layer.initial_state(template), "_fields", ())
+    except (ValueError, RuntimeError):
+        # Equations whose input is no plain tensor have no potential to show here.
+        return None
+    return "v" if "v" in fields else None
+
+
+def raster(spikes: Tensor, dt: float, neurons: int) -> "Figure":
+    """Spikes [T, B, \\*] of the first sample."""
+    from matplotlib.figure import Figure
+
+    first = spikes[:, 0].flatten(1)[:, :neurons].cpu()
+    steps, neuron = torch.nonzero(first, as_tuple=True)
+    figure = Figure(figsize=(6, 3), layout="constrained")
+    axes = figure.add_subplot(
+        xlabel="time (ms)", ylabel="neuron", xlim=(0, len(first) * dt), ylim=(-1, first.shape[1])
+    )
+    axes.plot((steps + 1).numpy() * dt, neuron.numpy(), "|", color="black", markersize=3)
+    return figure
+
+
+def voltage(v: Tensor, dt: float, traces: int) -> "Figure":
+    """Potentials [T, B, \\*] of a few neurons for the first sample."""
+    from matplotlib.figure import Figure
+
+    first = v[:, 0].flatten(1)[:, :traces].float().cpu()
+    figure = Figure(figsize=(6, 3), layout="constrained")
+    axes = figure.add_subplot(xlabel="time (ms)", ylabel="v")
+    axes.plot(torch.arange(1, len(first) + 1).numpy() * dt, first.numpy())
+    return figure

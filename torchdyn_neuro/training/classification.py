@@ -1,0 +1,129 @@
+"""Classification as a Lightning task, for any model from sequences to logits over time."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+from torchmetrics.classification import MulticlassAccuracy
+
+from ..core.ode import ODE
+
+STAGES = ("train", "val", "test")
+
+
+class NonFiniteError(ValueError):
+    """The loss is NaN or infinite; the message names the first module that put out such values."""
+
+
+class Classification(LightningModule):
+    r"""Trains any model that maps [T, B, \*] to outputs over time [T, B, classes].
+
+    Args:
+        model: the network.
+        classes: number of classes.
+        loss: maps outputs [T, B, classes] and labels [B] to a scalar; its ``decoder`` gives the logits.
+        encoder: maps samples [B, \*] to [T, B, \*]; omit it if the data are sequences, which then come as [B, T, \*].
+        optimizer: makes the optimiser from the parameters.
+        scheduler: makes the schedule of the learning rate, stepped per batch, from the optimiser and the number of
+            steps; constant if omitted.
+        config: plain values that go into the checkpoints, so that they can be rebuilt.
+
+    Raises:
+        NonFiniteError: in training, as soon as the loss is not finite.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        classes: int,
+        *,
+        loss: nn.Module,
+        encoder: nn.Module | None = None,
+        optimizer: Callable[[Iterator[nn.Parameter]], Optimizer] = torch.optim.AdamW,
+        scheduler: Callable[[Optimizer, int], LRScheduler] | None = None,
+        config: dict[str, Any] | None = None,
+    ):
+        super().__init__()
+        self.model, self.encoder, self.loss = model, encoder, loss
+        self.optimizer, self.scheduler, self.config = optimizer, scheduler, config or {}
+        self.accuracy = nn.ModuleDict(
+            {f"{stage}_accuracy": MulticlassAccuracy(classes, average="micro") for stage in STAGES}
+        )
+
+    def encode(self, samples: Tensor) -> Tensor:
+        """The input sequence [T, B, \\*] of a batch of samples."""
+        return samples.transpose(0, 1) if self.encoder is None else self.encoder(samples)
+
+    def forward(self, samples: Tensor) -> Tensor:
+        """The logits [B, classes] of a batch of samples."""
+        return self.loss.decoder(self.model(self.encode(samples)))
+
+    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
+        return self._share_step("train", batch)
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
+        self._share_step("val", batch)
+
+    def test_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
+        self._share_step("test", batch)
+
+    def _share_step(self, stage: str, batch: tuple[Tensor, Tensor]) -> Tensor:
+        samples, labels = batch
+        x = self.encode(samples)
+        y = self.model(x)
+        loss = self.loss(y, labels)
+        if not torch.isfinite(loss):
+            raise NonFiniteError(describe_non_finite(self.model, x, float(loss.detach())))
+        accuracy = self.accuracy[f"{stage}_accuracy"]
+        accuracy(self.loss.decoder(y.detach()), labels)
+        shared = {"on_step": False, "on_epoch": True, "batch_size": len(labels)}
+        self.log(f"{stage}/loss", loss, sync_dist=True, **shared)
+        self.log(f"{stage}/accuracy", accuracy, **shared)
+        return loss
+
+    def on_train_epoch_end(self) -> None:
+        for module in self.model.modules():
+            if isinstance(module, ODE):
+                module.check_stability()
+
+    def configure_optimizers(self) -> Any:
+        optimizer = self.optimizer(self.model.parameters())
+        if self.scheduler is None:
+            return optimizer
+        schedule = self.scheduler(optimizer, int(self.trainer.estimated_stepping_batches))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint.update(self.config)
+
+
+@torch.no_grad()
+def describe_non_finite(model: nn.Module, x: Tensor, loss: float) -> str:
+    """Which module first puts out, or which parameter holds, a value that is not finite."""
+    advice = "lower optimizer.lr, clip the gradients (trainer.gradient_clip_val=1) or shorten dt"
+    for name, parameter in model.named_parameters():
+        if not torch.isfinite(parameter).all():
+            return f"expected a finite loss, got {loss}: the parameter {name} holds NaN or infinity; {advice}"
+    if not torch.isfinite(x).all():
+        return f"expected a finite loss, got {loss}: the input holds NaN or infinity; clean the data"
+    culprits: list[str] = []
+
+    def watch(name: str) -> Callable[[nn.Module, Any, Any], None]:
+        def note(module: nn.Module, inputs: Any, output: Any) -> None:
+            if isinstance(output, Tensor) and not torch.isfinite(output).all():
+                culprits.append(f"{name} ({type(module).__name__})")
+
+        return note
+
+    hooks = [module.register_forward_hook(watch(name)) for name, module in model.named_modules() if name]
+    try:
+        model(x)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    where = f"first in the output of {culprits[0]}" if culprits else "only in the loss itself"
+    return f"expected a finite loss, got {loss}: it is not finite {where}; {advice}"

@@ -1,0 +1,20 @@
+"""Train a spiking classifier: python train.py [group=choice] [group.key=value].
+
+The groups and their choices are the folders and files of configs/; ``python train.py --help`` lists them.
+"""
+
+import hydra
+from omegaconf import DictConfig
+
+
+@hydra.main(version_base="1.3", config_path="configs", config_name="train")
+def main(config: DictConfig) -> None:
+    """Compose the configuration and train."""
+    # Lightning takes seconds to import; a mistake on the command line is reported without it.
+    from torchdyn_neuro.training import run
+
+    run(config)
+
+
+if __name__ == "__main__":
+    main()
