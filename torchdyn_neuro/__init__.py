@@ -4,13 +4,24 @@ The names below need torch only. The deep-learning parts (``torchdyn_neuro.data`
 imported where they are used.
 """
 
-from . import core, integrators, neurons, surrogates, synapses
+from . import connections, core, integrators, neurons, plasticity, surrogates, synapses
+from .connections import *  # noqa: F403
 from .core import *  # noqa: F403
 from .integrators import *  # noqa: F403
 from .neurons import *  # noqa: F403
+from .plasticity import *  # noqa: F403
 from .surrogates import *  # noqa: F403
 from .synapses import *  # noqa: F403
 
 __version__ = "0.1.0"
 
-__all__ = [*core.__all__, *integrators.__all__, *neurons.__all__, *surrogates.__all__, *synapses.__all__, "__version__"]
+__all__ = [
+    *connections.__all__,
+    *core.__all__,
+    *integrators.__all__,
+    *neurons.__all__,
+    *plasticity.__all__,
+    *surrogates.__all__,
+    *synapses.__all__,
+    "__version__",
+]

@@ -1,0 +1,28 @@
+"""Connections between neurons.
+
+A dense connection is ``nn.Linear``, a convolutional one ``Stepwise(nn.Conv2d(...))``; what is here constrains, thins
+out and initialises torch's own layers, and adds those that torch does not have.
+"""
+
+from .dale import DaleSigns, dale
+from .delayed_linear import DelayedLinear
+from .fluctuation_driven import fluctuation_driven_, postsynaptic_potential
+from .gap_junction import Coupled, CoupledState, GapJunction
+from .one_to_one import OneToOne
+from .plastic_linear import PlasticLinear
+from .sparse import SparseMask, sparse
+
+__all__ = [
+    "Coupled",
+    "CoupledState",
+    "DaleSigns",
+    "DelayedLinear",
+    "GapJunction",
+    "OneToOne",
+    "PlasticLinear",
+    "SparseMask",
+    "dale",
+    "fluctuation_driven_",
+    "postsynaptic_potential",
+    "sparse",
+]

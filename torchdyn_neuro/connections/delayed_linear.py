@@ -1,0 +1,97 @@
+"""The dense connection with a delay per synapse."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..core.quantities import Quantity
+from ..core.state import State
+from ..synapses.delay_line import DelayLine
+
+
+class DelayedLinear(DelayLine):
+    r"""Dense connection in which each synapse has a weight and a delay.
+
+    .. math:: y_i(t) = \sum_j w_{ij}\, x_j(t - d_{ij}) + b_i
+
+    A sequence is one convolution over time. Kernels, annealing and the state are those of :class:`Delay`; inside
+    ``Recurrent`` the delay adds to the one step that every recurrent connection takes.
+
+    Args:
+        in_features: number of presynaptic neurons.
+        out_features: number of postsynaptic neurons.
+        delay: delay, ms: one for all, [in_features] or [out_features, in_features].
+        max_delay: what the buffer holds, ms; the longest fixed delay if omitted. A learned delay stays below it.
+        bias: add a learned bias.
+        kernel: ``"linear"`` or ``"gaussian"``.
+        width: standard deviation of the Gaussian at the start, ms; a quarter of ``max_delay`` if omitted.
+        final_width: its standard deviation at the end of annealing, ms; half a step if omitted.
+        dt: time step, ms.
+
+    Shape:
+        - input: [T, B, \*, in_features]
+        - state: history [B, steps, \*, in_features]
+        - output: [T, B, \*, out_features]
+
+    Raises:
+        ValueError: if a delay is negative or longer than ``max_delay``, or learned without ``max_delay``.
+
+    Source: Hammouamri, Khalfaoui-Hassani & Masquelier (2024), ICLR (learned delays as Gaussian kernels in time).
+
+    Example:
+        >>> import torchdyn_neuro as tdn
+        >>> layer = tdn.DelayedLinear(3, 2, tdn.Learned(torch.rand(2, 3) * 20 + 1), max_delay=25.0)
+        >>> layer(torch.zeros(10, 4, 3)).shape
+        torch.Size([10, 4, 2])
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        delay: Quantity = 5.0,
+        *,
+        max_delay: float | None = None,
+        bias: bool = False,
+        kernel: str = "linear",
+        width: float | None = None,
+        final_width: float | None = None,
+        dt: float = 1.0,
+    ):
+        super().__init__(delay, max_delay=max_delay, kernel=kernel, width=width, final_width=final_width, dt=dt)
+        self.in_features, self.out_features = in_features, out_features
+        bound = 1 / math.sqrt(in_features)
+        self.weight = nn.Parameter(torch.empty(out_features, in_features).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(out_features).uniform_(-bound, bound)) if bias else None
+        if self.delay.start.shape not in {(), (in_features,), (out_features, in_features)}:
+            raise ValueError(
+                f"DelayedLinear: expected one delay, ({in_features},) or ({out_features}, {in_features}), got shape "
+                f"{tuple(self.delay.start.shape)}; pass one delay per synapse"
+            )
+
+    def read(self, line: Tensor) -> Tensor:
+        shape = line.shape
+        shares = self.lag_weights()
+        shares = shares.reshape(self.steps + 1, *[1] * (3 - shares.ndim), *shares.shape[1:])
+        # Earliest first, as the line is.
+        kernel = (self.weight * shares).flip(0).permute(1, 2, 0)
+        rows = line.reshape(shape[0], -1, shape[-1]).permute(1, 2, 0)
+        y = functional.conv1d(rows, kernel.to(rows.dtype), self.bias)
+        return y.permute(2, 0, 1).reshape(-1, *shape[1:-1], self.out_features)
+
+    def check_input(self, x: State) -> None:
+        super().check_input(x)
+        if x.shape[-1] != self.in_features:
+            raise ValueError(
+                f"DelayedLinear: expected an input [T, B, *, {self.in_features}], got shape {tuple(x.shape)}; "
+                "the last axis holds the presynaptic neurons"
+            )
+
+    def check_quantities(self, x: Tensor) -> None:
+        # A delay per synapse fits the weights, not the neurons; only its dtype is left to check.
+        super().check_quantities(x.new_empty(1, 1, self.out_features, self.in_features))
+
+    def extra_repr(self) -> str:
+        return f"{self.in_features}, {self.out_features}, {super().extra_repr()}"

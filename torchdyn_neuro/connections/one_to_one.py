@@ -1,0 +1,40 @@
+"""The one-to-one connection."""
+
+import torch
+from torch import Tensor, nn
+
+
+class OneToOne(nn.Module):
+    r"""Each neuron feeds the one of the same index, with a weight of its own.
+
+    .. math:: y_i = w_i x_i
+
+    Args:
+        neurons: shape of the neurons: a number, or a tuple such as (channels, 1, 1), which broadcasts.
+        weight: the weights at the start.
+
+    Shape:
+        - input: [..., \*neurons]
+        - output: as the input
+
+    Raises:
+        ValueError: if a size is not positive.
+
+    Example:
+        >>> OneToOne(3, weight=0.5)(torch.ones(2, 3))
+        tensor([[0.5000, 0.5000, 0.5000],
+                [0.5000, 0.5000, 0.5000]], grad_fn=<MulBackward0>)
+    """
+
+    def __init__(self, neurons: int | tuple[int, ...], weight: float = 1.0):
+        super().__init__()
+        shape = (neurons,) if isinstance(neurons, int) else tuple(neurons)
+        if not shape or min(shape) < 1:
+            raise ValueError(f"OneToOne: expected sizes of at least 1, got {neurons}; pass the shape of the neurons")
+        self.weight = nn.Parameter(torch.full(shape, float(weight)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.weight
+
+    def extra_repr(self) -> str:
+        return f"neurons={tuple(self.weight.shape)}"

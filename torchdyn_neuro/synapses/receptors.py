@@ -1,0 +1,192 @@
+"""Synaptic receptors: what their channels pull the membrane to, how fast they gate, what blocks them."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ..core.quantities import NonNegative, Parametrised, Positive, Quantity, Real
+
+
+def magnesium_block(v: Tensor, magnesium: Tensor) -> Tensor:
+    r"""The share of NMDA channels that magnesium leaves open, :math:`1 / (1 + \frac{[Mg]}{3.57} e^{-0.062 v})`.
+
+    Args:
+        v: membrane potential, mV.
+        magnesium: extracellular concentration, mM.
+
+    Source: Jahr & Stevens (1990), J. Neurosci. 10:3178.
+
+    Example:
+        >>> magnesium_block(torch.tensor([-70.0, 0.0]), torch.tensor(1.0))
+        tensor([0.0445, 0.7812])
+    """
+    # As a logistic function it is finite, with its gradient, at any potential.
+    return torch.sigmoid(0.062 * v - torch.log(magnesium / 3.57))
+
+
+class Receptor(Parametrised):
+    r"""One kind of receptor, for synapses and conductance-based neurons alike.
+
+    .. math:: I = g\, B(v)\, (E_{rev} - v)
+
+    Here :math:`g(t)` is the gated conductance, which a synapse computes from spikes with ``tau_rise`` and
+    ``tau_decay``, and :math:`B` the magnesium block, 1 without one. A receptor holds no state.
+
+    Args:
+        E_rev: reversal potential, mV.
+        tau_decay: time constant of closing, ms.
+        tau_rise: time constant of opening, ms; ``None`` opens at once.
+        magnesium: concentration that blocks the channel (:func:`magnesium_block`), mM; ``None`` for no block.
+        name: what it is called in recordings and messages.
+
+    Raises:
+        ValueError: if a time constant is not positive or the concentration negative.
+
+    Source: Dayan & Abbott (2001), Theoretical Neuroscience, ch. 5.8; Gerstner et al. (2014), Neuronal Dynamics, ch. 3.1.
+    """
+
+    def __init__(
+        self,
+        E_rev: Quantity,
+        *,
+        tau_decay: Quantity = 5.0,
+        tau_rise: Quantity | None = None,
+        magnesium: Quantity | None = None,
+        name: str = "receptor",
+    ):
+        super().__init__()
+        self.name = name
+        self.E_rev = Real(E_rev, unit="mV")
+        self.tau_decay = Positive(tau_decay, unit="ms")
+        self.tau_rise = None if tau_rise is None else Positive(tau_rise, unit="ms")
+        self.magnesium = None if magnesium is None else NonNegative(magnesium, unit="mM")
+
+    def conductance(self, g: Tensor, v: Tensor) -> Tensor:
+        """What of the gated conductance ``g`` is open at the potential ``v``."""
+        return g if self.magnesium is None else g * magnesium_block(v, self.magnesium())
+
+    def extra_repr(self) -> str:
+        return f"name={self.name!r}"
+
+
+class AMPA(Receptor):
+    """Fast excitation: 0 mV, opens at once, closes with 2 ms.
+
+    Source: Wang (2002), Neuron 36:955.
+    """
+
+    def __init__(
+        self,
+        E_rev: Quantity = 0.0,
+        *,
+        tau_decay: Quantity = 2.0,
+        tau_rise: Quantity | None = None,
+        name: str = "AMPA",
+    ):
+        super().__init__(E_rev, tau_decay=tau_decay, tau_rise=tau_rise, name=name)
+
+
+class NMDA(Receptor):
+    """Slow excitation under the magnesium block: 0 mV, opens with 2 ms, closes with 100 ms.
+
+    Source: Wang (2002), Neuron 36:955; Jahr & Stevens (1990), J. Neurosci. 10:3178.
+    """
+
+    def __init__(
+        self,
+        E_rev: Quantity = 0.0,
+        *,
+        tau_decay: Quantity = 100.0,
+        tau_rise: Quantity | None = 2.0,
+        magnesium: Quantity | None = 1.0,
+        name: str = "NMDA",
+    ):
+        super().__init__(E_rev, tau_decay=tau_decay, tau_rise=tau_rise, magnesium=magnesium, name=name)
+
+
+class GABA_A(Receptor):  # noqa: N801 - the name of the receptor
+    """Fast inhibition: -70 mV, opens at once, closes with 5 ms.
+
+    Source: Wang (2002), Neuron 36:955.
+    """
+
+    def __init__(
+        self,
+        E_rev: Quantity = -70.0,
+        *,
+        tau_decay: Quantity = 5.0,
+        tau_rise: Quantity | None = None,
+        name: str = "GABA_A",
+    ):
+        super().__init__(E_rev, tau_decay=tau_decay, tau_rise=tau_rise, name=name)
+
+
+class GABA_B(Receptor):  # noqa: N801 - the name of the receptor
+    """Slow inhibition through potassium: -95 mV, opens with 50 ms, closes with 200 ms.
+
+    Source: Destexhe, Mainen & Sejnowski (1998), in Methods in Neuronal Modeling, ch. 1 (the reversal potential); the
+    time constants lie within the ranges of Gerstner et al. (2014), Neuronal Dynamics, ch. 3.1.
+    """
+
+    def __init__(
+        self,
+        E_rev: Quantity = -95.0,
+        *,
+        tau_decay: Quantity = 200.0,
+        tau_rise: Quantity | None = 50.0,
+        name: str = "GABA_B",
+    ):
+        super().__init__(E_rev, tau_decay=tau_decay, tau_rise=tau_rise, name=name)
+
+
+class ReceptorSet(nn.Module):
+    """The receptors of a membrane, in the order in which their conductances come.
+
+    One set may be handed to a synapse, which turns spikes into conductances, and to the neuron that they feed.
+
+    Args:
+        receptors: one or more receptors, or another set.
+
+    Raises:
+        TypeError: if something in it is no receptor and hence has no reversal potential.
+        ValueError: if it is empty.
+
+    Example:
+        >>> ReceptorSet([AMPA(), NMDA(), GABA_A()]).names
+        ('AMPA', 'NMDA', 'GABA_A')
+    """
+
+    def __init__(self, receptors: Iterable[Receptor]):
+        super().__init__()
+        receptors = list(receptors)
+        if not receptors:
+            raise ValueError("ReceptorSet: expected at least one receptor, got none; pass for example [AMPA()]")
+        for receptor in receptors:
+            if not isinstance(receptor, Receptor):
+                raise TypeError(
+                    "ReceptorSet: expected receptors, which have a reversal potential, got "
+                    f"{type(receptor).__name__}; pass AMPA(), GABA_A(), ... or Receptor(E_rev)"
+                )
+        self.receptors = nn.ModuleList(receptors)
+
+    def __len__(self) -> int:
+        return len(self.receptors)
+
+    def __iter__(self) -> Iterator[Receptor]:
+        return iter(self.receptors)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the receptors, in order."""
+        return tuple(receptor.name for receptor in self)
+
+    def total(self, g: Sequence[Tensor], v: Tensor) -> tuple[Tensor, Tensor]:
+        r"""The open conductance :math:`\sum_r g_r B_r(v)` and its pull :math:`\sum_r g_r B_r(v) E_r`.
+
+        Args:
+            g: the gated conductance of each receptor, in order.
+            v: membrane potential, mV.
+        """
+        open_ = [receptor.conductance(g_r, v) for receptor, g_r in zip(self, g, strict=True)]
+        return sum(open_), sum(g_r * receptor.E_rev() for receptor, g_r in zip(self, open_, strict=True))
