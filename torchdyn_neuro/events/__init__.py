@@ -2,6 +2,16 @@
 
 from .event_list import Events, events_from_grid, events_to_grid, make_events
 from .network import EventNetwork
+from .sparse_propagation import EventLinear, propagate_events
 from .spike_times import spike_times
 
-__all__ = ["EventNetwork", "Events", "events_from_grid", "events_to_grid", "make_events", "spike_times"]
+__all__ = [
+    "EventLinear",
+    "EventNetwork",
+    "Events",
+    "events_from_grid",
+    "events_to_grid",
+    "make_events",
+    "propagate_events",
+    "spike_times",
+]
