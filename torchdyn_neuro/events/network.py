@@ -56,11 +56,15 @@ class EventNetwork:
 
     def _group(self, post: Tensor, pre: Tensor, weights: Tensor, delays: Tensor) -> list[list[_Fan]]:
         fans: list[list[_Fan]] = [[] for _ in range(self.units)]
-        for unit in range(self.units):
-            own = pre == unit
-            for delay in delays[own].unique():
-                chosen = own & (delays == delay)
-                fans[unit].append(_Fan(delay.item(), post[chosen], weights[chosen]))
+        # By neuron, and by delay within each: two stable sorts, so that no neuron searches all connections.
+        order = delays.argsort(stable=True)
+        order = order[pre[order].argsort(stable=True)]
+        groups, sizes = torch.stack([pre[order].double(), delays[order]], 1).unique_consecutive(
+            dim=0, return_counts=True
+        )
+        parts = zip(post[order].split(sizes.tolist()), weights[order].split(sizes.tolist()), strict=True)
+        for (unit, delay), (targets, strengths) in zip(groups.tolist(), parts, strict=True):
+            fans[int(unit)].append(_Fan(delay, targets, strengths))
         return fans
 
     @torch.no_grad()
