@@ -5,7 +5,8 @@ from torch import Tensor
 
 from ..core.spiking import SpikingODE
 from ..core.state import State
-from .cells import EventCell, event_cell, select
+from .cells import EventCell, event_cell, pick, put, select
+from .restrict import restricted
 
 
 def spike_times(module: SpikingODE, time: Tensor, weight: Tensor, duration: float, *, most_spikes: int = 1) -> Tensor:
@@ -37,40 +38,66 @@ def spike_times(module: SpikingODE, time: Tensor, weight: Tensor, duration: floa
     if torch.isnan(time).any() or (time[:, 1:] < time[:, :-1]).any():
         raise ValueError("spike_times: expected times in ascending order in each row, got others; sort them first")
     cell = event_cell(module)
-    state = cell.initial_state(time.new_zeros(time.shape[0], weight.shape[-1]))
-    now = torch.zeros_like(state.v)
-    rounds: list[Tensor] = []
-    for k in range(time.shape[1]):
-        arrives = (time[:, k : k + 1] <= duration).expand_as(now)
-        end = torch.where(arrives, time[:, k : k + 1], now)
-        state, now = _run_until(cell, state, now, end, rounds)
-        state = select(arrives, cell.receive(state, weight[:, k]), state)
-    _run_until(cell, state, now, torch.full_like(now, duration), rounds)
-    return _earliest(rounds, now, most_spikes)
+    with restricted(module):
+        state = cell.initial_state(time.new_zeros(time.shape[0], weight.shape[-1]))
+        now = torch.zeros_like(state.v)
+        everyone = torch.arange(now.numel(), device=now.device).view_as(now)
+        spikes = _Spikes(now, most_spikes)
+        for k in range(time.shape[1]):
+            arrives = (time[:, k : k + 1] <= duration).expand_as(now)
+            end = torch.where(arrives, time[:, k : k + 1], now)
+            state, now = _run_until(cell, state, now, end, everyone, spikes), end
+            state = select(arrives, cell.receive(state, weight[:, k]), state)
+        _run_until(cell, state, now, torch.full_like(now, duration), everyone, spikes)
+    return spikes.table()
 
 
-def _run_until(cell: EventCell, state: State, now: Tensor, end: Tensor, rounds: list[Tensor]) -> tuple[State, Tensor]:
-    """Advance to ``end``, spike by spike; append the times of each round of spikes to ``rounds``."""
-    while True:
-        wait, rises = cell.next_spike(state, (end - now).detach())
-        fired = torch.isfinite(wait)
-        if not fired.any():
-            return cell.advance(state, end - now), end
-        wait = torch.where(fired, wait, torch.zeros_like(wait))
-        wait = _with_gradient(cell, state, wait, fired & rises)
-        state = select(fired, cell.reset(cell.advance(state, wait)), state)
-        now = torch.where(fired, now + wait, now)
-        rounds.append(torch.where(fired, now, torch.full_like(now, torch.inf)))
+class _Spikes:
+    """The spikes so far of neurons [B, N], at most so many of each, in the order of their times."""
+
+    def __init__(self, like: Tensor, most: int):
+        self.like, self.most = like, most
+        self.counts = torch.zeros(like.numel(), dtype=torch.long, device=like.device)
+        self.places: list[Tensor] = []
+        self.ranks: list[Tensor] = []
+        self.times: list[Tensor] = []
+
+    def add(self, places: Tensor, times: Tensor) -> None:
+        """One spike of each neuron in ``places``, which are indices into the flattened layer."""
+        rank = self.counts[places]
+        self.counts[places] += 1
+        kept = rank < self.most
+        self.places.append(places[kept])
+        self.ranks.append(rank[kept])
+        self.times.append(times[kept])
+
+    def table(self) -> Tensor:
+        """Times [B, N, M]; infinity where there was no spike."""
+        absent = self.like.new_full((self.like.numel(), self.most), torch.inf)
+        if self.times:
+            absent = absent.index_put((torch.cat(self.places), torch.cat(self.ranks)), torch.cat(self.times))
+        return absent.view(*self.like.shape, self.most)
+
+
+def _run_until(cell: EventCell, state: State, now: Tensor, end: Tensor, places: Tensor, spikes: _Spikes) -> State:
+    """The state at ``end``; those that spike before are taken on from each spike to the next, by themselves."""
+    wait, rises = cell.next_spike(state, (end - now).detach())
+    final = cell.advance(state, end - now)
+    fired = torch.isfinite(wait).nonzero(as_tuple=True)
+    if not fired[0].numel():
+        return final
+    with restricted(cell.module, fired[-1]):
+        part, places = pick(state, fired), places[fired]
+        wait = _with_gradient(cell, part, wait[fired], rises[fired])
+        part, now = cell.reset(cell.advance(part, wait)), now[fired] + wait
+        spikes.add(places, now)
+        part = _run_until(cell, part, now, end[fired], places, spikes)
+    return put(final, fired, part)
 
 
 def _with_gradient(cell: EventCell, state: State, wait: Tensor, crosses: Tensor) -> Tensor:
     """The same times, with the gradient of the root of the potential: one Newton step whose slope is held fixed."""
     reached = cell.advance(state, wait)
     slope = torch.where(crosses, cell.slope(reached).detach(), torch.ones_like(wait))
-    excess = torch.where(crosses, reached.v - cell.module.v_th(), torch.zeros_like(wait)) / slope
+    excess = torch.where(crosses, cell.height(reached), torch.zeros_like(wait)) / slope
     return wait - (excess - excess.detach())
-
-
-def _earliest(rounds: list[Tensor], like: Tensor, count: int) -> Tensor:
-    absent = torch.full_like(like, torch.inf)
-    return torch.stack([*rounds, *[absent] * count], -1).sort(-1).values[..., :count]
