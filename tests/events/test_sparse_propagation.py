@@ -37,7 +37,7 @@ def test_equals_the_dense_product(kind, bias, dtype, gathers):
     x = (active * size).to(dtype)
     dense = nn.Linear(60, 17, bias=bias, dtype=dtype)
     expected = functional.linear(x, dense.weight, dense.bias).detach()
-    layer = EventLinear.from_linear(dense)
+    layer = EventLinear.from_linear(dense, most_active=1)
     with torch.no_grad():
         torch.testing.assert_close(layer(x), expected)
         torch.testing.assert_close(layer(x[0]), expected[0])
@@ -47,19 +47,21 @@ def test_equals_the_dense_product(kind, bias, dtype, gathers):
 
 def test_chooses_the_dense_product_where_it_must(gathers):
     torch.manual_seed(0)
-    layer = EventLinear(40, 8)
-    sparse, full = (torch.rand(10, 2, 40) < 0.02).float(), torch.rand(10, 2, 40)
+    layer, small = EventLinear(256, 128), EventLinear(256, 16)
+    sparse, full = (torch.rand(10, 4, 256) < 0.02).float(), torch.rand(10, 4, 256)
     layer(sparse).sum().backward()
-    assert torch.equal(layer.weight.grad, sparse.sum((0, 1)).expand(8, 40))
+    assert torch.equal(layer.weight.grad, sparse.sum((0, 1)).expand(128, 256))
     with torch.no_grad():
         torch.testing.assert_close(layer(full), functional.linear(full, layer.weight, layer.bias))
         with torch.autocast("cpu", torch.bfloat16):
             assert layer(sparse).dtype == torch.bfloat16
         with pytest.raises(RuntimeError, match="shapes"):
             layer(sparse[..., :-1])
+        layer(sparse[0])
+        small(sparse)
         assert not gathers
-        layer(sparse)
-        EventLinear(40, 8, most_active=1)(full)
+        torch.testing.assert_close(layer(sparse), functional.linear(sparse, layer.weight, layer.bias))
+        EventLinear(256, 16, most_active=1)(full)
     assert len(gathers) == 2
 
 
@@ -68,7 +70,7 @@ def test_shares_the_parameters_of_the_layer_it_replaces():
     shared = nn.Linear(6, 6)
     model = nn.Sequential(shared, nn.Sequential(nn.Linear(6, 4, bias=False)), shared)
     weights, before = list(model.parameters()), copy.deepcopy(model.state_dict())
-    assert propagate_events(model) is model
+    assert propagate_events(model, most_active=1) is model
     assert isinstance(model[0], EventLinear)
     assert isinstance(model[1][0], EventLinear)
     assert model[0] is model[2]
@@ -95,10 +97,10 @@ def test_shares_the_parameters_of_the_layer_it_replaces():
 
 
 def test_a_weight_laid_out_anew_is_still_right():
-    layer = EventLinear(5, 3)
+    layer = EventLinear(5, 3, most_active=1)
     layer.weight = nn.Parameter(torch.arange(15.0).reshape(3, 5))
     with torch.no_grad():
-        torch.testing.assert_close(EventLinear.forward(layer, torch.eye(5)[2:3])[0], layer.weight[:, 2] + layer.bias)
+        torch.testing.assert_close(layer(torch.eye(5)[2:3])[0], layer.weight[:, 2] + layer.bias)
 
 
 def test_chain_and_recurrent_use_it(gathers):
@@ -115,7 +117,7 @@ def test_chain_and_recurrent_use_it(gathers):
     x = (torch.rand(40, 2, 50) < 0.04).float()
     with torch.no_grad():
         expected, spikes = chain(x), chain[1](chain[0](x))
-        propagate_events(chain, most_active=0.5)
+        propagate_events(chain, most_active=1)
         got = chain(x)
     assert spikes.mean() > 0.02
     assert len(gathers) >= 42  # both feed-forward layers once, the recurrent one in every step
