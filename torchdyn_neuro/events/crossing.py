@@ -24,18 +24,26 @@ def bracketed_root(function: Callable[[Tensor], tuple[Tensor, Tensor]], left: Te
         >>> bracketed_root(lambda x: (x**2 - 2, 2 * x), torch.tensor([0.0]), torch.tensor([2.0]))
         tensor([1.4142])
     """
-    resolution = 2 * torch.finfo(left.dtype).eps * torch.maximum(left.abs(), right.abs())
+    first, furthest = left, right
+    reach = torch.maximum(left.abs(), right.abs())
+    # A step this short is the last one: Newton's method squares the error. One that is asked to be shorter than
+    # rounding allows would be lost in the noise of the values.
+    short = torch.finfo(left.dtype).eps ** (2 / 3) * reach
+    narrow = torch.finfo(left.dtype).eps * reach
     root = (left + right) / 2
+    done = torch.zeros_like(root, dtype=torch.bool)
     for _ in range(_MOST_STEPS):
         value, slope = function(root)
         above = value >= 0
         left, right = torch.where(above, left, root), torch.where(above, root, right)
         step = root - value / slope
+        last = (step - root).abs() <= short
         # False also for a step that is not a number, where the slope is zero.
-        inside = (step >= left) & (step <= right)
-        following = torch.where(inside, step, (left + right) / 2)
-        arrived = ((following - root).abs() <= resolution).all()
-        root = following
-        if arrived:
+        newton = last | ((step >= left) & (step <= right))
+        following = torch.where(newton, step, (left + right) / 2)
+        root = torch.where(done, root, following)
+        done = done | last | (right - left <= narrow)
+        if done.all():
             break
-    return root
+    # A last step may end a rounding error outside.
+    return torch.minimum(torch.maximum(root, first), furthest)
