@@ -39,9 +39,33 @@ def dyadic_linear() -> nn.Linear:
     return layer
 
 
+def dyadic(layer):
+    """``layer`` with the weights of :func:`dyadic_linear`."""
+    with torch.no_grad():
+        layer.weight.copy_(dyadic_linear().weight)
+    return layer
+
+
+def spikes(uniform: torch.Tensor) -> torch.Tensor:
+    """Spikes, 0 or 1, for dynamics that take nothing else."""
+    return (uniform < 0.4).to(uniform.dtype)
+
+
 EXAMPLES: dict[str, Case] = {
     "Chain": Case(lambda: tdn.Chain(tdn.LIF(), dyadic_linear(), tdn.LeakyIntegrator())),
+    "ConductanceLIF": Case(drive=lambda uniform: (20 * uniform, 5 * uniform.flip(0))),
+    "ConductanceSynapse": Case(drive=lambda uniform: torch.stack([uniform, 2 * uniform], 2)),
+    "Coupled": Case(lambda: tdn.Coupled(tdn.LIF(), tdn.GapJunction(NEURONS))),
+    "Delay": Case(lambda: tdn.Delay(torch.tensor([0.0, 1.0, 2.5, 3.0, 4.0]))),
+    "DelayedLinear": Case(lambda: dyadic(tdn.DelayedLinear(NEURONS, NEURONS, 2.5)), spikes),
+    "PlasticLinear": Case(lambda: tdn.PlasticLinear(NEURONS, NEURONS, tdn.TsodyksMarkram()), spikes),
+    "TsodyksMarkram": Case(drive=spikes),
+    "HodgkinHuxley": Case(lambda: tdn.HodgkinHuxley(dt=0.2), lambda uniform: 60 * uniform),
+    "EscapeLIF": Case(random=True),
     "Recurrent": Case(lambda: tdn.Recurrent(tdn.LIF(), dyadic_linear())),
+    "TwoCompartment": Case(
+        drive=lambda uniform: tdn.TwoCompartmentInput(1e3 * uniform, 400 * uniform.flip(0), (50 * uniform,))
+    ),
 }
 """Classes that need more than their default arguments, by name."""
 

@@ -17,13 +17,17 @@ PACKAGE = Path(tdn.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 EQUATIONS = {"core", "integrators", "surrogates"}
+PARTS = {"adaptation", "noise"}
 ALLOWED = {
     "core": set(),
     "integrators": {"core"},
     "surrogates": {"core"},
-    "neurons": EQUATIONS,
+    "adaptation": {"core"},
+    "noise": {"core"},
     "synapses": EQUATIONS,
+    "neurons": EQUATIONS | PARTS | {"synapses"},
     "plasticity": EQUATIONS,
+    "connections": EQUATIONS | {"synapses", "plasticity"},
     "rates": EQUATIONS,
     "fused": {"core"},
     "events": {*EQUATIONS, "neurons", "synapses", "plasticity"},

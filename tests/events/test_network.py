@@ -63,6 +63,26 @@ def test_per_synapse_delays():
     assert spikes.unit.tolist() == [0, 1, 2]
 
 
+@pytest.mark.parametrize(("kind", "size"), [(tdn.LIF, 12.0), (tdn.SynapticLIF, 4.0), (tdn.AlphaLIF, 1.5)])
+def test_a_value_per_neuron(kind, size):
+    torch.manual_seed(0)
+    module = kind(torch.linspace(6, 20, 5), dt=0.5).double()
+    weight = 0.2 * size * torch.randn(5, 5, dtype=torch.float64)
+    time = 50 * torch.rand(40, dtype=torch.float64).sort().values
+    events = make_events(time, torch.randint(0, 5, (40,)), torch.full_like(time, size))
+    spikes, _ = EventNetwork(module, torch.zeros_like(weight), 1.5).run(events, 60.0)
+    assert len(spikes.time) > 7
+    for neuron in range(5):
+        own = events.unit == neuron
+        alone = kind(module.tau_mem()[neuron], dt=0.5).double()
+        expected = spike_times(
+            alone, time[own][None], torch.full((1, int(own.sum()), 1), size).double(), 60.0, most_spikes=30
+        )
+        expected = expected[torch.isfinite(expected)]
+        torch.testing.assert_close(spikes.time[spikes.unit == neuron], expected, rtol=0, atol=1e-10)
+    assert len(EventNetwork(module, weight, 1.5).run(events, 60.0)[0].time) > 10
+
+
 def test_bad_input_raises():
     with pytest.raises(ValueError, match="ascending"):
         EventNetwork(tdn.LIF(), torch.zeros(2, 2)).run(make_events(torch.tensor([2.0, 1.0]), torch.tensor([0, 1])), 3.0)
@@ -70,5 +90,7 @@ def test_bad_input_raises():
         EventNetwork(tdn.LIF(), torch.zeros(2, 2)).run(make_events(torch.tensor([2.0]), torch.tensor([5])), 3.0)
     with pytest.raises(ValueError, match="delays above 0"):
         EventNetwork(tdn.LIF(), torch.ones(2, 2), delay=0.0)
+    with pytest.raises(ValueError, match="without adaptation"):
+        EventNetwork(tdn.LIF(noise=tdn.WhiteNoise()), torch.ones(2, 2))
     with pytest.raises(TypeError, match="closed form"):
         EventNetwork(tdn.IF(), torch.ones(2, 2))

@@ -53,6 +53,76 @@ def test_off_grid_spikes_of_exponential_currents(tau_mem, tau_syn):
     torch.testing.assert_close(got[: len(expected)], torch.tensor(expected, dtype=torch.float64), rtol=0, atol=1e-10)
 
 
+def alpha_response(t, tau_mem, tau_syn):
+    """The potential that a current (t / tau_syn) exp(1 - t / tau_syn) leaves behind, integrated by hand."""
+    if tau_mem == tau_syn:
+        return np.e * t**2 / (2 * tau_syn**2) * np.exp(-t / tau_syn)
+    rate = 1 / tau_syn - 1 / tau_mem
+    ramp = (np.exp(-t / tau_mem) - (1 + rate * t) * np.exp(-t / tau_syn)) / rate**2
+    return np.e / (tau_syn * tau_mem) * ramp
+
+
+@pytest.mark.parametrize(("tau_mem", "tau_syn"), [(20.0, 5.0), (10.0, 10.0), (5.0, 15.0)])
+def test_off_grid_spikes_of_alpha_currents(tau_mem, tau_syn):
+    generator = np.random.default_rng(3)
+    time, weight = np.sort(generator.uniform(0, 40, 14)), generator.normal(0.35, 0.6, 14)
+    taus = torch.tensor([tau_mem, tau_syn], dtype=torch.float64)
+    module = tdn.AlphaLIF(taus[0], taus[1]).double()
+    got = spike_times(module, torch.tensor(time)[None], torch.tensor(weight)[None, :, None], DURATION, most_spikes=60)
+    spikes = []
+
+    def height(t):
+        v = sum(w * alpha_response(t - s, tau_mem, tau_syn) for s, w in zip(time, weight, strict=True) if s <= t)
+        return v - sum(np.exp(-(t - s) / tau_mem) for s in spikes if s <= t) - 1.0
+
+    for start, end in itertools.pairwise(np.linspace(0, DURATION, 3_001)):
+        if height(start) < -1e-12 and height(end) >= 0:
+            spikes.append(brentq(height, start, end, xtol=1e-13, rtol=1e-15))
+    assert len(spikes) >= 3
+    assert (weight < 0).any()
+    assert torch.isfinite(got).sum() == len(spikes)
+    torch.testing.assert_close(got[0, 0, : len(spikes)], torch.tensor(spikes, dtype=torch.float64), rtol=0, atol=1e-10)
+
+
+def test_alpha_potential_with_two_turning_points():
+    """A spike between the two is found, though the potential ends below where it began."""
+    module = tdn.AlphaLIF(20.0, 5.0).double()
+    time = torch.tensor([[0.0, 6.0]], dtype=torch.float64)
+    weight = torch.tensor([4.7, -12.0], dtype=torch.float64)[None, :, None]
+    got = spike_times(module, time, weight, DURATION, most_spikes=2)[0, 0, 0].item()
+
+    def height(t):
+        return 4.7 * alpha_response(t, 20.0, 5.0) - 12 * alpha_response(t - 6.0, 20.0, 5.0) * (t > 6) - 1
+
+    fine = np.linspace(6, 30, 100_001)
+    heights = np.array([height(t) for t in fine[::100]])
+    assert heights[0] < 0 < heights.max()
+    assert got == pytest.approx(brentq(height, 6.0, fine[::100][heights.argmax()], xtol=1e-13), abs=1e-10)
+
+
+def test_gradient_of_a_batch_with_a_value_per_neuron():
+    """Only some neurons of some rows spike, so each of them must meet its own quantities and its own gradient."""
+    generator = torch.Generator().manual_seed(2)
+    time = (30 * torch.rand(3, 4, generator=generator, dtype=torch.float64)).sort(-1).values
+    weight = (2 * torch.randn(3, 4, 5, generator=generator, dtype=torch.float64) + 2).requires_grad_()
+    tau = torch.linspace(8, 20, 5, dtype=torch.float64, requires_grad=True)
+
+    def times(weight, tau):
+        module = tdn.SynapticLIF(tdn.Learned(torch.ones(5).double()), 6.0).double()
+        module.tau_mem.bound = tau
+        return spike_times(module, time, weight, DURATION, most_spikes=3)
+
+    found = torch.isfinite(times(weight, tau))
+    assert 0.2 < found.double().mean() < 0.8
+    for neuron in range(5):
+        alone = tdn.SynapticLIF(tau.detach()[neuron], 6.0).double()
+        expected = spike_times(alone, time, weight.detach()[..., neuron : neuron + 1], DURATION, most_spikes=3)
+        torch.testing.assert_close(times(weight, tau)[:, neuron], expected[:, 0], rtol=0, atol=1e-10)
+    assert torch.autograd.gradcheck(
+        lambda *given: times(*given)[found].sin().sum(), (weight, tau), eps=1e-7, atol=1e-6, rtol=1e-6
+    )
+
+
 def test_gradient_of_the_loss_against_finite_differences():
     generator = torch.Generator().manual_seed(1)
     time = (30 * torch.rand(1, 4, generator=generator, dtype=torch.float64)).sort(-1).values.requires_grad_()

@@ -3,7 +3,8 @@
 from .chain import Chain
 from .dynamics import Dynamics
 from .integrator import Integrator
-from .ode import ODE
+from .ode import ODE, Noisy
+from .parts import Adaptation, Noise
 from .quantities import Learned, NonNegative, Parametrised, Positive, Quantity, Real, UnitInterval
 from .record import record
 from .recurrent import Recurrent, RecurrentState
@@ -16,10 +17,13 @@ from .time_loop import available_backends, backend
 
 __all__ = [
     "ODE",
+    "Adaptation",
     "Chain",
     "Dynamics",
     "Integrator",
     "Learned",
+    "Noise",
+    "Noisy",
     "NonNegative",
     "Parametrised",
     "Positive",

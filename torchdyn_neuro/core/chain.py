@@ -7,8 +7,9 @@ import torch
 from torch import nn
 
 from .dynamics import Dynamics
-from .state import State, first_frame
+from .state import State, first_frame, first_leaf
 from .stepwise import Stepwise, holds_dynamics
+from .time_loop import fuses, run_time_loop
 
 
 class Chain(Dynamics):
@@ -32,6 +33,8 @@ class Chain(Dynamics):
         >>> y, state = net.scan(torch.zeros(10, 1, 3), state)
     """
 
+    pointwise = None
+
     def __init__(self, *layers: nn.Module):
         for layer in layers:
             if not isinstance(layer, nn.Module):
@@ -48,6 +51,7 @@ class Chain(Dynamics):
         super().__init__(dt=steps.pop() if steps else 1.0)
         for index, layer in enumerate(layers):
             self.add_module(str(index), layer)
+        self._runs: dict[tuple[int, int], Chain] = {}
 
     def __iter__(self) -> Iterator[nn.Module]:
         # Not children(), which names a module that stands in two places only once.
@@ -79,14 +83,55 @@ class Chain(Dynamics):
         self.check_input(x)
         if state is not None:
             self.check_state(first_frame(x), state)
-        states = []
-        for layer, before in zip(self, state or [None] * len(self), strict=True):
-            if isinstance(layer, Dynamics):
-                x, after = layer.scan(x, before)
+        before = list(state or [None] * len(self))
+        after: list[State] = []
+        while len(after) < len(self):
+            layer = self[len(after)]
+            if not isinstance(layer, Dynamics):
+                x, states = layer(x), ((),)
+            elif _loops_by_itself(layer):
+                x, last = layer.scan(x, before[len(after)])
+                states = (last,)
             else:
-                x, after = layer(x), ()
-            states.append(after)
-        return x, tuple(states)
+                x, states = self._scan_run(len(after), x, before)
+            after.extend(states)
+        return x, tuple(after)
+
+    def _scan_run(self, start: int, x: State, before: list[State]) -> tuple[State, tuple[State, ...]]:
+        """Run the layer at ``start`` and as many after it as the backend takes in one piece."""
+        stop = start + 1
+        while stop < len(self) and isinstance(self[stop], Dynamics) and not _loops_by_itself(self[stop]):
+            stop += 1
+        first, x_0, inputs = self[start], first_frame(x), self[start].prepare(x)
+        first.check_input(x)
+        if before[start] is None:
+            states = [first.initial_state(x_0)]
+        else:
+            first.check_state(x_0, before[start])
+            states = [before[start]]
+        if stop > start + 1 and fuses(first, inputs, states[0]):
+            # Inside a fused run every frame has the shape of the first; a state of another shape does not fuse.
+            for index in range(start + 1, stop):
+                given = before[index]
+                states.append(self[index].initial_state(first_leaf(x_0)) if given is None else given)
+        for length in range(len(states), 1, -1):
+            run, state = self._run(start, start + length), tuple(states[:length])
+            if fuses(run, inputs, state):
+                for layer in list(run)[1:]:
+                    layer.check_quantities(first_leaf(x))
+                return run_time_loop(run, inputs, state)
+        y, last = run_time_loop(first, inputs, states[0])
+        return y, (last,)
+
+    def _run(self, start: int, stop: int) -> "Chain":
+        """The layers from ``start`` to ``stop`` as a chain of their own, the same one at every call."""
+        if (start, stop) == (0, len(self)):
+            return self
+        layers = [self[index] for index in range(start, stop)]
+        known = self._runs.get((start, stop))
+        if known is None or any(a is not b for a, b in zip(known, layers, strict=True)):
+            known = self._runs[start, stop] = Chain(*layers)
+        return known
 
     def check_state(self, x_t: State, state: State) -> None:
         if not isinstance(state, tuple) or len(state) != len(self):
@@ -94,6 +139,11 @@ class Chain(Dynamics):
                 f"Chain: expected a tuple of {len(self)} states, one per layer, got {type(state).__name__}; "
                 "pass the state that scan() or step() returned"
             )
+
+
+def _loops_by_itself(layer: Dynamics) -> bool:
+    """Whether a layer has a loop of its own, as containers have."""
+    return type(layer).scan is not Dynamics.scan
 
 
 def _step(layer: nn.Module, x_t: State, state: State) -> tuple[State, State]:

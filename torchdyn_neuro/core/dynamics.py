@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -50,6 +51,12 @@ class Dynamics(Parametrised):
         TypeError: from ``scan`` and ``forward`` for an input that is not a floating-point tensor.
     """
 
+    pointwise: ClassVar[bool | None] = True
+    """Whether the step acts on each element by itself, so that it fuses; ``None`` where the parts decide.
+
+    Only a class that says ``True`` is worth a warning when it does not fuse.
+    """
+
     def __init__(self, *, dt: float = 1.0):
         super().__init__()
         self.dt = positive_number(type(self).__name__, "dt", dt, unit="ms")
@@ -66,12 +73,14 @@ class Dynamics(Parametrised):
         """The equation over one time step: ``(x_t, state) -> (y_t, state)``; it changes neither argument."""
         raise NotImplementedError(f"{type(self).__name__} does not define step(x_t, state)")
 
-    def scan(self, x: State, state: State = None) -> tuple[State, State]:
+    def scan(self, x: State, state: State = None, *, output_dtype: torch.dtype | None = None) -> tuple[State, State]:
         """Run over a sequence, with the state explicit.
 
         Args:
             x: input [T, B, *].
             state: state to start from; the initial one if omitted.
+            output_dtype: type of the outputs, for example ``torch.bool`` for spikes that are kept; that of the input
+                if omitted. Types without fractions carry no gradient.
 
         Returns:
             The outputs [T, B, *] and the last state. Two halves of a sequence, the state handed on, give bit for bit
@@ -83,7 +92,7 @@ class Dynamics(Parametrised):
             state = self.initial_state(x_0)
         else:
             self.check_state(x_0, state)
-        return run_time_loop(self, self.prepare(x), state)
+        return run_time_loop(self, self.prepare(x), state, output_dtype)
 
     def forward(self, x: State) -> State:
         """Run over a sequence [T, B, *] from the initial state: a pure function of the sequence."""

@@ -1,9 +1,12 @@
 """Functions with a removable 0/0 point, finite in value and gradient everywhere."""
 
+import math
+
 import torch
 from torch import Tensor
 
 _LAST_TERM = 11  # the next one, 0.1**11 / 12!, is below the resolution of float64
+_LAST_RAMP_TERM = 17  # the next one, 1 / (18! 20), is below the resolution of float64
 
 
 def exprel(x: Tensor) -> Tensor:
@@ -35,6 +38,71 @@ def mean_decay(a: Tensor, b: Tensor) -> Tensor:
         a, b: non-negative tensors, the step in units of each time constant.
     """
     return torch.exp(-torch.minimum(a, b)) * exprel(-(a - b).abs())
+
+
+def mean_ramp_decay(a: Tensor, b: Tensor) -> Tensor:
+    r"""A decay convolved with a ramp times a decay, over a unit step.
+
+    .. math:: \int_0^1 u\, e^{-b u} e^{-a (1 - u)} du
+
+    Without overflow for any non-negative ``a`` and ``b``, and smooth where they meet, with the value
+    :math:`e^{-a} / 2`.
+
+    Args:
+        a: non-negative tensor, the step in units of the time constant of the plain decay.
+        b: the same of the decay that multiplies the ramp.
+    """
+    # Not symmetric, so that absolute values would give a wrong slope where the two meet.
+    later = a >= b
+    down, up = torch.where(later, a - b, torch.zeros_like(a)), torch.where(later, torch.zeros_like(a), b - a)
+    falling = torch.exp(-b) * (exprel(-down) - _ramp_mean(down))
+    return torch.where(later, falling, torch.exp(-a) * _ramp_mean(up))
+
+
+def _ramp_mean(x: Tensor) -> Tensor:
+    r""":math:`\int_0^1 u e^{-x u} du = (1 - (1 + x) e^{-x}) / x^2` for non-negative ``x``, 1/2 at 0."""
+    near = x < 1
+    safe = torch.where(near, torch.ones_like(x), x)
+    series = torch.zeros_like(x)
+    small = torch.where(near, x, torch.zeros_like(x))
+    for k in range(_LAST_RAMP_TERM, -1, -1):
+        series = 1 / (math.factorial(k) * (k + 2)) - small * series
+    return torch.where(near, series, (1 - (1 + safe) * torch.exp(-safe)) / (safe * safe))
+
+
+def limited_exp(x: Tensor) -> Tensor:
+    r"""The exponential of :math:`\min(x, 12)`: the upstroke of a spike without overflow.
+
+    A cell whose drift has grown by :math:`e^{12}` reaches its peak within microseconds, so that the limit moves no
+    spike that a time step could resolve, but it keeps value and gradient of the last step moderate.
+
+    Args:
+        x: any tensor of floats.
+
+    Example:
+        >>> limited_exp(torch.tensor([0.0, 1e6])) / limited_exp(torch.tensor(12.0))
+        tensor([6.1442e-06, 1.0000e+00])
+    """
+    return torch.exp(torch.clamp(x, max=12.0))
+
+
+def limited_square(x: Tensor, lowest: float | Tensor) -> Tensor:
+    r"""The square of ``x``, continued below ``lowest`` by its tangent.
+
+    An explicit step of a quadratic equation from far below overshoots to the other side, where it diverges: a spike
+    out of nothing. The tangent at the point where the slope is as steep as the step resolves has no such overshoot; it
+    lies below the parabola, and the point moves to minus infinity as the step shrinks.
+
+    Args:
+        x: any tensor of floats.
+        lowest: the point of contact, which broadcasts to ``x``.
+
+    Example:
+        >>> limited_square(torch.tensor([3.0, -2.0, -4.0]), -2.0)
+        tensor([ 9.,  4., 12.])
+    """
+    held = torch.clamp(x, min=lowest) if isinstance(lowest, float) else torch.maximum(x, lowest)
+    return held * (2 * x - held)
 
 
 def log1prel(x: Tensor) -> Tensor:

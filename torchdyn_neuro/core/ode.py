@@ -13,14 +13,16 @@ from .state import State, first_leaf, frames, map_state, stack_frames, widen
 
 
 class Noisy(NamedTuple):
-    """An input with the random numbers that a stochastic integrator takes.
+    """An input with the random numbers that a stochastic integrator or a noisy cell takes.
 
     input: the input, [B, *] or [T, B, *].
-    normal: standard normal numbers in the structure of the state, None where there is no noise.
+    normal: for the integrator: standard normal numbers in the structure of the state, None where there is no noise.
+    part: for the noise attached to a spiking cell: its numbers, one per element of the input.
     """
 
     input: State
-    normal: State
+    normal: State = None
+    part: Tensor | None = None
 
 
 class ODE(Dynamics):
@@ -79,14 +81,20 @@ class ODE(Dynamics):
         dtype = first_leaf(x_t).dtype
         return map_state(lambda leaf: leaf.to(dtype), self.observe(state)), state
 
+    @property
+    def draws(self) -> bool:
+        """Whether a step takes random numbers beside the input."""
+        return self.integrator.stochastic
+
     def prepare(self, x: State) -> State:
-        if not self.integrator.stochastic or isinstance(x, Noisy):
+        if not self.draws or isinstance(x, Noisy):
             return x
         # Drawn frame by frame, so that a sequence in pieces draws what the whole does.
-        return Noisy(x, stack_frames([self.with_noise(x_t).normal for x_t in frames(x)]))
+        numbers = [self.with_noise(x_t)._replace(input=None) for x_t in frames(x)]
+        return stack_frames(numbers)._replace(input=x)
 
     def with_noise(self, x_t: State) -> State:
-        """The frame with freshly drawn normal numbers, if the integrator takes any and has none yet."""
+        """The frame with freshly drawn random numbers, if a step takes any and the frame has none yet."""
         if not self.integrator.stochastic or isinstance(x_t, Noisy):
             return x_t
         state = self.initial_state(x_t)
@@ -94,13 +102,13 @@ class ODE(Dynamics):
         return Noisy(x_t, map_state(lambda _, leaf: torch.randn_like(leaf), amplitudes, state))
 
     def accept(self, name: str, quantity: Constrained) -> None:
-        if name.startswith("tau"):
+        if _is_time_constant(name):
             self._check_time_constant(name, quantity.start)
 
     def check_stability(self) -> None:
         """Raise if learning has moved a time constant below half the step of an explicit integrator."""
         for name, quantity in self.quantities():
-            if name.startswith("tau"):
+            if _is_time_constant(name):
                 self._check_time_constant(name, quantity().detach())
 
     def _check_time_constant(self, name: str, tau: Tensor) -> None:
@@ -119,3 +127,7 @@ class ODE(Dynamics):
                 f"{owner}: a step of {step:g} ms is long for {method} with {name} = {shortest:g} ms; {advice}",
                 stacklevel=5,  # the line that builds the cell
             )
+
+
+def _is_time_constant(name: str) -> bool:
+    return name.rpartition(".")[2].startswith("tau")

@@ -41,6 +41,8 @@ class Recurrent(Dynamics):
         torch.Size([10, 2, 4])
     """
 
+    pointwise = None
+
     def __init__(self, neuron: Dynamics, connection: nn.Module):
         if not isinstance(neuron, Dynamics):
             raise TypeError(f"Recurrent: expected a Dynamics as neuron, got {type(neuron).__name__}; pass e.g. LIF()")

@@ -10,7 +10,8 @@ from torch import Tensor
 class _Heaviside(torch.autograd.Function):
     @staticmethod
     def forward(x: Tensor, surrogate: "Surrogate") -> Tensor:
-        return (x >= 0).to(x.dtype)
+        # A potential that is not a number stays one: as a missing spike it would go unseen.
+        return torch.where(x != x, x, (x >= 0).to(x.dtype))
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, "Surrogate"], output: Tensor) -> None:
@@ -26,7 +27,7 @@ class _Heaviside(torch.autograd.Function):
 class Surrogate(ABC):
     r"""Base of the surrogate gradients of a spike.
 
-    Forward is the exact step :math:`\Theta(x)`, with :math:`\Theta(0) = 1`; backward multiplies by
+    Forward is the exact step :math:`\Theta(x)`, with :math:`\Theta(0) = 1` (and NaN for NaN); backward multiplies by
     :meth:`derivative`, the one thing a subclass writes. It must act on each element by itself.
 
     Shape:

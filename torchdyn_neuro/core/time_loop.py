@@ -4,20 +4,28 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from .state import State, frames, stack_frames
+import torch
+
+from .state import State, frames, map_state, stack_frames
 
 if TYPE_CHECKING:
     from .dynamics import Dynamics
 
-TimeLoop = Callable[["Dynamics", State, State], tuple[State, State]]
+TimeLoop = Callable[["Dynamics", State, State, torch.dtype | None], tuple[State, State]]
+"""``(module, x, state, output_dtype) -> (y, state)``; ``output_dtype`` is ``None`` where the step decides."""
+
+Fuses = Callable[["Dynamics", State, State], bool]
+"""``(module, x, state)``: whether a backend runs the module as one kernel."""
 
 _loops: dict[str, TimeLoop] = {}
+_fuses: dict[str, Fuses] = {}
 _chosen = "auto"
 
 
-def register_backend(name: str, loop: TimeLoop) -> None:
-    """Make ``loop`` available as ``backend(name)``."""
+def register_backend(name: str, loop: TimeLoop, fuses: Fuses = lambda module, x, state: False) -> None:
+    """Make ``loop`` available as ``backend(name)``; ``fuses`` tells containers what to give to it in one piece."""
     _loops[name] = loop
+    _fuses[name] = fuses
 
 
 def available_backends() -> tuple[str, ...]:
@@ -57,21 +65,36 @@ def backend(name: str) -> Iterator[None]:
         _chosen = previous
 
 
-def run_time_loop(module: "Dynamics", x: State, state: State) -> tuple[State, State]:
+def run_time_loop(
+    module: "Dynamics", x: State, state: State, output_dtype: torch.dtype | None = None
+) -> tuple[State, State]:
     """Run ``module.step`` over the sequence ``x`` [T, B, \\*] from ``state``, on the chosen backend.
+
+    Args:
+        module: the dynamics.
+        x: input [T, B, \\*].
+        state: state before the first step.
+        output_dtype: type of the outputs; that of the step if omitted.
 
     Returns:
         The outputs [T, B, \\*] and the state after the last step.
     """
-    return _loops[_chosen](module, x, state)
+    return _loops[_chosen](module, x, state, output_dtype)
 
 
-def eager_loop(module: "Dynamics", x: State, state: State) -> tuple[State, State]:
+def fuses(module: "Dynamics", x: State, state: State) -> bool:
+    """Whether the chosen backend runs ``module`` over ``x`` [T, B, \\*] as one kernel."""
+    return _fuses[_chosen](module, x, state)
+
+
+def eager_loop(
+    module: "Dynamics", x: State, state: State, output_dtype: torch.dtype | None = None
+) -> tuple[State, State]:
     """The reference: a Python loop over :meth:`Dynamics.step`."""
     outputs = []
     for x_t in frames(x):
         y_t, state = module.step(x_t, state)
-        outputs.append(y_t)
+        outputs.append(y_t if output_dtype is None else map_state(lambda leaf: leaf.to(output_dtype), y_t))
     return stack_frames(outputs), state
 
 

@@ -91,9 +91,22 @@ class ImageData(LightningDataModule):
         split = self.splits[name]
         rank, processes = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         batches = ShardedBatches(
-            len(split.labels), self.batch_size, shuffle=shuffle, seed=self.seed, rank=rank, processes=processes
+            len(split.labels),
+            self.batch_size,
+            shuffle=shuffle,
+            seed=self.seed,
+            rank=rank,
+            processes=processes,
+            epoch=self.epoch,
         )
-        return DataLoader(TensorDataset(split.images, split.labels), sampler=batches, batch_size=None)
+        # With a generator of its own, a new pass takes no number from the one that augmentation and encoders draw from.
+        own = torch.Generator().manual_seed(self.seed)
+        return DataLoader(TensorDataset(split.images, split.labels), sampler=batches, batch_size=None, generator=own)
+
+    def epoch(self) -> int:
+        """The epoch that a new pass over the training data belongs to."""
+        # After a resume the first pass begins before trainer.current_epoch is brought up to date.
+        return self.trainer.fit_loop.epoch_progress.current.processed if self.trainer else 0
 
     def on_after_batch_transfer(self, batch: tuple[Tensor, Tensor], dataloader_idx: int) -> tuple[Tensor, Tensor]:
         images, labels = batch

@@ -1,6 +1,6 @@
 """The order of the samples: a pure function of seed, epoch and rank."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch.utils.data import Sampler
@@ -19,13 +19,22 @@ class ShardedBatches(Sampler[torch.Tensor]):
         seed: seed of the order.
         rank: index of this process.
         processes: number of processes.
+        epoch: tells the current epoch.
 
     Raises:
         ValueError: if training batches cannot be dealt out evenly, or there are fewer samples than one batch.
     """
 
     def __init__(
-        self, samples: int, batch_size: int, *, shuffle: bool, seed: int = 0, rank: int = 0, processes: int = 1
+        self,
+        samples: int,
+        batch_size: int,
+        *,
+        shuffle: bool,
+        seed: int = 0,
+        rank: int = 0,
+        processes: int = 1,
+        epoch: Callable[[], int] = lambda: 0,
     ):
         if shuffle and (batch_size % processes or samples < batch_size):
             raise ValueError(
@@ -34,10 +43,6 @@ class ShardedBatches(Sampler[torch.Tensor]):
             )
         self.samples, self.batch_size, self.shuffle = samples, batch_size, shuffle
         self.seed, self.rank, self.processes = seed, rank, processes
-        self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Called by Lightning before every epoch."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -49,7 +54,7 @@ class ShardedBatches(Sampler[torch.Tensor]):
         if self.shuffle:
             # Distinct for every (seed, epoch) with fewer than a million epochs.
             order = torch.randperm(
-                self.samples, generator=torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+                self.samples, generator=torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch())
             )
         else:
             order = torch.arange(self.samples)

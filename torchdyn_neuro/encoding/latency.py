@@ -40,9 +40,7 @@ class Latency(Encoder):
         [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 0.0]]
     """
 
-    def __init__(
-        self, steps: int, *, form: str = "linear", theta: float = 0.01, tau: float = 20.0, dt: float = 1.0
-    ):
+    def __init__(self, steps: int, *, form: str = "linear", theta: float = 0.01, tau: float = 20.0, dt: float = 1.0):
         super().__init__(steps, dt=dt)
         self.form = one_of("Latency", "form", form, "linear", "log")
         self.theta = positive_number("Latency", "theta", theta)

@@ -1,5 +1,6 @@
 """Neurons between events: the closed form over any gap, and the exact time of the next spike."""
 
+import math
 from abc import ABC, abstractmethod
 
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor
 from ..core.numerics import log1prel
 from ..core.spiking import SpikingODE
 from ..core.state import State, map_state
+from ..neurons.alpha_lif import AlphaLIF
 from ..neurons.lif import LIF
 from ..neurons.synaptic_lif import SynapticLIF
 from .crossing import bracketed_root
@@ -78,7 +80,10 @@ class EventCell(ABC):
 
     def _first_crossing(self, free: State, horizon: Tensor) -> Tensor:
         """When the potential, free from now on, first rises through the threshold; infinity where it does not."""
-        knots = [torch.zeros_like(horizon), *(torch.minimum(point, horizon) for point in self.turning_points(free))]
+        knots = [
+            torch.zeros_like(horizon),
+            *(torch.minimum(point, horizon) for point in self.turning_points(free, horizon)),
+        ]
         heights = [self.height(free), *(self.height(self.flow(free, knot)) for knot in knots[1:])]
         knots, heights = [*knots, horizon], [*heights, self.height(self.flow(free, horizon))]
         crossing = torch.full_like(horizon, torch.inf)
@@ -118,8 +123,8 @@ class EventCell(ABC):
         """The state right after spikes of these weights have arrived."""
 
     @abstractmethod
-    def turning_points(self, state: State) -> list[Tensor]:
-        """Times from now, ascending, between which the free potential is monotone."""
+    def turning_points(self, state: State, horizon: Tensor) -> list[Tensor]:
+        """Times from now, ascending, between which the free potential is monotone up to ``horizon``."""
 
 
 class EventLIF(EventCell):
@@ -137,7 +142,7 @@ class EventLIF(EventCell):
         jump = torch.where(self.is_held(state), torch.zeros_like(state.v), self.module.R() * gain * weight)
         return state._replace(v=state.v + jump)
 
-    def turning_points(self, state: State) -> list[Tensor]:
+    def turning_points(self, state: State, horizon: Tensor) -> list[Tensor]:
         return []
 
 
@@ -169,7 +174,7 @@ class EventSynapticLIF(EventCell):
             self._taus_are_apart = bool((difference > 0.1 * torch.maximum(tau_mem, tau_syn)).all())
         return self._taus_are_apart
 
-    def turning_points(self, state: State) -> list[Tensor]:
+    def turning_points(self, state: State, horizon: Tensor) -> list[Tensor]:
         # exp(t / tau_mem) v' changes at the rate -R s exp(t / tau_mem - t / tau_syn) / (tau_mem tau_syn), which has
         # one sign: v' is zero at most once, where the integral of that rate has used up v'(0).
         tau_mem, tau_syn = self.module.tau_mem(), self.module.tau_syn()
@@ -181,7 +186,54 @@ class EventSynapticLIF(EventCell):
         return [torch.where(turns, point, torch.zeros_like(point))]
 
 
-_CELLS: dict[type[SpikingODE], type[EventCell]] = {LIF: EventLIF, SynapticLIF: EventSynapticLIF}
+class EventAlphaLIF(EventCell):
+    r"""LIF with alpha currents: an arrival of weight w starts the current :math:`w (t / \tau_s) e^{1 - t / \tau_s}`.
+
+    The potential has at most two turning points. With the potential u from rest, :math:`g = u' e^{t / \tau_m}` changes
+    at the rate :math:`R s' e^{t / \tau_m} / \tau_m`, which is zero only where the current turns: so g is monotone on
+    either side of that time and crosses zero at most once on each.
+    """
+
+    module: AlphaLIF
+
+    def receive(self, state: State, weight: Tensor) -> State:
+        return state._replace(h=state.h + math.e * weight)
+
+    def turning_points(self, state: State, horizon: Tensor) -> list[Tensor]:
+        tau_syn = self.module.tau_syn()
+        # s' is zero at the time t with s + h t / tau_syn = h.
+        ratio = state.s / torch.where(state.h == 0, torch.ones_like(state.h), state.h)
+        peak = torch.where(state.h == 0, torch.zeros_like(ratio), tau_syn * (1 - ratio)).clamp(min=0)
+        peak = torch.minimum(peak, horizon)
+        return [
+            self._turn(state, torch.zeros_like(peak), peak),
+            peak,
+            self._turn(state, peak, horizon),
+        ]
+
+    def _turn(self, state: State, start: Tensor, end: Tensor) -> Tensor:
+        """Where the potential turns between two times, ``end`` if it does not."""
+        first, last = self.slope(self.flow(state, start)), self.slope(self.flow(state, end))
+        turns = (first * last < 0).nonzero(as_tuple=True)
+        turn = end.clone()
+        if turns[0].numel():
+            part, sign = pick(state, turns), last[turns].sign()
+
+            def slope_and_rate(gap: Tensor) -> tuple[Tensor, Tensor]:
+                moved = self.flow(part, gap)
+                change = self.module.derivative(torch.zeros_like(gap), moved)
+                return sign * change.v, sign * (self.module.R() * change.s - change.v) / self.module.tau_mem()
+
+            with restricted(self.module, turns[-1]):
+                turn[turns] = bracketed_root(slope_and_rate, start[turns], end[turns])
+        return turn
+
+
+_CELLS: dict[type[SpikingODE], type[EventCell]] = {
+    AlphaLIF: EventAlphaLIF,
+    LIF: EventLIF,
+    SynapticLIF: EventSynapticLIF,
+}
 
 
 def event_cell(module: SpikingODE) -> EventCell:
@@ -189,12 +241,18 @@ def event_cell(module: SpikingODE) -> EventCell:
 
     Raises:
         TypeError: if the neuron has none, because its solution between events is not known in closed form.
+        ValueError: if adaptation or noise is attached to it, for the same reason.
     """
     if type(module) not in _CELLS:
         known = ", ".join(sorted(kind.__name__ for kind in _CELLS))
         raise TypeError(
             f"{type(module).__name__}: expected a neuron with a closed form between events ({known}), got one without; "
             "run it on the clock with scan()"
+        )
+    if module.adaptation is not None or module.noise is not None:
+        raise ValueError(
+            f"{type(module).__name__}: expected a neuron without adaptation and noise, to be exact between events, "
+            "got one with; run it on the clock with scan()"
         )
     return _CELLS[type(module)](module)
 

@@ -10,6 +10,7 @@ from ..core.spiking import SpikingODE
 from ..core.state import State, map_state
 from .cells import SAME_TIME, event_cell
 from .event_list import Events, make_events
+from .restrict import restricted
 
 
 @dataclass
@@ -30,7 +31,7 @@ class EventNetwork:
     crosses the threshold.
 
     Args:
-        module: the neurons; ``LIF`` (delta currents) or ``SynapticLIF`` (exponential currents).
+        module: the neurons; ``LIF`` (delta currents), ``SynapticLIF`` (exponential) or ``AlphaLIF`` (alpha currents).
         weight: [N, N], onto i from j; zeros are no connections. Dense or ``torch.sparse_coo``.
         delay: ms, one for all or [N, N]; above zero.
 
@@ -155,6 +156,13 @@ class _Run:
         touched = torch.cat([*targets, torch.tensor(firing, dtype=torch.long)]).unique()
         if not touched.numel():
             return
+        with restricted(self.cell.module, touched):
+            self.move(touched, now, firing, targets, weights)
+
+    def move(
+        self, touched: Tensor, now: float, firing: list[int], targets: list[Tensor], weights: list[Tensor]
+    ) -> None:
+        """Bring neurons to ``now``, add what arrives, and let fire those that are due or have reached the threshold."""
         state = self.bring_to(touched, now)
         if targets:
             arriving = torch.zeros(self.network.units, dtype=state.v.dtype)

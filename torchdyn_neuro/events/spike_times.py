@@ -16,7 +16,7 @@ def spike_times(module: SpikingODE, time: Tensor, weight: Tensor, duration: floa
     the implicit function theorem, :math:`dt^* = -dv(t^*) / \dot v(t^*)`, and the state is carried through the reset.
 
     Args:
-        module: the neurons; ``LIF`` or ``SynapticLIF``.
+        module: the neurons; ``LIF``, ``SynapticLIF`` or ``AlphaLIF``.
         time: times of the inputs, ms, [B, K], ascending in each row; infinity where there is no event.
         weight: what each event adds to each neuron, [B, K, N] or broadcastable.
         duration: end of the simulation, ms.

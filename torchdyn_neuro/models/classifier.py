@@ -81,7 +81,11 @@ class SpikingClassifier(nn.Module):
                         stacklevel=2,
                     )
             # Normalisation by the statistics of this batch, without a trace in the running ones.
-            x = run_layer(copy.deepcopy(layer).train(), x) if _is_normalised_by_batch(layer) else run_layer(layer.eval(), x)
+            x = (
+                run_layer(copy.deepcopy(layer).train(), x)
+                if _is_normalised_by_batch(layer)
+                else run_layer(layer.eval(), x)
+            )
         self.train(training)
         return rates
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from ..core.integrator import Integrator
+from ..core.parts import Adaptation, Noise
 from ..core.quantities import Positive, Quantity
 from ..core.spiking import SpikingODE
 from ..core.state import State, full_state
@@ -14,10 +15,12 @@ from ..surrogates import ATan
 
 
 class IFState(NamedTuple):
-    """v: membrane potential, [B, *]; refractory: steps left of the refractory period, None if t_ref is 0."""
+    """v: membrane potential, [B, *]; refractory: steps left; adaptation, noise: of the parts; None if absent."""
 
     v: Tensor
     refractory: Tensor | None = None
+    adaptation: State = None
+    noise: State = None
 
 
 class IF(SpikingODE):
@@ -33,8 +36,10 @@ class IF(SpikingODE):
         reset: ``"subtract"``, ``"value"`` or ``"zero"``.
         t_ref: refractory period, ms.
         surrogate: slope of the spike in the backward pass.
-        detach_reset: cut the gradient through the reset; without that the surrogate leaks into gradients below threshold.
+        detach_reset: cut the gradient through the reset; otherwise the surrogate acts below threshold too.
         integrator: how a step is taken; Euler is exact for an input that is constant over the step.
+        adaptation: what slows the cell down after its spikes, none if omitted.
+        noise: what makes it random, none if omitted.
         dt: time step, ms.
 
     Shape:
@@ -59,6 +64,8 @@ class IF(SpikingODE):
         surrogate: Surrogate = ATan(),
         detach_reset: bool = True,
         integrator: Integrator = Euler(),
+        adaptation: Adaptation | None = None,
+        noise: Noise | None = None,
         dt: float = 1.0,
     ):
         super().__init__(
@@ -70,12 +77,19 @@ class IF(SpikingODE):
             surrogate=surrogate,
             detach_reset=detach_reset,
             integrator=integrator,
+            adaptation=adaptation,
+            noise=noise,
             dt=dt,
         )
         self.C = Positive(C)
 
     def initial_state(self, x_t: State) -> IFState:
-        return IFState(v=full_state(x_t, self.v_rest()), refractory=self.initial_refractory(x_t))
+        return IFState(
+            v=full_state(x_t, self.v_rest()), refractory=self.initial_refractory(x_t), **self.initial_parts(x_t)
+        )
+
+    def current_gain(self) -> Tensor:
+        return 1 / self.C()
 
     def derivative(self, x_t: Tensor, state: IFState) -> IFState:
         return IFState(v=x_t / self.C())

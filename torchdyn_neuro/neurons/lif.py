@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ..core.integrator import Integrator
+from ..core.parts import Adaptation, Noise
 from ..core.quantities import Positive, Quantity
 from ..core.spiking import SpikingODE
 from ..core.state import State, full_state
@@ -15,10 +16,12 @@ from ..surrogates import ATan
 
 
 class LIFState(NamedTuple):
-    """v: membrane potential, [B, *]; refractory: steps left of the refractory period, None if t_ref is 0."""
+    """v: membrane potential, [B, *]; refractory: steps left; adaptation, noise: of the parts; None if absent."""
 
     v: Tensor
     refractory: Tensor | None = None
+    adaptation: State = None
+    noise: State = None
 
 
 class LIF(SpikingODE):
@@ -39,8 +42,10 @@ class LIF(SpikingODE):
         reset: ``"subtract"`` (``v -= v_th - v_rest``), ``"value"`` (``v = v_reset``) or ``"zero"``.
         t_ref: refractory period, ms.
         surrogate: slope of the spike in the backward pass.
-        detach_reset: cut the gradient through the reset; without that the surrogate leaks into gradients below threshold.
+        detach_reset: cut the gradient through the reset; otherwise the surrogate acts below threshold too.
         integrator: how a step is taken.
+        adaptation: what slows the cell down after its spikes, none if omitted.
+        noise: what makes it random, none if omitted.
         dt: time step, ms.
 
     Shape:
@@ -73,6 +78,8 @@ class LIF(SpikingODE):
         surrogate: Surrogate = ATan(),
         detach_reset: bool = True,
         integrator: Integrator = ExponentialEuler(),
+        adaptation: Adaptation | None = None,
+        noise: Noise | None = None,
         dt: float = 1.0,
     ):
         super().__init__(
@@ -84,13 +91,20 @@ class LIF(SpikingODE):
             surrogate=surrogate,
             detach_reset=detach_reset,
             integrator=integrator,
+            adaptation=adaptation,
+            noise=noise,
             dt=dt,
         )
         self.tau_mem = Positive(tau_mem, unit="ms")
         self.R = Positive(R)
 
     def initial_state(self, x_t: State) -> LIFState:
-        return LIFState(v=full_state(x_t, self.v_rest()), refractory=self.initial_refractory(x_t))
+        return LIFState(
+            v=full_state(x_t, self.v_rest()), refractory=self.initial_refractory(x_t), **self.initial_parts(x_t)
+        )
+
+    def current_gain(self) -> Tensor:
+        return self.R() / self.tau_mem()
 
     def relaxation(self, x_t: Tensor, state: LIFState) -> tuple[LIFState, LIFState]:
         return LIFState(v=self.v_rest() + self.R() * x_t), LIFState(v=self.tau_mem())

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ..core.integrator import Integrator
 from ..core.numerics import mean_decay
+from ..core.parts import Adaptation, Noise
 from ..core.quantities import Positive, Quantity
 from ..core.spiking import SpikingODE
 from ..core.state import State, full_state, zeros_state
@@ -16,11 +17,13 @@ from ..surrogates import ATan
 
 
 class SynapticLIFState(NamedTuple):
-    """v: membrane potential; s: synaptic current; both [B, *]; refractory: steps left, None if t_ref is 0."""
+    """v: membrane potential; s: synaptic current; both [B, *]; the rest as in LIF, None if absent."""
 
     v: Tensor
     s: Tensor
     refractory: Tensor | None = None
+    adaptation: State = None
+    noise: State = None
 
 
 class SynapticLIF(SpikingODE):
@@ -47,8 +50,10 @@ class SynapticLIF(SpikingODE):
         reset: ``"subtract"``, ``"value"`` or ``"zero"``.
         t_ref: refractory period, ms; the synaptic current goes on decaying in it.
         surrogate: slope of the spike in the backward pass.
-        detach_reset: cut the gradient through the reset; without that the surrogate leaks into gradients below threshold.
+        detach_reset: cut the gradient through the reset; otherwise the surrogate acts below threshold too.
         integrator: how a step is taken; exact by default.
+        adaptation: what slows the cell down after its spikes, none if omitted.
+        noise: what makes it random, none if omitted.
         dt: time step, ms.
 
     Shape:
@@ -76,6 +81,8 @@ class SynapticLIF(SpikingODE):
         surrogate: Surrogate = ATan(),
         detach_reset: bool = True,
         integrator: Integrator = Exact(),
+        adaptation: Adaptation | None = None,
+        noise: Noise | None = None,
         dt: float = 1.0,
     ):
         super().__init__(
@@ -87,6 +94,8 @@ class SynapticLIF(SpikingODE):
             surrogate=surrogate,
             detach_reset=detach_reset,
             integrator=integrator,
+            adaptation=adaptation,
+            noise=noise,
             dt=dt,
         )
         self.tau_mem = Positive(tau_mem, unit="ms")
@@ -95,8 +104,14 @@ class SynapticLIF(SpikingODE):
 
     def initial_state(self, x_t: State) -> SynapticLIFState:
         return SynapticLIFState(
-            v=full_state(x_t, self.v_rest()), s=zeros_state(x_t), refractory=self.initial_refractory(x_t)
+            v=full_state(x_t, self.v_rest()),
+            s=zeros_state(x_t),
+            refractory=self.initial_refractory(x_t),
+            **self.initial_parts(x_t),
         )
+
+    def current_gain(self) -> Tensor:
+        return self.R() / self.tau_mem()
 
     def relaxation(self, x_t: Tensor, state: SynapticLIFState) -> tuple[SynapticLIFState, SynapticLIFState]:
         target = SynapticLIFState(v=self.v_rest() + self.R() * state.s, s=torch.zeros_like(state.s))

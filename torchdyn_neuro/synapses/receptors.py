@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from ..core.quantities import NonNegative, Parametrised, Positive, Quantity, Real
+from ..core.quantities import Constrained, NonNegative, Parametrised, Positive, Quantity, Real
+from ..core.state import State
 
 
 def magnesium_block(v: Tensor, magnesium: Tensor) -> Tensor:
@@ -43,7 +44,8 @@ class Receptor(Parametrised):
     Raises:
         ValueError: if a time constant is not positive or the concentration negative.
 
-    Source: Dayan & Abbott (2001), Theoretical Neuroscience, ch. 5.8; Gerstner et al. (2014), Neuronal Dynamics, ch. 3.1.
+    Source: Dayan & Abbott (2001), Theoretical Neuroscience, ch. 5.8; Gerstner et al. (2014), Neuronal Dynamics, ch.
+    3.1.
     """
 
     def __init__(
@@ -146,7 +148,7 @@ class ReceptorSet(nn.Module):
     One set may be handed to a synapse, which turns spikes into conductances, and to the neuron that they feed.
 
     Args:
-        receptors: one or more receptors, or another set.
+        receptors: one or more receptors.
 
     Raises:
         TypeError: if something in it is no receptor and hence has no reversal potential.
@@ -170,6 +172,11 @@ class ReceptorSet(nn.Module):
                 )
         self.receptors = nn.ModuleList(receptors)
 
+    @classmethod
+    def of(cls, receptors: Iterable[Receptor]) -> "ReceptorSet":
+        """The receptors as a set; a set stays the one it is, so that a synapse and a neuron can share it."""
+        return receptors if isinstance(receptors, cls) else cls(receptors)
+
     def __len__(self) -> int:
         return len(self.receptors)
 
@@ -181,6 +188,13 @@ class ReceptorSet(nn.Module):
         """The names of the receptors, in order."""
         return tuple(receptor.name for receptor in self)
 
+    def membrane_quantities(self) -> Iterator[tuple[str, Constrained]]:
+        """What a membrane uses of the receptors; their time constants are the synapse's."""
+        for index, receptor in enumerate(self):
+            yield f"{index}.E_rev", receptor.E_rev
+            if receptor.magnesium is not None:
+                yield f"{index}.magnesium", receptor.magnesium
+
     def total(self, g: Sequence[Tensor], v: Tensor) -> tuple[Tensor, Tensor]:
         r"""The open conductance :math:`\sum_r g_r B_r(v)` and its pull :math:`\sum_r g_r B_r(v) E_r`.
 
@@ -190,3 +204,25 @@ class ReceptorSet(nn.Module):
         """
         open_ = [receptor.conductance(g_r, v) for receptor, g_r in zip(self, g, strict=True)]
         return sum(open_), sum(g_r * receptor.E_rev() for receptor, g_r in zip(self, open_, strict=True))
+
+    def split(self, conductances: State, axis: int) -> tuple[Tensor, ...]:
+        """One conductance per receptor, from a tuple of them or from a tensor that holds the receptors on ``axis``.
+
+        With a single receptor, a tensor is its conductance.
+        """
+        if not isinstance(conductances, Tensor):
+            return conductances
+        return (conductances,) if len(self) == 1 else conductances.unbind(axis)
+
+    def check_conductances(self, owner: str, x: State) -> None:
+        """Raise, in the name of ``owner``, if ``x`` does not hold one sequence of conductances per receptor."""
+        expected = f"{owner}: expected one conductance [T, B, *] for each of {', '.join(self.names)}"
+        if isinstance(x, tuple):
+            shapes = [tuple(g.shape) if isinstance(g, Tensor) else type(g).__name__ for g in x]
+            if len(x) != len(self) or len(set(shapes)) != 1:
+                raise ValueError(f"{expected}, all of one shape, got {len(x)} of {shapes}; pass a tuple of them")
+        elif isinstance(x, Tensor) and len(self) > 1 and (x.ndim < 3 or x.shape[2] != len(self)):
+            raise ValueError(
+                f"{expected}, got a tensor of shape {tuple(x.shape)}; pass a tuple of them, or a tensor "
+                f"[T, B, {len(self)}, *] with the receptors on the axis behind the batch"
+            )

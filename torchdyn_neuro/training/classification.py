@@ -11,6 +11,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics.classification import MulticlassAccuracy
 
 from ..core.ode import ODE
+from ..core.quantities import Constrained
 
 STAGES = ("train", "val", "test")
 
@@ -119,7 +120,8 @@ def describe_non_finite(model: nn.Module, x: Tensor, loss: float) -> str:
 
         return note
 
-    hooks = [module.register_forward_hook(watch(name)) for name, module in model.named_modules() if name]
+    layers = {name: module for name, module in model.named_modules() if name and not isinstance(module, Constrained)}
+    hooks = [module.register_forward_hook(watch(name)) for name, module in layers.items()]
     try:
         model(x)
     finally:

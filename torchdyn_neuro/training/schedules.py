@@ -20,4 +20,8 @@ def one_cycle(optimizer: Optimizer, steps: int, warmup: float = 0.2) -> LRSchedu
     Source: Smith & Topin (2019), Super-convergence, arXiv:1708.07120.
     """
     peaks = [group["lr"] for group in optimizer.param_groups]
-    return OneCycleLR(optimizer, max_lr=peaks, total_steps=steps, pct_start=warmup)
+    # At least two steps up and two down: torch divides by their numbers less one.
+    steps = max(steps, 4)
+    share = min(max(warmup, 2 / steps), 1 - 2 / steps)
+    has_momentum = "momentum" in optimizer.defaults or "betas" in optimizer.defaults
+    return OneCycleLR(optimizer, max_lr=peaks, total_steps=steps, pct_start=share, cycle_momentum=has_momentum)

@@ -58,9 +58,7 @@ class Pictures(Callback):
         x = task.encode(self.batch)
         layers = dict(outermost_dynamics(task.model))
         rasters = {f"{name}.output": name for name, layer in layers.items() if spikes(layer)}
-        traces = {
-            f"{name}.{field}": name for name, layer in layers.items() if (field := potential(layer)) is not None
-        }
+        traces = {f"{name}.{field}": name for name, layer in layers.items() if (field := potential(layer)) is not None}
         paths = record(task.model, x, [*rasters, *traces])
         figures = {}
         for path, name in rasters.items():
@@ -91,9 +89,7 @@ def raster(spikes: Tensor, dt: float, neurons: int) -> "Figure":
     first = spikes[:, 0].flatten(1)[:, :neurons].cpu()
     steps, neuron = torch.nonzero(first, as_tuple=True)
     figure = Figure(figsize=(6, 3), layout="constrained")
-    axes = figure.add_subplot(
-        xlabel="time (ms)", ylabel="neuron", xlim=(0, len(first) * dt), ylim=(-1, first.shape[1])
-    )
+    axes = figure.add_subplot(xlabel="time (ms)", ylabel="neuron", xlim=(0, len(first) * dt), ylim=(-1, first.shape[1]))
     axes.plot((steps + 1).numpy() * dt, neuron.numpy(), "|", color="black", markersize=3)
     return figure
 

@@ -1,0 +1,92 @@
+"""Two cells that a user might write, in the form of the library and as the bare step that other libraries take."""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+import torchdyn_neuro as tdn
+from torchdyn_neuro.core import Positive, UnitInterval, zeros_state
+
+TAU_SYN, TAU_MEM, TAU_ADAPT, TAU_TH = 5.0, 20.0, 100.0, 50.0
+A_JUMP, TH_JUMP = 0.1, 0.2
+U, TAU_F, TAU_D = 0.3, 50.0, 200.0
+
+
+class AdaptiveState(NamedTuple):
+    """s: synapse; v: membrane; a: adaptation current; h: rise of the threshold; all [B, *]."""
+
+    s: Tensor
+    v: Tensor
+    a: Tensor
+    h: Tensor
+
+
+class AdaptiveSynapticLIF(tdn.Dynamics):
+    """LIF behind an exponential synapse, with an adaptation current and an adaptive threshold: four states."""
+
+    def __init__(self):
+        super().__init__()
+        self.tau_syn, self.tau_mem = Positive(TAU_SYN), Positive(TAU_MEM)
+        self.tau_adapt, self.tau_th = Positive(TAU_ADAPT), Positive(TAU_TH)
+        self.surrogate = tdn.ATan()
+
+    def initial_state(self, x_t: Tensor) -> AdaptiveState:
+        return AdaptiveState(*(zeros_state(x_t) for _ in AdaptiveState._fields))
+
+    def step(self, x_t: Tensor, state: AdaptiveState) -> tuple[Tensor, AdaptiveState]:
+        s = state.s * torch.exp(-self.dt / self.tau_syn()) + x_t
+        keep = torch.exp(-self.dt / self.tau_mem())
+        v = state.v * keep + (s - state.a) * (1 - keep)
+        a = state.a * torch.exp(-self.dt / self.tau_adapt())
+        h = state.h * torch.exp(-self.dt / self.tau_th())
+        spikes = self.surrogate(v - (1 + h))
+        return spikes, AdaptiveState(s, v - spikes * (1 + h), a + A_JUMP * spikes, h + TH_JUMP * spikes)
+
+
+class DepressionState(NamedTuple):
+    """u: utilisation above U; d: spent resources; both [B, *]."""
+
+    u: Tensor
+    d: Tensor
+
+
+class ShortTermPlasticity(tdn.Dynamics):
+    """Tsodyks-Markram facilitation and depression of a train of spikes."""
+
+    def __init__(self):
+        super().__init__()
+        self.U, self.tau_f, self.tau_d = UnitInterval(U), Positive(TAU_F), Positive(TAU_D)
+
+    def initial_state(self, x_t: Tensor) -> DepressionState:
+        return DepressionState(zeros_state(x_t), zeros_state(x_t))
+
+    def step(self, x_t: Tensor, state: DepressionState) -> tuple[Tensor, DepressionState]:
+        u = state.u * torch.exp(-self.dt / self.tau_f())
+        d = state.d * torch.exp(-self.dt / self.tau_d())
+        u = u + self.U() * (1 - self.U() - u) * x_t
+        release = (self.U() + u) * (1 - d) * x_t
+        return release, DepressionState(u, d + release)
+
+
+def adaptive_step(x, s, v, a, h, surrogate):
+    """The equation of :class:`AdaptiveSynapticLIF` as a function of tensors."""
+    keep = math.exp(-1 / TAU_MEM)
+    s = s * math.exp(-1 / TAU_SYN) + x
+    v = v * keep + (s - a) * (1 - keep)
+    a, h = a * math.exp(-1 / TAU_ADAPT), h * math.exp(-1 / TAU_TH)
+    spikes = surrogate(v - (1 + h))
+    return spikes, s, v - spikes * (1 + h), a + A_JUMP * spikes, h + TH_JUMP * spikes
+
+
+def plastic_step(x, u, d, s, v, surrogate):
+    """Short-term plasticity, exponential synapse and LIF as one function of tensors."""
+    keep = math.exp(-1 / TAU_MEM)
+    u, d = u * math.exp(-1 / TAU_F), d * math.exp(-1 / TAU_D)
+    u = u + U * (1 - U - u) * x
+    release = (U + u) * (1 - d) * x
+    s = s * math.exp(-1 / TAU_SYN) + release
+    v = v * keep + s * (1 - keep)
+    spikes = surrogate(v - 1)
+    return spikes, u, d + release, s, v - spikes

@@ -1,0 +1,67 @@
+"""Depression and facilitation, and what a depressing synapse passes on: Tsodyks & Markram (1997), PNAS 94:719.
+
+Above a limiting frequency the stationary response of a depressing synapse falls as 1 / frequency, so that the current
+no longer depends on the presynaptic rate. Run ``python examples/papers/Tsodyks_Markram_1997.py [PICTURE]``.
+"""
+
+import sys
+from pathlib import Path
+
+import matplotlib
+import torch
+
+import torchdyn_neuro as tdn
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+DEPRESSING = {"U": 0.55, "tau_f": None, "tau_d": 800.0, "form": "m98"}
+FACILITATING = {"U": 0.05, "tau_f": 1000.0, "tau_d": 50.0, "form": "m98"}
+
+
+def regular_train(rates: list[float], steps: int) -> torch.Tensor:
+    """One regular train per rate in Hz, [steps, 1, rates]."""
+    spikes = torch.zeros(steps, 1, len(rates))
+    for index, rate in enumerate(rates):
+        spikes[:: round(1000 / rate), 0, index] = 1
+    return spikes
+
+
+def main(picture: Path) -> None:
+    rates = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0]
+    spikes = regular_train(rates, 4001)
+    stationary = {}
+    for name, parameters in (("depressing", DEPRESSING), ("facilitating", FACILITATING)):
+        released = tdn.TsodyksMarkram(**parameters)(spikes)
+        stationary[name] = torch.stack([released[spikes[:, 0, k] > 0, 0, k][-1] for k in range(len(rates))])
+    rate = torch.tensor(rates)
+
+    limiting = 1000 / (DEPRESSING["U"] * DEPRESSING["tau_d"])
+    current = stationary["depressing"] * rate
+    print(f"limiting frequency 1 / (U tau_d): {limiting:.1f} Hz")
+    for hz, value in zip(rates, current, strict=True):
+        print(f"depressing synapse at {hz:g} Hz: {value:.2f} released per second")
+    assert abs(current[-1] / current[-2] - 1) < 0.02, "above the limiting frequency the current saturates"
+    assert current[1] / current[0] > 1.3, "below it, the current grows with the rate"
+    assert abs(current[-1].item() - 1000 / DEPRESSING["tau_d"]) < 0.05, "its limit is 1 / tau_d"
+    assert stationary["facilitating"][3] > 2 * FACILITATING["U"], "a facilitating synapse grows with the rate"
+
+    train = regular_train([20.0], 500)
+    figure, (course, response) = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
+    for name, parameters in (("depressing", DEPRESSING), ("facilitating", FACILITATING)):
+        released = tdn.TsodyksMarkram(**parameters)(train) / parameters["U"]
+        current = tdn.DoubleExponentialSynapse(tau_rise=3.0, tau_decay=30.0)(released)
+        course.plot(current.flatten(), label=name)
+        response.loglog(rate, stationary[name], marker="o", label=name)
+    response.loglog(rate, 1000 / DEPRESSING["tau_d"] / rate, "k:", label="1 / (rate tau_d)")
+    course.set(xlabel="time (ms)", ylabel="response (first spike = 1)", title="regular train of 20 Hz")
+    response.set(xlabel="rate (Hz)", ylabel="stationary release per spike", title="frequency response", ylim=(5e-3, 1))
+    course.legend(frameon=False)
+    response.legend(frameon=False)
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(picture, dpi=110)
+    print(f"picture: {picture}")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path("pictures/Tsodyks_Markram_1997.png"))

@@ -1,0 +1,50 @@
+"""The benchmark runs from the command line and writes figures that make sense."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, ROOT / "benchmarks" / "time_loop.py", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+
+
+def test_writes_a_table_and_the_figures(tmp_path):
+    file = tmp_path / "figures.json"
+    options = ["--scale", "0.05", "--repeats", "2", "--no-peers", "--threads", "1"]
+    done = run(*options, "--cases", "lif", "recurrent", "adaptive", "--no-first-call", "--json", str(file))
+    assert done.returncode == 0, done.stderr
+    assert "ours fused" in done.stdout
+    figures = json.loads(file.read_text())
+    assert figures["machine"]["torch"]
+    rows = {(row["case"], row["name"]): row for row in figures["rows"]}
+    assert len(rows) == 6
+    for row in rows.values():
+        assert row["error"] is None
+        assert row["forward"] > 0
+        assert row["backward"] > 0
+    eager = rows["lif", "ours eager"]
+    assert eager["ratio_to_eager"] == 1
+    assert eager["ratio_to_best_peer"] is None
+    assert eager["bandwidth_share"] > 0
+    assert eager["saved_bytes_per_element"] == pytest.approx(4.0, abs=0.1)  # v - v_th of every step, in float32
+    assert rows["recurrent", "ours eager"]["bandwidth_share"] is None
+
+
+def test_an_unknown_case_is_refused():
+    done = run("--cases", "nothing")
+    assert done.returncode != 0
+    assert "invalid choice" in done.stderr

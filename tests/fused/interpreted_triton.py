@@ -1,0 +1,206 @@
+"""Triton's kernels, run in its interpreter, against the eager loop; ``test_triton.py`` starts this."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from cells import drive, fused_cells
+from torch import Tensor
+
+import torchdyn_neuro as tdn
+from torchdyn_neuro.core.state import leaves
+from torchdyn_neuro.core.time_loop import eager_loop
+from torchdyn_neuro.fused.backends import named_loop
+from torchdyn_neuro.fused.ops import OPS
+from torchdyn_neuro.fused.plan import plan_backward, plan_forward
+from torchdyn_neuro.fused.trace import Operand, trace_step
+from torchdyn_neuro.fused.triton import TritonKernels
+
+# What each operation is applied to lies where it is smooth, and near enough to zero to show where a formula cancels.
+WIDE = torch.tensor([-3.0, -1.5, -0.7, -0.1, -1e-3, -1e-6, 1e-6, 1e-3, 0.1, 0.7, 1.5, 3.0, 9.0])
+POSITIVE = WIDE.abs()
+
+FUNCTIONS = {
+    "add": (lambda x, p: x + p, WIDE),
+    "sub": (lambda x, p: x - p, WIDE),
+    "mul": (lambda x, p: x * p, WIDE),
+    "div": (lambda x, p: x / p, WIDE),
+    "neg": (lambda x, p: -x, WIDE),
+    "reciprocal": (lambda x, p: torch.reciprocal(x), POSITIVE),
+    "exp": (lambda x, p: torch.exp(x), WIDE),
+    "expm1": (lambda x, p: torch.expm1(x), WIDE),
+    "log": (lambda x, p: torch.log(x), POSITIVE),
+    "log1p": (lambda x, p: torch.log1p(x), POSITIVE),
+    "sqrt": (lambda x, p: torch.sqrt(x), POSITIVE),
+    "rsqrt": (lambda x, p: torch.rsqrt(x), POSITIVE),
+    "sin": (lambda x, p: torch.sin(x), WIDE),
+    "cos": (lambda x, p: torch.cos(x), WIDE),
+    "tanh": (lambda x, p: torch.tanh(x), WIDE),
+    "sinh": (lambda x, p: torch.sinh(x), WIDE),
+    "cosh": (lambda x, p: torch.cosh(x), WIDE),
+    "erf": (lambda x, p: torch.erf(x), WIDE),
+    "pow": (lambda x, p: x**p, POSITIVE),
+    "pow of a negative base": (lambda x, p: x**-5, WIDE),
+    "sigmoid": (lambda x, p: torch.sigmoid(x), WIDE),
+    "abs": (lambda x, p: x.abs(), WIDE),
+    "floor": (lambda x, p: x * torch.floor(x), WIDE),
+    "ceil": (lambda x, p: x * torch.ceil(x), WIDE),
+    "trunc": (lambda x, p: x * torch.trunc(x), WIDE),
+    "maximum": (lambda x, p: torch.maximum(x, p), WIDE),
+    "minimum": (lambda x, p: torch.minimum(x, p), WIDE),
+    "relu": (lambda x, p: torch.relu(x), WIDE),
+    "comparisons": (lambda x, p: x * ((x > p) | (x <= -p)).to(x.dtype) + (x >= p) * x + (x < 0) * p, WIDE),
+    "equalities": (lambda x, p: torch.where((x == p) ^ (x != 1.5), x, p) + torch.where((x > 0) & ~(x > 1), x, p), WIDE),
+    "clamp": (lambda x, p: torch.clamp(x, -1.0, 1.0), WIDE),
+    "softplus": (lambda x, p: torch.nn.functional.softplus(x), WIDE),
+    "lerp": (lambda x, p: torch.lerp(x, p, 0.3), WIDE),
+}
+
+
+def run(step, x: Tensor, states: list[Tensor], parameters: list[Tensor], every: int):
+    """Outputs, last states and gradients, for arriving gradients that are all different, by kernels and eagerly."""
+    steps, *frame = x.shape
+    operand = Operand(dtype=x.dtype, gradient=True, broadcast=(False,) * len(frame))
+    shapes = [(1,) * (len(frame) - p.ndim) + tuple(p.shape) for p in parameters]
+    broadcast = [replace(operand, broadcast=tuple(size == 1 for size in shape)) for shape in shapes]
+    graph = trace_step(step, [operand], [operand] * len(states), broadcast)
+    forward, backward = plan_forward(graph), plan_backward(graph)
+    kernels, inners = TritonKernels(forward, backward), [1] * len(parameters)
+    y, last = torch.empty_like(x), [torch.empty_like(state) for state in states]
+    rows = [x.new_empty((steps - 1) // every, *frame) if k in backward.states else None for k in range(len(states))]
+    kernels.forward([x], states, parameters, inners, [y], last, rows, every)
+
+    leaves = [leaf.detach().clone().requires_grad_() for leaf in (x, *states, *parameters)]
+    sequence, now, given = leaves[0], leaves[1 : 1 + len(states)], leaves[1 + len(states) :]
+    outputs = []
+    for x_t in sequence.unbind(0):
+        (y_t,), now = step([x_t], now, given)
+        outputs.append(y_t)
+    expected = [torch.stack(outputs), *now]
+    arriving = [torch.linspace(-1, 2, result.numel(), dtype=x.dtype).reshape(result.shape) for result in expected]
+    gradients = torch.autograd.grad(expected, leaves, arriving, allow_unused=True, materialize_grads=True)
+
+    first = [torch.empty_like(states[k]) for k in backward.carried]
+    grad_x = [torch.empty_like(x) for node in graph.grad_inputs if node is not None]
+    learned = [k for k, node in enumerate(graph.grad_parameters) if node is not None]
+    sums = [x.new_empty(frame) for _ in learned]
+    kernels.backward(
+        [x for _ in backward.inputs],
+        [states[k] for k in backward.states],
+        [rows[k] for k in backward.states],
+        parameters,
+        inners,
+        [arriving[0] for _ in backward.output_gradients],
+        [arriving[1 + k] for k in backward.carried],
+        first,
+        grad_x,
+        sums,
+        every,
+        tuple(x.shape),
+    )
+    found = {0: grad_x[0] if grad_x else torch.zeros_like(x)}
+    found |= {1 + k: gradient for k, gradient in zip(backward.carried, first, strict=True)}
+    for k, total in zip(learned, sums, strict=True):
+        found[1 + len(states) + k] = total.sum_to_size(parameters[k].shape)
+    pairs = list(zip([y, *last], [result.detach() for result in expected], strict=True))
+    return pairs + [(found[k], gradients[k]) for k in found]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_an_operation_is_that_of_torch_in_value_and_gradient(name, dtype):
+    function, values = FUNCTIONS[name]
+
+    def step(inputs, states, parameters):
+        y = function(inputs[0] + 0.0 * states[0], parameters[0])
+        return [y], [0.5 * states[0] + 0.1 * inputs[0]]
+
+    x = torch.stack([values, values.flip(0)]).to(dtype).unsqueeze(1)
+    tolerance = {"rtol": 1e-12, "atol": 1e-14} if dtype == torch.float64 else {"rtol": 5e-6, "atol": 1e-6}
+    for found, expected in run(
+        step, x, [torch.zeros(1, len(values), dtype=dtype)], [torch.tensor(1.5, dtype=dtype)], 8
+    ):
+        torch.testing.assert_close(found, expected, **tolerance)
+
+
+def test_every_operation_of_the_table_was_met():
+    missing = set(OPS)
+    for function, values in FUNCTIONS.values():
+        x = Operand(dtype=values.dtype, gradient=True, broadcast=(False, False))
+        graph = trace_step(lambda i, s, p, f=function: ([f(i[0], p[0])], []), [x], [], [x])
+        plan = plan_backward(graph)
+        missing -= {node.op for node in (*plan.hoisted, *plan.body, *plan_forward(graph).body)}
+    assert not missing
+
+
+@pytest.mark.parametrize("every", [1, 3, 8])
+@pytest.mark.parametrize(("steps", "frame"), [(1, (1, 1)), (7, (3, 5)), (16, (2, 3, 4))])
+def test_lengths_segments_and_shapes_of_parameters(every, steps, frame):
+    def step(inputs, states, parameters):
+        v, a = states
+        tau, gain = parameters
+        v = v * torch.exp(-1 / tau) + gain * inputs[0] - a
+        y = torch.tanh(v)
+        return [y], [v - 0.5 * y, 0.9 * a + 0.1 * y * y]
+
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(steps, *frame, generator=generator, dtype=torch.float64)
+    states = [torch.randn(frame, generator=generator, dtype=torch.float64) for _ in range(2)]
+    per_neuron = torch.rand(frame[-1], generator=generator, dtype=torch.float64) + 0.5
+    for found, expected in run(step, x, states, [torch.tensor(5.0, dtype=torch.float64), per_neuron], every):
+        torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_every_cell_equals_the_eager_loop(dtype):
+    tolerance = {"rtol": 1e-11, "atol": 1e-12} if dtype == torch.float64 else {"rtol": 1e-4, "atol": 1e-5}
+    names = []
+    for name, cell, _ in fused_cells("triton", dtype):
+        x = drive(dtype)
+        start = cell.initial_state(x[0].detach())
+        results = []
+        for loop in (eager_loop, named_loop("triton")):
+            y, last = loop(cell, x, start)
+            ends = [leaf for leaf in (*leaves(y), *leaves(last)) if leaf.requires_grad]
+            total = sum((leaf * torch.linspace(-1, 2, leaf.numel(), dtype=dtype).view_as(leaf)).sum() for leaf in ends)
+            gradient = torch.autograd.grad(total, x, allow_unused=True, materialize_grads=True)[0]
+            results.append([leaf.detach() for leaf in (*leaves(y), *leaves(last))] + [gradient])
+        for found, expected in zip(results[1], results[0], strict=True):
+            torch.testing.assert_close(found, expected, **tolerance, msg=lambda text, name=name: f"{name}: {text}")
+        names.append(name)
+    assert {"LIF", "SynapticLIF", "ExponentialSynapse", "LeakyIntegrator"} <= set(names)
+
+
+def compare(module, x, **tolerance):
+    """Outputs and the gradients of the input and of all parameters, by the kernels and by the eager loop."""
+    results = []
+    for name in ("eager", "triton"):
+        with tdn.backend(name):
+            y = module(x)
+        total = (y.float() * torch.linspace(-1, 2, y.numel()).view_as(y)).sum()
+        results.append([y.detach(), *torch.autograd.grad(total, [x, *module.parameters()])])
+    assert results[0][0].dtype == results[1][0].dtype
+    for found, expected in zip(results[1], results[0], strict=True):
+        torch.testing.assert_close(found, expected, **tolerance)
+    assert results[0][0].abs().sum() > 0
+
+
+def test_a_recurrent_layer():
+    torch.manual_seed(0)
+    layer = tdn.Recurrent(tdn.LIF(tau_mem=tdn.Learned(5.0)), torch.nn.Linear(4, 4))
+    compare(layer, (3 * torch.rand(10, 2, 4)).requires_grad_(), rtol=1e-4, atol=1e-5)
+
+
+def test_a_chain_with_a_parameter_per_channel_of_images():
+    torch.manual_seed(0)
+    tau = tdn.Learned(torch.rand(3, 1, 1) + 4)
+    chain = tdn.Chain(tdn.ExponentialSynapse(tau=tdn.Learned(3.0)), tdn.LIF(tau_mem=tau, R=tdn.Learned(torch.ones(2))))
+    compare(chain, torch.rand(9, 2, 3, 4, 2).requires_grad_(), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_narrow_inputs_and_outputs_with_wide_states(dtype):
+    torch.manual_seed(0)
+    x = (3 * torch.rand(20, 2, 5)).to(dtype).requires_grad_()
+    compare(tdn.LeakyIntegrator(tau_mem=tdn.Learned(5.0)), x, rtol=1e-2, atol=1e-2)
+    compare(tdn.LIF(tau_mem=tdn.Learned(5.0)), x, rtol=1e-2, atol=1e-2)

@@ -1,0 +1,103 @@
+"""Trouble with the compiler and its folder: recovery or the eager loop, one warning, never a wrong result."""
+
+import os
+import stat
+import subprocess
+import sys
+import warnings
+
+import pytest
+import torch
+
+import torchdyn_neuro as tdn
+from torchdyn_neuro.fused import backends, compiler
+
+SOURCE = 'extern "C" int run() { return 7; }'
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An empty cache folder, with nothing remembered of earlier ones."""
+    path = tmp_path / "loops"
+    monkeypatch.setenv("TORCHDYN_NEURO_CACHE", str(path))
+    monkeypatch.setattr(compiler, "_loaded", {})
+    compiler._process_folder.cache_clear()
+    yield path
+    compiler._process_folder.cache_clear()
+
+
+def load():
+    compiler._loaded.clear()
+    return compiler.load_library(SOURCE).run()
+
+
+def test_the_folder_is_private_and_holds_one_library(folder):
+    assert load() == load() == 7
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert [path.suffix for path in folder.iterdir()] == [".so"]
+
+
+@pytest.mark.parametrize("content", [b"", b"not a library", None])
+def test_a_damaged_library_is_made_anew(folder, content):
+    load()
+    (stored,) = folder.iterdir()
+    whole = stored.read_bytes()
+    stored.unlink()
+    stored.write_bytes(whole[: len(whole) // 2] if content is None else content)
+    assert load() == 7
+
+
+def test_what_another_could_have_written_is_not_loaded(folder):
+    load()
+    (stored,) = folder.iterdir()
+    stored.chmod(0o777)
+    assert compiler._open(stored) is None
+    assert load() == 7
+    folder.chmod(0o777)
+    with pytest.warns(UserWarning, match="only this user can write"):
+        assert load() == 7
+
+
+def test_a_folder_that_cannot_be_made(tmp_path, monkeypatch, folder):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("TORCHDYN_NEURO_CACHE", str(tmp_path / "file" / "loops"))
+    with pytest.warns(UserWarning, match="TORCHDYN_NEURO_CACHE"):
+        assert load() == 7
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert load() == 7
+
+
+def test_without_a_compiler_the_eager_loop_runs(folder, monkeypatch):
+    monkeypatch.setenv("CXX", "/nowhere/g++")
+    monkeypatch.setattr(backends, "_warned", set())
+    cell, x = tdn.LIF(), torch.full((5, 1, 3), 5.0)
+    with tdn.backend("eager"):
+        expected = cell(x)
+    with pytest.warns(UserWarning, match=r"step by step in Python.*no C\+\+ compiler"):
+        assert torch.equal(cell(x), expected)
+    assert torch.equal(tdn.IF()(x), torch.ones_like(x))
+    with tdn.backend("cpp"), pytest.raises(compiler.CompilerUnavailableError):
+        cell(x)
+
+
+def test_a_compiler_that_dies(folder, monkeypatch, tmp_path):
+    broken = tmp_path / "broken"
+    broken.write_text("#!/bin/sh\nkill -9 $$\n")
+    broken.chmod(0o755)
+    monkeypatch.setenv("CXX", str(broken))
+    with pytest.raises(compiler.CompilerUnavailableError, match="broken"):
+        load()
+    assert list(folder.iterdir()) == []
+    monkeypatch.delenv("CXX")
+    assert load() == 7
+
+
+def test_two_processes_at_once(folder):
+    code = f"from torchdyn_neuro.fused.compiler import load_library; print(load_library({SOURCE!r}).run())"
+    runs = [
+        subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env=os.environ, text=True)
+        for _ in range(2)
+    ]
+    assert [run.communicate()[0].strip() for run in runs] == ["7", "7"]
+    assert len(list(folder.iterdir())) == 1

@@ -1,0 +1,128 @@
+"""Every equation of the library runs fused and gives what the eager loop gives."""
+
+import inspect
+
+import pytest
+import torch
+from torch import nn
+
+import torchdyn_neuro as tdn
+from torchdyn_neuro.core.dynamics import Dynamics
+
+from .agreement import assert_agrees
+
+CONTAINERS = {tdn.Chain, tdn.Recurrent}
+SHIPPED = sorted(
+    (
+        member
+        for name in tdn.__all__
+        if inspect.isclass(member := getattr(tdn, name))
+        and issubclass(member, Dynamics)
+        and member not in CONTAINERS
+        and member.step is not Dynamics.step
+        and member.pointwise
+        and not inspect.isabstract(member)
+        and member not in (tdn.ODE, tdn.SpikingODE)
+    ),
+    key=lambda member: member.__name__,
+)
+
+
+def drive(steps=23, rows=2, neurons=13, scale=4.0, dtype=torch.float64):
+    generator = torch.Generator().manual_seed(0)
+    return scale * torch.rand(steps, rows, neurons, generator=generator, dtype=dtype)
+
+
+@pytest.mark.parametrize("equation", SHIPPED)
+def test_default_equation_agrees(equation):
+    assert_agrees(equation().double(), drive(), relative=1e-12)
+
+
+@pytest.mark.parametrize("equation", [tdn.LIF, tdn.SynapticLIF])
+@pytest.mark.parametrize("reset", ["value", "zero"])
+def test_resets_and_refractoriness(equation, reset):
+    cell = equation(tau_mem=tdn.Learned(10.0), v_th=tdn.Learned(1.0), reset=reset, t_ref=2.0).double()
+    (spikes, *_), _ = assert_agrees(cell, drive(), relative=1e-12)
+    assert 0 < spikes.mean() < 0.5
+
+
+@pytest.mark.parametrize("integrator", [tdn.Euler(), tdn.Heun(), tdn.RK4(substeps=2)], ids=repr)
+def test_integrators(integrator):
+    assert_agrees(tdn.LIF(tau_mem=tdn.Learned(20.0), integrator=integrator).double(), drive(), relative=1e-12)
+
+
+def test_surrogates():
+    names = ["ATan", "FastSigmoid", "Sigmoid", "Triangular", "Gaussian", "Rectangular", "PiecewiseExponential"]
+    cells = [tdn.LIF(surrogate=getattr(tdn, name)()) for name in [*names, "StraightThrough"]]
+    assert_agrees(tdn.Chain(*cells).double(), drive(scale=30.0), relative=1e-12)
+
+
+def test_float32_with_per_neuron_parameters():
+    tau = torch.linspace(5.0, 30.0, 13)
+    cell = tdn.LIF(tau_mem=tdn.Learned(tau), v_th=tdn.Learned(1.0))
+    state = tdn.LIFState(v=torch.linspace(-1.0, 0.5, 26).reshape(2, 13))
+    assert_agrees(cell, drive(dtype=torch.float32), state)
+
+
+def test_channels_of_an_image():
+    tau = torch.linspace(5.0, 30.0, 3, dtype=torch.float64).reshape(3, 1, 1)
+    cell = tdn.LIF(tau_mem=tdn.Learned(tau), v_th=tdn.Learned(torch.ones(1, 5, 1, dtype=torch.float64))).double()
+    assert_agrees(cell, drive(neurons=3 * 5 * 7).reshape(23, 2, 3, 5, 7), relative=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 2, 5), (40, 1, 1), (9, 3, 300)])
+def test_sizes(shape):
+    assert_agrees(tdn.LIF(tau_mem=tdn.Learned(5.0)).double(), drive(*shape), relative=1e-12)
+
+
+def test_layouts():
+    cell = tdn.LIF(tau_mem=tdn.Learned(5.0)).double()
+    x = drive()
+    assert_agrees(cell, x.permute(2, 1, 0), relative=1e-12)
+    with tdn.backend("cpp"):
+        constant = x[:1].expand(30, -1, -1)
+        assert torch.equal(cell(constant), cell(constant.contiguous()))
+        assert torch.equal(cell(x[::2]), cell(x[::2].clone()))
+        assert torch.equal(cell(x.mT.contiguous().mT), cell(x))
+
+
+def test_noise_is_the_same_on_every_backend():
+    class Noisy(tdn.LeakyIntegrator):
+        def diffusion(self, x_t, state):
+            return state._replace(v=0.1)
+
+    assert_agrees(Noisy(integrator=tdn.EulerMaruyama()).double(), drive(), relative=1e-12)
+
+
+def test_chain_runs_neighbours_as_one_loop():
+    chain = tdn.Chain(
+        tdn.ExponentialSynapse(tau=tdn.Learned(3.0)),
+        tdn.LIF(tau_mem=tdn.Learned(10.0)),
+        nn.Linear(13, 4),
+        tdn.SynapticLIF(),
+        tdn.LeakyIntegrator(),
+    ).double()
+    assert_agrees(chain, drive(), relative=1e-12, backend="auto")
+    with tdn.backend("auto"):
+        whole, _ = chain.scan(drive())
+        first, state = chain.scan(drive()[:10])
+        second, _ = chain.scan(drive()[10:], state)
+    assert torch.equal(torch.cat([first, second]), whole)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_recurrent(bias):
+    torch.manual_seed(0)
+    neuron = tdn.SynapticLIF(tau_mem=tdn.Learned(10.0), t_ref=2.0)
+    layer = tdn.Recurrent(neuron, nn.Linear(13, 13, bias=bias)).double()
+    (spikes, *_), _ = assert_agrees(layer, drive(), relative=1e-12)
+    assert 0 < spikes.mean() < 0.5
+    with torch.no_grad():
+        assert torch.equal(layer(drive()), spikes)
+
+
+def test_recurrent_with_another_connection():
+    layer = tdn.Recurrent(tdn.LIF(), nn.Sequential(nn.Linear(13, 5), nn.Linear(5, 13))).double()
+    assert_agrees(layer, drive(), relative=1e-12, backend="auto")
+    with tdn.backend("cpp"), pytest.raises(tdn.NotPointwise, match="Recurrent"):
+        layer(drive())

@@ -1,0 +1,55 @@
+"""Triton without a GPU: the kernels in its interpreter, and compiled for a card that is not there."""
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import torchdyn_neuro as tdn
+from torchdyn_neuro.fused.compiler import CompilerUnavailableError
+from torchdyn_neuro.fused.dispatch import fuse, signature
+from torchdyn_neuro.fused.runtime import get_loop
+from torchdyn_neuro.fused.triton import load_kernel
+from torchdyn_neuro.fused.triton_source import emit_backward, emit_forward
+
+FOLDER = Path(__file__).parent
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="triton is not installed")
+
+
+def run_in_a_process(file: str, **variables: str) -> None:
+    # Triton reads its settings when it is imported. In its interpreter the lanes outside a tensor compute with zeros.
+    options = ["-q", "-o", "addopts=", "-p", "no:cacheprovider", "-W", "ignore::RuntimeWarning"]
+    command = [sys.executable, "-m", "pytest", str(FOLDER / file), *options]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", **variables}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280, cwd=FOLDER.parents[1])
+    assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
+
+
+def test_in_the_interpreter_every_operation_and_every_cell_equals_the_eager_loop():
+    run_in_a_process("interpreted_triton.py", TRITON_INTERPRET="1")
+
+
+def test_compiled_for_sm_90_no_cell_spills(tmp_path):
+    run_in_a_process("compiled_triton.py", TRITON_CACHE_DIR=str(tmp_path))
+
+
+def test_without_triton_the_reason_is_given(monkeypatch):
+    monkeypatch.setitem(sys.modules, "triton", None)
+    with pytest.raises(CompilerUnavailableError, match="Triton"):
+        load_kernel("import triton\n")
+
+
+def test_sizes_are_not_compiled_in():
+    cell, x = tdn.LIF(tau_mem=tdn.Learned(10.0)), torch.ones(4, 2, 3, requires_grad=True)
+    loop = get_loop(fuse(cell, signature(x, cell.initial_state(x[0].detach()), None), "triton").key)
+    for source in (emit_forward(loop.kernels.forward_plan), emit_backward(loop.backward_plan)):
+        listed = re.search(r"do_not_specialize=\[(.*?)\]", source).group(1)
+        assert {"T", "M", "every", "x0_stride"} <= set(re.findall(r"\w+", listed))
+        assert "tl.int64" in source
+        assert "atomic" not in source
+        assert "static_range" not in source

@@ -1,0 +1,107 @@
+"""AdEx against SciPy's integrator with events."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.integrate import solve_ivp
+
+import torchdyn_neuro as tdn
+
+DURATION, DT = 292.0, 0.05
+IRREGULAR = "irregular_spiking"  # chaotic: two computations agree for some spikes only
+
+
+def reference_times(p) -> np.ndarray:
+    """Spike times by SciPy; the clock restarts at each spike, so that its resolution does not limit the step."""
+
+    def change(_, y):
+        upstroke = p["g_L"] * p["Delta_T"] * np.exp((y[0] - p["V_T"]) / p["Delta_T"])
+        dv = (p["g_L"] * (p["E_L"] - y[0]) + upstroke - y[1] + p["current"]) / p["C"]
+        return [dv, (p["a"] * (y[0] - p["E_L"]) - y[1]) / p["tau_w"]]
+
+    def crossing(_, y):
+        # 25 mV above V_T; from here to the peak it takes C / g_L exp(-12.5) < 1e-4 ms.
+        return y[0] - p["V_T"] - 25.0
+
+    crossing.terminal = True
+    times, now, start = [], 0.0, [p["E_L"], 0.0]
+    while now < DURATION:
+        run = solve_ivp(change, (0, DURATION - now), start, events=crossing, method="DOP853", rtol=1e-9, atol=1e-9)
+        assert run.status >= 0, run.message
+        if run.status == 0:
+            break
+        now += run.t[-1]
+        times.append(now)
+        start = [p["v_reset"], run.y[1, -1] + p["b"]]
+    return np.array(times)
+
+
+@pytest.fixture(scope="module")
+def spike_times() -> dict[str, np.ndarray]:
+    """All eight patterns in one run, one neuron each."""
+    patterns = tdn.NAUD_2008.values()
+    table = {key: torch.tensor([p[key] for p in patterns], dtype=torch.float64) for key in next(iter(patterns))}
+    current = table.pop("current").expand(round(DURATION / DT), 1, 8)
+    with torch.no_grad():
+        spikes = tdn.AdEx(dt=DT, **table)(current)[:, 0]
+    return {name: (spikes[:, i].nonzero()[:, 0].numpy() + 1) * DT for i, name in enumerate(tdn.NAUD_2008)}
+
+
+@pytest.mark.parametrize("name", tdn.NAUD_2008)
+def test_the_eight_patterns_against_scipy(name, spike_times):
+    expected, got = reference_times(tdn.NAUD_2008[name]), spike_times[name]
+    assert len(expected) >= 1
+    if name == IRREGULAR:
+        assert abs(len(got) - len(expected)) <= 2
+    else:
+        assert len(got) == len(expected)
+    # Spikes lie on the grid, so that each one adds a delay of up to one step; a step in which the upstroke begins may
+    # fall short of the peak, which adds one more to the last.
+    early = min(4, len(expected))
+    assert (np.abs(got[:early] - expected[:early]) <= DT * np.arange(2, early + 2)).all()
+
+
+def test_spike_times_converge_with_the_step():
+    p = tdn.NAUD_2008["adaptation"]
+    expected = reference_times(p)[:3]
+    for dt in (0.1, 0.02):
+        with torch.no_grad():
+            spikes = tdn.AdEx.preset("adaptation", dt=dt).double()(
+                torch.full((round(45 / dt), 1, 1), p["current"], dtype=torch.float64)
+            )
+        times = (spikes[:, 0, 0].nonzero()[:, 0].numpy() + 1) * dt
+        assert np.abs(times - expected).max() <= 3 * dt
+
+
+def test_an_overshoot_does_not_leak_into_the_adaptation():
+    # The upstroke spans many peaks within one step; w may move by what it moves in one step at the peak.
+    cell = tdn.AdEx(dt=0.5, b=0.0)
+    start = tdn.AdExState(v=torch.full((1, 1), -30.0), w=torch.zeros(1, 1))
+    spikes, state = cell.step(torch.full((1, 1), 1e5), start)
+    assert spikes.item() == 1
+    assert 0 < state.w.item() <= 0.5 * 4.0 * (20.0 + 70.6) / 144.0
+
+
+def test_a_spike_resets_the_potential_and_raises_the_adaptation():
+    start = tdn.AdExState(v=torch.full((1, 1), 30.0), w=torch.full((1, 1), 10.0))
+    cell = tdn.AdEx(tau_w=1e9)
+    spikes, state = cell.step(torch.zeros(1, 1), start)
+    assert spikes.item() == 1
+    torch.testing.assert_close(state.v, torch.full((1, 1), -70.6))
+    torch.testing.assert_close(state.w, torch.full((1, 1), 90.5))
+
+
+def test_presets_take_changes_and_name_the_known_ones():
+    assert tdn.AdEx.preset("tonic_spiking", b=7.0).b().item() == 7.0
+    with pytest.raises(ValueError, match="'tonic_spiking'"):
+        tdn.AdEx.preset("tonic")
+
+
+def test_values_out_of_bounds():
+    with pytest.raises(ValueError, match=r"v_peak above V_T"):
+        tdn.AdEx(v_peak=-55.0)
+    with pytest.raises(ValueError, match=r"AdEx.C"):
+        tdn.AdEx(C=0.0)
+    with pytest.raises(ValueError, match=r"C / g_L"):
+        tdn.AdEx(dt=20.0)
+    tdn.AdEx(dt=20.0, integrator=tdn.ExponentialEuler())

@@ -1,0 +1,81 @@
+"""The GLIF neurons against a loop in NumPy with the exact solution between grid points."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.linalg import expm
+
+import torchdyn_neuro as tdn
+
+C, G, REST, THRESHOLD, RESET = 58.72, 9.43, -78.85, -51.68, -78.85
+F_V, DELTA_V, DELTA_S, B_S, A_V, B_V = 0.2, 18.51, 0.37, 0.009, 0.005, 0.09
+TAUS, DELTAS, FRACTIONS, T_REF, DT = np.array([333.0, 10.0]), np.array([-9.18, -198.94]), np.array([0.8, 0.9]), 3.7, 0.1
+
+
+def reference(level: int, current: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Spikes and states [u = v - E_L, I_1, I_2, theta_s, theta_v] by matrix exponentials."""
+    with_rule, with_currents, with_voltage = level in (2, 4, 5), level >= 3, level == 5
+    rates = np.zeros((6, 6))  # the last row carries the input
+    rates[0, [0, 1, 2, 5]] = [-G / C, 1 / C, 1 / C, 1 / C]
+    rates[1, 1], rates[2, 2], rates[3, 3], rates[4, 4] = -1 / TAUS[0], -1 / TAUS[1], -B_S, -B_V
+    rates[4, 0] = A_V if with_voltage else 0.0
+    held_rates = rates.copy()
+    held_rates[0] = 0.0
+    free, held = expm(rates * DT), expm(held_rates * DT)
+    state, left, spikes, trace = np.zeros(6), 0, [], []
+    for i in current:
+        state[5] = i
+        state = (held if left else free) @ state
+        fired = left == 0 and state[0] + REST >= THRESHOLD + state[3] + state[4]
+        left = max(left - 1, 0)
+        if fired:
+            left = round(T_REF / DT)
+            state[0] = F_V * state[0] + DELTA_V if with_rule else RESET - REST
+            if with_rule:
+                state[3] += DELTA_S
+            if with_currents:
+                state[1:3] = FRACTIONS * state[1:3] + DELTAS
+        spikes.append(float(fired))
+        trace.append(state[:5].copy())
+    return np.array(spikes), np.array(trace)
+
+
+@pytest.mark.parametrize("level", range(1, 6))
+def test_each_level_against_a_loop(level):
+    current = 450 + 150 * np.sin(np.arange(1500) / 200)
+    spikes, trace = reference(level, current)
+    assert spikes.sum() >= 5
+    cell = tdn.GLIF(level, f_currents=tuple(FRACTIONS), dt=DT).double()
+    for key, quantity in cell.quantities():  # the float32 defaults, in full precision
+        exact = {"C": C, "g": G, "E_L": REST, "v_th": THRESHOLD, "v_reset": RESET, "f_v": F_V, "delta_v": DELTA_V}
+        exact |= {"delta_s": DELTA_S, "b_s": B_S, "a_v": A_V, "b_v": B_V}
+        exact |= {f"tau_current_{j}": TAUS[j] for j in range(2)} | {f"delta_current_{j}": DELTAS[j] for j in range(2)}
+        quantity.value.fill_(exact[key] if key in exact else FRACTIONS[int(key[-1])])
+    fields = ["v", "output"]
+    fields += ["theta_spike"] * (level in (2, 4, 5)) + ["theta_voltage"] * (level == 5)
+    fields += ["currents.0", "currents.1"] * (level >= 3)
+    got = {
+        key: value.flatten() for key, value in tdn.record(cell, torch.tensor(current).reshape(-1, 1, 1), fields).items()
+    }
+    expected = {"v": trace[:, 0] + REST, "output": spikes, "theta_spike": trace[:, 3], "theta_voltage": trace[:, 4]}
+    expected |= {"currents.0": trace[:, 1], "currents.1": trace[:, 2]}
+    for field in fields:
+        # RK4 at 0.1 ms: (0.1 / 6.2)**5 / 120 of 30 mV per step.
+        torch.testing.assert_close(got[field], torch.tensor(expected[field]), rtol=1e-7, atol=1e-6)
+
+
+@pytest.mark.parametrize("level", range(1, 6))
+def test_a_level_has_the_parts_it_names(level):
+    state = tdn.GLIF(level).initial_state(torch.zeros(1, 1))
+    assert (state.theta_spike is not None) == (level in (2, 4, 5))
+    assert (state.currents is not None) == (level >= 3)
+    assert (state.theta_voltage is not None) == (level == 5)
+
+
+def test_wrong_arguments():
+    with pytest.raises(ValueError, match="level"):
+        tdn.GLIF(6)
+    with pytest.raises(ValueError, match="one length"):
+        tdn.GLIF(3, tau_currents=(10.0,))
+    with pytest.raises(ValueError, match="reset below the threshold"):
+        tdn.GLIF(2, f_v=1.0, delta_v=5.0)

@@ -1,0 +1,100 @@
+"""Izhikevich's neuron: the equation against SciPy, the published scheme against a loop in NumPy."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.integrate import solve_ivp
+
+import torchdyn_neuro as tdn
+
+DURATION, DT, CURRENT = 200.0, 0.05, 10.0
+
+
+def reference_times(a: float, b: float, c: float, d: float) -> np.ndarray:
+    def change(_, y):
+        return [0.04 * y[0] ** 2 + 5 * y[0] + 140 - y[1] + CURRENT, a * (b * y[0] - y[1])]
+
+    def crossing(_, y):
+        return y[0] - 30.0
+
+    crossing.terminal, crossing.direction = True, 1
+    times, now, start = [], 0.0, [-65.0, -65.0 * b]
+    while True:
+        run = solve_ivp(change, (now, DURATION), start, events=crossing, method="DOP853", rtol=1e-10, atol=1e-10)
+        if run.status == 0:
+            return np.array(times)
+        now = run.t[-1]
+        times.append(now)
+        start = [c, run.y[1, -1] + d]
+
+
+@pytest.fixture(scope="module")
+def spike_times() -> dict[str, np.ndarray]:
+    """The five types in one run, one neuron each."""
+    table = {
+        key: torch.tensor([p[key] for p in tdn.IZHIKEVICH_2003.values()], dtype=torch.float64)
+        for key in ("a", "b", "c", "d")
+    }
+    with torch.no_grad():
+        spikes = tdn.Izhikevich(dt=DT, **table).double()(
+            torch.full((round(DURATION / DT), 1, 5), CURRENT, dtype=torch.float64)
+        )
+    return {name: (spikes[:, 0, i].nonzero()[:, 0].numpy() + 1) * DT for i, name in enumerate(tdn.IZHIKEVICH_2003)}
+
+
+@pytest.mark.parametrize("name", tdn.IZHIKEVICH_2003)
+def test_the_five_types_against_scipy(name, spike_times):
+    expected, got = reference_times(**tdn.IZHIKEVICH_2003[name]), spike_times[name]
+    assert len(expected) >= 5
+    assert abs(len(got) - len(expected)) <= (1 if expected[-1] > DURATION - DT * len(expected) else 0)
+    # Spikes lie on the grid, so that each one adds a delay of up to one step; the recovery that goes on meanwhile
+    # delays the next one by up to as much again.
+    early = min(5, len(got))
+    assert (np.abs(got[:early] - expected[:early]) <= 2 * DT * np.arange(1, early + 1)).all()
+
+
+@pytest.mark.parametrize("name", tdn.IZHIKEVICH_2003)
+def test_the_published_scheme_against_a_loop(name):
+    p = tdn.IZHIKEVICH_2003[name]
+    current = 10 + 5 * np.sin(np.arange(400) / 20)
+    v, u, fired, trace = -65.0, -65.0 * p["b"], [], []
+    for i in current:
+        fired.append(float(v >= 30))
+        if v >= 30:
+            v, u = p["c"], u + p["d"]
+        for _ in range(2):
+            v = v + 0.5 * ((0.04 * v + 5.0) * v + 140.0 - u + i)
+        u = u + p["a"] * (p["b"] * v - u)
+        trace.append([v, u])
+    x = torch.tensor(current).reshape(-1, 1, 1)
+    cell = tdn.Izhikevich(
+        scheme="izhikevich2003", **{k: torch.tensor(value, dtype=torch.float64) for k, value in p.items()}
+    ).double()
+    got = tdn.record(cell, x, ["v", "u", "output"])
+    assert sum(fired) > 5
+    torch.testing.assert_close(got["output"].flatten(), torch.tensor(fired, dtype=torch.float64), rtol=0, atol=0)
+    # The same operations in the same order; what is left is the rounding of fused multiply-adds, grown over spikes.
+    torch.testing.assert_close(
+        torch.stack([got["v"], got["u"]], -1)[:, 0, 0], torch.tensor(trace), rtol=1e-9, atol=1e-9
+    )
+
+
+def test_the_published_scheme_fixes_its_step():
+    for wrong in ({"dt": 0.5}, {"integrator": tdn.RK4()}, {"t_ref": 2.0}, {"noise": tdn.WhiteNoise()}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            tdn.Izhikevich(scheme="izhikevich2003", **wrong)
+    with pytest.raises(ValueError, match="'izhikevich2003'"):
+        tdn.Izhikevich(scheme="2003")
+
+
+def test_exponential_euler_does_not_apply():
+    with pytest.raises(ValueError, match="relaxation"):
+        tdn.Izhikevich(integrator=tdn.ExponentialEuler())
+
+
+def test_an_overshoot_does_not_leak_into_the_recovery():
+    # u may move by what it moves in one step at the peak, not by what the overshoot would give.
+    start = tdn.IzhikevichState(v=torch.full((1, 1), 25.0), u=torch.zeros(1, 1))
+    spikes, state = tdn.Izhikevich(d=0.0).step(torch.full((1, 1), 1e6), start)
+    assert spikes.item() == 1
+    assert 0 < state.u.item() <= 0.1 * 0.02 * 0.2 * 30.0

@@ -1,0 +1,176 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from torchdyn_neuro.data import Digits, Split
+from torchdyn_neuro.models.current_scale import CurrentScale
+from torchdyn_neuro.training import load_checkpoint, load_model, run
+
+ROOT = Path(__file__).parents[2]
+# Lightning and its dependencies warn about their own future.
+pytestmark = [pytest.mark.filterwarnings("ignore:::lightning"), pytest.mark.filterwarnings("ignore::FutureWarning")]
+
+
+def scalars(folder, tag):
+    events = EventAccumulator(str(folder)).Reload()
+    return [(event.step, event.value) for event in events.Scalars(tag)]
+
+
+def test_run_writes_everything_it_promises(composed, tmp_path, capsys):
+    accuracy = run(composed("callbacks.gradient_norms.every=1", "trainer.log_every_n_steps=1"))
+    lines = capsys.readouterr().out.strip().splitlines()
+    folder = tmp_path / "run"
+    assert lines[-3:] == [
+        f"test accuracy: {accuracy:.4f}",
+        f"checkpoint: {folder}/checkpoints/best.ckpt",
+        f"tensorboard --logdir {folder}",
+    ]
+    events = EventAccumulator(str(folder)).Reload()
+    tags = events.Tags()
+    assert {
+        "train/loss", "train/accuracy", "val/loss", "val/accuracy", "test/accuracy",
+        "rate_hz/neuron0", "dead/neuron0", "saturated/neuron0",
+    } <= set(tags["scalars"])  # fmt: skip
+    assert any(tag.startswith("gradient_norm/linear0") for tag in tags["scalars"])
+    assert {"learned/neuron0.tau_mem_ms", "weights/linear0.weight"} <= set(tags["histograms"])
+    assert {"raster/neuron0", "voltage/neuron0", "voltage/readout"} <= set(tags["images"])
+    assert "config/text_summary" in tags["tensors"]
+    assert scalars(folder, "rate_hz/neuron0")[0][1] > 0
+    assert scalars(folder, "dead/neuron0")[0][1] < 1
+    model = load_model(folder / "checkpoints/best.ckpt")
+    assert model(torch.rand(4, 2, 1, 8, 8)).shape == (4, 2, 10)
+
+
+@pytest.mark.parametrize("scheduler", ["constant", "one_cycle"])
+def test_resume_is_bit_exact_with_a_poisson_encoder(composed, tmp_path, scheduler):
+    common = ["encoder=poisson", "callbacks=minimal", f"scheduler={scheduler}", "model.dropout=0.2"]
+    keep_all = ["callbacks.checkpoint.filename='{epoch}'", "+callbacks.checkpoint.save_top_k=-1"]
+    run(composed(*common, *keep_all, "trainer.max_epochs=4", f"folder={tmp_path / 'whole'}"))
+    if scheduler == "constant":
+        run(composed(*common, *keep_all, "trainer.max_epochs=2", f"folder={tmp_path / 'half'}"))
+        half = tmp_path / "half/checkpoints/epoch=1.ckpt"
+    else:
+        # A schedule that knows its end: the run of four epochs was cut off after two.
+        half = tmp_path / "whole/checkpoints/epoch=1.ckpt"
+    run(composed(*common, *keep_all, "trainer.max_epochs=4", f"checkpoint='{half}'", f"folder={tmp_path / 'rest'}"))
+    expected = load_checkpoint(tmp_path / "whole/checkpoints/epoch=3.ckpt")
+    got = load_checkpoint(tmp_path / "rest/checkpoints/epoch=3.ckpt")
+    for name, value in expected["state_dict"].items():
+        assert torch.equal(value, got["state_dict"][name]), name
+    for key, state in expected["optimizer_states"][0]["state"].items():
+        for name, value in state.items():
+            assert torch.equal(value, got["optimizer_states"][0]["state"][key][name]), name
+    for tag in ("train/loss", "val/loss"):
+        assert scalars(tmp_path / "whole", tag)[2:] == scalars(tmp_path / "rest", tag)
+
+
+def fails(config):
+    with pytest.raises(SystemExit) as stop:
+        run(config)
+    message = stop.value.code
+    assert isinstance(message, str), "a message as exit code means status 1"
+    assert message.startswith("error: ")
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["neuron.tau_mem=-1.0"], "expected a number above 0"),
+        (
+            ["neuron.tau_mem=0.4", "+neuron.integrator._target_=torchdyn_neuro.Euler"],
+            "expected a step below twice tau_mem",
+        ),
+        (["neuron._target_=os.system"], "neuron: expected _target_"),
+        (["neuron._target_=logging.os.system"], "neuron: expected _target_"),
+        (["+neuron.tua=3"], "unexpected keyword argument 'tua'"),
+        (["checkpoint=/nowhere/at/all.ckpt"], "check the path"),
+        (["data=mnist", "data.root=/nowhere", "data.download=false"], "get it with: python -c"),
+    ],
+)
+def test_bad_configuration(composed, overrides, message):
+    assert message in fails(composed(*overrides))
+
+
+def test_unwritable_log_folder(composed, tmp_path):
+    (tmp_path / "file").write_text("")
+    assert "set another one with folder=" in fails(composed(f"folder={tmp_path / 'file/run'}"))
+
+
+def test_broken_checkpoint_leaves_the_others_intact(composed, tmp_path):
+    run(composed("callbacks=minimal"))
+    folder = tmp_path / "run/checkpoints"
+    broken = tmp_path / "broken.ckpt"
+    broken.write_bytes((folder / "last.ckpt").read_bytes()[:5000])
+    before = (folder / "best.ckpt").read_bytes()
+    assert "truncated" in fails(composed(f"checkpoint={broken}"))
+    assert (folder / "best.ckpt").read_bytes() == before
+
+
+def test_nan_in_data(composed, monkeypatch):
+    load = Digits.load
+
+    def with_nan(self):
+        splits = load(self)
+        splits["train"].images[3, 0, 2, 2] = float("nan")
+        return splits
+
+    monkeypatch.setattr(Digits, "load", with_nan)
+    assert "expected finite pixels, got 1 NaN" in fails(composed())
+
+
+def test_wrong_shapes(composed, monkeypatch):
+    load = Digits.load
+    monkeypatch.setattr(
+        Digits, "load", lambda self: {k: Split(s.images.flatten(1), s.labels) for k, s in load(self).items()}
+    )
+    assert "expected train images [N, 1, 8, 8]" in fails(composed())
+
+
+def test_non_finite_loss_names_the_module(composed, monkeypatch):
+    def broken(self, x):
+        return torch.log(-x.abs() - 1)
+
+    monkeypatch.setattr(CurrentScale, "forward", broken)
+    message = fails(composed("calibrate=0", "callbacks=minimal"))
+    assert "expected a finite loss" in message
+    assert "current0 (CurrentScale)" in message
+
+
+def test_diverged_parameters_are_named(composed):
+    message = fails(composed("optimizer=sgd", "optimizer.lr=inf", "callbacks=minimal"))
+    assert "expected a finite loss" in message
+    assert "the parameter" in message
+
+
+def test_command_line_refuses_unknown_keys_and_groups():
+    for override, message in (("model.hiden=3", "hiden"), ("neuron=no_such", "neuron/no_such")):
+        result = subprocess.run([sys.executable, "train.py", override], cwd=ROOT, capture_output=True, text=True)
+        assert result.returncode != 0
+        assert message in result.stderr
+
+
+@pytest.mark.timeout(200)
+def test_two_processes_equal_one(tmp_path):
+    common = [
+        "callbacks=minimal", "model.norm=none", "model.hidden=[16]", "model.dropout=0", "data.shift=0", "steps=4",
+        "trainer.max_epochs=1", "+trainer.limit_train_batches=5", "optimizer=sgd", "calibrate=100",
+    ]  # fmt: skip
+    for name, trainer in (
+        ("one", ["trainer=cpu"]),
+        ("two", ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"]),
+    ):
+        result = subprocess.run(
+            [sys.executable, "train.py", *trainer, *common, f"folder={tmp_path / name}"],
+            cwd=ROOT, capture_output=True, text=True, timeout=180,
+        )  # fmt: skip
+        assert result.returncode == 0, result.stderr
+        assert result.stdout.count("test accuracy") == 1
+    one, two = (load_checkpoint(tmp_path / name / "checkpoints/last.ckpt")["state_dict"] for name in ("one", "two"))
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, msg=name)

@@ -1,0 +1,7 @@
+"""Adaptation that attaches to any spiking cell: ``LIF(adaptation=SpikeFrequencyAdaptation())``."""
+
+from .adaptive_threshold import AdaptiveThreshold
+from .spike_frequency import SpikeFrequencyAdaptation
+from .sub_threshold import SubThresholdAdaptation
+
+__all__ = ["AdaptiveThreshold", "SpikeFrequencyAdaptation", "SubThresholdAdaptation"]

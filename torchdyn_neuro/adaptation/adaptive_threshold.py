@@ -1,0 +1,36 @@
+"""Adaptation of the threshold."""
+
+from torch import Tensor
+
+from ..core.parts import Adaptation
+from ..core.quantities import Positive, Quantity, Real
+
+
+class AdaptiveThreshold(Adaptation):
+    r"""A threshold that every spike raises and that decays back.
+
+    .. math:: v_{th} \to v_{th} + a, \qquad \tau_a \dot a = -a + \beta \sum_k \delta(t - t_k)
+
+    A spike adds :math:`\beta / \tau_a`, so that at a constant rate ``r`` the threshold is higher by :math:`\beta r` on
+    average. The step of the source adds :math:`\beta (1 - e^{-dt/\tau_a})`, the same to first order in ``dt``.
+
+    Args:
+        tau: time constant of the adaptation, ms.
+        beta: strength, potential times ms; the source has 1.8 ms for a threshold of 0.01, here 180 ms for one of 1.
+
+    Raises:
+        ValueError: if ``tau`` is not positive.
+
+    Source: Bellec et al. (2018), Long short-term memory and learning-to-learn in networks of spiking neurons, NeurIPS.
+    """
+
+    def __init__(self, tau: Quantity = 200.0, *, beta: Quantity = 180.0):
+        super().__init__()
+        self.tau = Positive(tau, unit="ms")
+        self.beta = Real(beta)
+
+    def threshold(self, a: Tensor) -> Tensor:
+        return a
+
+    def jump(self) -> Tensor:
+        return self.beta() / self.tau()

@@ -1,0 +1,91 @@
+"""What attaches to any spiking cell: adaptation and noise."""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from .quantities import Parametrised, Positive
+from .state import State, zeros_state
+
+
+class Adaptation(Parametrised):
+    r"""Base of the adaptations: one variable ``a`` that decays, jumps at each spike and may follow the potential.
+
+    .. math:: \tau \dot a = -a + a_\infty(v) + J \sum_k \delta(t - t_k)
+
+    so that each spike adds ``J / tau``. The variable acts on the cell as a current (:meth:`current`), on its
+    threshold (:meth:`threshold`), or both. It is never reset. A subclass holds the quantity ``tau`` and writes
+    :meth:`jump` and what it needs of the rest.
+    """
+
+    tau: Positive
+
+    enters_as_current: ClassVar[bool] = False
+    """Whether :meth:`current` is defined; the cell must then say how a current moves its potential."""
+    follows_potential: ClassVar[bool] = False
+    """Whether :meth:`target` depends on the potential; the cell must then have a resting potential."""
+
+    def initial_state(self, x_t: State) -> Tensor:
+        """The variable before the first step: zeros [B, \\*]."""
+        return zeros_state(x_t)
+
+    def current(self, a: Tensor) -> Tensor | None:
+        """The current that is added to the input of the cell, proportional to ``a``."""
+        return None
+
+    def threshold(self, a: Tensor) -> Tensor | None:
+        """What is added to the threshold of the cell."""
+        return None
+
+    def target(self, above_rest: Tensor) -> Tensor:
+        """What ``a`` relaxes to at a potential that is ``above_rest`` above rest."""
+        return torch.zeros_like(above_rest)
+
+    def jump(self) -> Tensor:
+        """What a spike adds to ``a``."""
+        raise NotImplementedError(f"{type(self).__name__} does not define jump()")
+
+
+class Noise(Parametrised):
+    """Base of the noises: takes one random number for each neuron, row of the batch and step.
+
+    The numbers come from torch's generator (``torch.manual_seed``) and reach the step beside the input, so that a step
+    is a pure function on every backend. A noise kicks the potential (:meth:`kick`), is a current with a memory
+    (:meth:`current`, :meth:`advance` and the quantity ``tau``), or moves the threshold (:meth:`threshold`).
+    """
+
+    enters_as_current: ClassVar[bool] = True
+    """Whether it acts on the potential; the cell must then say how a current moves it."""
+    has_memory: ClassVar[bool] = False
+    """Whether the noise is a state of the cell, :meth:`initial_state`."""
+
+    def draw(self, like: Tensor) -> Tensor:
+        """Fresh numbers for one step, standard normal unless a subclass says otherwise."""
+        return torch.randn_like(like)
+
+    def initial_state(self, x_t: State) -> Tensor | None:
+        """The noise current before the first step, ``None`` for a noise without memory."""
+        return zeros_state(x_t) if self.has_memory else None
+
+    def current(self, state: Tensor) -> Tensor | None:
+        """The current that is added to the input of the cell, decaying with ``tau`` within the step."""
+        return None
+
+    def advance(self, state: Tensor, numbers: Tensor, dt: float) -> Tensor:
+        """The noise current after its decay over ``dt``, of which the caller has taken care, gets its increment."""
+        return state
+
+    def kick(self, numbers: Tensor, leak: Tensor, dt: float) -> Tensor | None:
+        """The current integrated over the step against the decay of the membrane.
+
+        Args:
+            numbers: the random numbers of the step.
+            leak: the step in units of the membrane time constant; 0 for the plain sum, without decay.
+            dt: length of the step, ms.
+        """
+        return None
+
+    def threshold(self, numbers: Tensor, dt: float) -> Tensor | None:
+        """What is added to the threshold in this step."""
+        return None

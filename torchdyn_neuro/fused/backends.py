@@ -1,0 +1,98 @@
+"""The backends: which loop runs a module."""
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from ..core.dynamics import Dynamics
+from ..core.state import State, first_leaf, leaves
+from ..core.time_loop import eager_loop
+from .compiler import CompilerUnavailableError
+from .dispatch import find_fused, run_fused
+from .recurrent import run_recurrent, takes_recurrent
+from .trace import NotPointwise
+
+_LANGUAGES = {"cpu": "cpp", "cuda": "triton"}
+_warned: set[Any] = set()
+
+
+def unsuited(x: State, state: State) -> str | None:
+    """Why these tensors cannot go through a kernel of ours, if they cannot."""
+    tensors = (*leaves(x), *leaves(state))
+    devices = {tensor.device.type for tensor in tensors}
+    if len(devices) != 1 or not devices <= set(_LANGUAGES):
+        return f"tensors on {', '.join(sorted(devices))}"
+    if torch._C._functorch.peek_interpreter_stack() is not None:
+        return "a transform of torch.func"
+    if torch.autograd.forward_ad._current_level >= 0:
+        return "forward-mode differentiation"
+    return None
+
+
+def named_loop(language: str) -> Callable:
+    """The backend that runs everything in ``language`` or raises."""
+
+    def loop(module: Dynamics, x: State, state: State, output_dtype: torch.dtype | None = None) -> tuple[State, State]:
+        return _run(module, x, state, language, output_dtype)
+
+    return loop
+
+
+def named_fuses(language: str) -> Callable:
+    """Whether the backend named ``language`` runs a module as one kernel."""
+
+    def fuses(module: Dynamics, x: State, state: State) -> bool:
+        return _fuses(module, x, state, language)
+
+    return fuses
+
+
+def auto_loop(module: Dynamics, x: State, state: State, output_dtype: torch.dtype | None = None) -> tuple[State, State]:
+    """The fused loop where it can run, else the eager one, with one warning for each class that cannot fuse."""
+    if module.pointwise is False or unsuited(x, state):
+        return eager_loop(module, x, state, output_dtype)
+    try:
+        return _run(module, x, state, _language(x), output_dtype)
+    except NotPointwise as error:
+        if module.pointwise:
+            _warn_once(
+                type(module),
+                f"{error}. Until then it runs step by step in Python; pointwise = False in the class says that it may",
+            )
+    except CompilerUnavailableError as error:
+        _warn_once("compiler", f"torchdyn_neuro: loops run step by step in Python, because {error}")
+    return eager_loop(module, x, state, output_dtype)
+
+
+def auto_fuses(module: Dynamics, x: State, state: State) -> bool:
+    """Whether ``auto`` runs a module as one kernel."""
+    if module.pointwise is False or unsuited(x, state):
+        return False
+    return _fuses(module, x, state, _language(x))
+
+
+def _run(
+    module: Dynamics, x: State, state: State, language: str, output_dtype: torch.dtype | None
+) -> tuple[State, State]:
+    if takes_recurrent(module, x, output_dtype):
+        return run_recurrent(module, x, state, language)
+    return run_fused(module, x, state, language, output_dtype)
+
+
+def _fuses(module: Dynamics, x: State, state: State, language: str) -> bool:
+    try:
+        return find_fused(module, x, state, language) is not None
+    except (NotPointwise, CompilerUnavailableError):
+        return False
+
+
+def _language(x: State) -> str:
+    return _LANGUAGES[first_leaf(x).device.type]
+
+
+def _warn_once(topic: Any, message: str) -> None:
+    if topic not in _warned:
+        _warned.add(topic)
+        warnings.warn(message, stacklevel=4)

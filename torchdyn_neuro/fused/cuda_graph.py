@@ -1,0 +1,148 @@
+"""Thousands of small launches as one: a function of tensors recorded in a CUDA graph once its shapes repeat.
+
+A loop over time with a matrix product in every step launches a few kernels of microseconds per step, and Python cannot
+keep up with the card. A graph replays all of them with one call. It reads and writes at fixed addresses, so arguments
+are copied in and results out.
+"""
+
+import threading
+import warnings
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Function = Callable[..., list[Tensor]]
+Recorder = Callable[[Callable[[], list[Tensor]]], tuple[Callable[[], None], list[Tensor]]]
+"""``call -> (replay, results)``: records ``call`` so that ``replay`` does it again and refreshes ``results``."""
+
+_MOST_KEPT = 8
+_TIMES_BEFORE = 2  # a shape that has come this often is expected again; by then all kernels are compiled
+
+
+def record_on_cuda(call: Callable[[], list[Tensor]]) -> tuple[Callable[[], None], list[Tensor]]:
+    """Record ``call`` as a CUDA graph."""
+    ready = torch.cuda.Stream()
+    ready.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(ready):
+        # Nothing may be compiled, loaded or reserved while the graph is recorded.
+        call()
+    torch.cuda.current_stream().wait_stream(ready)
+    graph = torch.cuda.CUDAGraph()
+    # Other threads, such as one that pins memory, go on with what they do.
+    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+        results = call()
+    return graph.replay, results
+
+
+def repeated(function: Function, record: Recorder = record_on_cuda) -> Function:
+    """``function``, replayed once its arguments have had the same shapes before.
+
+    Arguments are tensors, lists of tensors or ``None``, and plain values; results are new tensors at every call.
+    If recording fails, ``function`` itself runs from then on, with one warning.
+
+    Args:
+        function: reads its tensors, changes none of them, and depends on nothing else that changes.
+        record: how it is recorded.
+    """
+    return _Repeated(function, record).call
+
+
+class _Recorded:
+    """One recording with its places for arguments."""
+
+    def __init__(self, function: Function, arguments: Sequence[Any], record: Recorder):
+        copies = [torch.empty_like(t, memory_format=torch.contiguous_format) for t in _tensors(arguments)]
+        self.places = copies
+        self._fill(arguments)
+        placed = _replaced(arguments, iter(copies))
+        self.replay, self.results = record(lambda: function(*placed))
+
+    def _fill(self, arguments: Sequence[Any]) -> None:
+        for place, tensor in zip(self.places, _tensors(arguments), strict=True):
+            place.copy_(tensor)
+
+    def call(self, arguments: Sequence[Any]) -> list[Tensor]:
+        self._fill(arguments)
+        self.replay()
+        return [result.clone() for result in self.results]
+
+
+class _Repeated:
+    def __init__(self, function: Function, record: Recorder):
+        self.function = function
+        self.record = record
+        self.recorded: OrderedDict[Any, _Recorded] = OrderedDict()
+        self.seen: OrderedDict[Any, int] = OrderedDict()
+        self.failed = False
+        self.lock = threading.Lock()
+
+    def call(self, *arguments: Any) -> list[Tensor]:
+        if self.failed or _being_recorded():
+            return self.function(*arguments)
+        with self.lock, torch.no_grad():
+            recorded = self._find(arguments)
+            # Under the lock: two threads would overwrite each other's arguments.
+            return self.function(*arguments) if recorded is None else recorded.call(arguments)
+
+    def _find(self, arguments: Sequence[Any]) -> _Recorded | None:
+        kind = _kind(arguments)
+        if kind in self.recorded:
+            self.recorded.move_to_end(kind)
+            return self.recorded[kind]
+        self.seen[kind] = self.seen.pop(kind, 0) + 1
+        if len(self.seen) > 4 * _MOST_KEPT:
+            self.seen.popitem(last=False)
+        if self.seen[kind] <= _TIMES_BEFORE:
+            return None
+        try:
+            new = _Recorded(self.function, arguments, self.record)
+        except Exception as error:  # whatever goes wrong, the plain loop is right
+            self.failed = True
+            warnings.warn(
+                "torchdyn_neuro: a loop with a connection in it is launched step by step, more slowly, because no CUDA "
+                f"graph could be recorded ({type(error).__name__}: {error})",
+                stacklevel=2,
+            )
+            return None
+        self.recorded[kind] = new
+        if len(self.recorded) > _MOST_KEPT:
+            self.recorded.popitem(last=False)
+        return new
+
+
+def _being_recorded() -> bool:
+    return torch.cuda.is_available() and torch.cuda.is_current_stream_capturing()
+
+
+def _kind(arguments: Sequence[Any]) -> tuple:
+    """What a recording is good for: shapes, types and plain values, and how matrices are multiplied."""
+    settings = torch.get_float32_matmul_precision(), torch.are_deterministic_algorithms_enabled()
+    return (*settings, torch.is_inference_mode_enabled(), *map(_described, arguments))
+
+
+def _described(argument: Any) -> Any:
+    if isinstance(argument, Tensor):
+        return (tuple(argument.shape), argument.dtype, argument.device)
+    return tuple(map(_described, argument)) if isinstance(argument, (list, tuple)) else argument
+
+
+def _tensors(arguments: Sequence[Any]) -> Iterator[Tensor]:
+    for argument in arguments:
+        if isinstance(argument, Tensor):
+            yield argument
+        elif isinstance(argument, (list, tuple)):
+            yield from _tensors(argument)
+
+
+def _replaced(arguments: Sequence[Any], places: Iterator[Tensor]) -> list[Any]:
+    """The arguments with their tensors exchanged, in order."""
+    new: list[Any] = []
+    for argument in arguments:
+        if isinstance(argument, Tensor):
+            new.append(next(places))
+        else:
+            new.append(_replaced(argument, places) if isinstance(argument, (list, tuple)) else argument)
+    return new

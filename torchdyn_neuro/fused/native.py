@@ -1,0 +1,122 @@
+"""The compiled C++ loops: pointers and sizes in, nothing out."""
+
+import ctypes
+import functools
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from math import prod
+
+import torch
+from torch import Tensor
+
+from .compiler import CompilerUnavailableError, load_library
+from .cpp import BLOCK, emit_backward, emit_forward
+from .runtime import Kernels
+
+
+class CppKernels(Kernels):
+    """Loops for the CPU, on as many threads as torch uses."""
+
+    @functools.cached_property
+    def _forward(self) -> Callable[[list, list], None]:
+        return _function(emit_forward(self.forward_plan))
+
+    @functools.cached_property
+    def _backward(self) -> Callable[[list, list], None]:
+        return _function(emit_backward(self.backward_plan))
+
+    def compile(self, *, training: bool) -> None:
+        """Compile now what a call would compile, both loops at the same time."""
+        if not training:
+            _ = self._forward
+            return
+        failures: list[CompilerUnavailableError] = []
+
+        def backward() -> None:
+            try:
+                _ = self._backward
+            except CompilerUnavailableError as error:
+                failures.append(error)
+
+        worker = threading.Thread(target=backward)
+        worker.start()
+        try:
+            _ = self._forward
+        finally:
+            worker.join()
+        for failure in failures:
+            raise failure
+
+    def partial_sums(self, elements: int) -> int:
+        return (elements + BLOCK - 1) // BLOCK
+
+    def forward(
+        self,
+        inputs: Sequence[Tensor],
+        states: Sequence[Tensor],
+        parameters: Sequence[Tensor],
+        inners: Sequence[int],
+        outputs: Sequence[Tensor],
+        last: Sequence[Tensor],
+        checkpoints: Sequence[Tensor | None],
+        every: int,
+    ) -> None:
+        used = self.forward_plan.parameters
+        tensors = [*inputs, *states, *(parameters[k] for k in used), *outputs, *last, *checkpoints]
+        sizes = _sizes(inputs[0].shape, every, inputs, parameters, inners, used)
+        self._forward(tensors, sizes)
+
+    def backward(
+        self,
+        inputs: Sequence[Tensor],
+        states: Sequence[Tensor],
+        checkpoints: Sequence[Tensor],
+        parameters: Sequence[Tensor],
+        inners: Sequence[int],
+        output_gradients: Sequence[Tensor],
+        last_gradients: Sequence[Tensor | None],
+        first_gradients: Sequence[Tensor],
+        input_gradients: Sequence[Tensor],
+        parameter_gradients: Sequence[Tensor],
+        every: int,
+        shape: Sequence[int],
+    ) -> None:
+        plan = self.backward_plan
+        tensors = [
+            *inputs,
+            *states,
+            *checkpoints,
+            *(parameters[k] for k in plan.parameters),
+            *output_gradients,
+            *last_gradients,
+            *first_gradients,
+            *input_gradients,
+            *parameter_gradients,
+        ]
+        wanted = {k for k, node in enumerate(plan.graph.grad_parameters) if node is not None}
+        sized = sorted(wanted.union(plan.parameters))
+        self._backward(tensors, _sizes(shape, every, (*inputs, *output_gradients), parameters, inners, sized))
+
+
+def _sizes(
+    shape: Sequence[int],
+    every: int,
+    sequences: Iterable[Tensor],
+    parameters: Sequence[Tensor],
+    inners: Sequence[int],
+    used: Iterable[int],
+) -> list[int]:
+    layout = [size for k in used for size in (inners[k], parameters[k].numel())]
+    return [shape[0], prod(shape[1:]), every, torch.get_num_threads(), *(x.stride(0) for x in sequences), *layout]
+
+
+def _function(source: str) -> Callable[[list, list], None]:
+    run = load_library(source).run
+    run.restype = None
+
+    def call(tensors: list[Tensor | None], sizes: list[int]) -> None:
+        pointers = [None if tensor is None else tensor.data_ptr() for tensor in tensors]
+        # ctypes releases Python's lock for the time of the call.
+        run((ctypes.c_void_p * len(pointers))(*pointers), (ctypes.c_int64 * len(sizes))(*sizes))
+
+    return call

@@ -1,0 +1,160 @@
+"""The step of a module as a function of flat lists of tensors: where its operands are, how others stand in for them."""
+
+import weakref
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..core.dynamics import Dynamics
+from ..core.quantities import Constrained
+from ..core.state import State, leaves, map_state
+
+_INTERNALS = frozenset(nn.Module().__dict__) - {"training"}
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where an operand is: a quantity (no name), or a parameter or buffer of that name, of the module at ``path``."""
+
+    path: str
+    name: str | None = None
+
+    def value(self, root: nn.Module) -> Tensor:
+        owner = root.get_submodule(self.path)
+        return owner() if self.name is None else getattr(owner, self.name)
+
+
+def find_sources(root: nn.Module) -> list[Source]:
+    """All quantities of a module and of its children, and all other parameters and buffers."""
+    found = []
+    for path, module in root.named_modules():
+        if isinstance(module, Constrained):
+            found.append(Source(path))
+            continue
+        for name, tensor in (*module._parameters.items(), *module._buffers.items()):
+            if tensor is not None:
+                found.append(Source(path, name))
+    return found
+
+
+class ModuleStep:
+    """``(inputs, states, parameters) -> (outputs, next_states)`` of one module, on lists of tensors.
+
+    Args:
+        module: the dynamics; only weakly referred to.
+        sources: where the parameters are.
+        x: an input, for its structure.
+        state: a state, for its structure.
+        output_dtype: type of the outputs, that of the step if omitted.
+    """
+
+    def __init__(
+        self,
+        module: Dynamics,
+        sources: Sequence[Source],
+        x: State,
+        state: State,
+        output_dtype: torch.dtype | None = None,
+    ):
+        self.module = weakref.ref(module)
+        self.sources = tuple(sources)
+        self.x = structure(x)
+        self.state = structure(state)
+        self.output_dtype = output_dtype
+        self.output: State = None
+
+    def __call__(
+        self, inputs: Sequence[Tensor], states: Sequence[Tensor], parameters: Sequence[Tensor]
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        module = self.module()
+        if module is None:
+            raise RuntimeError("torchdyn_neuro: expected the module of a fused loop to be alive, but it is gone")
+        stand_in = substitute(module, dict(zip(self.sources, parameters, strict=True)))
+        y, state = stand_in.step(fill(self.x, inputs), fill(self.state, states))
+        if self.output_dtype is not None:
+            y = map_state(lambda leaf: leaf.to(self.output_dtype), y)
+        self.output = structure(y)
+        return leaves(y), leaves(state)
+
+
+def structure(tree: State) -> State:
+    """A tree of the same structure that holds no tensor."""
+    return map_state(lambda leaf: True, tree)
+
+
+def fill(like: State, tensors: Sequence[Tensor]) -> State:
+    """A tree of the structure ``like`` with ``tensors`` as its leaves."""
+    remaining = iter(tensors)
+    return map_state(lambda leaf: next(remaining), like)
+
+
+def substitute(root: nn.Module, values: dict[Source, Tensor]) -> nn.Module:
+    """A module like ``root`` that reads ``values`` in the places of its operands; ``root`` itself is not touched."""
+    by_path: dict[str, dict[str | None, Tensor]] = {}
+    for source, value in values.items():
+        by_path.setdefault(source.path, {})[source.name] = value
+    places = {id(module): by_path.get(path, {}) for path, module in root.named_modules()}
+    return _stand_in(root, places, {})
+
+
+def _stand_in(module: nn.Module, places: dict[int, dict[str | None, Tensor]], made: dict[int, nn.Module]) -> nn.Module:
+    if id(module) in made:
+        return made[id(module)]
+    new = made[id(module)] = module.__class__.__new__(module.__class__)
+    attributes = dict(module.__dict__)
+    attributes["_parameters"] = dict(module._parameters)
+    attributes["_buffers"] = dict(module._buffers)
+    for name, value in places[id(module)].items():
+        if name is None:
+            attributes["bound"] = value
+        elif name in module._parameters:
+            attributes["_parameters"][name] = value
+        else:
+            attributes["_buffers"][name] = value
+    attributes["_modules"] = {
+        name: None if child is None else _stand_in(child, places, made) for name, child in module._modules.items()
+    }
+    new.__dict__.update(attributes)
+    return new
+
+
+def fingerprint(root: nn.Module) -> tuple:
+    """What a step may depend on besides tensors: classes and plain attributes of a module and its children."""
+    return tuple(part for module in root.modules() for part in _parts(module))
+
+
+def _parts(module: nn.Module) -> Iterator[Any]:
+    yield module.__class__
+    if isinstance(module, Constrained):
+        yield module.bound is None
+        return
+    yield getattr(module.__class__, "step", None)
+    yield from module._modules
+    for name, value in module.__dict__.items():
+        if name not in _INTERNALS:
+            yield name
+            yield _print(value)
+
+
+def _print(value: Any, depth: int = 0) -> Any:
+    """A value that changes whenever the attribute does: by content where that is known, else by identity."""
+    kind = value.__class__
+    if kind in (float, int, bool, str, type(None), torch.dtype, torch.device):
+        # 1, 1.0 and True are equal, 0.0 and -0.0 too: they are not the same.
+        return (kind, repr(value)) if kind is float else (kind, value)
+    if depth < 6:
+        if isinstance(value, (tuple, list)):
+            return (kind, *(_print(item, depth + 1) for item in value))
+        if isinstance(value, (set, frozenset)):
+            return (kind, *sorted(repr(_print(item, depth + 1)) for item in value))
+        if isinstance(value, dict):
+            return (kind, *((key, _print(item, depth + 1)) for key, item in value.items()))
+        if hasattr(value, "__code__"):
+            cells = tuple(_print(cell.cell_contents, depth + 1) for cell in value.__closure__ or ())
+            return (value.__code__, cells, _print(value.__defaults__, depth + 1))
+        if hasattr(value, "__dict__") and not isinstance(value, (type, Tensor, nn.Module)):
+            return (kind, id(value) if kind.__hash__ is object.__hash__ else 0, _print(vars(value), depth + 1))
+    return (kind, id(value))

@@ -1,0 +1,350 @@
+"""The fused loop as two operators of torch, ``torchdyn_neuro::loop_forward`` and ``loop_backward``.
+
+A loop is known by a key, the hash of its graph and its language, so autograd, ``torch.compile``, autocast and
+distributed training meet ordinary operators with tensors as arguments. Frames are flat only inside
+the kernels.
+"""
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .eager import replayed_gradients
+from .graph import StepGraph
+from .plan import BackwardPlan, ForwardPlan, plan_backward, plan_forward
+
+_SHORTEST_SEGMENT = 8
+_CHECKPOINTS = 0.4  # states saved for the backward pass, in tensors [T, B, *]: with one input, 1.4 in all
+
+
+class Kernels(ABC):
+    """The two loops of a graph in one language; built at once, compiled when first called.
+
+    Sequences are [T, B, \\*], contiguous but for the first axis. ``inners`` says how a parameter lies in the frame: its
+    flat entry ``(i // inner) % numel`` belongs to the flat element ``i`` [B, \\*].
+    """
+
+    def __init__(self, forward: ForwardPlan, backward: BackwardPlan):
+        self.forward_plan = forward
+        self.backward_plan = backward
+
+    def compile(self, *, training: bool) -> None:
+        """Compile ahead what a first call would compile, so that a failure shows before anything has run."""
+        return
+
+    @abstractmethod
+    def forward(
+        self,
+        inputs: Sequence[Tensor],
+        states: Sequence[Tensor],
+        parameters: Sequence[Tensor],
+        inners: Sequence[int],
+        outputs: Sequence[Tensor],
+        last: Sequence[Tensor],
+        checkpoints: Sequence[Tensor | None],
+        every: int,
+    ) -> None:
+        """Fill ``outputs``, ``last`` and ``checkpoints`` (one for each state, ``None`` where not wanted)."""
+
+    @abstractmethod
+    def backward(
+        self,
+        inputs: Sequence[Tensor],
+        states: Sequence[Tensor],
+        checkpoints: Sequence[Tensor],
+        parameters: Sequence[Tensor],
+        inners: Sequence[int],
+        output_gradients: Sequence[Tensor],
+        last_gradients: Sequence[Tensor | None],
+        first_gradients: Sequence[Tensor],
+        input_gradients: Sequence[Tensor],
+        parameter_gradients: Sequence[Tensor],
+        every: int,
+        shape: Sequence[int],
+    ) -> None:
+        """Fill ``first_gradients``, ``input_gradients`` and ``parameter_gradients``.
+
+        Inputs, states, checkpoints, output gradients and carried states are those of the plan; the results are those
+        that are not structurally zero. ``parameters`` and ``inners`` are all of them; ``shape`` is
+        that of a sequence.
+        """
+
+    @abstractmethod
+    def partial_sums(self, elements: int) -> int:
+        """The length of the buffer for the gradient of a parameter that all elements share."""
+
+
+class Loop:
+    """A graph with its plans and kernels."""
+
+    def __init__(self, graph: StepGraph, kernels: type[Kernels]):
+        self.graph = graph
+        self.kernels = kernels(plan_forward(graph), plan_backward(graph))
+        self.backward_plan = self.kernels.backward_plan
+        # Operands that the derivative does not read are not kept for it.
+        saved_states = len(self.backward_plan.states)
+        self.every = max(_SHORTEST_SEGMENT, -(-10 * saved_states // round(10 * _CHECKPOINTS)))
+        self.grad_inputs = tuple(k for k, node in enumerate(graph.grad_inputs) if node is not None)
+        self.grad_parameters = tuple(k for k, node in enumerate(graph.grad_parameters) if node is not None)
+
+
+_loops: dict[str, Loop] = {}
+
+
+def loop_key(graph: StepGraph, language: str) -> str:
+    """Register the loop of a graph, if it is new, and return the key by which the operators know it."""
+    key = hashlib.sha256(f"{language}\n{graph.describe()}".encode()).hexdigest()[:24]
+    if key not in _loops:
+        _loops[key] = Loop(graph, _kernels(language))
+    return key
+
+
+def _kernels(language: str) -> "type[Kernels]":
+    if language == "cpp":
+        from .native import CppKernels
+
+        return CppKernels
+    from .triton import TritonKernels
+
+    return TritonKernels
+
+
+def get_loop(key: str) -> Loop:
+    """The loop that was registered under ``key``."""
+    return _loops[key]
+
+
+_library = torch.library.Library("torchdyn_neuro", "DEF")
+_library.define(
+    "loop_forward(str key, int owner, Tensor[] inputs, Tensor[] states, Tensor[] parameters, SymInt[] inners, "
+    "bool training) -> Tensor[]"
+)
+_library.define(
+    "loop_backward(str key, SymInt[] shape, Tensor[] inputs, Tensor[] states, Tensor[] checkpoints, "
+    "Tensor[] parameters, SymInt[] inners, Tensor?[] output_gradients, Tensor?[] last_gradients) -> Tensor[]"
+)
+
+
+def _forward_results(
+    key: str, inputs: list[Tensor], states: list[Tensor], training: bool
+) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+    """Buffers for the outputs, the last states and the checkpoints."""
+    loop, x = get_loop(key), inputs[0]
+    outputs = [x.new_empty(x.shape, dtype=node.dtype) for node in loop.graph.outputs]
+    last = [state.new_empty(state.shape) for state in states]
+    rows = (x.shape[0] - 1) // loop.every
+    kept = loop.backward_plan.states if training else ()
+    return outputs, last, [states[k].new_empty((rows, *states[k].shape)) for k in kept]
+
+
+def _loop_forward(
+    key: str,
+    owner: int,
+    inputs: list[Tensor],
+    states: list[Tensor],
+    parameters: list[Tensor],
+    inners: list[int],
+    training: bool,
+) -> list[Tensor]:
+    loop = get_loop(key)
+    outputs, last, checkpoints = _forward_results(key, inputs, states, training)
+    places: list[Tensor | None] = [None] * len(states)
+    for k, checkpoint in zip(loop.backward_plan.states, checkpoints, strict=False):
+        places[k] = checkpoint
+    if inputs[0].numel():
+        loop.kernels.forward(
+            [_rows_contiguous(x) for x in inputs],
+            [state.contiguous() for state in states],
+            [parameter.contiguous() for parameter in parameters],
+            inners,
+            outputs,
+            last,
+            places,
+            loop.every,
+        )
+    return [*outputs, *last, *checkpoints]
+
+
+def _fake_forward(
+    key: str,
+    owner: int,
+    inputs: list[Tensor],
+    states: list[Tensor],
+    parameters: list[Tensor],
+    inners: list[int],
+    training: bool,
+) -> list[Tensor]:
+    outputs, last, checkpoints = _forward_results(key, inputs, states, training)
+    return [*outputs, *last, *checkpoints]
+
+
+def backward_results(
+    loop: Loop, shape: Sequence[int], like: Tensor, parameters: list[Tensor]
+) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+    """Buffers for the gradients of the first states, of the inputs and of the parameters."""
+    graph, frame = loop.graph, shape[1:]
+    elements = 1
+    for size in frame:
+        elements = elements * size
+    first = [like.new_empty(frame, dtype=graph.states[k].dtype) for k in loop.backward_plan.carried]
+    inputs = [like.new_empty(shape, dtype=graph.inputs[k].dtype) for k in loop.grad_inputs]
+    sums = [
+        like.new_empty(
+            loop.kernels.partial_sums(elements) if parameters[k].numel() == 1 else elements,
+            dtype=torch.promote_types(parameters[k].dtype, torch.float32),
+        )
+        for k in loop.grad_parameters
+    ]
+    return first, inputs, sums
+
+
+def _loop_backward(
+    key: str,
+    shape: list[int],
+    inputs: list[Tensor],
+    states: list[Tensor],
+    checkpoints: list[Tensor],
+    parameters: list[Tensor],
+    inners: list[int],
+    output_gradients: list[Tensor | None],
+    last_gradients: list[Tensor | None],
+) -> list[Tensor]:
+    loop = get_loop(key)
+    like = next(gradient for gradient in (*output_gradients, *last_gradients) if gradient is not None)
+    first, input_gradients, sums = backward_results(loop, shape, like, parameters)
+    if prod(shape):
+        arriving = []
+        for k, gradient in zip(loop.backward_plan.output_gradients, output_gradients, strict=True):
+            if gradient is None:
+                dtype = loop.graph.output_gradients[k].dtype
+                gradient = like.new_zeros((1, *shape[1:]), dtype=dtype).expand(tuple(shape))
+            arriving.append(_rows_contiguous(gradient))
+        loop.kernels.backward(
+            [_rows_contiguous(x) for x in inputs],
+            [state.contiguous() for state in states],
+            checkpoints,
+            [parameter.contiguous() for parameter in parameters],
+            inners,
+            arriving,
+            [None if gradient is None else gradient.contiguous() for gradient in last_gradients],
+            first,
+            input_gradients,
+            sums,
+            loop.every if loop.backward_plan.states else shape[0],
+            shape,
+        )
+    else:
+        for buffer in (*first, *input_gradients, *sums):
+            buffer.zero_()
+    return [*first, *input_gradients, *sums]
+
+
+def _fake_backward(
+    key: str,
+    shape: list[int],
+    inputs: list[Tensor],
+    states: list[Tensor],
+    checkpoints: list[Tensor],
+    parameters: list[Tensor],
+    inners: list[int],
+    output_gradients: list[Tensor | None],
+    last_gradients: list[Tensor | None],
+) -> list[Tensor]:
+    like = next(gradient for gradient in (*output_gradients, *last_gradients) if gradient is not None)
+    first, input_gradients, sums = backward_results(get_loop(key), shape, like, parameters)
+    return [*first, *input_gradients, *sums]
+
+
+def _rows_contiguous(x: Tensor) -> Tensor:
+    """``x`` [T, B, \\*] with every frame contiguous; a sequence that repeats one frame stays one frame."""
+    if x[0].is_contiguous():
+        return x
+    return x[:1].contiguous().expand(x.shape) if x.stride(0) == 0 else x.contiguous()
+
+
+def _setup_context(ctx: Any, inputs: tuple, output: list[Tensor]) -> None:
+    key, owner, sequences, states, parameters, inners, _ = inputs
+    plan, graph = get_loop(key).backward_plan, get_loop(key).graph
+    checkpoints = output[len(graph.outputs) + len(states) :]
+    # What the derivative does not read is not kept.
+    kept = [sequences[k] for k in plan.inputs], [states[k] for k in plan.states]
+    ctx.save_for_backward(*kept[0], *kept[1], *parameters, *checkpoints)
+    ctx.counts = len(plan.inputs), len(plan.states), len(parameters)
+    ctx.key, ctx.owner, ctx.inners, ctx.shape = key, owner, inners, tuple(sequences[0].shape)
+    ctx.set_materialize_grads(False)
+
+
+def _autograd_backward(ctx: Any, gradients: list[Tensor | None]) -> tuple:
+    loop = get_loop(ctx.key)
+    graph, plan = loop.graph, loop.backward_plan
+    saved, parts = list(ctx.saved_tensors), []
+    for count in (*ctx.counts, len(ctx.saved_tensors) - sum(ctx.counts)):
+        parts.append(saved[:count])
+        saved = saved[count:]
+    inputs, states, parameters, checkpoints = parts
+    output_gradients = gradients[: len(graph.outputs)]
+    last_gradients = gradients[len(graph.outputs) : len(graph.outputs) + len(graph.states)]
+    if torch.is_grad_enabled():
+        found = _differentiable(ctx, loop, parts, output_gradients, last_gradients)
+        return None, None, *found, None, None
+    arriving = [output_gradients[k] for k in plan.output_gradients], [last_gradients[k] for k in plan.carried]
+    if all(gradient is None for group in arriving for gradient in group):
+        return (None,) * 7
+    results = iter(
+        torch.ops.torchdyn_neuro.loop_backward(
+            ctx.key, ctx.shape, inputs, states, checkpoints, parameters, ctx.inners, *arriving
+        )
+    )
+    grad_states = {k: next(results) for k in plan.carried}
+    grad_inputs = {k: next(results) for k in loop.grad_inputs}
+    grad_parameters = {k: summed(next(results), parameters[k], ctx.shape[1:]) for k in loop.grad_parameters}
+    return (
+        None,
+        None,
+        [grad_inputs.get(k) for k in range(len(graph.inputs))],
+        [grad_states.get(k) for k in range(len(graph.states))],
+        [grad_parameters.get(k) for k in range(len(graph.parameters))],
+        None,
+        None,
+    )
+
+
+def summed(sums: Tensor, parameter: Tensor, frame: Sequence[int]) -> Tensor:
+    """The gradient of a parameter from one number per block or per element."""
+    if parameter.numel() == 1:
+        total = sums.sum().reshape(parameter.shape)
+    else:
+        total = sums.reshape(frame).sum_to_size(parameter.shape)
+    return total.to(parameter.dtype)
+
+
+def _differentiable(
+    ctx: Any, loop: Loop, parts: list[list[Tensor]], output_gradients: list, last_gradients: list
+) -> tuple[list, list, list]:
+    """The gradients as a function that can be differentiated again: by the eager loop."""
+    plan, graph = loop.backward_plan, loop.graph
+    inputs, states, parameters, _ = parts
+    like = next(gradient for gradient in (*output_gradients, *last_gradients) if gradient is not None)
+    # Operands that were not kept are those on which no gradient depends: any value does.
+    every_input = [like.new_zeros(ctx.shape, dtype=leaf.dtype) for leaf in graph.inputs]
+    every_state = [like.new_zeros(ctx.shape[1:], dtype=leaf.dtype) for leaf in graph.states]
+    for k, x in zip(plan.inputs, inputs, strict=True):
+        every_input[k] = x
+    for k, state in zip(plan.states, states, strict=True):
+        every_state[k] = state
+    return replayed_gradients(ctx.owner, every_input, every_state, parameters, output_gradients, last_gradients)
+
+
+for _device in ("CPU", "CUDA"):
+    _library.impl("loop_forward", _loop_forward, _device)
+    _library.impl("loop_backward", _loop_backward, _device)
+torch.library.register_fake("torchdyn_neuro::loop_forward", _fake_forward, lib=_library)
+torch.library.register_fake("torchdyn_neuro::loop_backward", _fake_backward, lib=_library)
+torch.library.register_autograd(
+    "torchdyn_neuro::loop_forward", _autograd_backward, setup_context=_setup_context, lib=_library
+)

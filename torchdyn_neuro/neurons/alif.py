@@ -1,0 +1,37 @@
+"""The leaky integrate-and-fire neuron with an adaptive threshold."""
+
+from typing import Any
+
+from ..adaptation import AdaptiveThreshold
+from ..core.quantities import Quantity
+from .lif import LIF
+
+
+class ALIF(LIF):
+    r"""Leaky integrate-and-fire neuron with an adaptive threshold, the unit of the LSNN.
+
+    .. math::
+        \tau_m \dot v = -(v - v_{rest}) + R I, \qquad v \ge v_{th} + a: \text{ spike and reset}, \qquad
+        \tau_a \dot a = -a + \beta \sum_k \delta(t - t_k)
+
+    A spike adds :math:`\beta / \tau_a` to ``a``, so that a cell which was active stays less excitable for
+    :math:`\tau_a`: a memory of hundreds of steps through which gradients flow. It is ``LIF(adaptation=...)`` by name.
+
+    Args:
+        tau_mem: membrane time constant, ms.
+        tau_a: time constant of the threshold, ms.
+        beta: strength of the adaptation, potential times ms.
+        options: further arguments of :class:`LIF`.
+
+    Shape:
+        - input: [T, B, \*] current
+        - output: [T, B, \*] spikes, 0 or 1
+
+    Raises:
+        ValueError: if a time constant is not positive, and as :class:`LIF`.
+
+    Source: Bellec et al. (2018), Long short-term memory and learning-to-learn in networks of spiking neurons, NeurIPS.
+    """
+
+    def __init__(self, tau_mem: Quantity = 20.0, tau_a: Quantity = 200.0, *, beta: Quantity = 180.0, **options: Any):
+        super().__init__(tau_mem, adaptation=AdaptiveThreshold(tau_a, beta=beta), **options)

@@ -1,0 +1,124 @@
+"""The exponential integrate-and-fire neuron."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..core.integrator import Integrator
+from ..core.numerics import limited_exp
+from ..core.parts import Adaptation, Noise
+from ..core.quantities import Positive, Quantity, Real
+from ..core.spiking import SpikingODE
+from ..core.state import State, full_state
+from ..core.surrogate import Surrogate
+from ..integrators import RK4
+from ..surrogates import ATan
+
+
+class EIFState(NamedTuple):
+    """v: membrane potential, mV, [B, *]; refractory: steps left; adaptation, noise: of the parts; None if absent."""
+
+    v: Tensor
+    refractory: Tensor | None = None
+    adaptation: State = None
+    noise: State = None
+
+
+class EIF(SpikingODE):
+    r"""Exponential integrate-and-fire neuron: the fast sodium current as an exponential of the potential.
+
+    .. math::
+        \tau_m \dot v = -(v - v_{rest}) + \Delta_T\, e^{(v - V_T) / \Delta_T} + R I, \qquad
+        v \ge v_{peak}: \text{ spike, } v \leftarrow v_{reset}
+
+    Its rheobase is :math:`R I = V_T - v_{rest} - \Delta_T`; above, the period is
+    :math:`t_{ref} + \int_{v_{reset}}^{v_{peak}} dv / \dot v`.
+
+    Within every stage of the integrator v is clipped at ``v_peak`` and the exponent is bounded. RK4 is the default, for
+    at 0.1 ms it resolves the upstroke; ExponentialEuler takes the leak exactly, is stable at any step and first order.
+
+    Args:
+        tau_mem: membrane time constant, ms.
+        v_rest: potential towards which the leak pulls, mV.
+        V_T: threshold of a slow ramp, at which the exponential has slope one, mV.
+        Delta_T: sharpness of the spike onset, mV.
+        R: membrane resistance, mV per unit of input.
+        v_peak: where the upstroke is cut and the spike counted, mV; the threshold ``v_th`` of the base class.
+        v_reset: potential after a spike, mV.
+        t_ref: refractory period, ms.
+        surrogate: slope of the spike in the backward pass; the default is 10 mV wide.
+        detach_reset: cut the gradient through the reset.
+        integrator: how a step is taken: RK4, Heun, Midpoint, Euler or ExponentialEuler.
+        adaptation: what slows the cell down after its spikes, none if omitted.
+        noise: what makes it random, none if omitted.
+        dt: time step, ms.
+
+    Shape:
+        - input: [T, B, \*] current
+        - output: [T, B, \*] spikes, 0 or 1
+
+    Raises:
+        ValueError: if ``tau_mem``, ``Delta_T``, ``R`` or ``dt`` is not positive, if ``v_peak`` is not above ``V_T`` and
+            ``v_reset``, or if ``dt`` is too long for an explicit integrator.
+
+    Source: Fourcaud-Trocme et al. (2003), J. Neurosci. 23:11628, whose pyramidal-cell values are the defaults.
+    """
+
+    def __init__(
+        self,
+        tau_mem: Quantity = 10.0,
+        *,
+        v_rest: Quantity = -65.0,
+        V_T: Quantity = -59.9,
+        Delta_T: Quantity = 3.48,
+        R: Quantity = 1.0,
+        v_peak: Quantity = 0.0,
+        v_reset: Quantity = -68.0,
+        t_ref: float = 1.7,
+        surrogate: Surrogate = ATan(slope=0.1),
+        detach_reset: bool = False,
+        integrator: Integrator = RK4(),
+        adaptation: Adaptation | None = None,
+        noise: Noise | None = None,
+        dt: float = 0.1,
+    ):
+        super().__init__(
+            v_th=v_peak,
+            v_reset=v_reset,
+            t_ref=t_ref,
+            surrogate=surrogate,
+            detach_reset=detach_reset,
+            integrator=integrator,
+            adaptation=adaptation,
+            noise=noise,
+            dt=dt,
+        )
+        self.tau_mem = Positive(tau_mem, unit="ms")
+        self.v_rest = Real(v_rest, unit="mV")
+        self.V_T = Real(V_T, unit="mV")
+        self.Delta_T = Positive(Delta_T, unit="mV")
+        self.R = Positive(R)
+        if not (self.v_th.start > self.V_T.start).all():
+            raise ValueError(
+                f"EIF: expected v_peak above V_T, got {self.v_th.start.min().item():g} and "
+                f"{self.V_T.start.max().item():g} mV; raise v_peak"
+            )
+
+    def initial_state(self, x_t: State) -> EIFState:
+        return EIFState(
+            v=full_state(x_t, self.v_rest()), refractory=self.initial_refractory(x_t), **self.initial_parts(x_t)
+        )
+
+    def current_gain(self) -> Tensor:
+        return self.R() / self.tau_mem()
+
+    def derivative(self, x_t: Tensor, state: EIFState) -> EIFState:
+        clipped = state._replace(v=torch.minimum(state.v, self.v_th()))
+        target, tau = self.relaxation(x_t, clipped)
+        return EIFState(v=(target.v - clipped.v) / tau.v)
+
+    def relaxation(self, x_t: Tensor, state: EIFState) -> tuple[EIFState, EIFState]:
+        v = torch.minimum(state.v, self.v_th())
+        upstroke = self.Delta_T() * limited_exp((v - self.V_T()) / self.Delta_T())
+        return EIFState(v=self.v_rest() + upstroke + self.R() * x_t), EIFState(v=self.tau_mem())
