@@ -9,14 +9,14 @@ from ..core.dynamics import Dynamics
 
 
 @contextmanager
-def restricted(module: Dynamics, units: Tensor | None = None) -> Iterator[None]:
+def restricted(module: Dynamics, units: Tensor | slice | None = None) -> Iterator[None]:
     """Inside the block, the quantities of a module are those of some neurons only, and are computed once.
 
     Gradients reach the parameters as ever. Blocks may be nested: indices count among the neurons of the outer one.
 
     Args:
         module: an equation whose quantities hold one value for all neurons, or one for each [N].
-        units: indices of the neurons; all if omitted.
+        units: indices of the neurons, or a slice; all if omitted.
     """
     quantities = [quantity for _, quantity in module.quantities()]
     before = [quantity.bound for quantity in quantities]
