@@ -8,7 +8,8 @@ Two tables of speed-ups (above 1: faster than ``nn.Linear``, or than ``Recurrent
 - sparse propagation: ``EventLinear``, which always gathers here (``most_active=1``), against the dense product, over
   the size of a square layer and the share of active inputs, for many rows [T, B] at once and for a single frame;
 - networks: ``EventNetwork`` against ``Recurrent``, with the dense ``nn.Linear`` and with an ``EventLinear``, over the
-  number of neurons and the spikes per step in the whole network. The three give the same spikes.
+  number of neurons and the spikes per step in the whole network. The three give the same spikes. The dense loop on
+  the clock is the fused one where there is a compiler.
 """
 
 import argparse

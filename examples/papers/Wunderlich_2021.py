@@ -28,7 +28,7 @@ NEURONS, MOST_SPIKES = 100, 6
 LATEST_INPUT, DURATION, DT = 30.0, 60.0, 0.5  # ms
 TAU_MEM_READOUT, TAU_SYN_READOUT = 60.0, 20.0  # ms
 QUICK = bool(os.environ.get("TORCHDYN_NEURO_QUICK"))
-SAMPLES, EPOCHS = (500, 2) if QUICK else (5000, 12)
+SAMPLES, EPOCHS = (1000, 2) if QUICK else (5000, 12)
 
 
 class LatencyClassifier(nn.Module):

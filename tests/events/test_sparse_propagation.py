@@ -47,10 +47,10 @@ def test_equals_the_dense_product(kind, bias, dtype, gathers):
 
 def test_chooses_the_dense_product_where_it_must(gathers):
     torch.manual_seed(0)
-    layer, small = EventLinear(256, 128), EventLinear(256, 16)
+    layer, small = EventLinear(256, 256), EventLinear(256, 16)
     sparse, full = (torch.rand(10, 4, 256) < 0.02).float(), torch.rand(10, 4, 256)
     layer(sparse).sum().backward()
-    assert torch.equal(layer.weight.grad, sparse.sum((0, 1)).expand(128, 256))
+    assert torch.equal(layer.weight.grad, sparse.sum((0, 1)).expand(256, 256))
     with torch.no_grad():
         torch.testing.assert_close(layer(full), functional.linear(full, layer.weight, layer.bias))
         with torch.autocast("cpu", torch.bfloat16):
@@ -118,10 +118,17 @@ def test_chain_and_recurrent_use_it(gathers):
     with torch.no_grad():
         expected, spikes = chain(x), chain[1](chain[0](x))
         propagate_events(chain, most_active=1)
+        assert type(chain[2].connection) is nn.Linear  # small: the fused loop is faster
+        chain[2].connection = EventLinear.from_linear(chain[2].connection, most_active=1)
         got = chain(x)
     assert spikes.mean() > 0.02
     assert len(gathers) >= 42  # both feed-forward layers once, the recurrent one in every step
     torch.testing.assert_close(got, expected)
+
+
+def test_a_large_recurrent_connection_is_replaced():
+    large = tdn.Recurrent(tdn.LIF(), nn.Linear(2048, 2048))
+    assert isinstance(propagate_events(large).connection, EventLinear)
 
 
 def test_a_linear_alone_and_a_parametrised_one():

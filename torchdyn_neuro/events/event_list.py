@@ -54,13 +54,28 @@ def make_events(time: Tensor, unit: Tensor, weight: Tensor | None = None, *, uni
 
 
 def events_from_grid(spikes: Tensor, dt: float = 1.0) -> Events:
-    """The events of a dense sequence [T, N]; a spike of step t (from 0) is at (t + 1) dt, the end of that step."""
+    """The events of a dense sequence.
+
+    Args:
+        spikes: spikes, counts or weights, [T, N]; one of step t (from 0) is at (t + 1) dt, the end of that step.
+        dt: time step, ms.
+
+    Example:
+        >>> events_from_grid(torch.tensor([[0.0, 1.0], [2.0, 0.0]]), dt=0.5).time
+        tensor([0.5000, 1.0000], dtype=torch.float64)
+    """
     step, unit = spikes.nonzero(as_tuple=True)
     return Events((step + 1) * torch.tensor(dt, dtype=torch.float64), unit, spikes[step, unit])
 
 
 def events_to_grid(events: Events, steps: int, units: int, dt: float = 1.0) -> Tensor:
-    """The dense sequence [T, N] of events; each falls into the step at whose end, or before it, it arrives.
+    """The dense sequence [T, N] of events, the inverse of :func:`events_from_grid`.
+
+    Args:
+        events: spikes; each falls into the step at whose end, or before it, it arrives.
+        steps: number of steps T.
+        units: number of neurons N.
+        dt: time step, ms.
 
     Raises:
         ValueError: if an event lies outside the steps.
