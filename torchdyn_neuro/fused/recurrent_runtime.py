@@ -225,7 +225,7 @@ def _autograd_backward(ctx: Any, gradients: list[Tensor | None]) -> tuple:
         )
         return (None, None, *outer, first, own, None, None)
     if y_gradient is None and all(gradient is None for gradient in last_gradients):
-        return (None,) * 9
+        return *[None] * 5, [None] * states_count, [None] * parameters_count, None, None
     results = torch.ops.torchdyn_neuro.recurrent_backward(
         ctx.key,
         inputs,

@@ -185,12 +185,14 @@ def _autograd_backward(ctx: Any, gradients: list[Tensor | None]) -> tuple:
     inputs, states, parameters, checkpoints = parts
     output_gradients = gradients[: len(graph.outputs)]
     last_gradients = gradients[len(graph.outputs) : len(graph.outputs) + len(graph.states)]
+    nothing = [[None] * len(leaves) for leaves in (graph.inputs, graph.states, graph.parameters)]
     if torch.is_grad_enabled():
-        found = _differentiable(ctx, loop, parts, output_gradients, last_gradients)
+        arrives = any(gradient is not None for gradient in (*output_gradients, *last_gradients))
+        found = _differentiable(ctx, loop, parts, output_gradients, last_gradients) if arrives else nothing
         return None, None, *found, None, None
     arriving = [output_gradients[k] for k in plan.output_gradients], [last_gradients[k] for k in plan.carried]
     if all(gradient is None for group in arriving for gradient in group):
-        return (None,) * 7
+        return None, None, *nothing, None, None
     results = iter(
         torch.ops.torchdyn_neuro.loop_backward(
             ctx.key, ctx.shape, inputs, states, checkpoints, parameters, ctx.inners, *arriving

@@ -66,6 +66,8 @@ class DelayLine(Dynamics, ABC):
     Source: Hammouamri, Khalfaoui-Hassani & Masquelier (2024), ICLR (Gaussian kernels and their annealing).
     """
 
+    pointwise = False
+
     def __init__(
         self,
         delay: Quantity,
