@@ -47,10 +47,10 @@ def fused_cells(language: str, dtype: torch.dtype) -> Iterator[tuple[str, Dynami
 
 
 def drive(dtype: torch.dtype) -> Tensor:
-    """Input [12, 2, 3] of pulses and a current, with a gradient."""
+    """Input [9, 2, 3] of pulses and a current, with a gradient: one segment of the backward pass, and one step."""
     generator = torch.Generator().manual_seed(0)
-    pulses = (torch.rand(12, 2, 3, generator=generator, dtype=dtype) < 0.3).to(dtype)
-    return (pulses + 2 * torch.rand(12, 2, 3, generator=generator, dtype=dtype)).requires_grad_()
+    pulses = (torch.rand(9, 2, 3, generator=generator, dtype=dtype) < 0.3).to(dtype)
+    return (pulses + 2 * torch.rand(9, 2, 3, generator=generator, dtype=dtype)).requires_grad_()
 
 
 def _subclasses(cls: type) -> Iterator[type]:
