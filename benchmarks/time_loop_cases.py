@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
-from time_loop_cells import TAU_MEM, TAU_SYN, AdaptiveSynapticLIF, ShortTermPlasticity
+from time_loop_cells import TAU_D, TAU_F, TAU_MEM, TAU_SYN, AdaptiveSynapticLIF, U
 from torch import Tensor, nn
 
 import torchdyn_neuro as tdn
@@ -69,7 +69,7 @@ def _convolution() -> nn.Module:
 
 
 def _plastic() -> nn.Module:
-    return tdn.Chain(ShortTermPlasticity(), tdn.ExponentialSynapse(tau=TAU_SYN), _lif())
+    return tdn.Chain(tdn.TsodyksMarkram(U, TAU_F, TAU_D), tdn.ExponentialSynapse(tau=TAU_SYN), _lif())
 
 
 CASES = {

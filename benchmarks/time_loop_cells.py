@@ -1,4 +1,4 @@
-"""Two cells that a user might write, in the form of the library and as the bare step that other libraries take."""
+"""A cell that a user might write, and the steps of the cells of the benchmark as bare functions of tensors."""
 
 import math
 from typing import NamedTuple
@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 import torchdyn_neuro as tdn
-from torchdyn_neuro.core import Positive, UnitInterval, zeros_state
+from torchdyn_neuro.core import Positive, zeros_state
 
 TAU_SYN, TAU_MEM, TAU_ADAPT, TAU_TH = 5.0, 20.0, 100.0, 50.0
 A_JUMP, TH_JUMP = 0.1, 0.2
@@ -43,31 +43,6 @@ class AdaptiveSynapticLIF(tdn.Dynamics):
         h = state.h * torch.exp(-self.dt / self.tau_th())
         spikes = self.surrogate(v - (1 + h))
         return spikes, AdaptiveState(s, v - spikes * (1 + h), a + A_JUMP * spikes, h + TH_JUMP * spikes)
-
-
-class DepressionState(NamedTuple):
-    """u: utilisation above U; d: spent resources; both [B, *]."""
-
-    u: Tensor
-    d: Tensor
-
-
-class ShortTermPlasticity(tdn.Dynamics):
-    """Tsodyks-Markram facilitation and depression of a train of spikes."""
-
-    def __init__(self):
-        super().__init__()
-        self.U, self.tau_f, self.tau_d = UnitInterval(U), Positive(TAU_F), Positive(TAU_D)
-
-    def initial_state(self, x_t: Tensor) -> DepressionState:
-        return DepressionState(zeros_state(x_t), zeros_state(x_t))
-
-    def step(self, x_t: Tensor, state: DepressionState) -> tuple[Tensor, DepressionState]:
-        u = state.u * torch.exp(-self.dt / self.tau_f())
-        d = state.d * torch.exp(-self.dt / self.tau_d())
-        u = u + self.U() * (1 - self.U() - u) * x_t
-        release = (self.U() + u) * (1 - d) * x_t
-        return release, DepressionState(u, d + release)
 
 
 def adaptive_step(x, s, v, a, h, surrogate):

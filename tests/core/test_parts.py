@@ -34,19 +34,21 @@ def cell_with(adaptation, noise, cls=tdn.LIF, quantity=lambda value: value, **op
 def test_pieces_and_steps_are_the_whole(adaptation, noise, integrator):
     cell = cell_with(adaptation, noise, t_ref=2.0, integrator=integrator)
     x = torch.full((40, 2, 3, 2, 2), 2.5)  # a convolutional shape
-    torch.manual_seed(0)
-    whole, last = cell.scan(x)
-    assert whole.sum() > 20
-    torch.manual_seed(0)
-    first, state = cell.scan(x[:13])
-    second, end = cell.scan(x[13:], state)
-    assert torch.equal(torch.cat([first, second]), whole)
-    torch.manual_seed(0)
-    state, rows = cell.initial_state(x[0]), []
-    for x_t in x:
-        y_t, state = cell.step(x_t, state)
-        rows.append(y_t)
-    assert torch.equal(torch.stack(rows), whole)
+    # Bit for bit is a promise of the definition; a compiled loop rounds otherwise than a step.
+    with tdn.backend("eager"):
+        torch.manual_seed(0)
+        whole, last = cell.scan(x)
+        assert whole.sum() > 20
+        torch.manual_seed(0)
+        first, state = cell.scan(x[:13])
+        second, end = cell.scan(x[13:], state)
+        assert torch.equal(torch.cat([first, second]), whole)
+        torch.manual_seed(0)
+        state, rows = cell.initial_state(x[0]), []
+        for x_t in x:
+            y_t, state = cell.step(x_t, state)
+            rows.append(y_t)
+        assert torch.equal(torch.stack(rows), whole)
     for a, b, c in zip(leaves(last), leaves(end), leaves(state), strict=True):
         assert torch.equal(a, b)
         assert torch.equal(a, c)

@@ -100,7 +100,7 @@ def test_record_of_a_chain_and_of_one_cell():
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("1.w", r"record: expected one of|record: expected v, refractory in '1.w', got 'w'"),
+        ("1.w", r"record: expected one of|record: expected v, refractory, adaptation, noise in '1.w', got 'w'"),
         ("1.v.0", r"record: expected nothing further in '1.v.0', got '0'"),
         ("7.v", r"record: expected a path to a state field, got '7.v'; dynamics are at: 1, 2"),
         ("1.refractory", r"record: expected '1.refractory' to name one tensor, got NoneType; name its field"),

@@ -13,5 +13,6 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 def test_example_runs(path, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", [str(path)])
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TORCHDYN_NEURO_QUICK", "1")  # long examples take fewer samples
     runpy.run_path(str(path), run_name="__main__")
     assert capsys.readouterr().out, "an example says what it found"

@@ -2,11 +2,12 @@
 
 import pytest
 import torch
-from cells import fused_cells
-from offline_compile import spills_and_registers
 
-from torchdyn_neuro.fused.runtime import get_loop
+from torchdyn_neuro.fused.loops import get_loop
 from torchdyn_neuro.fused.triton_source import emit_backward, emit_forward
+
+from .cells import fused_cells
+from .offline_compile import spills_and_registers
 
 CELLS = {name: get_loop(fused.key) for name, _, fused in fused_cells("triton", torch.float32)}
 

@@ -2,6 +2,9 @@ import os
 
 import pytest
 
+# Run by test_triton.py, each in a process of its own with Triton's settings.
+collect_ignore = ["interpreted_triton.py", "compiled_triton.py", "offline_compile.py"]
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _compiled_loops(tmp_path_factory):

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from cells import drive, fused_cells
 from torch import Tensor
 
 import torchdyn_neuro as tdn
@@ -13,8 +12,11 @@ from torchdyn_neuro.core.time_loop import eager_loop
 from torchdyn_neuro.fused.backends import named_loop
 from torchdyn_neuro.fused.ops import OPS
 from torchdyn_neuro.fused.plan import plan_backward, plan_forward
-from torchdyn_neuro.fused.trace import Operand, trace_step
+from torchdyn_neuro.fused.recorder import Operand
+from torchdyn_neuro.fused.trace import trace_step
 from torchdyn_neuro.fused.triton import TritonKernels
+
+from .cells import drive, fused_cells
 
 # What each operation is applied to lies where it is smooth, and near enough to zero to show where a formula cancels.
 WIDE = torch.tensor([-3.0, -1.5, -0.7, -0.1, -1e-3, -1e-6, 1e-6, 1e-3, 0.1, 0.7, 1.5, 3.0, 9.0])

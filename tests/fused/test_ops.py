@@ -9,7 +9,8 @@ from torch.nn import functional as F
 
 import torchdyn_neuro as tdn
 from torchdyn_neuro.fused.ops import COMPOSITES, OPS
-from torchdyn_neuro.fused.trace import Operand, trace_step
+from torchdyn_neuro.fused.recorder import Operand
+from torchdyn_neuro.fused.trace import trace_step
 
 from .agreement import assert_agrees
 
@@ -116,15 +117,15 @@ def test_the_operations_above_are_the_whole_table():
             seen.add(name)
             return super().get(name, default)
 
-    from torchdyn_neuro.fused import trace
+    from torchdyn_neuro.fused import recorder
 
     functions = [lambda a, b, f=f: f(a) for f in UNARY.values()] + list(BINARY.values())
-    original = trace.OPS, trace.COMPOSITES
-    trace.OPS, trace.COMPOSITES = Watching(OPS), Watching(COMPOSITES)
+    original = recorder.OPS, recorder.COMPOSITES
+    recorder.OPS, recorder.COMPOSITES = Watching(OPS), Watching(COMPOSITES)
     try:
         trace_step(lambda x, s, p: ([f(x[0], x[1]) for f in functions], []), [operand, operand], [], [])
     finally:
-        trace.OPS, trace.COMPOSITES = original
+        recorder.OPS, recorder.COMPOSITES = original
     missing = ({*OPS, *COMPOSITES}) - seen - {"cast"}
     assert missing <= {"logical_xor", "logical_and", "bitwise_or", "logical_not"}, missing
 

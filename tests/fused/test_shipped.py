@@ -7,25 +7,33 @@ import torch
 from torch import nn
 
 import torchdyn_neuro as tdn
-from torchdyn_neuro.core.dynamics import Dynamics
+from tests.contract_cases import NEURONS, build, concrete_dynamics, sequence
 
 from .agreement import assert_agrees
 
-CONTAINERS = {tdn.Chain, tdn.Recurrent}
-SHIPPED = sorted(
-    (
-        member
-        for name in tdn.__all__
-        if inspect.isclass(member := getattr(tdn, name))
-        and issubclass(member, Dynamics)
-        and member not in CONTAINERS
-        and member.step is not Dynamics.step
-        and member.pointwise
-        and not inspect.isabstract(member)
-        and member not in (tdn.ODE, tdn.SpikingODE)
-    ),
-    key=lambda member: member.__name__,
-)
+UNFUSED = {
+    "Coupled": "each neuron feels the potentials of its neighbours",
+    "Delay": "its scan shifts the whole sequence at once, without a loop",
+    "DelayedLinear": "as Delay, and it sums over the neurons before it",
+    "PlasticLinear": "a state for each synapse, and a sum over the neurons before it",
+}
+"""What does not fuse, and why."""
+SHIPPED = {cls.__name__: cls for cls in concrete_dynamics() if cls.__name__ not in UNFUSED}
+PARTS = {
+    "current": lambda: {
+        "adaptation": tdn.SpikeFrequencyAdaptation(tdn.Learned(50.0), b=1.0),
+        "noise": tdn.OrnsteinUhlenbeckNoise(tdn.Learned(5.0)),
+    },
+    "potential": lambda: {"adaptation": tdn.SubThresholdAdaptation(tdn.Learned(50.0)), "noise": tdn.WhiteNoise()},
+    "threshold": lambda: {
+        "adaptation": tdn.AdaptiveThreshold(tdn.Learned(50.0)),
+        "noise": tdn.EscapeNoise(Delta_u=tdn.Learned(0.5)),
+    },
+}
+"""One adaptation and one noise of each kind."""
+TAKES_PARTS = [name for name, cls in SHIPPED.items() if {"adaptation", "noise"} <= {*inspect.signature(cls).parameters}]
+NO_CURRENT = {"ResonateAndFire"}
+"""Cells whose input is no current, so that only what acts on the threshold attaches."""
 
 
 def drive(steps=23, rows=2, neurons=13, scale=4.0, dtype=torch.float64):
@@ -33,9 +41,36 @@ def drive(steps=23, rows=2, neurons=13, scale=4.0, dtype=torch.float64):
     return scale * torch.rand(steps, rows, neurons, generator=generator, dtype=dtype)
 
 
-@pytest.mark.parametrize("equation", SHIPPED)
-def test_default_equation_agrees(equation):
-    assert_agrees(equation().double(), drive(), relative=1e-12)
+def driven(name):
+    """The input of the contract's examples, with fifteen steps: two segments of the backward pass."""
+    return sequence(SHIPPED[name], 15, 2, NEURONS, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_equation_agrees(name):
+    assert_agrees(build(SHIPPED[name]).double(), driven(name), relative=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        *((name, "threshold" if name in NO_CURRENT else "current") for name in TAKES_PARTS),
+        ("LIF", "potential"),
+        ("LIF", "threshold"),
+    ],
+)
+def test_equation_with_adaptation_and_noise_agrees(name, parts):
+    assert_agrees(SHIPPED[name](**PARTS[parts]()).double(), driven(name), relative=1e-12)
+
+
+@pytest.mark.parametrize("name", UNFUSED)
+def test_what_does_not_fuse_says_so_and_runs_without_a_warning(name):
+    cls = next(cls for cls in concrete_dynamics() if cls.__name__ == name)
+    assert cls.pointwise is False
+    module, x = build(cls), sequence(cls)
+    with tdn.backend("eager"):
+        expected = module(x)
+    assert torch.equal(module(x), expected)
 
 
 @pytest.mark.parametrize("equation", [tdn.LIF, tdn.SynapticLIF])

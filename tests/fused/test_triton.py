@@ -13,7 +13,7 @@ import torch
 import torchdyn_neuro as tdn
 from torchdyn_neuro.fused.compiler import CompilerUnavailableError
 from torchdyn_neuro.fused.dispatch import fuse, signature
-from torchdyn_neuro.fused.runtime import get_loop
+from torchdyn_neuro.fused.loops import get_loop
 from torchdyn_neuro.fused.triton import load_kernel
 from torchdyn_neuro.fused.triton_source import emit_backward, emit_forward
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reas
 
 def run_in_a_process(file: str, **variables: str) -> None:
     # Triton reads its settings when it is imported. In its interpreter the lanes outside a tensor compute with zeros.
-    options = ["-q", "-o", "addopts=", "-p", "no:cacheprovider", "-W", "ignore::RuntimeWarning"]
+    options = ["-q", "--noconftest", "-o", "addopts=", "-p", "no:cacheprovider", "-W", "ignore::RuntimeWarning"]
     command = [sys.executable, "-m", "pytest", str(FOLDER / file), *options]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", **variables}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280, cwd=FOLDER.parents[1])

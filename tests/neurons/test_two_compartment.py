@@ -181,9 +181,10 @@ def test_gradients_of_the_smooth_part():
 def test_parts_of_the_input_may_be_absent():
     x = 500 * torch.rand(20, 2, 3, generator=torch.Generator().manual_seed(0))
     cell = tdn.TwoCompartment()
-    alone = cell.scan(x)[1]
-    named = cell.scan(tdn.TwoCompartmentInput(dendrite=x))[1]
-    zeros = cell.scan(tdn.TwoCompartmentInput(torch.zeros_like(x), x, (torch.zeros_like(x),)))[1]
+    with tdn.backend("eager"):  # bit for bit: a loop with fewer operands is compiled with other roundings
+        alone = cell.scan(x)[1]
+        named = cell.scan(tdn.TwoCompartmentInput(dendrite=x))[1]
+        zeros = cell.scan(tdn.TwoCompartmentInput(torch.zeros_like(x), x, (torch.zeros_like(x),)))[1]
     torch.testing.assert_close(named, alone, rtol=0, atol=0)
     torch.testing.assert_close(zeros, alone, rtol=0, atol=0)
 

@@ -57,3 +57,10 @@ def test_bad_arguments_say_what_is_wrong():
         tdn.Receptor(0.0, tau_decay=0.0)
     with pytest.raises(TypeError, match="reversal potential"):
         tdn.ReceptorSet([0.0])
+
+
+def test_a_silent_conductance_has_a_gradient_and_a_negative_one_none():
+    g = torch.tensor([-2.0, 0.0, 3.0], requires_grad=True)
+    total, pull = tdn.ReceptorSet([tdn.GABA_A(E_rev=-70.0)]).total((g,), torch.tensor(-60.0))
+    torch.testing.assert_close(total, torch.tensor([0.0, 0.0, 3.0]))
+    torch.testing.assert_close(torch.autograd.grad(total.sum() + pull.sum(), g)[0], torch.tensor([0.0, -69.0, -69.0]))

@@ -86,6 +86,8 @@ class Coupled(Dynamics):
         torch.Size([10, 2, 4])
     """
 
+    pointwise = False
+
     def __init__(self, neuron: Dynamics, junction: nn.Module, *, field: str = "v"):
         if not isinstance(neuron, Dynamics):
             raise TypeError(f"Coupled: expected a Dynamics as neuron, got {type(neuron).__name__}; pass e.g. LIF()")

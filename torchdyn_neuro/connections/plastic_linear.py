@@ -41,6 +41,8 @@ class PlasticLinear(Dynamics):
         torch.Size([10, 4, 2])
     """
 
+    pointwise = False
+
     def __init__(self, in_features: int, out_features: int, plasticity: Dynamics):
         if not isinstance(plasticity, Dynamics):
             raise TypeError(

@@ -103,3 +103,18 @@ def limited_square(x: Tensor, lowest: float | Tensor) -> Tensor:
     """
     held = torch.clamp(x, min=lowest) if isinstance(lowest, float) else torch.maximum(x, lowest)
     return held * (2 * x - held)
+
+
+def log1prel(x: Tensor) -> Tensor:
+    r"""The relative logarithm, :math:`\ln(1 + x) / x` for x > -1, with value 1 at 0.
+
+    Args:
+        x: any tensor of floats above -1.
+
+    Example:
+        >>> log1prel(torch.tensor([0.0, 1.0]))
+        tensor([1.0000, 0.6931])
+    """
+    zero = x == 0
+    safe = torch.where(zero, torch.ones_like(x), x)
+    return torch.where(zero, torch.ones_like(x), torch.log1p(safe) / safe)

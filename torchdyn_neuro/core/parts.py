@@ -16,7 +16,7 @@ class Adaptation(Parametrised):
 
     so that each spike adds ``J / tau``. The variable acts on the cell as a current (:meth:`current`), on its
     threshold (:meth:`threshold`), or both. It is never reset. A subclass holds the quantity ``tau`` and writes
-    :meth:`jump` and what it needs of the rest.
+    :meth:`jump` and what it needs of the rest. The variable has the shape [B, \*] of the potential.
     """
 
     tau: Positive
@@ -52,7 +52,8 @@ class Noise(Parametrised):
 
     The numbers come from torch's generator (``torch.manual_seed``) and reach the step beside the input, so that a step
     is a pure function on every backend. A noise kicks the potential (:meth:`kick`), is a current with a memory
-    (:meth:`current`, :meth:`advance` and the quantity ``tau``), or moves the threshold (:meth:`threshold`).
+    (:meth:`current`, :meth:`advance` and the quantity ``tau``), or moves the threshold (:meth:`threshold`). Numbers and
+    memory have the shape [B, \\*] of the potential.
     """
 
     enters_as_current: ClassVar[bool] = True

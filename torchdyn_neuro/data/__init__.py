@@ -4,5 +4,17 @@ from .digits import Digits
 from .image_data import ImageData, Split
 from .sampling import ShardedBatches
 from .vision import CIFAR10, KMNIST, MNIST, FashionMNIST
+from .yin_yang import yin_yang, yin_yang_class
 
-__all__ = ["CIFAR10", "KMNIST", "MNIST", "Digits", "FashionMNIST", "ImageData", "ShardedBatches", "Split"]
+__all__ = [
+    "CIFAR10",
+    "KMNIST",
+    "MNIST",
+    "Digits",
+    "FashionMNIST",
+    "ImageData",
+    "ShardedBatches",
+    "Split",
+    "yin_yang",
+    "yin_yang_class",
+]

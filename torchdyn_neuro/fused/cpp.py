@@ -1,32 +1,14 @@
 """C++ for the two loops of a plan.
 
 A block of neurons is carried through all steps by one thread, with its states in the first-level cache. A generated
-library has one function, ``run(tensors, sizes)``, whose arguments :class:`Layout` lists. The sum of a gradient over the
+library has one function, ``run(tensors, sizes)``, whose arguments are listed below. The sum of a gradient over the
 neurons that share a parameter is taken block by block, so it does not depend on the number of threads.
 """
 
-import re
-from collections.abc import Iterable
-from pathlib import Path
-
 import torch
 
-from .graph import Node
-from .ops import OPS
+from .cpp_text import LoopText
 from .plan import BackwardPlan, ForwardPlan
-
-BLOCK = 256
-"""Neurons that a thread carries through time together."""
-
-_STORED = {
-    torch.float32: "float",
-    torch.float64: "double",
-    torch.bfloat16: "bfloat16",
-    torch.float16: "half",
-    torch.bool: "byte",
-    torch.uint8: "byte",
-}
-_DECIMAL = re.compile(r"\b\d+\.\d+\b")
 
 
 def emit_forward(plan: ForwardPlan) -> str:
@@ -36,7 +18,7 @@ def emit_forward(plan: ForwardPlan) -> str:
     not wanted). sizes: T, M, checkpoint_every, threads, the time stride of each input, (inner, size) of each parameter.
     """
     graph = plan.graph
-    text = _Text((*plan.hoisted, *plan.body, *graph.states))
+    text = LoopText((*plan.hoisted, *plan.body, *graph.states))
     inputs, states = range(len(graph.inputs)), range(len(graph.states))
     for k in inputs:
         text.tensor(f"x{k}", graph.inputs[k].dtype, const=True)
@@ -91,7 +73,7 @@ def emit_backward(plan: BackwardPlan) -> str:
     of the inputs of the plan and of the gradients of the outputs.
     """
     graph = plan.graph
-    text = _Text((*plan.hoisted, *plan.body, *plan.replay_body, *graph.states))
+    text = LoopText((*plan.hoisted, *plan.body, *plan.replay_body, *graph.states))
     grad_inputs = [k for k, node in enumerate(graph.grad_inputs) if node is not None]
     grad_parameters = [k for k, node in enumerate(graph.grad_parameters) if node is not None]
     for k in plan.inputs:
@@ -139,7 +121,7 @@ def emit_backward(plan: BackwardPlan) -> str:
     return text.source()
 
 
-def _replay(text: "_Text", plan: BackwardPlan) -> None:
+def _replay(text: LoopText, plan: BackwardPlan) -> None:
     """The states of a segment, computed again from its checkpoint."""
     graph = plan.graph
     for k in plan.states:
@@ -165,7 +147,7 @@ def _replay(text: "_Text", plan: BackwardPlan) -> None:
     text.close(2)
 
 
-def _reverse(text: "_Text", plan: BackwardPlan, grad_inputs: list[int], grad_parameters: list[int]) -> None:
+def _reverse(text: LoopText, plan: BackwardPlan, grad_inputs: list[int], grad_parameters: list[int]) -> None:
     """The derivative, from the end of a segment to its beginning."""
     graph = plan.graph
     text.add("for (I t = end - 1; t >= begin; --t) {")
@@ -200,166 +182,3 @@ def _reverse(text: "_Text", plan: BackwardPlan, grad_inputs: list[int], grad_par
 
 def _accumulated(dtype: torch.dtype) -> torch.dtype:
     return torch.promote_types(dtype, torch.float32)
-
-
-class _Text:
-    """The text of one function, line by line."""
-
-    def __init__(self, nodes: Iterable[Node]):
-        # Masks are numbers of the width of the other operands.
-        self.mask = "double" if any(node.dtype == torch.float64 for node in nodes) else "float"
-        self.lines: list[str] = []
-        self.count = 0
-        self.fixed: dict[Node, str] = {}
-        self.scratches: list[tuple[str, str]] = []
-        self.narrow = False
-
-    def source(self) -> str:
-        head = "#define HALF\n" if self.narrow else ""
-        prelude = Path(__file__).with_name("prelude.h").read_text()
-        function = 'extern "C" void run(void* const* tensors, const I* sizes) {\n'
-        return (
-            f"{head}{prelude}\nenum {{ BLOCK = {BLOCK}, LINE = 64 / sizeof({self.mask}) }};\n\n{function}"
-            + "\n".join(self.lines)
-            + "\n"
-        )
-
-    def add(self, line: str) -> None:
-        self.lines.append(line)
-
-    def close(self, braces: int) -> None:
-        self.lines.extend("}" * braces)
-
-    def kind(self, node: Node) -> str:
-        """The C++ type in which the value of a node is held."""
-        return {torch.bool: self.mask, torch.float64: "double"}.get(node.dtype, "float")
-
-    def stored(self, dtype: torch.dtype) -> str:
-        self.narrow |= dtype == torch.float16
-        return _STORED[dtype]
-
-    def tensor(self, name: str, dtype: torch.dtype, *, const: bool = False) -> None:
-        kind = f"const {self.stored(dtype)}*" if const else f"{self.stored(dtype)}*"
-        self.add(f"{kind} const {name} = ({kind})tensors[{self.count}];")
-        self.count += 1
-
-    def sizes(self, strides: list[str], parameters: Iterable[int]) -> None:
-        names = ["T", "M", "every", "threads", *strides]
-        names += [f"p{k}_{what}" for k in parameters for what in ("inner", "size")]
-        for k, name in enumerate(names):
-            self.add(f"const I {name} = sizes[{k}];")
-
-    def scratch(self, name: str, node: Node) -> None:
-        """Rows of a block, one for each step of a segment."""
-        self.scratches.append((name, self.kind(node)))
-
-    def array(self, name: str, node: Node) -> None:
-        self.add(f"alignas(ALIGNMENT) {self.kind(node)} {name}[BLOCK];")
-
-    def row(self, name: str, dtype: torch.dtype, offset: str, *, const: bool = False) -> None:
-        kind = f"const {self.stored(dtype)}*" if const else f"{self.stored(dtype)}*"
-        self.add(f"{kind} __restrict {name}_row = {name} + {offset} + start;")
-
-    def open_blocks(self, graph, parameters: tuple[int, ...], hoisted: tuple[Node, ...], users: Iterable[Node]) -> None:
-        """The loop over blocks, with the parameters and what depends on them alone in arrays."""
-        self.add("#pragma omp parallel num_threads(threads) if (T * M > 32768)")
-        self.add("{")
-        if self.scratches:
-            width = {"float": 4, "double": 8}
-            size = " + ".join(str(width[kind]) for _, kind in self.scratches)
-            self.add(
-                f"char* const memory = (char*)__builtin_malloc((__SIZE_TYPE__)(every * BLOCK * ({size}) + ALIGNMENT));"
-            )
-            self.add("char* place = (char*)(((uintptr_t)memory + ALIGNMENT - 1) & ~(uintptr_t)(ALIGNMENT - 1));")
-            for name, kind in self.scratches:
-                self.add(f"{kind}* const {name} = ({kind}*)place;")
-                self.add(f"place += every * BLOCK * sizeof({kind});")
-        read = {source for node in users for source in (*node.sources, node)}
-        kept = [node for node in hoisted if node in read and node.op != "constant"]
-        for k in parameters:
-            self.array(f"p{k}", graph.parameters[k])
-        for k, node in enumerate(kept):
-            self.array(f"h{k}", node)
-        # Values that all neurons share are the same in every block.
-        shared = " && ".join(["true", *(f"p{k}_size == 1" for k in parameters)])
-        self.add(f"const bool shared = {shared};")
-        self.add("bool ready = false;")
-        self.add("#pragma omp for schedule(static)")
-        self.add("for (I block = 0; block < (M + BLOCK - 1) / BLOCK; ++block) {")
-        self.add("const I start = block * BLOCK;")
-        self.add("const int width = M - start < BLOCK ? (int)(M - start) : BLOCK;")
-        self.add("if (!(shared && ready)) {")
-        self.add("const int known = shared ? BLOCK : width;")
-        self.add("ready = true;")
-        for k in parameters:
-            self.add(f"load_parameter(p{k}, p{k}_values, start, known, p{k}_inner, p{k}_size);")
-        if kept:
-            self.add("#pragma omp simd")
-            self.add("for (int j = 0; j < known; ++j) {")
-            names = self.parameters(graph, parameters)
-            self.body(hoisted, names)
-            for k, node in enumerate(kept):
-                self.add(f"h{k}[j] = {names[node]};")
-            self.close(1)
-        self.close(1)
-        self.fixed = {node: f"h{k}[j]" for k, node in enumerate(kept)}
-        self.fixed |= {node: self._constant(node) for node in hoisted if node.op == "constant"}
-
-    def close_blocks(self) -> None:
-        self.close(1)
-        if self.scratches:
-            self.add("__builtin_free(memory);")
-        self.close(2)
-
-    def prefetch(self, rows: Iterable[tuple[str, str]]) -> None:
-        """Fetch the rows of the next step: the processor sees no pattern across the pages between them."""
-        self.add("for (int j = 0; j < width; j += LINE) {")
-        for name, step in rows:
-            self.add(f"__builtin_prefetch(&{name}_row[j + {step}]);")
-        self.close(1)
-
-    def open_elements(self) -> None:
-        self.add("#pragma omp simd")
-        self.add("for (int j = 0; j < width; ++j) {")
-
-    def parameters(self, graph, parameters: Iterable[int]) -> dict[Node, str]:
-        """The names of what does not change in time."""
-        return self.fixed | {graph.parameters[k]: f"p{k}[j]" for k in parameters}
-
-    def loads(self, leaves: Iterable[tuple[Node, str]]) -> dict[Node, str]:
-        names = {}
-        for node, row in leaves:
-            name = row.removesuffix("_row")
-            self.add(f"const {self.kind(node)} {name}_t = read({row}[j]);")
-            names[node] = f"{name}_t"
-        return names
-
-    def body(self, nodes: Iterable[Node], names: dict[Node, str]) -> None:
-        """One line for each node; ``names`` gets their names."""
-        for node in nodes:
-            if node.op == "constant":
-                names[node] = self._constant(node)
-                continue
-            name = f"t{len(names)}"
-            self.add(f"const {self.kind(node)} {name} = {self._expression(node, names)};")
-            names[node] = name
-
-    def _expression(self, node: Node, names: dict[Node, str]) -> str:
-        kinds = [self.kind(source) for source in node.sources if source.dtype != torch.bool] or [self.kind(node)]
-        kind = self.mask if OPS[node.op].mask and node.sources[0].dtype == torch.bool else kinds[0]
-        template = _DECIMAL.sub(lambda number: f"{kind}({number.group()})", OPS[node.op].cpp)
-        expression = template.format(*(names[source] for source in node.sources))
-        if node.op == "cast" and node.dtype in (torch.bfloat16, torch.float16):
-            self.narrow |= node.dtype == torch.float16
-            return f"round_{_STORED[node.dtype]}({expression})"
-        if node.op == "cast" and node.dtype == torch.uint8:
-            return f"TRUNC({expression})"
-        return expression
-
-    def _constant(self, node: Node) -> str:
-        value, kind = node.args[0], self.kind(node)
-        if value != value:
-            return f'{kind}(__builtin_nan(""))'
-        if value in (float("inf"), float("-inf")):
-            return f"{kind}({'-' if value < 0 else ''}__builtin_inf())"
-        return f"{kind}({value!r})"

@@ -11,13 +11,15 @@ from torch import Tensor, nn
 
 from ..core.dynamics import Dynamics
 from ..core.state import State, first_frame, leaves
-from . import runtime
+from . import runtime  # noqa: F401 - it defines the operators
 from .compiler import CompilerUnavailableError
 from .eager import register_step
 from .graph import StepGraph
+from .loops import get_loop, loop_key
 from .operands import ModuleStep, Source, fill, find_sources, fingerprint, structure
 from .plan import plan_backward, plan_forward
-from .trace import NotPointwise, Operand, trace_step
+from .recorder import Operand
+from .trace import NotPointwise, trace_step
 
 _MOST_REMEMBERED = 64
 _remembered: "weakref.WeakKeyDictionary[nn.Module, dict]" = weakref.WeakKeyDictionary()
@@ -116,8 +118,8 @@ def _fuse(module: Dynamics, call: Signature, sources: list[Source], values: list
         parameters=tuple(graph.parameters[k] for k in used),
         grad_parameters=tuple(graph.grad_parameters[k] for k in used),
     )
-    key = runtime.loop_key(graph, language)
-    runtime.get_loop(key).kernels.compile(training=training)
+    key = loop_key(graph, language)
+    get_loop(key).kernels.compile(training=training)
     return Fused(step, register_step(step), key)
 
 
@@ -189,13 +191,16 @@ def run_fused(
     return y, fill(found.step.state, results[outputs : outputs + len(states)])
 
 
-@torch.compiler.assume_constant_result
 def _fuse_while_compiling(module: Dynamics, call: Signature, language: str, training: bool) -> Fused | None:
     try:
         with torch.set_grad_enabled(training):
             return fuse(module, call, language)
     except (NotPointwise, CompilerUnavailableError):
         return None
+
+
+# The mark that torch.compiler.assume_constant_result sets; to call it would import the compiler, and Triton with it.
+_fuse_while_compiling._dynamo_marked_constant = True
 
 
 def laid_out(parameter: Tensor, frame: Sequence[int]) -> tuple[Tensor, int]:

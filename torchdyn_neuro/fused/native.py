@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from .compiler import CompilerUnavailableError, load_library
-from .cpp import BLOCK, emit_backward, emit_forward
-from .runtime import Kernels
+from .cpp import emit_backward, emit_forward
+from .cpp_text import BLOCK
+from .loops import Kernels
 
 
 class CppKernels(Kernels):

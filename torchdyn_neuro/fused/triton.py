@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .compiler import CompilerUnavailableError
-from .runtime import Kernels
+from .loops import Kernels
 from .triton_source import emit_backward, emit_forward
 
 _FEW_ELEMENTS = 1 << 16

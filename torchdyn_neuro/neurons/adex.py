@@ -19,7 +19,9 @@ from .presets import NAUD_2008
 
 
 class AdExState(NamedTuple):
-    """v: membrane potential, mV; w: adaptation current, pA; both [B, *]; the rest as in LIF, None if absent."""
+    """v: membrane potential, mV; w: adaptation current, pA; both [B, *];
+    refractory, adaptation and noise as in LIF, None if absent.
+    """
 
     v: Tensor
     w: Tensor

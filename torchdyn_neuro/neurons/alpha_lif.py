@@ -18,7 +18,9 @@ from ..surrogates import ATan
 
 
 class AlphaLIFState(NamedTuple):
-    """v: membrane potential; s: synaptic current; h: its source; all [B, *]; the rest as in LIF, None if absent."""
+    """v: membrane potential; s: synaptic current; h: its source; all [B, *];
+    refractory, adaptation and noise as in LIF, None if absent.
+    """
 
     v: Tensor
     s: Tensor

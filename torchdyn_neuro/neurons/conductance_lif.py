@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from ..core.integrator import Integrator
@@ -127,8 +126,7 @@ class ConductanceLIF(SpikingODE):
         return self.E_L()
 
     def relaxation(self, x_t: tuple[Tensor, ...], state: ConductanceLIFState) -> tuple[State, State]:
-        conductances = [torch.clamp(g, min=0) for g in x_t]
-        g_syn, pull = self.receptors.total(conductances, state.v)
+        g_syn, pull = self.receptors.total(x_t, state.v)
         g = self.g_L() + g_syn
         return ConductanceLIFState(v=(self.g_L() * self.E_L() + pull) / g), ConductanceLIFState(v=self.C() / g)
 

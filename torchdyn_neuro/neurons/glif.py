@@ -20,7 +20,8 @@ class GLIFState(NamedTuple):
     """The state of a GLIF neuron, every leaf [B, *].
 
     v: membrane potential, mV; currents: after-spike currents, pA, None below level 3; theta_spike and theta_voltage:
-    threshold components, mV, None at the levels without them; the rest as in LIF, None if absent.
+    threshold components, mV, None at the levels without them; refractory, adaptation and noise as in LIF, None if
+    absent.
     """
 
     v: Tensor

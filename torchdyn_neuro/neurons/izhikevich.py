@@ -22,7 +22,9 @@ _LARGEST = 1e4  # mV; the published scheme overshoots by up to some 1e3 mV, and 
 
 
 class IzhikevichState(NamedTuple):
-    """v: membrane potential, mV; u: recovery, mV/ms; both [B, *]; the rest as in LIF, None if absent."""
+    """v: membrane potential, mV; u: recovery, mV/ms; both [B, *];
+    refractory, adaptation and noise as in LIF, None if absent.
+    """
 
     v: Tensor
     u: Tensor

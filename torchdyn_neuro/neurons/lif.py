@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from ..core.integrator import Integrator
@@ -107,3 +108,7 @@ class LIF(SpikingODE):
 
     def relaxation(self, x_t: Tensor, state: LIFState) -> tuple[LIFState, LIFState]:
         return LIFState(v=self.v_rest() + self.R() * x_t), LIFState(v=self.tau_mem())
+
+    def flow(self, x_t: Tensor, state: LIFState, dt: float | Tensor) -> LIFState:
+        target = self.v_rest() + self.R() * x_t
+        return state._replace(v=target + (state.v - target) * torch.exp(-dt / self.tau_mem()))

@@ -17,7 +17,9 @@ from ..surrogates import ATan
 
 
 class ResonateAndFireState(NamedTuple):
-    """v, u: imaginary (voltage-like) and real (current-like) part, [B, *]; the rest as in LIF, None if absent."""
+    """v, u: imaginary (voltage-like) and real (current-like) part, [B, *];
+    refractory, adaptation and noise as in LIF, None if absent.
+    """
 
     v: Tensor
     u: Tensor

@@ -17,7 +17,9 @@ from ..surrogates import ATan
 
 
 class SynapticLIFState(NamedTuple):
-    """v: membrane potential; s: synaptic current; both [B, *]; the rest as in LIF, None if absent."""
+    """v: membrane potential; s: synaptic current; both [B, *];
+    refractory, adaptation and noise as in LIF, None if absent.
+    """
 
     v: Tensor
     s: Tensor

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from ..core.integrator import Integrator
@@ -158,8 +157,7 @@ class TwoCompartment(SpikingODE):
         if drive.dendrite is not None:
             pull_dendrite = pull_dendrite + drive.dendrite
         if drive.conductances is not None:
-            conductances = [torch.clamp(g, min=0) for g in drive.conductances]
-            g_syn, pull_syn = self.receptors.total(conductances, state.v_dendrite)
+            g_syn, pull_syn = self.receptors.total(drive.conductances, state.v_dendrite)
             g_dendrite, pull_dendrite = g_dendrite + g_syn, pull_dendrite + pull_syn
         target = TwoCompartmentState(v=pull_soma / g_soma, v_dendrite=pull_dendrite / g_dendrite)
         return target, TwoCompartmentState(v=self.C_soma() / g_soma, v_dendrite=self.C_dendrite() / g_dendrite)

@@ -127,7 +127,11 @@ class TsodyksMarkram(Dynamics):
 
     def check_input(self, x: State) -> None:
         super().check_input(x)
-        counts = first_leaf(x).detach()
+        self.check_counts(first_leaf(x))
+
+    def check_counts(self, counts: Tensor) -> None:
+        """Raise if a count of spikes is below 0 or above ``max_count``."""
+        counts = counts.detach()
         # Compiled and captured graphs cannot look at values.
         if torch.compiler.is_compiling() or (counts.is_cuda and torch.cuda.is_current_stream_capturing()):
             return

@@ -44,7 +44,9 @@ class DelayState(NamedTuple):
 
 
 class DelayLine(Dynamics, ABC):
-    """Base of the delays: keeps as many past frames as the longest delay needs; a subclass reads them.
+    r"""Base of the delays: keeps as many past frames as the longest delay needs; a subclass reads them.
+
+    .. math:: y(t) = \sum_l w_l(d)\, x(t - l\, dt), \qquad \sum_l w_l = 1
 
     Args:
         delay: delay, ms.
@@ -53,7 +55,18 @@ class DelayLine(Dynamics, ABC):
         width: standard deviation of the Gaussian at the start, ms.
         final_width: its standard deviation at the end of :meth:`anneal`, ms.
         dt: time step, ms.
+
+    Shape:
+        - input: [T, B, \*]
+        - state: history [B, steps, \*]
+
+    Raises:
+        ValueError: if a delay is negative or longer than ``max_delay``, or learned without ``max_delay``.
+
+    Source: Hammouamri, Khalfaoui-Hassani & Masquelier (2024), ICLR (Gaussian kernels and their annealing).
     """
+
+    pointwise = False
 
     def __init__(
         self,

@@ -75,6 +75,12 @@ class Receptor(Parametrised):
 class AMPA(Receptor):
     """Fast excitation: 0 mV, opens at once, closes with 2 ms.
 
+    Args:
+        E_rev: reversal potential, mV.
+        tau_decay: time constant of closing, ms.
+        tau_rise: time constant of opening, ms; ``None`` opens at once.
+        name: what it is called in recordings and messages.
+
     Source: Wang (2002), Neuron 36:955.
     """
 
@@ -91,6 +97,13 @@ class AMPA(Receptor):
 
 class NMDA(Receptor):
     """Slow excitation under the magnesium block: 0 mV, opens with 2 ms, closes with 100 ms.
+
+    Args:
+        E_rev: reversal potential, mV.
+        tau_decay: time constant of closing, ms.
+        tau_rise: time constant of opening, ms; ``None`` opens at once.
+        magnesium: concentration that blocks the channel, mM; ``None`` for no block.
+        name: what it is called in recordings and messages.
 
     Source: Wang (2002), Neuron 36:955; Jahr & Stevens (1990), J. Neurosci. 10:3178.
     """
@@ -110,6 +123,12 @@ class NMDA(Receptor):
 class GABA_A(Receptor):  # noqa: N801 - the name of the receptor
     """Fast inhibition: -70 mV, opens at once, closes with 5 ms.
 
+    Args:
+        E_rev: reversal potential, mV.
+        tau_decay: time constant of closing, ms.
+        tau_rise: time constant of opening, ms; ``None`` opens at once.
+        name: what it is called in recordings and messages.
+
     Source: Wang (2002), Neuron 36:955.
     """
 
@@ -126,6 +145,12 @@ class GABA_A(Receptor):  # noqa: N801 - the name of the receptor
 
 class GABA_B(Receptor):  # noqa: N801 - the name of the receptor
     """Slow inhibition through potassium: -95 mV, opens with 50 ms, closes with 200 ms.
+
+    Args:
+        E_rev: reversal potential, mV.
+        tau_decay: time constant of closing, ms.
+        tau_rise: time constant of opening, ms; ``None`` opens at once.
+        name: what it is called in recordings and messages.
 
     Source: Destexhe, Mainen & Sejnowski (1998), in Methods in Neuronal Modeling, ch. 1 (the reversal potential); the
     time constants lie within the ranges of Gerstner et al. (2014), Neuronal Dynamics, ch. 3.1.
@@ -199,9 +224,11 @@ class ReceptorSet(nn.Module):
         r"""The open conductance :math:`\sum_r g_r B_r(v)` and its pull :math:`\sum_r g_r B_r(v) E_r`.
 
         Args:
-            g: the gated conductance of each receptor, in order.
+            g: the gated conductance of each receptor, in order; a negative one counts as none.
             v: membrane potential, mV.
         """
+        # Not a clamp, which passes no gradient at 0, where every silent synapse is.
+        g = [torch.where(g_r < 0, torch.zeros_like(g_r), g_r) for g_r in g]
         open_ = [receptor.conductance(g_r, v) for receptor, g_r in zip(self, g, strict=True)]
         return sum(open_), sum(g_r * receptor.E_rev() for receptor, g_r in zip(self, open_, strict=True))
 

@@ -30,7 +30,8 @@ class IonChannel(Parametrised):
         \tau_x(v)\, \dot x = x_\infty(v) - x \quad \text{for each gate } x
 
     A subclass names its gates in a named tuple and writes :meth:`kinetics` and :meth:`openness`; a channel that is
-    always open, such as a leak, writes neither. A channel holds no state: the membrane keeps the gates.
+    always open, such as a leak, writes neither. A channel holds no state: the membrane keeps
+    the gates, each of the shape [B, \*] of the potential.
 
     Args:
         g_max: conductance with all channels open, mS/cm^2.

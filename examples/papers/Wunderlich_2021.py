@@ -1,0 +1,109 @@
+"""Learning from spike times (Wunderlich & Pehl 2021): the exact gradient of a spiking layer, off any grid.
+
+Points of the Yin-Yang data set (Kriener et al. 2022) are coded by when five input neurons spike: one at 0 ms, the
+others later the larger x, y, 1 - x and 1 - y are. A layer of LIF neurons with exponential synaptic currents receives
+these spikes; its own spikes reach three leaky integrators, and the one with the highest potential at 60 ms names the
+class. The same module is trained twice, from the same start: event by event, with the exact gradient of its spike
+times, and on a clock of 0.5 ms, with a surrogate gradient.
+
+The exact gradient knows how a spike moves, not that it could vanish. The layer is made such that this matters little:
+with a membrane time constant far above the durations at hand the potential hardly ever just touches the threshold, and
+a spike that comes later and later loses its effect on the readout before it is gone.
+
+Run: python examples/papers/Wunderlich_2021.py   (about a minute; TORCHDYN_NEURO_QUICK=1 makes it a few seconds)
+"""
+
+import os
+import time
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+import torchdyn_neuro as tdn
+from torchdyn_neuro.data.yin_yang import yin_yang
+from torchdyn_neuro.events import spike_times
+
+NEURONS, MOST_SPIKES = 100, 6
+LATEST_INPUT, DURATION, DT = 30.0, 60.0, 0.5  # ms
+TAU_MEM_READOUT, TAU_SYN_READOUT = 60.0, 20.0  # ms
+QUICK = bool(os.environ.get("TORCHDYN_NEURO_QUICK"))
+SAMPLES, EPOCHS = (1000, 2) if QUICK else (5000, 12)
+
+
+class LatencyClassifier(nn.Module):
+    """Spike times in, potentials of the readout at the end out; by events or by the clock."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(1 + torch.randn(5, NEURONS))
+        self.neuron = tdn.SynapticLIF(tau_mem=400.0, tau_syn=10.0, R=20.0, dt=DT)
+        self.readout = nn.Sequential(nn.BatchNorm1d(NEURONS, affine=False), nn.Linear(NEURONS, 3))
+
+    def by_events(self, times: Tensor) -> Tensor:
+        """From the times [B, 5] of the inputs, exactly."""
+        times, order = times.sort(-1)
+        spikes = spike_times(self.neuron, times, self.weight[order], DURATION, most_spikes=MOST_SPIKES)
+        present = torch.isfinite(spikes)
+        gap = torch.where(present, DURATION - spikes, torch.zeros_like(spikes))
+        return self.readout(postsynaptic_potential(gap).sum(-1))  # 0 where there is no spike
+
+    def by_clock(self, times: Tensor) -> Tensor:
+        """The same on the grid: each spike counts at the end of its step."""
+        steps = round(DURATION / DT)
+        step = (times / DT).ceil().long().clamp(min=1) - 1
+        x = functional.one_hot(step, steps).float().permute(2, 0, 1)  # [T, B, 5]
+        spikes = self.neuron(x @ self.weight)
+        gap = DURATION - DT * torch.arange(1, steps + 1)
+        return self.readout(torch.einsum("tbn,t->bn", spikes, postsynaptic_potential(gap)))
+
+
+def postsynaptic_potential(gap: Tensor) -> Tensor:
+    """What a spike has made of a leaky integrator with an exponential current, ``gap`` ms later, up to a factor."""
+    return torch.exp(-gap / TAU_MEM_READOUT) - torch.exp(-gap / TAU_SYN_READOUT)
+
+
+def encode(features: Tensor) -> Tensor:
+    """The times [B, 5] at which the inputs spike."""
+    return LATEST_INPUT * functional.pad(features, (1, 0))
+
+
+def train(way: str, times: Tensor, labels: Tensor) -> LatencyClassifier:
+    """Train a fresh model, evaluated ``by_events`` or ``by_clock``."""
+    torch.manual_seed(0)
+    model = LatencyClassifier()
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.02, betas=(0.9, 0.99))
+    steps = EPOCHS * len(labels) // 100
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.02, total_steps=steps, pct_start=0.1)
+    for _ in range(EPOCHS):
+        for batch in torch.randperm(len(labels)).split(100):
+            loss = functional.cross_entropy(getattr(model, way)(times[batch]), labels[batch])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+    return model.eval()
+
+
+@torch.no_grad()
+def accuracy(model: LatencyClassifier, way: str, times: Tensor, labels: Tensor) -> float:
+    """Share of right answers."""
+    return (getattr(model, way)(times).argmax(-1) == labels).float().mean().item()
+
+
+def main() -> None:
+    features, labels = yin_yang(SAMPLES, seed=1)
+    test_features, test_labels = yin_yang(1000, seed=2)
+    for name, way in (("exact spike-time gradient", "by_events"), ("surrogate gradient", "by_clock")):
+        start = time.perf_counter()
+        model = train(way, encode(features), labels)
+        took = time.perf_counter() - start
+        right = [accuracy(model, each, encode(test_features), test_labels) for each in ("by_events", "by_clock")]
+        print(
+            f"{name}: test accuracy {100 * right[0]:.1f} % run by events, {100 * right[1]:.1f} % run on the clock; "
+            f"trained in {took:.0f} s"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+"""The fused loops that are known, each by a key: the hash of its graph and its language."""
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from .graph import StepGraph
+from .plan import BackwardPlan, ForwardPlan, plan_backward, plan_forward
+
+_SHORTEST_SEGMENT = 8
+_CHECKPOINTS = 0.4  # states saved for the backward pass, in tensors [T, B, *]: with one input, 1.4 in all
+
+
+class Kernels(ABC):
+    """The two loops of a graph in one language; built at once, compiled when first called.
+
+    Sequences are [T, B, \\*], contiguous but for the first axis. ``inners`` says how a parameter lies in the frame: its
+    flat entry ``(i // inner) % numel`` belongs to the flat element ``i`` [B, \\*].
+    """
+
+    def __init__(self, forward: ForwardPlan, backward: BackwardPlan):
+        self.forward_plan = forward
+        self.backward_plan = backward
+
+    def compile(self, *, training: bool) -> None:
+        """Compile ahead what a first call would compile, so that a failure shows before anything has run."""
+        return
+
+    @abstractmethod
+    def forward(
+        self,
+        inputs: Sequence[Tensor],
+        states: Sequence[Tensor],
+        parameters: Sequence[Tensor],
+        inners: Sequence[int],
+        outputs: Sequence[Tensor],
+        last: Sequence[Tensor],
+        checkpoints: Sequence[Tensor | None],
+        every: int,
+    ) -> None:
+        """Fill ``outputs``, ``last`` and ``checkpoints`` (one for each state, ``None`` where not wanted)."""
+
+    @abstractmethod
+    def backward(
+        self,
+        inputs: Sequence[Tensor],
+        states: Sequence[Tensor],
+        checkpoints: Sequence[Tensor],
+        parameters: Sequence[Tensor],
+        inners: Sequence[int],
+        output_gradients: Sequence[Tensor],
+        last_gradients: Sequence[Tensor | None],
+        first_gradients: Sequence[Tensor],
+        input_gradients: Sequence[Tensor],
+        parameter_gradients: Sequence[Tensor],
+        every: int,
+        shape: Sequence[int],
+    ) -> None:
+        """Fill ``first_gradients``, ``input_gradients`` and ``parameter_gradients``.
+
+        Inputs, states, checkpoints, output gradients and carried states are those of the plan; the results are those
+        that are not structurally zero. ``parameters`` and ``inners`` are all of them; ``shape`` is
+        that of a sequence.
+        """
+
+    @abstractmethod
+    def partial_sums(self, elements: int) -> int:
+        """The length of the buffer for the gradient of a parameter that all elements share."""
+
+
+class Loop:
+    """A graph with its plans and kernels."""
+
+    def __init__(self, graph: StepGraph, kernels: type[Kernels]):
+        self.graph = graph
+        self.kernels = kernels(plan_forward(graph), plan_backward(graph))
+        self.backward_plan = self.kernels.backward_plan
+        # Operands that the derivative does not read are not kept for it.
+        saved_states = len(self.backward_plan.states)
+        self.every = max(_SHORTEST_SEGMENT, -(-10 * saved_states // round(10 * _CHECKPOINTS)))
+        self.grad_inputs = tuple(k for k, node in enumerate(graph.grad_inputs) if node is not None)
+        self.grad_parameters = tuple(k for k, node in enumerate(graph.grad_parameters) if node is not None)
+
+
+_loops: dict[str, Loop] = {}
+
+
+def loop_key(graph: StepGraph, language: str) -> str:
+    """Register the loop of a graph, if it is new, and return the key by which the operators know it."""
+    key = hashlib.sha256(f"{language}\n{graph.describe()}".encode()).hexdigest()[:24]
+    if key not in _loops:
+        _loops[key] = Loop(graph, _kernels(language))
+    return key
+
+
+def _kernels(language: str) -> "type[Kernels]":
+    if language == "cpp":
+        from .native import CppKernels
+
+        return CppKernels
+    from .triton import TritonKernels
+
+    return TritonKernels
+
+
+def get_loop(key: str) -> Loop:
+    """The loop that was registered under ``key``."""
+    return _loops[key]
