@@ -53,7 +53,7 @@ def test_spikes_against_a_fine_solution():
 
 
 def test_needs_a_resting_potential():
-    with pytest.raises(ValueError, match="v_rest"):
+    with pytest.raises(ValueError, match="resting_potential"):
         tdn.ResonateAndFire(adaptation=_OnThreshold())
 
 

@@ -102,8 +102,8 @@ class SpikingODE(ODE):
         follows = isinstance(part, Adaptation) and part.follows_potential
         if follows and type(self).resting_potential is SpikingODE.resting_potential and not hasattr(self, "v_rest"):
             raise ValueError(
-                f"{owner}: expected a cell with v_rest, which {type(part).__name__} needs, got one without; "
-                "define resting_potential()"
+                f"{owner}: expected a cell that defines resting_potential(), which {type(part).__name__} needs, got "
+                "one without; define it, or use an adaptation that only spikes drive"
             )
         for quantity_name, quantity in part.named_children():
             if isinstance(quantity, Constrained):

@@ -43,8 +43,9 @@ def backend(name: str) -> Iterator[None]:
     """Choose how time loops run inside a ``with`` block; the model does not change.
 
     Args:
-        name: ``"eager"``: the loop of :meth:`Dynamics.step`, the definition; ``"auto"``: the fastest one
-            that can run the model.
+        name: ``"eager"``: the loop of :meth:`Dynamics.step`, the definition; ``"cpp"``: one fused C++ loop, on CPUs;
+            ``"triton"``: one fused Triton kernel, on CUDA GPUs; ``"auto"``, the default: the fastest one that can run
+            the model.
 
     Raises:
         ValueError: if there is no such backend.

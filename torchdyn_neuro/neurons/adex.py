@@ -55,7 +55,7 @@ class AdEx(SpikingODE):
         v_reset: potential after a spike, mV.
         t_ref: refractory period, ms, during which w goes on.
         surrogate: slope of the spike in the backward pass; the default is 10 mV wide.
-        detach_reset: cut the gradient through the reset.
+        detach_reset: cut the gradient through the reset; otherwise the surrogate acts below threshold too.
         integrator: how a step is taken: RK4, Heun, Midpoint, Euler or ExponentialEuler.
         adaptation: what slows the cell down after its spikes, none if omitted.
         noise: what makes it random, none if omitted.
@@ -94,7 +94,7 @@ class AdEx(SpikingODE):
         v_reset: Quantity = -70.6,
         t_ref: float = 0.0,
         surrogate: Surrogate = ATan(slope=0.1),
-        detach_reset: bool = False,
+        detach_reset: bool = True,
         integrator: Integrator = RK4(),
         adaptation: Adaptation | None = None,
         noise: Noise | None = None,

@@ -51,7 +51,7 @@ class AlphaLIF(SpikingODE):
         reset: ``"subtract"``, ``"value"`` or ``"zero"``.
         t_ref: refractory period, ms; the synaptic current goes on in it.
         surrogate: slope of the spike in the backward pass.
-        detach_reset: cut the gradient through the reset.
+        detach_reset: cut the gradient through the reset; otherwise the surrogate acts below threshold too.
         integrator: how a step is taken; exact by default.
         adaptation: what slows the cell down after its spikes, none if omitted.
         noise: what makes it random, none if omitted.
@@ -80,7 +80,7 @@ class AlphaLIF(SpikingODE):
         reset: str = "subtract",
         t_ref: float = 0.0,
         surrogate: Surrogate = ATan(),
-        detach_reset: bool = False,
+        detach_reset: bool = True,
         integrator: Integrator = Exact(),
         adaptation: Adaptation | None = None,
         noise: Noise | None = None,

@@ -45,7 +45,7 @@ class ConductanceLIF(SpikingODE):
         v_reset: potential after a spike, mV.
         t_ref: refractory period, ms.
         surrogate: slope of the spike in the backward pass, per mV.
-        detach_reset: cut the gradient through the reset.
+        detach_reset: cut the gradient through the reset; otherwise the surrogate acts below threshold too.
         integrator: how a step is taken.
         adaptation: what slows the cell down after its spikes, pA or mV; none if omitted.
         noise: what makes it random, pA or mV; none if omitted.
@@ -83,7 +83,7 @@ class ConductanceLIF(SpikingODE):
         v_reset: Quantity = -60.0,
         t_ref: float = 0.0,
         surrogate: Surrogate = ATan(slope=0.2),
-        detach_reset: bool = False,
+        detach_reset: bool = True,
         integrator: Integrator = ExponentialEuler(),
         adaptation: Adaptation | None = None,
         noise: Noise | None = None,

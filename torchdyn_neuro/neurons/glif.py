@@ -73,7 +73,7 @@ class GLIF(SpikingODE):
         f_currents: fraction of each of them that a spike leaves.
         t_ref: refractory period, ms, rounded to whole steps.
         surrogate: slope of the spike in the backward pass; the default is 10 mV wide.
-        detach_reset: cut the gradient through the reset.
+        detach_reset: cut the gradient through the reset; otherwise the surrogate acts below threshold too.
         integrator: how a step is taken: RK4, Heun, Midpoint, Euler or ExponentialEuler.
         adaptation: what slows the cell down after its spikes, none if omitted.
         noise: what makes it random, none if omitted.
@@ -89,7 +89,7 @@ class GLIF(SpikingODE):
             ``dt`` is too long for an explicit integrator.
 
     Source: Teeter et al. (2018), Nat. Commun. 9:709; Mihalas & Niebur (2009), Neural Comput. 21:704. The default values
-    are those of a level 5 fit to a cell of mouse visual cortex.
+    are of the size of the fits to mouse visual cortex there.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class GLIF(SpikingODE):
         f_currents: Sequence[Quantity] = (1.0, 1.0),
         t_ref: float = 3.7,
         surrogate: Surrogate = ATan(slope=0.1),
-        detach_reset: bool = False,
+        detach_reset: bool = True,
         integrator: Integrator = RK4(),
         adaptation: Adaptation | None = None,
         noise: Noise | None = None,

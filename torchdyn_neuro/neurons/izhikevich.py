@@ -60,7 +60,7 @@ class Izhikevich(SpikingODE):
         t_ref: refractory period, ms; only with ``scheme="ode"``.
         scheme: ``"ode"`` or ``"izhikevich2003"``.
         surrogate: slope of the spike in the backward pass; the default is 10 mV wide.
-        detach_reset: cut the gradient through the reset.
+        detach_reset: cut the gradient through the reset; otherwise the surrogate acts below threshold too.
         integrator: how a step of the ODE is taken: RK4 (the default), Heun, Midpoint or Euler.
         adaptation: what slows the cell down after its spikes, none if omitted.
         noise: what makes it random, none if omitted.
@@ -94,7 +94,7 @@ class Izhikevich(SpikingODE):
         t_ref: float = 0.0,
         scheme: str = "ode",
         surrogate: Surrogate = ATan(slope=0.1),
-        detach_reset: bool = False,
+        detach_reset: bool = True,
         integrator: Integrator | None = None,
         adaptation: Adaptation | None = None,
         noise: Noise | None = None,

@@ -37,6 +37,11 @@ class LeakyIntegrator(ODE):
         ValueError: if a time constant or ``dt`` is not positive, or if ``dt`` is too long for an explicit integrator.
 
     Source: Gerstner et al. (2014), Neuronal Dynamics, ch. 1.3.
+
+    Example:
+        >>> import torch, torchdyn_neuro as tdn
+        >>> tdn.LeakyIntegrator(tau_mem=2.0)(torch.ones(3, 1, 1)).flatten()
+        tensor([0.3935, 0.6321, 0.7769])
     """
 
     def __init__(

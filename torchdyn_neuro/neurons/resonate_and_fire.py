@@ -44,7 +44,7 @@ class ResonateAndFire(SpikingODE):
         v_th: threshold of the imaginary part.
         v_reset: imaginary part after a spike; the real part becomes 0.
         surrogate: slope of the spike in the backward pass.
-        detach_reset: cut the gradient through the reset.
+        detach_reset: cut the gradient through the reset; otherwise the surrogate acts below threshold too.
         integrator: how a step is taken; exact by default.
         adaptation: an adaptation of the threshold, none if omitted.
         noise: escape noise, none if omitted.
@@ -69,7 +69,7 @@ class ResonateAndFire(SpikingODE):
         v_th: Quantity = 1.0,
         v_reset: Quantity = 0.0,
         surrogate: Surrogate = ATan(),
-        detach_reset: bool = False,
+        detach_reset: bool = True,
         integrator: Integrator = Exact(),
         adaptation: Adaptation | None = None,
         noise: Noise | None = None,

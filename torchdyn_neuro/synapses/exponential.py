@@ -37,6 +37,11 @@ class ExponentialSynapse(Dynamics):
         ValueError: if ``tau`` or ``dt`` is not positive, or ``normalize`` is neither of the two.
 
     Source: Dayan & Abbott (2001), Theoretical Neuroscience, ch. 5.
+
+    Example:
+        >>> import torch, torchdyn_neuro as tdn
+        >>> tdn.ExponentialSynapse(tau=2.0)(torch.tensor([1.0, 0.0, 0.0]).reshape(3, 1, 1)).flatten()
+        tensor([1.0000, 0.6065, 0.3679])
     """
 
     def __init__(self, tau: Quantity = 5.0, *, normalize: str = "peak", dt: float = 1.0):

@@ -78,7 +78,7 @@ def _run(config: DictConfig) -> float:
     _log_config(trainer, plain)
     trainer.fit(task, datamodule=data, ckpt_path=resume, weights_only=True)
     if trainer.interrupted:
-        raise SystemExit(f"interrupted; go on with: python train.py checkpoint={folder}/checkpoints/last.ckpt")
+        raise SystemExit(f"interrupted; to go on, add to the same command: checkpoint={folder}/checkpoints/last.ckpt")
     best = trainer.checkpoint_callback.best_model_path if trainer.checkpoint_callback else ""
     results = trainer.test(task, datamodule=data, ckpt_path=best or None, weights_only=True, verbose=False)
     accuracy = results[0]["test/accuracy"]
