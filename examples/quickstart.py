@@ -54,7 +54,7 @@ def draw(picture, current, target, start, fitted, path, true_tau) -> None:
         raster.scatter(time, neuron[::4][unit] / 4 + offset, s=12, marker="|", color=color, label=name)
     raster.set(xlabel="time (ms)", ylabel="neuron", title="spikes of every fourth neuron", yticks=[])
     raster.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncol=3, frameon=False, markerscale=1.5)
-    colors = plt.get_cmap("viridis")((true_tau - 5) / 35)
+    colors = plt.get_cmap("viridis")(((true_tau - 5) / 35).numpy())
     for k in neuron[::2]:
         course.plot(path[:, k], color=colors[k], linewidth=1)
         course.plot(len(path) + 2, true_tau[k], marker="<", color=colors[k], markersize=4)

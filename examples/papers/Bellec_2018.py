@@ -104,8 +104,8 @@ def picture(net: nn.Module, curves: dict[str, list[float]]) -> Path:
 
 
 def main() -> None:
-    lif, lif_curve = train(tdn.LIF(20.0, dt=DT))
-    alif, alif_curve = train(tdn.ALIF(20.0, 400.0, beta=180.0, dt=DT))
+    lif, lif_curve = train(tdn.LIF(20.0, detach_reset=False, dt=DT))
+    alif, alif_curve = train(tdn.ALIF(20.0, 400.0, beta=180.0, detach_reset=False, dt=DT))
     print(f"wrote {picture(alif, {'LIF': lif_curve, 'ALIF': alif_curve})}")
     without, with_adaptation = test_accuracy(lif), test_accuracy(alif)
     print(f"test accuracy after 250 ms: LIF {without:.3f}, ALIF {with_adaptation:.3f}")

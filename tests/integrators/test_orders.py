@@ -141,8 +141,10 @@ def test_substeps_must_be_a_whole_number(integrator, substeps, error):
 def test_an_integrator_that_lacks_what_it_needs_says_why():
     with pytest.raises(ValueError, match=r"IF: expected an equation tau ds/dt .* for ExponentialEuler, got .*; use"):
         tdn.IF(integrator=tdn.ExponentialEuler())
-    with pytest.raises(ValueError, match=r"LIF: expected an equation with a known exact .* for Exact, got none; use"):
-        tdn.LIF(integrator=tdn.Exact())
+    with pytest.raises(
+        ValueError, match=r"LeakyIntegrator: expected an equation with a known exact .* Exact, got none"
+    ):
+        tdn.LeakyIntegrator(integrator=tdn.Exact())
     with pytest.raises(ValueError, match=r"LIF: expected an equation with noise .* for EulerMaruyama, got none; use"):
         tdn.LIF(integrator=tdn.EulerMaruyama())
     with pytest.raises(ValueError, match=r"EulerMaruyama: expected substeps = 1, got 2; lower dt"):
