@@ -174,7 +174,11 @@ def run_fused(
     """The loop of ``module`` as one kernel; raises what :func:`fuse` raises."""
     found = find_fused(module, x, state, language, output_dtype)
     sequences, states = leaves(x), leaves(state)
-    frame = torch.broadcast_shapes(*(leaf.shape[1:] for leaf in sequences), *(leaf.shape for leaf in states))
+    shapes = [*(leaf.shape[1:] for leaf in sequences), *(leaf.shape for leaf in states)]
+    frame = shapes[0]
+    if any(shape != frame for shape in shapes):
+        # Only where it is needed, for its first call imports sympy: half a second.
+        frame = torch.broadcast_shapes(*shapes)
     sequences = [leaf if leaf.shape[1:] == frame else leaf.expand(leaf.shape[0], *frame) for leaf in sequences]
     states = [leaf if leaf.shape == frame else leaf.expand(frame) for leaf in states]
     parameters, inners = [], []

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor
+from torch.autograd.graph import _engine_run_backward
 
 from .graph import StepGraph
 from .recorder import Operand, Recorder, Refusal
@@ -92,7 +93,8 @@ def _record(
         if wanted and live:
             ys, gs = zip(*live, strict=True)
             with recorder:
-                found = torch.autograd.grad(ys, wanted, gs, allow_unused=True)
+                # What torch.autograd.grad calls, without its checks of shapes, which import sympy: half a second.
+                found = _engine_run_backward(ys, gs, False, False, tuple(wanted), True, accumulate_grad=False)
         grads = {id(leaf): recorder.node(g) for leaf, g in zip(wanted, found, strict=True) if g is not None}
         return StepGraph(
             **forward,
