@@ -110,5 +110,5 @@ class LIF(SpikingODE):
         return LIFState(v=self.v_rest() + self.R() * x_t), LIFState(v=self.tau_mem())
 
     def flow(self, x_t: Tensor, state: LIFState, dt: float | Tensor) -> LIFState:
-        target = self.v_rest() + self.R() * x_t
-        return state._replace(v=target + (state.v - target) * torch.exp(-dt / self.tau_mem()))
+        target, tau = self.relaxation(x_t, state)
+        return state._replace(v=target.v + (state.v - target.v) * torch.exp(-dt / tau.v))
