@@ -65,7 +65,7 @@ class LoopText:
         self.count += 1
 
     def sizes(self, strides: list[str], parameters: Iterable[int]) -> None:
-        names = ["T", "M", "every", "threads", *strides]
+        names = ["T", "M", "every", "threads", "stream", *strides]
         names += [f"p{k}_{what}" for k in parameters for what in ("inner", "size")]
         for k, name in enumerate(names):
             self.add(f"const I {name} = sizes[{k}];")
@@ -80,6 +80,28 @@ class LoopText:
     def row(self, name: str, dtype: torch.dtype, offset: str, *, const: bool = False) -> None:
         kind = f"const {self.stored(dtype)}*" if const else f"{self.stored(dtype)}*"
         self.add(f"{kind} __restrict {name}_row = {name} + {offset} + start;")
+
+    def result(self, name: str, dtype: torch.dtype, *, offset: str = "t * M") -> None:
+        """The row of a result, and ``to``: where its elements are written, on the way past the caches or in place."""
+        self.row(name, dtype, offset)
+        kind = self.stored(dtype)
+        self.add(f"{kind}* __restrict {name}_to = {name}_streams ? {name}_line : {name}_row;")
+
+    def open_results(self, results: Iterable[tuple[str, torch.dtype]]) -> None:
+        """Before the loop over blocks: new memory in large pages, and which results go past the caches."""
+        for name, dtype in results:
+            size = f"(I)sizeof({self.stored(dtype)})"
+            self.add(f"large_pages({name}, T * M * {size});")
+            self.add(f"const bool {name}_streams = stream && streams({name}, M * {size});")
+
+    def line_buffers(self, results: Iterable[tuple[str, torch.dtype]]) -> None:
+        """A row of each result in the first-level cache."""
+        for name, dtype in results:
+            self.add(f"alignas(ALIGNMENT) {self.stored(dtype)} {name}_line[BLOCK];")
+
+    def stream(self, names: Iterable[str]) -> None:
+        for name in names:
+            self.add(f"if ({name}_streams) stream_row({name}_row, {name}_line, width * sizeof(*{name}_line));")
 
     def open_blocks(self, graph, parameters: tuple[int, ...], hoisted: tuple[Node, ...], users: Iterable[Node]) -> None:
         """The loop over blocks, with the parameters and what depends on them alone in arrays."""
@@ -128,15 +150,18 @@ class LoopText:
 
     def close_blocks(self) -> None:
         self.close(1)
+        self.add("if (stream) stream_end();")
         if self.scratches:
             self.add("__builtin_free(memory);")
         self.close(2)
 
-    def prefetch(self, rows: Iterable[tuple[str, str]]) -> None:
+    def prefetch(self, rows: Iterable[tuple[str, str]], results: Iterable[tuple[str, str]] = ()) -> None:
         """Fetch the rows of the next step: the processor sees no pattern across the pages between them."""
         self.add("for (int j = 0; j < width; j += LINE) {")
         for name, step in rows:
             self.add(f"__builtin_prefetch(&{name}_row[j + {step}]);")
+        for name, step in results:
+            self.add(f"if (!{name}_streams) __builtin_prefetch(&{name}_row[j + {step}]);")
         self.close(1)
 
     def open_elements(self) -> None:

@@ -5,6 +5,7 @@ import functools
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from math import prod
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -64,7 +65,7 @@ class CppKernels(Kernels):
     ) -> None:
         used = self.forward_plan.parameters
         tensors = [*inputs, *states, *(parameters[k] for k in used), *outputs, *last, *checkpoints]
-        sizes = _sizes(inputs[0].shape, every, inputs, parameters, inners, used)
+        sizes = _sizes(inputs[0].shape, every, _streams(inputs, outputs), inputs, parameters, inners, used)
         self._forward(tensors, sizes)
 
     def backward(
@@ -96,19 +97,38 @@ class CppKernels(Kernels):
         ]
         wanted = {k for k, node in enumerate(plan.graph.grad_parameters) if node is not None}
         sized = sorted(wanted.union(plan.parameters))
-        self._backward(tensors, _sizes(shape, every, (*inputs, *output_gradients), parameters, inners, sized))
+        sequences = (*inputs, *output_gradients)
+        streams = _streams(sequences, input_gradients)
+        self._backward(tensors, _sizes(shape, every, streams, sequences, parameters, inners, sized))
 
 
 def _sizes(
     shape: Sequence[int],
     every: int,
+    streams: bool,
     sequences: Iterable[Tensor],
     parameters: Sequence[Tensor],
     inners: Sequence[int],
     used: Iterable[int],
 ) -> list[int]:
     layout = [size for k in used for size in (inners[k], parameters[k].numel())]
-    return [shape[0], prod(shape[1:]), every, torch.get_num_threads(), *(x.stride(0) for x in sequences), *layout]
+    strides = [x.stride(0) for x in sequences]
+    return [shape[0], prod(shape[1:]), every, torch.get_num_threads(), streams, *strides, *layout]
+
+
+def _streams(read: Iterable[Tensor], written: Iterable[Tensor]) -> bool:
+    """Whether results go past the caches: where they do not fit there, they would only push out what is read."""
+    return sum(x.numel() * x.element_size() for x in (*read, *written)) > _last_level_cache()
+
+
+@functools.cache
+def _last_level_cache() -> int:
+    """Bytes of the last-level cache; 32 MB where the system does not tell."""
+    sizes = [32 * 2**20]
+    for path in Path("/sys/devices/system/cpu/cpu0/cache").glob("index3/size"):
+        text = path.read_text().strip()
+        sizes = [int(text.removesuffix("K")) * 2**10] if text.endswith("K") else sizes
+    return sizes[0]
 
 
 def _function(source: str) -> Callable[[list, list], None]:
