@@ -26,7 +26,7 @@ from rich.table import Table
 from torch import Tensor, nn
 
 import torchdyn_neuro as tdn
-from torchdyn_neuro.events import EventLinear, EventNetwork, Events, events_from_grid
+from torchdyn_neuro.events import EventNetwork, Events, events_from_grid
 
 CPU = torch.device("cpu")
 
@@ -65,7 +65,7 @@ def measure_propagation(units: int, rows: int, activity: float, repeats: int) ->
     """One square layer on random spikes [rows, units]."""
     torch.manual_seed(0)
     dense = nn.Linear(units, units)
-    gathered = EventLinear(units, units, most_active=1)
+    gathered = tdn.EventLinear(units, units, most_active=1)
     gathered.load_state_dict(dense.state_dict())
     spikes = (torch.rand(rows, units) < activity).float()
     torch.testing.assert_close(gathered(spikes), dense(spikes))
@@ -82,7 +82,7 @@ def measure_network(units: int, spikes_per_step: float, steps: int, repeats: int
     connection = nn.Linear(units, units, bias=False, dtype=torch.float64)
     connection.weight.copy_(weight)
     clock = tdn.Recurrent(module, connection)
-    sparse_clock = tdn.Recurrent(module, EventLinear.from_linear(connection, most_active=1))
+    sparse_clock = tdn.Recurrent(module, tdn.EventLinear.from_linear(connection, most_active=1))
     network = EventNetwork(module, weight, delay=0.1)
     events = events_from_grid(drive[:, 0], 0.1)
 

@@ -29,10 +29,10 @@ ALLOWED = {
     "synapses": EQUATIONS,
     "neurons": EQUATIONS | PARTS | {"synapses"},
     "plasticity": EQUATIONS,
-    "connections": EQUATIONS | {"synapses", "plasticity"},
+    "connections": EQUATIONS | {"synapses", "plasticity", "fused"},
     "rates": EQUATIONS,
     "fused": {"core"},
-    "events": {*EQUATIONS, "neurons", "synapses", "plasticity"},
+    "events": {*EQUATIONS, "neurons", "synapses", "plasticity", "connections"},
 }
 """What each folder may import beside itself; the deep-learning parts stand above all of these."""
 ABOVE = {"encoding", "decoding", "losses", "layers", "models", "analysis", "plotting", "data", "training"}

@@ -6,6 +6,7 @@ out and initialises torch's own layers, and adds those that torch does not have.
 
 from .dale import DaleSigns, dale
 from .delayed_linear import DelayedLinear
+from .event_linear import EventLinear
 from .fluctuation_driven import fluctuation_driven_, postsynaptic_potential
 from .gap_junction import Coupled, CoupledState, GapJunction
 from .one_to_one import OneToOne
@@ -17,6 +18,7 @@ __all__ = [
     "CoupledState",
     "DaleSigns",
     "DelayedLinear",
+    "EventLinear",
     "GapJunction",
     "OneToOne",
     "PlasticLinear",

@@ -3,11 +3,10 @@
 from .event_list import Events, events_from_grid, events_to_grid, make_events
 from .filters import filter_events
 from .network import EventNetwork
-from .sparse_propagation import EventLinear, propagate_events
+from .sparse_propagation import propagate_events
 from .spike_times import spike_times
 
 __all__ = [
-    "EventLinear",
     "EventNetwork",
     "Events",
     "events_from_grid",

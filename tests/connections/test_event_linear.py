@@ -1,0 +1,202 @@
+"""Gathered columns, forward and backward, against the dense product."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+import torchdyn_neuro as tdn
+from torchdyn_neuro.connections import event_linear as module
+from torchdyn_neuro.fused import event_product
+
+# The dense product sums in blocks: over a thousand terms the two orders differ by more than the default 1e-5.
+LONG_SUMS = {"rtol": 1e-5, "atol": 1e-4}
+
+
+@pytest.fixture
+def gathers(monkeypatch):
+    """Names of the kernels that ran, and whether they found the input sparse enough; layers of any size gather."""
+    monkeypatch.setattr(module, "_LEAST_WORK", 0)
+    monkeypatch.setattr(module, "_FEWEST_OUTPUTS", 1)
+    kernel, calls = event_product._kernel, []
+
+    def counted(name, dtype):
+        run = kernel(name, dtype)
+
+        def call(*arguments):
+            calls.append((name, run(*arguments)))
+            return calls[-1][1]
+
+        return call
+
+    monkeypatch.setattr(event_product, "_kernel", counted)
+    return calls
+
+
+def spikes(shape, share=0.03, dtype=torch.float32):
+    return (torch.rand(shape) < share).to(dtype)
+
+
+def both(x, dense, most_active=1.0):
+    """Output and gradients (of the input, the weight and the bias) by the dense and by the gathering layer."""
+    results = []
+    for layer in (dense, tdn.EventLinear.from_linear(copy.deepcopy(dense), most_active=most_active)):
+        leaf = x.clone().requires_grad_()
+        y = layer(leaf)
+        arriving = torch.sin(torch.arange(y.numel(), dtype=y.dtype)).reshape(y.shape)
+        results.append((y, *torch.autograd.grad(y, [leaf, *layer.parameters()], arriving)))
+    return zip(*results, strict=True)
+
+
+@pytest.mark.parametrize("kind", ["spikes", "counts", "graded"])
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_equals_the_dense_product(kind, bias, dtype, gathers):
+    torch.manual_seed(0)
+    active = spikes((20, 3, 60), dtype=dtype)
+    active[4] = 0  # a frame without any spike, and the last row of all too
+    active[-1, -1] = 0
+    size = {"spikes": 1, "counts": torch.randint(1, 5, active.shape), "graded": torch.randn(active.shape)}[kind]
+    x = (active * size).to(dtype)
+    for dense, gathered in both(x, nn.Linear(60, 17, bias=bias, dtype=dtype)):
+        torch.testing.assert_close(gathered, dense)
+    assert gathers == [("product", True), ("outer_product", True)]
+    silent = torch.zeros(2, 60, dtype=dtype)
+    for dense, gathered in both(silent, nn.Linear(60, 17, bias=bias, dtype=dtype)):
+        torch.testing.assert_close(gathered, dense)
+
+
+@pytest.mark.parametrize(("rows", "inputs", "outputs"), [(1, 700, 33), (65, 9, 1), (600, 40, 300), (1300, 128, 257)])
+def test_every_size_of_tile_and_chunk(rows, inputs, outputs, gathers):
+    torch.manual_seed(0)
+    x = spikes((rows, inputs), 0.2) * torch.randn(rows, inputs)
+    for dense, gathered in both(x, nn.Linear(inputs, outputs)):
+        torch.testing.assert_close(gathered, dense, **LONG_SUMS)
+    assert all(ran for _, ran in gathers)
+
+
+def test_a_row_wider_than_a_chunk_of_rows_holds(gathers):
+    torch.manual_seed(0)
+    x = spikes((5, 9000), 0.01)
+    for dense, gathered in both(x, nn.Linear(9000, 3)):
+        torch.testing.assert_close(gathered, dense, **LONG_SUMS)
+    assert len(gathers) == 2
+
+
+def test_the_same_bits_on_any_number_of_threads(gathers):
+    torch.manual_seed(0)
+    x, layer = spikes((1000, 300), 0.1), tdn.EventLinear(300, 200, most_active=1)
+    threads, results = torch.get_num_threads(), []
+    try:
+        for count in (1, 2, 3):
+            torch.set_num_threads(count)
+            y = layer(x)
+            results.append((y, *torch.autograd.grad(y.square().sum(), list(layer.parameters()))))
+    finally:
+        torch.set_num_threads(threads)
+    for others in results[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(results[0][:2], others[:2], strict=True))
+
+
+def test_gradients_in_double_precision(gathers):
+    torch.manual_seed(0)
+    x = (spikes((6, 9), 0.3, torch.float64) * torch.randn(6, 9, dtype=torch.float64)).requires_grad_()
+    # Entries that are zero count too: the gradient of the input is dense.
+    layer = tdn.EventLinear(9, 5, most_active=1, dtype=torch.float64)
+
+    def run(x, weight, bias):
+        return torch.func.functional_call(layer, {"weight": weight, "bias": bias}, (x,)).sin()
+
+    assert torch.autograd.gradcheck(run, (x, layer.weight, layer.bias))
+    assert torch.autograd.gradgradcheck(run, (x, layer.weight, layer.bias))
+    assert ("outer_product", True) in gathers
+
+
+def test_the_gradient_of_the_weight_lies_as_the_weight_does(gathers):
+    layer = tdn.EventLinear(50, 20, most_active=1)
+    layer(spikes((4, 50))).sum().backward()
+    assert layer.weight.grad.stride() == layer.weight.stride()
+
+
+def test_an_active_input_takes_the_dense_product(gathers):
+    torch.manual_seed(0)
+    layer, full = tdn.EventLinear(256, 256, most_active=0.2), torch.rand(100, 256)
+    y = layer(full)
+    y.sum().backward()
+    assert gathers == [("product", False), ("outer_product", False)]
+    torch.testing.assert_close(y, functional.linear(full, layer.weight, layer.bias))
+    torch.testing.assert_close(layer.weight.grad, full.sum(0).expand(256, 256))
+
+
+def test_small_layers_and_frames_take_the_dense_product(monkeypatch):
+    monkeypatch.setattr(module, "event_linear", None)  # would fail if it were called
+    tdn.EventLinear(1000, 10)(spikes((500, 1000)))
+    tdn.EventLinear(100, 100)(spikes((2, 100)))
+    tdn.EventLinear(1000, 1000, most_active=0)(spikes((500, 1000)))
+
+
+def test_elsewhere_the_dense_product_is_taken(gathers):
+    layer, x = tdn.EventLinear(64, 64), spikes((10, 4, 64))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert layer(x).dtype == torch.bfloat16
+    assert layer.bfloat16()(x.bfloat16()).dtype == torch.bfloat16
+    layer.float()
+    jacobian = torch.func.jacrev(layer)(x[0, :1])
+    torch.testing.assert_close(jacobian[0, :, 0], layer.weight)
+    with pytest.raises(RuntimeError, match="shapes"):
+        layer(x[..., :-1])
+    assert not gathers
+
+
+def test_without_a_compiler_the_dense_product_is_taken(monkeypatch):
+    monkeypatch.setattr(event_product, "_kernels", lambda: None)
+    layer, x = tdn.EventLinear(64, 64), spikes((50, 4, 64))
+    torch.testing.assert_close(layer(x), functional.linear(x, layer.weight, layer.bias))
+
+
+def test_compiled_by_torch(gathers):
+    torch.manual_seed(0)
+    layer, x = tdn.EventLinear(64, 64), spikes((50, 4, 64))
+    compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(compiled(x), layer(x))
+    compiled(x).sum().backward()
+    torch.testing.assert_close(layer.weight.grad, x.sum((0, 1)).expand(64, 64))
+
+
+def test_a_weight_laid_out_anew_is_still_right(gathers):
+    layer = tdn.EventLinear(5, 3, most_active=1)
+    layer.weight = nn.Parameter(torch.arange(15.0).reshape(3, 5))
+    y = layer(torch.eye(5)[2:3])
+    torch.testing.assert_close(y[0], layer.weight[:, 2] + layer.bias)
+    y.sum().backward()
+    assert torch.equal(layer.weight.grad, torch.eye(5)[2].expand(3, 5))
+
+
+def test_a_spiking_network_trains_with_it_as_with_dense_layers(gathers):
+    torch.manual_seed(0)
+    dense = nn.Sequential(nn.Linear(40, 30), tdn.LIF(5.0), nn.Linear(30, 4), tdn.LeakyIntegrator(tau_mem=5.0))
+    with torch.no_grad():
+        dense[0].weight.mul_(20)
+    gathered = copy.deepcopy(dense)
+    for k in (0, 2):
+        gathered[k] = tdn.EventLinear.from_linear(gathered[k], most_active=1)
+    x, losses = spikes((30, 8, 40), 0.1), []
+    for model in (dense, gathered):
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+        for _ in range(3):
+            optimizer.zero_grad()
+            loss = (model(x) - 1).square().mean()
+            loss.backward()
+            optimizer.step()
+        losses.append(loss)
+    assert dense[1](dense[0](x)).mean() > 0.01
+    torch.testing.assert_close(losses[1], losses[0])
+    torch.testing.assert_close(gathered[0].weight, dense[0].weight, **LONG_SUMS)
+
+
+@pytest.mark.parametrize("most_active", [-0.1, 1.5, float("nan")])
+def test_a_share_out_of_bounds_raises(most_active):
+    with pytest.raises(ValueError, match="from 0 to 1"):
+        tdn.EventLinear(2, 3, most_active=most_active)

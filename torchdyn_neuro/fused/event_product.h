@@ -1,0 +1,193 @@
+// Products of a matrix with rows that are mostly zero: only the columns of the active entries are read.
+#include <stdint.h>
+
+typedef int64_t I;
+
+#if defined(__AVX512F__)
+enum { VECTOR_BYTES = 64 };
+#elif defined(__AVX__)
+enum { VECTOR_BYTES = 32 };
+#else
+enum { VECTOR_BYTES = 16 };
+#endif
+enum { WIDEST = 8, SAMPLED_ROWS = 64 };  // vectors that are summed up in registers at the same time
+
+extern "C" {
+void* malloc(__SIZE_TYPE__) noexcept;
+void free(void*) noexcept;
+}
+
+template <class F> struct Vector {
+  typedef F type __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(F)), may_alias));
+  enum { LANES = VECTOR_BYTES / sizeof(F), TILE = WIDEST * LANES };
+};
+
+template <class T> static inline T* allocate(I count) { return (T*)malloc((__SIZE_TYPE__)(count + 1) * sizeof(T)); }
+static inline I least(I a, I b) { return a < b ? a : b; }
+
+// The entries of a row that are not zero: their places and values. Both lists have room for one more than the row.
+template <class F> static inline I active(const F* row, I size, int32_t* place, F* value) {
+  I count = 0;
+  for (I j = 0; j < size; ++j) {
+    place[count] = (int32_t)j;
+    value[count] = row[j];
+    count += row[j] != 0;
+  }
+  return count;
+}
+
+// to[0 ... K * LANES) = from + sum over e of value[e] * rows[place[e]], all in registers.
+template <class F, int K> static inline void gather(
+    const int32_t* place, const F* value, I count, const F* rows, I stride, const F* from, F* to) {
+  typedef typename Vector<F>::type V;
+  enum { LANES = Vector<F>::LANES };
+  V sum[K];
+  for (int k = 0; k < K; ++k) sum[k] = from ? *(const V*)(from + k * LANES) : V{};
+  for (I e = 0; e < count; ++e) {
+    const F* row = rows + (I)place[e] * stride;
+    const F factor = value[e];
+    for (int k = 0; k < K; ++k) sum[k] += factor * *(const V*)(row + k * LANES);
+  }
+  for (int k = 0; k < K; ++k) *(V*)(to + k * LANES) = sum[k];
+}
+
+// The same over any width up to a tile.
+template <class F> static inline void gather_tile(
+    const int32_t* place, const F* value, I count, const F* rows, I stride, const F* from, F* to, I width) {
+  enum { LANES = Vector<F>::LANES };
+  if (width == WIDEST * LANES) return gather<F, WIDEST>(place, value, count, rows, stride, from, to);
+  I o = 0;
+  for (; o + LANES <= width; o += LANES) gather<F, 1>(place, value, count, rows + o, stride, from ? from + o : from, to + o);
+  for (; o < width; ++o) {
+    F sum = from ? from[o] : 0;
+    for (I e = 0; e < count; ++e) sum += value[e] * rows[(I)place[e] * stride + o];
+    to[o] = sum;
+  }
+}
+
+// Whether at most a given share of the entries is active, judged from some of the rows.
+template <class F> static bool sparse(const F* x, I rows, I size, double most_active) {
+  const I step = rows > SAMPLED_ROWS ? rows / SAMPLED_ROWS : 1;
+  I count = 0, seen = 0;
+  for (I r = 0; r < rows; r += step, seen += size)
+    for (I j = 0; j < size; ++j) count += x[r * size + j] != 0;
+  return count <= most_active * seen;
+}
+
+// y [rows, outputs] = bias + x [rows, inputs] times columns [inputs, outputs]; false where x is too active to gain.
+template <class F> static bool product(
+    const F* x, const F* columns, const F* bias, F* y, I rows, I inputs, I outputs, double most_active, I threads) {
+  if (!sparse(x, rows, inputs, most_active)) return false;
+  enum { TILE = Vector<F>::TILE };
+  const I together = inputs > 8192 ? 1 : 64;  // rows that share a tile of columns while it is in the cache
+#pragma omp parallel num_threads(threads) if (rows * inputs > 32768)
+  {
+    int32_t* const place = allocate<int32_t>(together * inputs);
+    F* const value = allocate<F>(together * inputs);
+    I first[65];
+#pragma omp for schedule(dynamic)
+    for (I begin = 0; begin < rows; begin += together) {
+      const I count = least(together, rows - begin);
+      first[0] = 0;
+      for (I r = 0; r < count; ++r)
+        first[r + 1] = first[r] + active(x + (begin + r) * inputs, inputs, place + first[r], value + first[r]);
+      for (I o = 0; o < outputs; o += TILE)
+        for (I r = 0; r < count; ++r)
+          gather_tile(place + first[r], value + first[r], first[r + 1] - first[r], columns + o, outputs,
+                      bias ? bias + o : bias, y + (begin + r) * outputs + o, least(TILE, outputs - o));
+    }
+    free(place);
+    free(value);
+  }
+  return true;
+}
+
+// columns [inputs, outputs] = transpose of x [rows, inputs] times g [rows, outputs]; false where x is too active.
+template <class F> static bool outer_product(
+    const F* x, const F* g, F* columns, I rows, I inputs, I outputs, double most_active, I threads) {
+  if (!sparse(x, rows, inputs, most_active)) return false;
+  enum { TILE = Vector<F>::TILE, CHUNK = 256 };
+  // Each chunk of rows is sorted by input; the sums run in this order whatever the number of threads.
+  const I wide = inputs + 1;
+  I* const first = allocate<I>(threads * wide);
+  int32_t** const place = allocate<int32_t*>(threads);
+  F** const value = allocate<F*>(threads);
+#pragma omp parallel num_threads(threads)
+  {
+    int32_t* const found = allocate<int32_t>(inputs);
+    F* const found_value = allocate<F>(inputs);
+    I* const next = allocate<I>(wide);
+#pragma omp for
+    for (I c = 0; c < threads; ++c) {
+      place[c] = allocate<int32_t>(CHUNK * inputs);
+      value[c] = allocate<F>(CHUNK * inputs);
+    }
+    for (I group = 0; group < rows; group += CHUNK * threads) {
+#pragma omp for schedule(static, 1)
+      for (I c = 0; c < threads; ++c) {
+        const I begin = least(group + c * CHUNK, rows), count = least(CHUNK, rows - begin);
+        I* const own = first + c * wide;
+        for (I j = 0; j <= inputs; ++j) own[j] = 0;
+        for (I r = 0; r < count; ++r) {
+          const F* row = x + (begin + r) * inputs;
+          for (I j = 0; j < inputs; ++j) own[j + 1] += row[j] != 0;
+        }
+        for (I j = 0; j < inputs; ++j) own[j + 1] += own[j];
+        for (I j = 0; j < inputs; ++j) next[j] = own[j];
+        for (I r = 0; r < count; ++r) {
+          const I n = active(x + (begin + r) * inputs, inputs, found, found_value);
+          for (I e = 0; e < n; ++e) {
+            const I at = next[found[e]]++;
+            place[c][at] = (int32_t)r;
+            value[c][at] = found_value[e];
+          }
+        }
+      }
+#pragma omp for schedule(dynamic)
+      for (I o = 0; o < outputs; o += TILE) {
+        const I width = least(TILE, outputs - o);
+        for (I c = 0; c < threads; ++c) {
+          const I begin = group + c * CHUNK;
+          if (begin >= rows) break;
+          const I* const own = first + c * wide;
+          for (I j = 0; j < inputs; ++j) {
+            F* const to = columns + j * outputs + o;
+            const bool fresh = begin == 0;
+            if (!fresh && own[j] == own[j + 1]) continue;
+            const F* from = fresh ? (const F*)0 : to;
+            const int32_t* p = place[c] + own[j];
+            const F* v = value[c] + own[j];
+            const I n = own[j + 1] - own[j];
+            const F* base = g + begin * outputs + o;
+            if (width == TILE) gather<F, WIDEST>(p, v, n, base, outputs, from, to);
+            else gather_tile(p, v, n, base, outputs, from, to, width);
+          }
+        }
+      }
+    }
+#pragma omp for
+    for (I c = 0; c < threads; ++c) {
+      free(place[c]);
+      free(value[c]);
+    }
+    free(found);
+    free(found_value);
+    free(next);
+  }
+  free(first);
+  free(place);
+  free(value);
+  return true;
+}
+
+// sizes: rows, inputs, outputs, threads. tensors of the product: x, columns, bias (or null), y; of the outer product:
+// x, gradient, columns. Both answer whether they ran.
+#define ENTRIES(NAME, F)                                                                                           \
+  extern "C" int product_##NAME(void* const* t, const I* s, double most_active) {                                  \
+    return product((const F*)t[0], (const F*)t[1], (const F*)t[2], (F*)t[3], s[0], s[1], s[2], most_active, s[3]); \
+  }                                                                                                                \
+  extern "C" int outer_product_##NAME(void* const* t, const I* s, double most_active) {                            \
+    return outer_product((const F*)t[0], (const F*)t[1], (F*)t[2], s[0], s[1], s[2], most_active, s[3]);           \
+  }
+ENTRIES(float, float)
+ENTRIES(double, double)

@@ -1,0 +1,135 @@
+"""Products with inputs that are mostly zero, as an operator of torch: only what an active entry touches is read.
+
+``torchdyn_neuro::event_linear`` is ``linear`` for a weight that lies in memory column by column: what one presynaptic
+neuron sends out is contiguous. A spike adds one column to the output and, in the gradient of the weights, one row of
+the arriving gradient to a column. Sums run in an order that depends on the input alone, so results are the same for
+any number of threads. Where the input is too active to gain, and without a compiler, the dense product is taken.
+"""
+
+import ctypes
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from .compiler import CompilerUnavailableError, load_library
+
+_NAMES = {torch.float32: "float", torch.float64: "double"}
+
+_library = torch.library.Library("torchdyn_neuro", "FRAGMENT")
+_library.define("event_linear(Tensor x, Tensor weight, Tensor? bias, float most_active) -> Tensor")
+_library.define("event_outer_product(Tensor x, Tensor gradient, float most_active) -> Tensor")
+
+
+def event_linear(x: Tensor, weight: Tensor, bias: Tensor | None, most_active: float) -> Tensor:
+    """``linear(x, weight, bias)`` that reads the columns of active inputs, where that is faster.
+
+    Args:
+        x: inputs [\\*, inputs], mostly zero.
+        weight: [outputs, inputs], fastest if it lies in memory column by column.
+        bias: [outputs], or ``None``.
+        most_active: share of active inputs above which the dense product is taken.
+    """
+    return torch.ops.torchdyn_neuro.event_linear(x, weight, bias, most_active)
+
+
+def can_gather(x: Tensor, weight: Tensor) -> bool:
+    """Whether :func:`event_linear` has a kernel for these tensors."""
+    return (
+        x.device.type == "cpu"
+        and x.dtype == weight.dtype
+        and x.dtype in _NAMES
+        and x.numel() > 0
+        and not torch.is_autocast_enabled("cpu")
+        and (torch.compiler.is_compiling() or torch._C._functorch.peek_interpreter_stack() is None)
+        and torch.autograd.forward_ad._current_level < 0
+    )
+
+
+@functools.cache
+def _kernels() -> ctypes.CDLL | None:
+    try:
+        return load_library(Path(__file__).with_name("event_product.h").read_text())
+    except CompilerUnavailableError:
+        return None
+
+
+def _kernel(name: str, dtype: torch.dtype) -> Callable[[list[Tensor | None], list[int], float], bool]:
+    """A function that answers whether it has filled the last of the tensors."""
+
+    def call(tensors: list[Tensor | None], sizes: list[int], most_active: float) -> bool:
+        library = _kernels()
+        if library is None:
+            return False
+        run = getattr(library, f"{name}_{_NAMES[dtype]}")
+        pointers = [None if tensor is None else tensor.data_ptr() for tensor in tensors]
+        sizes = [*sizes, torch.get_num_threads()]
+        return bool(
+            run(
+                (ctypes.c_void_p * len(pointers))(*pointers),
+                (ctypes.c_int64 * len(sizes))(*sizes),
+                ctypes.c_double(most_active),
+            )
+        )
+
+    return call
+
+
+def _linear(x: Tensor, weight: Tensor, bias: Tensor | None, most_active: float) -> Tensor:
+    rows, columns = x.reshape(-1, x.shape[-1]).contiguous(), weight.t().contiguous()
+    y = x.new_empty((*x.shape[:-1], weight.shape[0]))
+    tensors = [rows, columns, None if bias is None else bias.contiguous(), y]
+    if _kernel("product", x.dtype)(tensors, [*rows.shape, weight.shape[0]], most_active):
+        return y
+    return functional.linear(x, weight, bias)
+
+
+def _outer_product(x: Tensor, gradient: Tensor, most_active: float) -> Tensor:
+    rows, arriving = _matrix(x), _matrix(gradient)
+    columns = x.new_empty((rows.shape[1], arriving.shape[1]))
+    sizes = [*rows.shape, arriving.shape[1]]
+    if not _kernel("outer_product", x.dtype)([rows, arriving, columns], sizes, most_active):
+        torch.mm(rows.t(), arriving, out=columns)
+    return columns.t()
+
+
+def _matrix(x: Tensor) -> Tensor:
+    return x.reshape(-1, x.shape[-1]).contiguous()
+
+
+def _setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
+    x, weight, bias, ctx.most_active = inputs
+    ctx.has_bias = bias is not None
+    ctx.save_for_backward(x, weight)
+
+
+def _backward(ctx: Any, gradient: Tensor) -> tuple:
+    x, weight = ctx.saved_tensors
+    wants_x, wants_weight, wants_bias, _ = ctx.needs_input_grad
+    grad_x = gradient @ weight if wants_x else None
+    grad_weight = None
+    if wants_weight and torch.is_grad_enabled():
+        grad_weight = gradient.flatten(0, -2).t() @ x.flatten(0, -2)
+    elif wants_weight:
+        grad_weight = torch.ops.torchdyn_neuro.event_outer_product(x, gradient, ctx.most_active)
+    grad_bias = gradient.flatten(0, -2).sum(0) if ctx.has_bias and wants_bias else None
+    return grad_x, grad_weight, grad_bias, None
+
+
+_library.impl("event_linear", _linear, "CPU")
+_library.impl("event_outer_product", _outer_product, "CPU")
+torch.library.register_fake(
+    "torchdyn_neuro::event_linear",
+    lambda x, weight, bias, most_active: x.new_empty((*x.shape[:-1], weight.shape[0])),
+    lib=_library,
+)
+torch.library.register_fake(
+    "torchdyn_neuro::event_outer_product",
+    lambda x, gradient, most_active: x.new_empty((x.shape[-1], gradient.shape[-1])).t(),
+    lib=_library,
+)
+torch.library.register_autograd("torchdyn_neuro::event_linear", _backward, setup_context=_setup_context, lib=_library)
