@@ -6,6 +6,8 @@
 All candidates of a case take turns, so that whatever else the machine does meets them alike; the figures are medians.
 ``pip install -e ".[bench]"`` brings the peers. A peer that is missing, or fails, is reported and the rest goes on.
 
+``ours fused, events`` is our model with ``propagate_events``: its linear layers touch the weights of active inputs only.
+
 The columns: time of the forward and of the backward pass; both against the fastest peer (above 1: faster than it);
 the share of the bandwidth limit, which is the bytes that must move (input and output forward; gradient of the output,
 input and gradient of the input backward) at the speed of ``Tensor.copy_`` in the same run, over the time taken; what
@@ -30,8 +32,9 @@ from time_loop_cases import CASES, Case
 from time_loop_peers import PEERS
 
 import torchdyn_neuro as tdn
+from torchdyn_neuro.events import propagate_events
 
-OURS = {"ours eager": "eager", "ours fused": "auto"}
+OURS = ("ours eager", "ours fused", "ours fused, events")
 
 
 @dataclass
@@ -56,13 +59,18 @@ class Row:
         return self.forward + self.backward
 
 
-def our_candidate(case: Case, name: str, device: torch.device) -> Candidate:
-    """This library's model of ``case`` on the backend that ``name`` stands for."""
+def our_candidate(case: Case, name: str, device: torch.device) -> Candidate | None:
+    """This library's model of ``case`` as ``name`` says; ``None`` where that is the same as without events."""
     torch.manual_seed(0)
     model = case.model().to(device)
+    if name == "ours fused, events":
+        dense = {id(module) for module in model.modules()}
+        propagate_events(model)
+        if {id(module) for module in model.modules()} == dense:
+            return None
 
     def run(x: torch.Tensor) -> torch.Tensor:
-        with tdn.backend(OURS[name]):
+        with tdn.backend("eager" if name == "ours eager" else "auto"):
             return model(x)
 
     return Candidate(name, run, model)
@@ -89,7 +97,7 @@ def peer_candidates(case: Case, device: torch.device) -> tuple[list[Candidate], 
 
 def run_case(case: Case, device: torch.device, repeats: int, *, peers: bool, first_call: bool) -> list[Row]:
     """Time every candidate of one case."""
-    candidates = [our_candidate(case, name, device) for name in OURS]
+    candidates = [candidate for name in OURS if (candidate := our_candidate(case, name, device))]
     absent: list[Row] = []
     if peers:
         theirs, absent = peer_candidates(case, device)
