@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..core.dynamics import Dynamics
 from ..core.state import State, first_frame, leaves
-from . import runtime  # noqa: F401 - it defines the operators
+from . import runtime
 from .compiler import CompilerUnavailableError
 from .eager import register_step
 from .graph import StepGraph
@@ -187,9 +187,7 @@ def run_fused(
         parameters.append(parameter)
         inners.append(inner)
     training = torch.is_grad_enabled() and any(t.requires_grad for t in (*sequences, *states, *parameters))
-    results = torch.ops.torchdyn_neuro.loop_forward(
-        found.key, found.owner, sequences, states, parameters, inners, training
-    )
+    results = runtime.run_loop(found.key, found.owner, sequences, states, parameters, inners, training)
     outputs = len(leaves(found.step.output))
     y = fill(found.step.output, results[:outputs])
     return y, fill(found.step.state, results[outputs : outputs + len(states)])

@@ -212,6 +212,44 @@ def _autograd_backward(ctx: Any, gradients: list[Tensor | None]) -> tuple:
     )
 
 
+class _Loop(torch.autograd.Function):
+    """The same loop without the way through torch's dispatcher, which takes longer than a short loop."""
+
+    @staticmethod
+    def forward(ctx: Any, key: str, owner: int, counts: tuple[int, int], inners: list[int], *operands: Tensor) -> tuple:
+        inputs, states, parameters = _grouped(operands, counts)
+        results = _loop_forward(key, owner, inputs, states, parameters, inners, True)
+        _setup_context(ctx, (key, owner, inputs, states, parameters, inners, True), results)
+        return tuple(results)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple:
+        groups = _autograd_backward(ctx, list(gradients))[2:5]
+        return None, None, None, None, *(gradient for group in groups for gradient in group)
+
+
+def run_loop(
+    key: str,
+    owner: int,
+    inputs: list[Tensor],
+    states: list[Tensor],
+    parameters: list[Tensor],
+    inners: list[int],
+    training: bool,
+) -> Sequence[Tensor]:
+    """``loop_forward``: outputs, last states, checkpoints; as an operator where somebody watches the operators."""
+    if torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack():
+        return torch.ops.torchdyn_neuro.loop_forward(key, owner, inputs, states, parameters, inners, training)
+    if not training:
+        return _loop_forward(key, owner, inputs, states, parameters, inners, training)
+    return _Loop.apply(key, owner, (len(inputs), len(states)), inners, *inputs, *states, *parameters)
+
+
+def _grouped(operands: Sequence[Tensor], counts: tuple[int, int]) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+    inputs, states = counts
+    return list(operands[:inputs]), list(operands[inputs : inputs + states]), list(operands[inputs + states :])
+
+
 def summed(sums: Tensor, parameter: Tensor, frame: Sequence[int]) -> Tensor:
     """The gradient of a parameter from one number per block or per element."""
     if parameter.numel() == 1:
