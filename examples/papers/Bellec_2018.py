@@ -1,8 +1,11 @@
-"""Store and recall (Bellec et al. 2018): a slow threshold is a memory that leaky neurons do not have.
+"""Store and recall with the neuron of Bellec et al. (2018): a slow threshold is a memory that leaky neurons lack.
 
 Each 24 ms a random bit is shown. In one of the first two slots a STORE cue says which bit to keep; a quarter of a
 second later, over ten times the membrane time constant, a RECALL cue asks for it. Two recurrent networks of the same
 size are trained with the same surrogate gradient: one of LIF neurons, one of ALIF neurons. Only the second solves it.
+
+The neuron is that of Bellec, Salaj, Subramoney, Legenstein & Maass (2018), NeurIPS. The task comes with their code; it
+is no figure of that paper but Fig. 2 of Salaj et al. (2021), eLife 10:e65459, here with one bit and a shorter delay.
 
 Run: python examples/papers/Bellec_2018.py   (draws pictures/Bellec_2018.png)
 """
@@ -94,9 +97,10 @@ def picture(net: nn.Module, curves: dict[str, list[float]]) -> Path:
     learning.legend()
     step, neuron = seen["1.output"][:, 0].nonzero(as_tuple=True)
     raster.plot(time[step], neuron, "|", color="black")
-    raster.set(ylabel="ALIF neuron", xlabel="time (ms)", title=f"one trial, stored bit {bit.item()}")
+    raster.set(ylabel="ALIF neuron", title=f"spikes in one trial, stored bit {bit.item()}")
+    raster.sharex(threshold)
     threshold.plot(time, 1 + seen["1.neuron.adaptation"][:, 0, ::6])
-    threshold.set(ylabel="threshold", xlabel="time (ms)")
+    threshold.set(ylabel="threshold (at rest = 1)", xlabel="time (ms)", title="thresholds of ten of its neurons")
     path = Path("pictures") / "Bellec_2018.png"
     path.parent.mkdir(exist_ok=True)
     figure.savefig(path, dpi=120)

@@ -1,7 +1,8 @@
-"""Hodgkin & Huxley (1952), figure 12: action potentials of the squid axon after initial depolarisations.
+"""Hodgkin & Huxley (1952), Fig. 12, calculated: action potentials of the squid axon after initial depolarisations.
 
-A membrane action potential follows a depolarisation of 90, 15 or 7 mV; one of 6 mV dies away. Below, the gates m, h
-and n during the action potential that starts at 15 mV, and the two conductances they make (as in figure 17).
+A membrane action potential follows a depolarisation of 90, 15 or 7 mV; one of 6 mV dies away. Added are the gates m, h
+and n during the action potential that starts at 15 mV, and the two conductances they make; the paper shows such
+conductances for an action potential that travels along the axon, which this one does not.
 
 Source: A. L. Hodgkin, A. F. Huxley (1952), A quantitative description of membrane current and its application to
 conduction and excitation in nerve, J. Physiol. 117:500. 6.3 degrees Celsius; the potential in today's sign and zero.
@@ -63,7 +64,7 @@ def draw(times: torch.Tensor, v: torch.Tensor, m: torch.Tensor, h: torch.Tensor,
     figure, (potential, gates, conductances) = plt.subplots(3, 1, sharex=True, figsize=(6, 8), layout="constrained")
     for column, shock in enumerate(DEPOLARISATIONS):
         potential.plot(times, v[:, column], label=f"{shock:g} mV")
-    potential.set(ylabel="membrane potential (mV)", title="Action potentials after a shock (Hodgkin & Huxley 1952)")
+    potential.set(ylabel="membrane potential (mV)", title="Fig. 12: after a depolarising shock")
     potential.legend(title="depolarisation", frameon=False)
     for name, gate in (("m", m), ("h", h), ("n", n)):
         gates.plot(times, gate[:, 1], label=name)

@@ -1,5 +1,6 @@
 """Naud, Marcille, Clopath & Gerstner (2008), Biol. Cybern. 99:335, Fig. 4: eight firing patterns of one equation.
 
+Six sets of parameters are those of Table 1; those of f and g are adapted, see :data:`NAUD_2008`.
 Writes ``pictures/Naud_2008.png``: the response of each cell to a step of current, and its phase plane.
 """
 

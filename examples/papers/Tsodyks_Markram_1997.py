@@ -1,7 +1,9 @@
-"""Depression and facilitation, and what a depressing synapse passes on: Tsodyks & Markram (1997), PNAS 94:719.
+"""What a depressing synapse passes on: the limiting frequency of Tsodyks & Markram (1997), PNAS 94:719.
 
-Above a limiting frequency the stationary response of a depressing synapse falls as 1 / frequency, so that the current
-no longer depends on the presynaptic rate. Run ``python examples/papers/Tsodyks_Markram_1997.py [PICTURE]``.
+Above it the stationary response of a depressing synapse falls as 1 / frequency, so that the current no longer depends
+on the presynaptic rate. This is the paper's central result, drawn from its equations; no single figure of it is copied.
+A facilitating synapse, which is of later papers, is beside it for contrast, with round values.
+Run ``python examples/papers/Tsodyks_Markram_1997.py [PICTURE]``.
 """
 
 import sys
@@ -53,8 +55,8 @@ def main(picture: Path) -> None:
         current = tdn.DoubleExponentialSynapse(tau_rise=3.0, tau_decay=30.0)(released)
         course.plot(current.flatten(), label=name)
         response.loglog(rate, stationary[name], marker="o", label=name)
-    response.loglog(rate, 1000 / DEPRESSING["tau_d"] / rate, "k:", label="1 / (rate tau_d)")
-    course.set(xlabel="time (ms)", ylabel="response (first spike = 1)", title="regular train of 20 Hz")
+    response.loglog(rate, 1000 / DEPRESSING["tau_d"] / rate, "k:", label=r"$1 / (\mathrm{rate}\ \tau_d)$")
+    course.set(xlabel="time (ms)", ylabel="current (first release = 1)", title="regular train of 20 Hz")
     response.set(xlabel="rate (Hz)", ylabel="stationary release per spike", title="frequency response", ylim=(5e-3, 1))
     course.legend(frameon=False)
     response.legend(frameon=False)

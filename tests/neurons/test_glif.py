@@ -9,7 +9,8 @@ import torchdyn_neuro as tdn
 
 C, G, REST, THRESHOLD, RESET = 58.72, 9.43, -78.85, -51.68, -78.85
 F_V, DELTA_V, DELTA_S, B_S, A_V, B_V = 0.2, 18.51, 0.37, 0.009, 0.005, 0.09
-TAUS, DELTAS, FRACTIONS, T_REF, DT = np.array([333.0, 10.0]), np.array([-9.18, -198.94]), np.array([0.8, 0.9]), 3.7, 0.1
+TAUS, DELTAS, FRACTIONS = np.array([1000 / 3, 10.0]), np.array([-9.18, -198.94]), np.array([0.8, 0.9])
+T_REF, DT = 3.75, 0.1
 
 
 def reference(level: int, current: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -19,22 +20,21 @@ def reference(level: int, current: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     rates[0, [0, 1, 2, 5]] = [-G / C, 1 / C, 1 / C, 1 / C]
     rates[1, 1], rates[2, 2], rates[3, 3], rates[4, 4] = -1 / TAUS[0], -1 / TAUS[1], -B_S, -B_V
     rates[4, 0] = A_V if with_voltage else 0.0
-    held_rates = rates.copy()
-    held_rates[0] = 0.0
-    free, held = expm(rates * DT), expm(held_rates * DT)
+    free, length = expm(rates * DT), round(T_REF / DT)
+    cut = length * DT  # what the decays make of the state in the refractory period
     state, left, spikes, trace = np.zeros(6), 0, [], []
     for i in current:
         state[5] = i
-        state = (held if left else free) @ state
+        state = state if left else free @ state
         fired = left == 0 and state[0] + REST >= THRESHOLD + state[3] + state[4]
         left = max(left - 1, 0)
         if fired:
-            left = round(T_REF / DT)
+            left = length
             state[0] = F_V * state[0] + DELTA_V if with_rule else RESET - REST
             if with_rule:
-                state[3] += DELTA_S
+                state[3] = np.exp(-B_S * cut) * state[3] + DELTA_S
             if with_currents:
-                state[1:3] = FRACTIONS * state[1:3] + DELTAS
+                state[1:3] = FRACTIONS * np.exp(-cut / TAUS) * state[1:3] + DELTAS
         spikes.append(float(fired))
         trace.append(state[:5].copy())
     return np.array(spikes), np.array(trace)
@@ -62,6 +62,16 @@ def test_each_level_against_a_loop(level):
     for field in fields:
         # RK4 at 0.1 ms: (0.1 / 6.2)**5 / 120 of 30 mV per step.
         torch.testing.assert_close(got[field], torch.tensor(expected[field]), rtol=1e-7, atol=1e-6)
+
+
+def test_the_defaults_are_the_published_fit():
+    numbers = {"C": 58.72, "g": 9.43, "E_L": -78.85, "v_th": -51.68, "f_v": 0.2, "delta_v": 18.51, "delta_s": 0.37}
+    numbers |= {"b_s": 0.009, "a_v": 0.005, "b_v": 0.09, "f_current_0": 1.0, "f_current_1": 1.0}
+    # The source gives the rates of the after-spike currents: 0.003 and 0.1 per ms.
+    numbers |= {"tau_current_0": 1 / 0.003, "tau_current_1": 10.0, "delta_current_0": -9.18, "delta_current_1": -198.94}
+    cell = tdn.GLIF()
+    assert cell.t_ref == 3.75
+    assert {name: quantity().item() for name, quantity in cell.quantities()} == pytest.approx(numbers, rel=1e-6)
 
 
 @pytest.mark.parametrize("level", range(1, 6))

@@ -23,7 +23,7 @@ class SpikeFrequencyAdaptation(Adaptation):
     Raises:
         ValueError: if ``tau`` is not positive.
 
-    Source: Benda & Herz (2003), Neural Comput. 15:2523.
+    Source: Benda & Herz (2003), Neural Comput. 15:2523. The defaults are round values, from no source.
 
     Example:
         >>> import torch, torchdyn_neuro as tdn

@@ -25,7 +25,8 @@ class SubThresholdAdaptation(Adaptation):
     Raises:
         ValueError: if ``tau`` is not positive, or by the cell, if it has no resting potential.
 
-    Source: Brette & Gerstner (2005), J. Neurophysiol. 94:3637; Baronig et al. (2025), Nat. Commun. 16:5776.
+    Source: Brette & Gerstner (2005), J. Neurophysiol. 94:3637; Baronig et al. (2025), Nat. Commun. 16:5776. The
+    defaults are round values, from no source.
     """
 
     enters_as_current: ClassVar[bool] = True

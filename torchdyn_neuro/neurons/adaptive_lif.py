@@ -33,7 +33,8 @@ class AdaptiveLIF(LIF):
     Raises:
         ValueError: if a time constant is not positive, and as :class:`LIF`.
 
-    Source: Treves (1993), Network 4:259; Benda & Herz (2003), Neural Comput. 15:2523.
+    Source: Treves (1993), Network 4:259; Benda & Herz (2003), Neural Comput. 15:2523. The defaults are round values,
+    from no source.
     """
 
     def __init__(self, tau_mem: Quantity = 20.0, tau_a: Quantity = 100.0, *, b: Quantity = 10.0, **options: Any):

@@ -128,7 +128,7 @@ class AdEx(SpikingODE):
 
     @classmethod
     def preset(cls, name: str, **changes: Any) -> "AdEx":
-        """One of the eight firing patterns of Naud et al. (2008), Table 1.
+        """One of the eight firing patterns of Naud et al. (2008), Fig. 4.
 
         Args:
             name: a key of :data:`NAUD_2008`, whose entry also holds the ``current`` (pA) that evokes the pattern.

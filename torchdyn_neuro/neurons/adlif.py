@@ -32,7 +32,8 @@ class AdLIF(LIF):
     Raises:
         ValueError: if a time constant is not positive, and as :class:`LIF`.
 
-    Source: Bittar & Garner (2022), Front. Neurosci. 16:865897; Baronig et al. (2025), Nat. Commun. 16:5776.
+    Source: Bittar & Garner (2022), Front. Neurosci. 16:865897; Baronig et al. (2025), Nat. Commun. 16:5776. The
+    defaults are round values, from no source.
     """
 
     def __init__(

@@ -16,6 +16,7 @@ class ALIF(LIF):
 
     A spike adds :math:`\beta / \tau_a` to ``a``, so that a cell which was active stays less excitable for
     :math:`\tau_a`: a memory of hundreds of steps through which gradients flow. It is ``LIF(adaptation=...)`` by name.
+    Its reset is that of :class:`LIF`; the source subtracts the raised threshold.
 
     Args:
         tau_mem: membrane time constant, ms.
@@ -30,7 +31,8 @@ class ALIF(LIF):
     Raises:
         ValueError: if a time constant is not positive, and as :class:`LIF`.
 
-    Source: Bellec et al. (2018), Long short-term memory and learning-to-learn in networks of spiking neurons, NeurIPS.
+    Source: Bellec et al. (2018), Long short-term memory and learning-to-learn in networks of spiking neurons, NeurIPS;
+    ``beta`` from its code, see :class:`AdaptiveThreshold`; the time constants are round values.
     """
 
     def __init__(self, tau_mem: Quantity = 20.0, tau_a: Quantity = 200.0, *, beta: Quantity = 180.0, **options: Any):

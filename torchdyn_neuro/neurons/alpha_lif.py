@@ -65,7 +65,8 @@ class AlphaLIF(SpikingODE):
         ValueError: if a time constant or ``dt`` is not positive, if the reset does not lead below the threshold, or if
             ``dt`` is too long for an explicit integrator.
 
-    Source: Rotter & Diesmann (1999), Biol. Cybern. 81:381; Rall (1967), J. Neurophysiol. 30:1138.
+    Source: Rotter & Diesmann (1999), Biol. Cybern. 81:381; Rall (1967), J. Neurophysiol. 30:1138. The defaults are
+    round values, from no source.
     """
 
     def __init__(

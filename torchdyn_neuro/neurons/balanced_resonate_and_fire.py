@@ -50,7 +50,8 @@ class BalancedResonateAndFire(Dynamics):
         TypeError: if the surrogate is none.
 
     Source: Higuchi et al. (2024), Balanced resonate-and-fire neurons, ICML; there dt = 0.01 s, :math:`k = 1/\text{s}`
-    and the trace keeps 0.9 in a step.
+    and the trace keeps 0.9 in a step. With a step of 1 ms, ``k`` and ``tau_q`` do per step what they do there;
+    ``frequency`` and ``b`` are round values of the size used there per step.
     """
 
     def __init__(

@@ -62,8 +62,8 @@ class ConductanceLIF(SpikingODE):
         ValueError: if a capacitance or conductance is not positive, if the reset does not lead below the threshold, if
             ``dt`` is too long for an explicit integrator, or if the input does not have one conductance per receptor.
 
-    Source: Dayan & Abbott (2001), Theoretical Neuroscience, ch. 5.8; parameters of Vogels & Abbott (2005), J. Neurosci.
-    25:10786.
+    Source: Dayan & Abbott (2001), Theoretical Neuroscience, ch. 5.8; the membrane of Vogels & Abbott (2005), J.
+    Neurosci. 25:10786, where ``t_ref`` is 5 ms and inhibition reverses at -80 mV.
 
     Example:
         >>> import torch, torchdyn_neuro as tdn

@@ -62,7 +62,8 @@ class EIF(SpikingODE):
         ValueError: if ``tau_mem``, ``Delta_T``, ``R`` or ``dt`` is not positive, if ``v_peak`` is not above ``V_T`` and
             ``v_reset``, or if ``dt`` is too long for an explicit integrator.
 
-    Source: Fourcaud-Trocme et al. (2003), J. Neurosci. 23:11628, whose pyramidal-cell values are the defaults.
+    Source: Fourcaud-Trocme et al. (2003), J. Neurosci. 23:11628, whose values for the Wang-Buzsaki model of an
+    interneuron are the defaults; ``v_peak`` is a round value, far enough up not to matter.
     """
 
     def __init__(

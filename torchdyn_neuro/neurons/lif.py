@@ -56,7 +56,8 @@ class LIF(SpikingODE):
         ValueError: if a time constant or ``dt`` is not positive, if the reset does not lead below the threshold, or if
             ``dt`` is too long for an explicit integrator.
 
-    Source: Gerstner et al. (2014), Neuronal Dynamics, ch. 1.3.
+    Source: Gerstner et al. (2014), Neuronal Dynamics, ch. 1.3. The defaults are round values: a membrane of 20 ms and a
+    threshold of one.
 
     Example:
         >>> import torch, torchdyn_neuro as tdn

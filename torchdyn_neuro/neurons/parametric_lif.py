@@ -29,7 +29,8 @@ class ParametricLIF(LIF):
     Raises:
         ValueError: if ``tau_mem`` is not positive, and as :class:`LIF`.
 
-    Source: Fang et al. (2021), Incorporating learnable membrane time constant, ICCV.
+    Source: Fang et al. (2021), Incorporating learnable membrane time constant, ICCV. The default of 20 ms is that of
+    :class:`LIF`, not of the source.
     """
 
     def __init__(self, tau_mem: float | Tensor | Learned = 20.0, *, reset: str = "zero", **options: Any):

@@ -27,7 +27,11 @@ NAUD_2008 = MappingProxyType(
 )
 """The eight patterns of the AdEx neuron and the step current that evokes each (``current``, pA).
 
-Source: Naud, Marcille, Clopath & Gerstner (2008), Biol. Cybern. 99:335, Table 1 and Fig. 4."""
+Two of them are not the printed ones, which do not evoke the patterns they are named after: ``delayed_regular_bursting``
+and ``transient_spiking`` hold the values to which P. Mueller adapted them to match the figure.
+
+Source: Naud, Marcille, Clopath & Gerstner (2008), Biol. Cybern. 99:335, Table 1 and Fig. 4; the two adapted sets as in
+the examples of the Brian 2 documentation."""
 
 IZHIKEVICH_2003 = MappingProxyType(
     {

@@ -64,7 +64,8 @@ class QIF(SpikingODE):
         ValueError: if ``tau_mem``, ``k``, ``R`` or ``dt`` is not positive, if ``v_c`` is not above ``v_rest`` or
             ``v_peak`` not above ``v_c`` and ``v_reset``, if ``dt`` is too long or the integrator does not apply.
 
-    Source: Latham et al. (2000), J. Neurophysiol. 83:808; Gerstner et al. (2014), Neuronal Dynamics, ch. 5.3.
+    Source: Latham et al. (2000), J. Neurophysiol. 83:808; Gerstner et al. (2014), Neuronal Dynamics, ch. 5.3. The
+    defaults are round values, from no source.
     """
 
     def __init__(

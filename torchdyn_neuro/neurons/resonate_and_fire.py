@@ -58,7 +58,8 @@ class ResonateAndFire(SpikingODE):
         ValueError: if ``tau``, ``frequency`` or ``dt`` is not positive, if ``v_reset`` is not below ``v_th``, or if
             ``dt`` is too long for an explicit integrator.
 
-    Source: Izhikevich (2001), Neural Networks 14:883.
+    Source: Izhikevich (2001), Neural Networks 14:883, where the reset leads to the threshold itself,
+    :math:`z \leftarrow i`; the defaults are round values.
     """
 
     def __init__(

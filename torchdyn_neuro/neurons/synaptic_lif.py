@@ -66,7 +66,8 @@ class SynapticLIF(SpikingODE):
         ValueError: if a time constant or ``dt`` is not positive, if the reset does not lead below the threshold, or if
             ``dt`` is too long for an explicit integrator.
 
-    Source: Rotter & Diesmann (1999), Biol. Cybern. 81:381; Dayan & Abbott (2001), Theoretical Neuroscience, ch. 5.
+    Source: Rotter & Diesmann (1999), Biol. Cybern. 81:381; Dayan & Abbott (2001), Theoretical Neuroscience, ch. 5. The
+    defaults are round values, from no source.
     """
 
     def __init__(

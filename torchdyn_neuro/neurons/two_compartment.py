@@ -80,7 +80,7 @@ class TwoCompartment(SpikingODE):
             is too long for an explicit integrator, or if the input does not have one conductance per receptor.
 
     Source: Gerstner et al. (2014), Neuronal Dynamics, ch. 3.2; Jahr & Stevens (1990), J. Neurosci. 10:3178; Pinsky &
-    Rinzel (1994), J. Comput. Neurosci. 1:39 (soma-dendrite coupling).
+    Rinzel (1994), J. Comput. Neurosci. 1:39 (soma-dendrite coupling). The defaults are round values, from no source.
 
     Example:
         >>> import torch, torchdyn_neuro as tdn

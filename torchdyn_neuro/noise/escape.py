@@ -28,7 +28,8 @@ class EscapeNoise(Noise):
     Raises:
         ValueError: if a parameter is not positive.
 
-    Source: Gerstner et al. (2014), Neuronal Dynamics, ch. 9.1; Jolivet et al. (2006), J. Comput. Neurosci. 21:35.
+    Source: Gerstner et al. (2014), Neuronal Dynamics, ch. 9.1; Jolivet et al. (2006), J. Comput. Neurosci. 21:35. The
+    defaults are round values for a threshold of one, from no source.
     """
 
     enters_as_current: ClassVar[bool] = False

@@ -27,7 +27,8 @@ class OrnsteinUhlenbeckNoise(Noise):
     Raises:
         ValueError: if ``tau`` is not positive or ``sigma`` is negative.
 
-    Source: Uhlenbeck & Ornstein (1930), Phys. Rev. 36:823; Gillespie (1996), Phys. Rev. E 54:2084.
+    Source: Uhlenbeck & Ornstein (1930), Phys. Rev. 36:823; Gillespie (1996), Phys. Rev. E 54:2084. The defaults are
+    round values, from no source.
     """
 
     has_memory: ClassVar[bool] = True

@@ -54,7 +54,8 @@ class TsodyksMarkram(Dynamics):
             ``max_count``. (``step`` and compiled graphs do not look at values: they take a count as the nearest bound.)
 
     Source: Tsodyks & Markram (1997), PNAS 94:719; Markram, Wang & Tsodyks (1998), PNAS 95:5323; Tsodyks, Pawelzik &
-    Markram (1998), Neural Comput. 10:821.
+    Markram (1998), Neural Comput. 10:821 (``"m98"``); Mongillo, Barak & Tsodyks (2008), Science 319:1543 (``"tm"`` and
+    the defaults).
 
     Example:
         >>> import torch, torchdyn_neuro as tdn
@@ -66,7 +67,7 @@ class TsodyksMarkram(Dynamics):
     def __init__(
         self,
         U: Quantity = 0.2,
-        tau_f: Quantity | None = 600.0,
+        tau_f: Quantity | None = 1500.0,
         tau_d: Quantity | None = 200.0,
         *,
         form: str = "tm",

@@ -20,7 +20,8 @@ class FastSigmoid(Surrogate):
     Raises:
         ValueError: if ``slope`` is not positive.
 
-    Source: Zenke & Ganguli (2018), SuperSpike, Neural Computation 30:1514; Zenke & Vogels (2021).
+    Source: Zenke & Ganguli (2018), SuperSpike, Neural Computation 30:1514; Zenke & Vogels (2021), Neural Computation
+    33:899. The default slope is a round value.
     """
 
     slope: float = 10.0

@@ -21,7 +21,7 @@ class PiecewiseExponential(Surrogate):
     Raises:
         ValueError: if ``slope`` is not positive.
 
-    Source: Shrestha & Orchard (2018), SLAYER, NeurIPS.
+    Source: Shrestha & Orchard (2018), SLAYER, NeurIPS. The default slope is a round value.
     """
 
     slope: float = 2.0

@@ -21,7 +21,8 @@ class Sigmoid(Surrogate):
     Raises:
         ValueError: if ``slope`` is not positive.
 
-    Source: Neftci, Mostafa & Zenke (2019), IEEE Signal Processing Magazine 36(6):51.
+    Source: Neftci, Mostafa & Zenke (2019), IEEE Signal Processing Magazine 36(6):51. The default slope is that of
+    SpikingJelly and makes the height one.
     """
 
     slope: float = 4.0

@@ -40,7 +40,8 @@ class AlphaSynapse(Dynamics):
     Raises:
         ValueError: if ``tau`` or ``dt`` is not positive, or ``normalize`` is neither of the two.
 
-    Source: Rall (1967), J. Neurophysiol. 30:1138; Rotter & Diesmann (1999), Biol. Cybern. 81:381.
+    Source: Rall (1967), J. Neurophysiol. 30:1138; Rotter & Diesmann (1999), Biol. Cybern. 81:381. The default is a
+    round value.
     """
 
     def __init__(self, tau: Quantity = 5.0, *, normalize: str = "peak", dt: float = 1.0):

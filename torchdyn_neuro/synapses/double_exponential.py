@@ -59,7 +59,7 @@ class DoubleExponentialSynapse(Dynamics):
         ValueError: if a time constant or ``dt`` is not positive, or ``normalize`` is neither of the two.
 
     Source: Dayan & Abbott (2001), Theoretical Neuroscience, ch. 5; Roth & van Rossum (2009), in Computational Modeling
-    Methods for Neuroscientists, ch. 6.
+    Methods for Neuroscientists, ch. 6. The defaults are round values.
     """
 
     def __init__(

@@ -36,7 +36,7 @@ class ExponentialSynapse(Dynamics):
     Raises:
         ValueError: if ``tau`` or ``dt`` is not positive, or ``normalize`` is neither of the two.
 
-    Source: Dayan & Abbott (2001), Theoretical Neuroscience, ch. 5.
+    Source: Dayan & Abbott (2001), Theoretical Neuroscience, ch. 5. The default is a round value.
 
     Example:
         >>> import torch, torchdyn_neuro as tdn

@@ -30,11 +30,11 @@ class MType(IonChannel):
     Raises:
         ValueError: if ``g_max`` is negative or ``tau_max`` not positive.
 
-    Source: Yamada, Koch & Adams (1989), in Methods in Neuronal Modeling, ch. 4; parameters of Pospischil et al. (2008),
-    Biol. Cybern. 99:427, regular spiking.
+    Source: Yamada, Koch & Adams (1989), in Methods in Neuronal Modeling, ch. 4; parameters of the regular-spiking
+    cortical cell of Pospischil et al. (2008), Biol. Cybern. 99:427, Fig. 2.
     """
 
-    def __init__(self, g_max: Quantity = 0.07, E_rev: Quantity = -90.0, *, tau_max: Quantity = 608.0):
+    def __init__(self, g_max: Quantity = 0.075, E_rev: Quantity = -90.0, *, tau_max: Quantity = 608.0):
         super().__init__(g_max, E_rev)
         self.tau_max = Positive(tau_max, unit="ms")
 
