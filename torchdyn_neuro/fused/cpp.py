@@ -50,7 +50,7 @@ def emit_forward(plan: ForwardPlan) -> str:
         text.result(name, dtype)
     text.prefetch(((f"x{k}", f"x{k}_stride") for k in inputs), ((name, "M") for name, _ in results))
     text.open_elements()
-    names = text.parameters(graph, plan.parameters) | {node: f"s{k}[j]" for k, node in enumerate(graph.states)}
+    names = text.fixed | {node: f"s{k}[j]" for k, node in enumerate(graph.states)}
     names |= text.loads((graph.inputs[k], f"x{k}_row") for k in inputs)
     text.body(plan.body, names)
     for k, node in enumerate(graph.outputs):
@@ -147,7 +147,7 @@ def _replay(text: LoopText, plan: BackwardPlan) -> None:
         text.row(f"x{k}", graph.inputs[k].dtype, f"t * x{k}_stride", const=True)
     text.prefetch((f"x{k}", f"x{k}_stride") for k in plan.replay_inputs)
     text.open_elements()
-    names = text.parameters(graph, plan.parameters) | {graph.states[k]: f"s{k}[j]" for k in plan.states}
+    names = text.fixed | {graph.states[k]: f"s{k}[j]" for k in plan.states}
     names |= text.loads((graph.inputs[k], f"x{k}_row") for k in plan.replay_inputs)
     text.body(plan.replay_body, names)
     for k in plan.states:
@@ -171,7 +171,7 @@ def _reverse(
         text.result(name, dtype)
     text.prefetch(((f"dy{k}", f"-dy{k}_stride") for k in plan.output_gradients), ((name, "-M") for name, _ in results))
     text.open_elements()
-    names = text.parameters(graph, plan.parameters) | {graph.states[k]: f"s{k}[j]" for k in plan.states}
+    names = text.fixed | {graph.states[k]: f"s{k}[j]" for k in plan.states}
     names |= {graph.state_gradients[k]: f"ds{k}[j]" for k in plan.carried}
     names |= text.loads((graph.inputs[k], f"x{k}_row") for k in plan.inputs)
     names |= text.loads((graph.output_gradients[k], f"dy{k}_row") for k in plan.output_gradients)

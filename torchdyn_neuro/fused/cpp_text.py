@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from .graph import Node
+from .graph import Node, StepGraph
 from .ops import OPS
 
 BLOCK = 256
@@ -103,8 +103,13 @@ class LoopText:
         for name in names:
             self.add(f"if ({name}_streams) stream_row({name}_row, {name}_line, width * sizeof(*{name}_line));")
 
-    def open_blocks(self, graph, parameters: tuple[int, ...], hoisted: tuple[Node, ...], users: Iterable[Node]) -> None:
-        """The loop over blocks, with the parameters and what depends on them alone in arrays."""
+    def open_blocks(
+        self, graph: StepGraph, parameters: tuple[int, ...], hoisted: tuple[Node, ...], users: Iterable[Node]
+    ) -> None:
+        """The loop over blocks; what depends on parameters alone is computed before it, or once a block in arrays."""
+        read = {source for node in users for source in (*node.sources, node)}
+        single, each = self._uniform(graph, parameters, hoisted)
+        kept = [node for node in each if node in read]
         self.add("#pragma omp parallel num_threads(threads) if (T * M > 32768)")
         self.add("{")
         if self.scratches:
@@ -117,36 +122,46 @@ class LoopText:
             for name, kind in self.scratches:
                 self.add(f"{kind}* const {name} = ({kind}*)place;")
                 self.add(f"place += every * BLOCK * sizeof({kind});")
-        read = {source for node in users for source in (*node.sources, node)}
-        kept = [node for node in hoisted if node in read and node.op != "constant"]
-        for k in parameters:
+        for k in single:
             self.array(f"p{k}", graph.parameters[k])
         for k, node in enumerate(kept):
             self.array(f"h{k}", node)
-        # Values that all neurons share are the same in every block.
-        shared = " && ".join(["true", *(f"p{k}_size == 1" for k in parameters)])
-        self.add(f"const bool shared = {shared};")
-        self.add("bool ready = false;")
         self.add("#pragma omp for schedule(static)")
         self.add("for (I block = 0; block < (M + BLOCK - 1) / BLOCK; ++block) {")
         self.add("const I start = block * BLOCK;")
         self.add("const int width = M - start < BLOCK ? (int)(M - start) : BLOCK;")
-        self.add("if (!(shared && ready)) {")
-        self.add("const int known = shared ? BLOCK : width;")
-        self.add("ready = true;")
-        for k in parameters:
-            self.add(f"load_parameter(p{k}, p{k}_values, start, known, p{k}_inner, p{k}_size);")
+        for k in single:
+            self.add(f"load_parameter(p{k}, p{k}_values, start, width, p{k}_inner, p{k}_size);")
         if kept:
-            self.add("#pragma omp simd")
-            self.add("for (int j = 0; j < known; ++j) {")
-            names = self.parameters(graph, parameters)
-            self.body(hoisted, names)
+            self.open_elements()
+            names = dict(self.fixed)
+            self.body(each, names)
             for k, node in enumerate(kept):
                 self.add(f"h{k}[j] = {names[node]};")
             self.close(1)
-        self.close(1)
-        self.fixed = {node: f"h{k}[j]" for k, node in enumerate(kept)}
-        self.fixed |= {node: self._constant(node) for node in hoisted if node.op == "constant"}
+        self.fixed |= {node: f"h{k}[j]" for k, node in enumerate(kept)}
+
+    def _uniform(
+        self, graph: StepGraph, parameters: Iterable[int], hoisted: Iterable[Node]
+    ) -> tuple[list[int], list[Node]]:
+        """Compute what is the same for all neurons, once; returns the parameters and nodes that are not."""
+        names: dict[Node, str] = {}
+        single, each = [], []
+        for k in parameters:
+            node = graph.parameters[k]
+            if k in graph.uniform:
+                self.add(f"const {self.kind(node)} p{k} = read(p{k}_values[0]);")
+                names[node] = f"p{k}"
+            else:
+                single.append(k)
+                self.fixed[node] = f"p{k}[j]"
+        for node in hoisted:
+            if all(source in names for source in node.sources):
+                self.body([node], names, prefix="u")
+            else:
+                each.append(node)
+        self.fixed |= names
+        return single, each
 
     def close_blocks(self) -> None:
         self.close(1)
@@ -168,10 +183,6 @@ class LoopText:
         self.add("#pragma omp simd")
         self.add("for (int j = 0; j < width; ++j) {")
 
-    def parameters(self, graph, parameters: Iterable[int]) -> dict[Node, str]:
-        """The names of what does not change in time."""
-        return self.fixed | {graph.parameters[k]: f"p{k}[j]" for k in parameters}
-
     def loads(self, leaves: Iterable[tuple[Node, str]]) -> dict[Node, str]:
         names = {}
         for node, row in leaves:
@@ -180,13 +191,13 @@ class LoopText:
             names[node] = f"{name}_t"
         return names
 
-    def body(self, nodes: Iterable[Node], names: dict[Node, str]) -> None:
+    def body(self, nodes: Iterable[Node], names: dict[Node, str], prefix: str = "t") -> None:
         """One line for each node; ``names`` gets their names."""
         for node in nodes:
             if node.op == "constant":
                 names[node] = self._constant(node)
                 continue
-            name = f"t{len(names)}"
+            name = f"{prefix}{len(names)}"
             self.add(f"const {self.kind(node)} {name} = {self._expression(node, names)};")
             names[node] = name
 

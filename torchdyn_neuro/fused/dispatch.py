@@ -40,11 +40,13 @@ class Fused:
 
     Args:
         step: the step on lists of tensors, with the places of its parameters.
+        used: the numbers of those parameters among all that :func:`find_sources` finds.
         owner: its number for second derivatives.
         key: the key of its loop.
     """
 
     step: ModuleStep
+    used: tuple[int, ...]
     owner: int
     key: str
 
@@ -64,6 +66,11 @@ def fuse(module: Dynamics, call: Signature, language: str) -> Fused:
         NotPointwise: if the step cannot fuse.
         CompilerUnavailableError: if there is no compiler that works.
     """
+    return _fuse_values(module, call, language)[0]
+
+
+def _fuse_values(module: Dynamics, call: Signature, language: str) -> tuple[Fused, list[Tensor]]:
+    """The recorded step and the values of its parameters."""
     sources = find_sources(module)
     values = [source.value(module) for source in sources]
     training = torch.is_grad_enabled()
@@ -81,7 +88,7 @@ def fuse(module: Dynamics, call: Signature, language: str) -> Fused:
         known[kind] = found
     if isinstance(found, Exception):
         raise found
-    return found
+    return found, [values[k] for k in found.used]
 
 
 def _classes(tree: State) -> Any:
@@ -117,10 +124,11 @@ def _fuse(module: Dynamics, call: Signature, sources: list[Source], values: list
         graph,
         parameters=tuple(graph.parameters[k] for k in used),
         grad_parameters=tuple(graph.grad_parameters[k] for k in used),
+        uniform=frozenset(number for number, k in enumerate(used) if all(values[fitting[k]].broadcast)),
     )
     key = loop_key(graph, language)
     get_loop(key).kernels.compile(training=training)
-    return Fused(step, register_step(step), key)
+    return Fused(step, tuple(fitting[k] for k in used), register_step(step), key)
 
 
 def _used_parameters(graph: StepGraph) -> list[int]:
@@ -151,28 +159,30 @@ def _innermost(traceback: TracebackType | None) -> str | None:
 
 def find_fused(
     module: Dynamics, x: State, state: State, language: str, output_dtype: torch.dtype | None = None
-) -> Fused:
-    """The recorded step for a call; raises what :func:`fuse` raises."""
+) -> tuple[Fused, list[Tensor]]:
+    """The recorded step for a call and the values of its parameters; raises what :func:`fuse` raises."""
     return fuse_call(module, signature(x, state, output_dtype), language, first_frame(x), state)
 
 
-def fuse_call(module: Dynamics, call: Signature, language: str, x_t: State, state: State) -> Fused:
-    """:func:`fuse` also while torch compiles the call; ``x_t`` and ``state`` are what the step would get."""
+def fuse_call(
+    module: Dynamics, call: Signature, language: str, x_t: State, state: State
+) -> tuple[Fused, list[Tensor]]:
+    """:func:`find_fused` also while torch compiles the call; ``x_t`` and ``state`` are what the step would get."""
     if not torch.compiler.is_compiling():
-        return fuse(module, call, language)
+        return _fuse_values(module, call, language)
     # The result is not used: it makes the compiler watch everything that the step reads.
     module.step(x_t, state)
     found = _fuse_while_compiling(module, call, language, torch.is_grad_enabled())
     if found is None:
         raise NotPointwise(f"{type(module).__name__}: expected a step that acts on each element by itself")
-    return found
+    return found, [source.value(module) for source in found.step.sources]
 
 
 def run_fused(
     module: Dynamics, x: State, state: State, language: str, output_dtype: torch.dtype | None = None
 ) -> tuple[State, State]:
     """The loop of ``module`` as one kernel; raises what :func:`fuse` raises."""
-    found = find_fused(module, x, state, language, output_dtype)
+    found, values = find_fused(module, x, state, language, output_dtype)
     sequences, states = leaves(x), leaves(state)
     shapes = [*(leaf.shape[1:] for leaf in sequences), *(leaf.shape for leaf in states)]
     frame = shapes[0]
@@ -181,11 +191,7 @@ def run_fused(
         frame = torch.broadcast_shapes(*shapes)
     sequences = [leaf if leaf.shape[1:] == frame else leaf.expand(leaf.shape[0], *frame) for leaf in sequences]
     states = [leaf if leaf.shape == frame else leaf.expand(frame) for leaf in states]
-    parameters, inners = [], []
-    for source in found.step.sources:
-        parameter, inner = laid_out(source.value(module), frame)
-        parameters.append(parameter)
-        inners.append(inner)
+    parameters, inners = laid_out_all(values, frame)
     training = torch.is_grad_enabled() and any(t.requires_grad for t in (*sequences, *states, *parameters))
     results = runtime.run_loop(found.key, found.owner, sequences, states, parameters, inners, training)
     outputs = len(leaves(found.step.output))
@@ -203,6 +209,12 @@ def _fuse_while_compiling(module: Dynamics, call: Signature, language: str, trai
 
 # The mark that torch.compiler.assume_constant_result sets; to call it would import the compiler, and Triton with it.
 _fuse_while_compiling._dynamo_marked_constant = True
+
+
+def laid_out_all(parameters: Sequence[Tensor], frame: Sequence[int]) -> tuple[list[Tensor], list[int]]:
+    """:func:`laid_out` of every parameter."""
+    pairs = [laid_out(parameter, frame) for parameter in parameters]
+    return [parameter for parameter, _ in pairs], [inner for _, inner in pairs]
 
 
 def laid_out(parameter: Tensor, frame: Sequence[int]) -> tuple[Tensor, int]:

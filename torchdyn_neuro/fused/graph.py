@@ -12,6 +12,7 @@ The format, from the leaves up:
   step after, ``state_gradients``, and from the outputs, ``output_gradients``) and the results: ``next_states`` and
   ``outputs`` of the step, and ``grad_states``, ``grad_inputs``, ``grad_parameters`` of its vector-Jacobian product. A
   result that is ``None`` is structurally zero. Every leaf stands for one element; an emitter decides on the layout.
+  ``uniform`` numbers the parameters of which one value serves all neurons.
 """
 
 from collections.abc import Iterable
@@ -48,10 +49,11 @@ class StepGraph:
     grad_states: tuple[Node | None, ...]
     grad_inputs: tuple[Node | None, ...]
     grad_parameters: tuple[Node | None, ...]
+    uniform: frozenset[int] = frozenset()
 
     def describe(self) -> str:
         """A text that is equal for graphs that compute the same, whatever the order in which they were recorded."""
-        groups = [getattr(self, field.name) for field in fields(self)]
+        groups = [getattr(self, field.name) for field in fields(self) if field.name != "uniform"]
         numbers: dict[Node, int] = {}
         for group in groups[:5]:
             for leaf in group:
@@ -64,6 +66,7 @@ class StepGraph:
                 lines.append(f"%{numbers[node]} = {node.op}({', '.join(args)}) {node.dtype}")
         for group in groups:
             lines.append(" ".join("-" if node is None else f"%{numbers[node]} {node.dtype}" for node in group))
+        lines.append(f"uniform {sorted(self.uniform)}")
         return "\n".join(lines)
 
 

@@ -7,7 +7,7 @@ from ..core.dynamics import Dynamics
 from ..core.recurrent import Recurrent, RecurrentState
 from ..core.state import State, leaves
 from . import recurrent_runtime  # noqa: F401 - it defines the operators
-from .dispatch import fuse_call, laid_out, signature
+from .dispatch import fuse_call, laid_out_all, signature
 from .operands import fill
 from .trace import NotPointwise
 
@@ -39,15 +39,10 @@ def run_recurrent(module: Recurrent, x: Tensor, state: RecurrentState, language:
         # The neuron's input holds the feedback, which carries every gradient.
         dtype, flat, _ = call.tensors[0]
         call = call._replace(tensors=((dtype, flat, True), *call.tensors[1:]))
-    found = fuse_call(module.neuron, call, language, x[0], state.neuron)
+    found, values = fuse_call(module.neuron, call, language, x[0], state.neuron)
     if len(leaves(found.step.output)) != 1:
         raise NotPointwise(f"{type(module).__name__}: expected a neuron with one output, got several")
-    frame = x.shape[1:]
-    parameters, inners = [], []
-    for source in found.step.sources:
-        parameter, inner = laid_out(source.value(module.neuron), frame)
-        parameters.append(parameter)
-        inners.append(inner)
+    parameters, inners = laid_out_all(values, x.shape[1:])
     states = leaves(state.neuron)
     before = state.output.to(x.dtype)
     training = torch.is_grad_enabled() and any(t.requires_grad for t in (x, weight, before, *states, *parameters))
