@@ -25,6 +25,7 @@ class Candidate:
         module: holds the weights, whose gradients are dropped between runs.
         reset: what the library's documentation asks for between two sequences; it is not timed.
         batch_first: whether the library takes [B, T, \\*] in place of [T, B, \\*]; the input is laid out beforehand.
+        channels_last: whether images lie in memory with their channels last; they too are laid out beforehand.
     """
 
     name: str
@@ -32,6 +33,14 @@ class Candidate:
     module: nn.Module
     reset: Callable[[], None] = lambda: None
     batch_first: bool = False
+    channels_last: bool = False
+
+    def lay_out(self, x: Tensor) -> Tensor:
+        """A copy of the input of a case as this candidate takes it."""
+        x = x.detach().transpose(0, 1).contiguous() if self.batch_first else x.detach()
+        if self.channels_last:
+            x = x.flatten(0, 1).contiguous(memory_format=torch.channels_last).unflatten(0, x.shape[:2])
+        return x.clone()
 
 
 @dataclass
@@ -95,8 +104,7 @@ def compare(candidates: list[Candidate], x: Tensor, repeats: int) -> tuple[dict[
     timings = {candidate.name: Timing() for candidate in candidates}
     inputs, gradients = {}, {}
     for candidate in candidates:
-        laid_out = x.detach().transpose(0, 1).contiguous() if candidate.batch_first else x.detach()
-        inputs[candidate.name] = laid_out.clone().requires_grad_(x.requires_grad)
+        inputs[candidate.name] = candidate.lay_out(x).requires_grad_(x.requires_grad)
         try:
             _, _, y = run_once(candidate, inputs[candidate.name], None)
             gradients[candidate.name] = torch.randn_like(y)

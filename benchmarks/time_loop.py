@@ -21,7 +21,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -95,13 +95,25 @@ def peer_candidates(case: Case, device: torch.device) -> tuple[list[Candidate], 
     return candidates, absent
 
 
+def all_candidates(case: Case, device: torch.device, *, peers: bool) -> tuple[list[Candidate], list[Row]]:
+    """Our models and those of the peers, and a line for each that is absent."""
+    ours = [candidate for name in OURS if (candidate := our_candidate(case, name, device))]
+    theirs, absent = peer_candidates(case, device) if peers else ([], [])
+    return ours + theirs, absent
+
+
+def in_channels_last(candidate: Candidate) -> Candidate:
+    """The same with images and filters in the layout that torch's convolutions prefer."""
+    candidate.module.to(memory_format=torch.channels_last)
+    return replace(candidate, name=f"{candidate.name}, channels last", channels_last=True)
+
+
 def run_case(case: Case, device: torch.device, repeats: int, *, peers: bool, first_call: bool) -> list[Row]:
     """Time every candidate of one case."""
-    candidates = [candidate for name in OURS if (candidate := our_candidate(case, name, device))]
-    absent: list[Row] = []
-    if peers:
-        theirs, absent = peer_candidates(case, device)
-        candidates += theirs
+    candidates, absent = all_candidates(case, device, peers=peers)
+    if case.kind == "convolution":
+        others = all_candidates(case, device, peers=peers)[0]
+        candidates += [in_channels_last(candidate) for candidate in others]
     x = case.input(device)
     timings, bandwidth = compare(candidates, x, repeats)
     rows = []
@@ -114,7 +126,7 @@ def run_case(case: Case, device: torch.device, repeats: int, *, peers: bool, fir
                 row.bandwidth_share = case.moved_bytes / bandwidth / row.total
         rows.append(row)
     measured = [row for row in rows if row.error is None]
-    best_peer = min((row.total for row in measured if row.name not in OURS), default=None)
+    best_peer = min((row.total for row in measured if not row.name.startswith("ours")), default=None)
     eager = next((row.total for row in measured if row.name == "ours eager"), None)
     for row in measured:
         row.ratio_to_best_peer = None if best_peer is None else best_peer / row.total

@@ -66,9 +66,9 @@ def state_dtype(x: Tensor) -> torch.dtype:
 
 
 def zeros_state(x_t: State) -> Tensor:
-    """A leaf of zeros with the shape and device of the frame ``x_t``, float32 or wider."""
+    """A leaf of zeros with the shape, device and memory format of the frame ``x_t``, float32 or wider."""
     frame = first_leaf(x_t)
-    return frame.new_zeros(frame.shape, dtype=state_dtype(frame))
+    return torch.zeros_like(frame, dtype=state_dtype(frame))
 
 
 def full_state(x_t: State, value: float | Tensor) -> Tensor:

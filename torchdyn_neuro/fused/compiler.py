@@ -43,6 +43,11 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "torchdyn_neuro"
 
 
+def header(*names: str) -> str:
+    """The text of C++ headers of this folder, one after the other."""
+    return "".join(Path(__file__).with_name(name).read_text() + "\n" for name in names)
+
+
 def load_library(source: str) -> ctypes.CDLL:
     """The library compiled from C++ ``source``: from memory, from disk, or new.
 

@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Iterable
-from pathlib import Path
 
 import torch
 
+from .compiler import header
 from .graph import Node, StepGraph
 from .ops import OPS
 
@@ -37,7 +37,7 @@ class LoopText:
 
     def source(self) -> str:
         head = "#define HALF\n" if self.narrow else ""
-        prelude = Path(__file__).with_name("prelude.h").read_text()
+        prelude = header("memory.h", "prelude.h")
         function = 'extern "C" void run(void* const* tensors, const I* sizes) {\n'
         return (
             f"{head}{prelude}\nenum {{ BLOCK = {BLOCK}, LINE = 64 / sizeof({self.mask}) }};\n\n{function}"

@@ -191,12 +191,33 @@ def run_fused(
         frame = torch.broadcast_shapes(*shapes)
     sequences = [leaf if leaf.shape[1:] == frame else leaf.expand(leaf.shape[0], *frame) for leaf in sequences]
     states = [leaf if leaf.shape == frame else leaf.expand(frame) for leaf in states]
+    order = None if torch.compiler.is_compiling() else memory_order(sequences[0][0])
+    if order is not None:
+        sequences = [leaf.permute(0, *(1 + axis for axis in order)) for leaf in sequences]
+        states = [leaf.permute(order) for leaf in states]
+        values = [value.reshape((1,) * (len(order) - value.ndim) + value.shape).permute(order) for value in values]
+        frame = states[0].shape if states else sequences[0].shape[1:]
     parameters, inners = laid_out_all(values, frame)
     training = torch.is_grad_enabled() and any(t.requires_grad for t in (*sequences, *states, *parameters))
     results = runtime.run_loop(found.key, found.owner, sequences, states, parameters, inners, training)
     outputs = len(leaves(found.step.output))
-    y = fill(found.step.output, results[:outputs])
-    return y, fill(found.step.state, results[outputs : outputs + len(states)])
+    ys, last = results[:outputs], results[outputs : outputs + len(states)]
+    if order is not None:
+        back = sorted(range(len(order)), key=order.__getitem__)
+        ys = [y.permute(0, *(1 + axis for axis in back)) for y in ys]
+        last = [leaf.permute(back) for leaf in last]
+    return fill(found.step.output, ys), fill(found.step.state, last)
+
+
+def memory_order(frame: Tensor) -> list[int] | None:
+    """The axes of a frame as they lie in memory, such as channels last; ``None`` if in order or with gaps.
+
+    A loop that treats each element by itself takes them in any order: no copy, and the result lies as the input does.
+    """
+    if frame.is_contiguous():
+        return None
+    order = sorted(range(frame.ndim), key=lambda axis: -frame.stride(axis))
+    return order if frame.permute(order).is_contiguous() else None
 
 
 def _fuse_while_compiling(module: Dynamics, call: Signature, language: str, training: bool) -> Fused | None:

@@ -1,8 +1,4 @@
-// Products of a matrix with rows that are mostly zero: only the columns of the active entries are read.
-#include <stdint.h>
-
-typedef int64_t I;
-
+// Products of a matrix with rows that are mostly zero: only the columns of the active entries are read. After memory.h.
 #if defined(__AVX512F__)
 enum { VECTOR_BYTES = 64 };
 #elif defined(__AVX__)
@@ -78,6 +74,7 @@ template <class F> static bool sparse(const F* x, I rows, I size, double most_ac
 template <class F> static bool product(
     const F* x, const F* columns, const F* bias, F* y, I rows, I inputs, I outputs, double most_active, I threads) {
   if (!sparse(x, rows, inputs, most_active)) return false;
+  large_pages(y, rows * outputs * (I)sizeof(F));
   enum { TILE = Vector<F>::TILE };
   const I together = inputs > 8192 ? 1 : 64;  // rows that share a tile of columns while it is in the cache
 #pragma omp parallel num_threads(threads) if (rows * inputs > 32768)

@@ -9,14 +9,13 @@ any number of threads. Where the input is too active to gain, and without a comp
 import ctypes
 import functools
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .compiler import CompilerUnavailableError, load_library
+from .compiler import CompilerUnavailableError, header, load_library
 
 _NAMES = {torch.float32: "float", torch.float64: "double"}
 
@@ -53,7 +52,7 @@ def can_gather(x: Tensor, weight: Tensor) -> bool:
 @functools.cache
 def _kernels() -> ctypes.CDLL | None:
     try:
-        return load_library(Path(__file__).with_name("event_product.h").read_text())
+        return load_library(header("memory.h", "event_product.h"))
     except CompilerUnavailableError:
         return None
 
