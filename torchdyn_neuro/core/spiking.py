@@ -1,6 +1,8 @@
 """Threshold, spike, reset and refractoriness: written once for every spiking cell."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -49,6 +51,11 @@ class SpikingODE(ODE):
         TypeError: if the surrogate, the adaptation or the noise is none.
     """
 
+    refused_parts: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    """Which parts have no place in the equation, those that act as a ``"current"`` or on the ``"threshold"``, and why.
+
+    The reason completes "got WhiteNoise, but ..."."""
+
     def __init__(
         self,
         *,
@@ -94,6 +101,12 @@ class SpikingODE(ODE):
         owner = type(self).__name__
         if not isinstance(part, kind):
             raise TypeError(f"{owner}: expected {name} to be a part of that kind, got {part!r}; pass an instance")
+        acts, other = ("current", "on the threshold") if part.enters_as_current else ("threshold", "as a current")
+        if acts in self.refused_parts:
+            raise ValueError(
+                f"{owner}: expected no {name}, or one that acts {other}, got {type(part).__name__}, but "
+                f"{self.refused_parts[acts]}; use another part"
+            )
         if part.enters_as_current and type(self).current_gain is SpikingODE.current_gain:
             raise ValueError(
                 f"{owner}: expected a cell that defines current_gain(), which {type(part).__name__} needs, got one "
@@ -142,6 +155,10 @@ class SpikingODE(ODE):
     def resting_potential(self) -> Tensor:
         """From where an adaptation measures the potential."""
         return self.v_rest()
+
+    def clip(self, v: Tensor) -> Tensor:
+        """The potential as every equation of the cell sees it; a cell bounds it if its upstroke would run away."""
+        return v
 
     def _check_reset(self) -> None:
         base = {"zero": 0.0, "value": "v_reset", "subtract": "v_rest"}[self.reset]
@@ -198,7 +215,7 @@ class SpikingODE(ODE):
     def _adaptation_target(self, v: Tensor) -> Tensor:
         if not self.adaptation.follows_potential:
             return torch.zeros_like(v)
-        return self.adaptation.target(v - self.resting_potential())
+        return self.adaptation.target(self.clip(v) - self.resting_potential())
 
     def _move_parts(self, x_t: State, numbers: Tensor | None, state: State, moved: State) -> State:
         """The share of adaptation and noise in a step: what they do to the potential, and their own decay."""
