@@ -17,12 +17,12 @@ class Noisy(NamedTuple):
 
     input: the input, [B, *] or [T, B, *].
     normal: for the integrator: standard normal numbers in the structure of the state, None where there is no noise.
-    part: for the noise attached to a spiking cell: its numbers, one per element of the input.
+    part: for the noise attached to a spiking cell: its numbers, each of the shape of the input.
     """
 
     input: State
     normal: State = None
-    part: Tensor | None = None
+    part: State = None
 
 
 class ODE(Dynamics):
@@ -74,6 +74,10 @@ class ODE(Dynamics):
     def drift(self, x_t: State, state: State) -> State:
         """The derivative as integrators see it; spiking cells stop the potential here while refractory."""
         return self.derivative(x_t, state)
+
+    def pull(self, x_t: State, state: State) -> tuple[State, State]:
+        """The relaxation as integrators see it."""
+        return self.relaxation(x_t, state)
 
     def step(self, x_t: State, state: State) -> tuple[State, State]:
         x_t = self.with_noise(x_t)
@@ -130,4 +134,5 @@ class ODE(Dynamics):
 
 
 def _is_time_constant(name: str) -> bool:
-    return name.rpartition(".")[2].startswith("tau")
+    # The memory of an attached noise is solved exactly, whatever the integrator.
+    return name.rpartition(".")[2].startswith("tau") and not name.startswith("noise.")
