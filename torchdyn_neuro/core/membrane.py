@@ -9,9 +9,10 @@ from torch import Tensor
 
 from .integrator import Integrator
 from .numerics import mean_decay
-from .ode import ODE, Noisy
+from .ode import ODE
 from .parts import Adaptation, Noise
 from .quantities import Constrained
+from .randomness import Noisy
 from .state import State, widen, zeros_state
 
 
@@ -100,12 +101,11 @@ class Membrane(ODE):
         # Not super().draws: under torch.compile that is the property itself, which is always true.
         return self.noise is not None or self.integrator.stochastic
 
-    def with_noise(self, x_t: State) -> State:
-        x_t = super().with_noise(x_t)
+    def random_numbers(self, x_t: State) -> Noisy | None:
+        drawn = super().random_numbers(x_t)
         if self.noise is None:
-            return x_t
-        noisy = x_t if isinstance(x_t, Noisy) else Noisy(x_t)
-        return noisy if noisy.part is not None else noisy._replace(part=self.noise.draw(zeros_state(x_t)))
+            return drawn
+        return (drawn or Noisy(None))._replace(part=self.noise.numbers(zeros_state(x_t)))
 
     def initial_parts(self, x_t: State) -> dict[str, State]:
         """The state fields of the attached parts at the start."""

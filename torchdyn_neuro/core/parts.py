@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from .quantities import Parametrised, Positive
+from .randomness import Draw
 from .state import State, zeros_state
 
 
@@ -61,9 +62,9 @@ class Noise(Parametrised):
     has_memory: ClassVar[bool] = False
     """Whether the noise is a current that the cell keeps as a state; it then has the quantity ``tau``."""
 
-    def draw(self, like: Tensor) -> State:
-        """Fresh numbers for one step, one standard normal unless a subclass says otherwise."""
-        return torch.randn_like(like)
+    def numbers(self, like: Tensor) -> State:
+        """What a step takes for a potential ``like``: a tree of ``Draw``, one standard normal unless overridden."""
+        return Draw.normal(like)
 
     def initial_state(self, x_t: State) -> Tensor | None:
         """The noise current before the first step, ``None`` for a noise without memory."""

@@ -9,6 +9,7 @@ from torch import Tensor
 from ..core.numerics import exprel, response_moments
 from ..core.parts import Noise
 from ..core.quantities import NonNegative, Positive, Quantity
+from ..core.randomness import Draw
 
 _SMALLEST = 1e-6  # of the variance; less than that of the potential is not left to the second number
 
@@ -51,9 +52,9 @@ class OrnsteinUhlenbeckNoise(Noise):
         self.tau = Positive(tau, unit="ms")
         self.sigma = NonNegative(sigma)
 
-    def draw(self, like: Tensor) -> tuple[Tensor, Tensor]:
+    def numbers(self, like: Tensor) -> tuple[Draw, Draw]:
         """Two standard normal numbers: that of the current, and that which the potential has besides."""
-        return torch.randn_like(like), torch.randn_like(like)
+        return Draw.normal(like), Draw.normal(like)
 
     def kick(self, numbers: tuple[Tensor, Tensor], leak: Tensor, dt: float) -> Tensor:
         beta = dt / self.tau()
