@@ -1,7 +1,11 @@
+import math
+
 import numpy as np
 import pytest
 import torch
+from scipy.integrate import solve_ivp
 from scipy.linalg import expm
+from torch.testing import assert_close
 
 import torchdyn_neuro as tdn
 
@@ -52,10 +56,143 @@ def test_spikes_against_a_fine_solution():
     np.testing.assert_allclose(got, times, atol=0.05 * len(times))
 
 
+def test_exponential_neuron_with_the_part_is_adex():
+    """Step by step: C = g_L tau_m, R = 1 / g_L, and each spike adds b."""
+    p = dict(tdn.NAUD_2008["adaptation"])
+    current = p.pop("current")
+    adex = tdn.AdEx(**p).double()
+    part = tdn.SubThresholdAdaptation(p["tau_w"], a=p["a"], b=p["b"] * p["tau_w"])
+    eif = tdn.EIF(
+        p["C"] / p["g_L"], R=1 / p["g_L"], v_rest=p["E_L"], V_T=p["V_T"], Delta_T=p["Delta_T"], v_peak=p["v_peak"],
+        v_reset=p["v_reset"], t_ref=0.0, adaptation=part,
+    ).double()  # fmt: skip
+    # float() keeps the parameters in float32, where 1 / 12 is not what AdEx divides by.
+    eif.tau_mem.value, eif.R.value = adex.C() / adex.g_L(), 1 / adex.g_L()
+    part.b.value = adex.b() * adex.tau_w()
+    x = torch.full((1500, 1, 1), current, dtype=torch.float64)
+    got = tdn.record(eif, x, ["v", "adaptation", "output"])
+    expected = tdn.record(adex, x, ["v", "w", "output"])
+    assert expected["output"].sum() >= 4
+    assert torch.equal(got["output"], expected["output"])
+    # Rounding, grown in the upstrokes.
+    assert_close(got["v"], expected["v"], rtol=1e-7, atol=1e-7)
+    assert_close(got["adaptation"], expected["w"], rtol=1e-7, atol=1e-7)
+
+
+UPSTROKES = {
+    "QIF": (
+        lambda part, **o: tdn.QIF(adaptation=part, **o),
+        lambda v: 0.1 * (v + 65) * (v + 50) / 10,
+        0.1, -65.0, 0.0, -65.0, 30.0,
+    ),
+    "EIF": (
+        lambda part, **o: tdn.EIF(adaptation=part, t_ref=0.0, **o),
+        lambda v: (-(v + 65) + 3.48 * np.exp((v + 59.9) / 3.48)) / 10,
+        0.1, -65.0, 0.0, -68.0, 20.0,
+    ),
+    "Izhikevich": (
+        lambda part, **o: tdn.Izhikevich(a=1e-9, d=0.0, adaptation=part, **o),
+        lambda v: 0.04 * v**2 + 5 * v + 140 + 13.0,  # u stays where it starts, at b v = -13
+        1.0, -70.0, 30.0, -65.0, 15.0,
+    ),
+}  # fmt: skip
+"""Builder, drift of v, response to a current, rest, peak, reset and a current at which each cell spikes."""
+
+
+@pytest.mark.parametrize("name", UPSTROKES)
+def test_cells_with_an_upstroke_against_scipy(name):
+    """Spike times with SciPy's events, and no more of the upstroke in w than there is."""
+    build, drift, gain, rest, peak, reset, current = UPSTROKES[name]
+    tau, a, b, dt, duration = 40.0, 0.2, 80.0, 0.05, 100.0
+
+    def change(_, y):
+        v = min(y[0], peak)
+        return [drift(v) + gain * (current - y[1]), (a * (v - rest) - y[1]) / tau]
+
+    def crossing(_, y):
+        return y[0] - peak
+
+    crossing.terminal, crossing.direction = True, 1
+    start = -65.0
+    now, y, times = 0.0, [start, 0.0], []
+    while True:
+        run = solve_ivp(change, (now, duration), y, events=crossing, method="DOP853", rtol=1e-9, atol=1e-9)
+        if run.status == 0:
+            break
+        now = run.t[-1]
+        times.append(now)
+        y = [reset, run.y[1, -1] + b / tau]
+    assert len(times) >= 4
+    cell = build(tdn.SubThresholdAdaptation(tau, a=a, b=b), dt=dt).double()
+    spikes = cell(torch.full((round(duration / dt), 1, 1), current, dtype=torch.float64)).flatten()
+    got = ((spikes.nonzero().flatten() + 1) * dt).numpy()
+    assert len(got) == len(times)
+    # Each spike waits for its grid point, up to two where the upstroke begins late in a step, and hands it on.
+    assert (np.abs(got - times) <= 2 * dt * np.arange(1, len(times) + 1)).all()
+    assert np.diff(times)[-1] > 1.2 * times[0], "the cell adapts"
+
+
+def test_an_overshoot_does_not_leak_into_the_adaptation():
+    part = tdn.SubThresholdAdaptation(100.0, a=1.0, b=0.0)
+    cell = tdn.EIF(adaptation=part, dt=0.5)
+    state = cell.initial_state(torch.zeros(1, 1))._replace(v=torch.full((1, 1), -20.0))
+    spikes, state = cell.step(torch.full((1, 1), 1e5), state)
+    assert spikes.item() == 1
+    # What w gains in one step at the peak, 65 mV above rest.
+    assert 0 < state.adaptation.item() <= 0.5 * 65.0 / 100.0
+
+
+@pytest.mark.parametrize(("b", "rest"), [(0.2, -70.0), (0.25, (-4.75 - math.sqrt(4.75**2 - 22.4)) / 0.08)])
+def test_resting_potential_of_the_quadratic_cell_with_recovery(b, rest):
+    """The lower root of 0.04 v^2 + 5 v + 140 - b v, where it stays and the adaptation with it."""
+    cell = tdn.Izhikevich(b=b, adaptation=tdn.SubThresholdAdaptation()).double()
+    assert cell.resting_potential().item() == pytest.approx(rest, rel=1e-6)
+    zero = torch.zeros(1, 1, dtype=torch.float64)
+    state = cell.initial_state(zero)._replace(v=zero + rest, u=zero + b * rest)
+    state = cell.scan(zero.expand(200, 1, 1), state)[1]
+    assert abs(state.v.item() - rest) < 1e-3
+    assert abs(state.adaptation.item()) < 1e-3
+
+
+def test_no_resting_potential_without_a_root():
+    """Beyond b = 5 - sqrt(22.4) the cell fires by itself; the bottom of its parabola stands in, with a gradient."""
+    b = torch.tensor(0.3, requires_grad=True)
+    cell = tdn.Izhikevich(b=tdn.Learned(0.3))
+    rest = cell.resting_potential()
+    assert rest.item() == pytest.approx(-(5 - b.item()) / 0.08, rel=1e-3)
+    rest.backward()
+    assert cell.b.raw.grad.isfinite()
+
+
+class Drifting(tdn.SpikingODE):
+    """A user's cell that names no resting potential."""
+
+    def __init__(self, **parts):
+        super().__init__(v_th=1.0, v_reset=0.0, surrogate=tdn.ATan(), integrator=tdn.Euler(), **parts)
+
+    def current_gain(self):
+        return torch.ones(())
+
+
 def test_needs_a_resting_potential():
     with pytest.raises(ValueError, match="resting_potential"):
-        tdn.ResonateAndFire(adaptation=_OnThreshold())
+        Drifting(adaptation=tdn.SubThresholdAdaptation())
+    Drifting(adaptation=tdn.SpikeFrequencyAdaptation())
+
+
+def test_a_cell_whose_current_moves_another_variable_says_so():
+    with pytest.raises(ValueError, match="acts on the threshold, got SubThresholdAdaptation, but a current"):
+        tdn.ResonateAndFire(adaptation=tdn.SubThresholdAdaptation())
+    assert tdn.ResonateAndFire(adaptation=_OnThreshold())(torch.full((40, 1, 1), 2.0)).sum() > 0
 
 
 class _OnThreshold(tdn.SubThresholdAdaptation):
+    """The threshold follows the potential instead."""
+
     enters_as_current = False
+
+    def current(self, a):
+        return None
+
+    def threshold(self, a):
+        return a

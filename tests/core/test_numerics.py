@@ -5,9 +5,10 @@ from fractions import Fraction
 
 import pytest
 import torch
+from scipy.integrate import quad
 from torch.testing import assert_close
 
-from torchdyn_neuro.core.numerics import exprel, mean_decay
+from torchdyn_neuro.core.numerics import exprel, mean_decay, response_moments
 
 POINTS = [0.0, 1e-12, -1e-8, 1e-4, -0.0999, 0.0999, 0.1, -0.1, 0.1001, -0.5, 1.0, -3.0, 8.0]
 
@@ -72,3 +73,38 @@ def test_mean_decay_never_overflows():
     assert_close(y, torch.tensor([0.0, 1e-6, 1e-6, 1.0]), rtol=1e-5, atol=1e-12)
     assert a.grad.isfinite().all()
     assert b.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("a", [0.0, 1e-3, 0.1, 0.2499, 0.25, 2.0, 60.0])
+@pytest.mark.parametrize("b", [1e-6, 0.1, 0.1 + 1e-7, 0.24, 0.26, 2.0, 60.0])
+def test_response_moments_by_quadrature(a, b):
+    def response(u):
+        return u * math.exp(-a * u) if a == b else -math.exp(-a * u) * math.expm1((a - b) * u) / (b - a)
+
+    points = [0.1 / max(a, b, 1), 1 / max(a, b, 1)]
+    expected = [
+        quad(integrand, 0, 1, points=points, epsabs=0, epsrel=1e-12, limit=500)[0]
+        for integrand in (lambda u: response(u) * math.exp(-b * u), lambda u: response(u) ** 2)
+    ]
+    wide = [value.item() for value in response_moments(*torch.tensor([a, b], dtype=torch.float64))]
+    assert wide == pytest.approx(expected, rel=1e-10)
+    narrow = [value.item() for value in response_moments(*torch.tensor([a, b]))]
+    # In float32, differences of numbers ten times larger.
+    assert narrow == pytest.approx(expected, rel=1e-5)
+
+
+def test_response_moments_pass_gradcheck_where_the_two_meet_and_at_the_seam():
+    a = torch.tensor([0.5, 0.1, 0.1, 0.25, 2.0, 0.01, 7.0], dtype=torch.float64, requires_grad=True)
+    b = torch.tensor([0.5, 0.1, 0.1001, 0.2, 1e-3, 3.0, 7.0], dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(response_moments, (a, b))
+
+
+def test_response_moments_never_overflow():
+    a = torch.tensor([0.0, 1e6, 0.0, 1e6, 1e-9], requires_grad=True)
+    b = torch.tensor([1e-9, 1e6, 1e6, 1e-9, 1e-9], requires_grad=True)
+    mixed, square = response_moments(a, b)
+    (mixed.sum() + square.sum()).backward()
+    assert_close(mixed[[0, 4]], torch.full((2,), 0.5))
+    assert_close(square[[0, 4]], torch.full((2,), 1 / 3))
+    for value in (mixed, square, a.grad, b.grad):
+        assert value.isfinite().all()

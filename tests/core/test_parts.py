@@ -64,7 +64,7 @@ def test_gradients_below_threshold(adaptation, noise):
     x = torch.randn(6, 1, 2, dtype=torch.float64, requires_grad=True)
     start = map_state(lambda leaf: torch.full_like(leaf, 0.3), cell.initial_state(x[0].detach()))
     initial = [leaf.requires_grad_() for leaf in leaves(start)]
-    numbers = torch.randn(6, 1, 2, dtype=torch.float64) if noise != "none" else None
+    numbers = map_state(lambda leaf: leaf, cell.prepare(x.detach()).part) if noise != "none" else None
 
     def run(x, *rest):
         state = start

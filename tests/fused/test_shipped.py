@@ -55,7 +55,7 @@ def test_equation_agrees(name):
     ("name", "parts"),
     [
         *((name, "threshold" if name in NO_CURRENT else "current") for name in TAKES_PARTS),
-        ("LIF", "potential"),
+        *((name, "potential") for name in ("LIF", "EIF", "Izhikevich")),
         ("LIF", "threshold"),
     ],
 )

@@ -113,34 +113,39 @@ def test_every_neuron_trains(cls):
 
 @pytest.mark.parametrize("name", PHYSICAL)
 def test_every_cell_in_millivolts_trains(name):
+    """From far too many spikes to a tenth of the loss, and to a tenth of that of no spike at all.
+
+    A spike time is compared through an alpha function, in which it counts by its square: one that is 1.5 ms off costs
+    as much as a tenth of silence. A tail without input leaves late spikes no place to hide.
+    """
     build, drive = PHYSICAL[name]
     cell = build()
-    held = round(1.0 / cell.dt)
-    x = torch.eye(STEPS).repeat_interleave(held, 0).unsqueeze(1)
-    target = torch.zeros(STEPS * held, 1, OUTPUTS)
+    held, tail = round(1.0 / cell.dt), 10
+    x = torch.cat([torch.eye(STEPS), torch.zeros(tail, STEPS)]).repeat_interleave(held, 0).unsqueeze(1)
+    target = torch.zeros(len(x), 1, OUTPUTS)
     for neuron, time in enumerate((18, 12, 25)):
         target[time * held, 0, neuron] = 1.0
-    low_pass = tdn.ExponentialSynapse(tau=8.0, dt=cell.dt)
+    low_pass = tdn.AlphaSynapse(tau=5.0, dt=cell.dt)
     target = low_pass(target)
     silence = target.square().mean()
     torch.manual_seed(0)
     weights = nn.Linear(STEPS, OUTPUTS)
     nn.init.normal_(weights.weight, mean=drive, std=0.5 * drive)
     nn.init.zeros_(weights.bias)
-    optimizer = torch.optim.Adam(weights.parameters(), lr=0.15 * drive)
+    # Upstrokes make gradients of any size: they are clipped, and forgotten within ten steps.
+    optimizer = torch.optim.Adam(weights.parameters(), lr=0.05 * drive, betas=(0.9, 0.9))
     losses = []
-    for _ in range(300):
+    for _ in range(600):
         losses.append((low_pass(cell(weights(x))) - target).square().mean())
-        if losses[-1] < min(0.1 * losses[0], 0.5 * silence):
+        if losses[-1] < 0.1 * min(losses[0], silence):
             break
         optimizer.zero_grad()
         losses[-1].backward()
-        nn.utils.clip_grad_norm_(weights.parameters(), 1.0)
+        nn.utils.clip_grad_norm_(weights.parameters(), 0.03)
         optimizer.step()
-    # From far too many spikes to a tenth of the loss, and well below that of no spike at all.
     assert losses[0] > silence
     assert losses[-1] < 0.1 * losses[0]
-    assert losses[-1] < 0.5 * silence
+    assert losses[-1] < 0.1 * silence
 
 
 @pytest.mark.parametrize("cls", surrogates(), ids=lambda cls: cls.__name__)

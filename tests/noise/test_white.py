@@ -107,7 +107,7 @@ def test_one_draw_for_all_stages():
 
 
 def test_is_refused_where_a_current_has_no_meaning():
-    with pytest.raises(ValueError, match="current_gain"):
+    with pytest.raises(ValueError, match="acts on the threshold, got WhiteNoise, but a current"):
         tdn.ResonateAndFire(noise=tdn.WhiteNoise())
     with pytest.raises(TypeError, match="noise"):
         tdn.LIF(noise=tdn.SpikeFrequencyAdaptation())

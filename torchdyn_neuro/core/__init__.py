@@ -3,9 +3,10 @@
 from .chain import Chain
 from .dynamics import Dynamics
 from .integrator import Integrator
-from .ode import ODE, Noisy
+from .ode import ODE
 from .parts import Adaptation, Noise
 from .quantities import Learned, NonNegative, Parametrised, Positive, Quantity, Real, UnitInterval
+from .randomness import Draw, Noisy
 from .record import record
 from .recurrent import Recurrent, RecurrentState
 from .spiking import SpikingODE
@@ -19,6 +20,7 @@ __all__ = [
     "ODE",
     "Adaptation",
     "Chain",
+    "Draw",
     "Dynamics",
     "Integrator",
     "Learned",

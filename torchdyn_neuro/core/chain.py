@@ -1,13 +1,14 @@
 """Layers one after the other, with their states threaded through."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
 from torch import nn
 
 from .dynamics import Dynamics
-from .state import State, first_frame, first_leaf
+from .randomness import Draw, Noisy, with_numbers
+from .state import State, first_frame, first_leaf, map_state
 from .stepwise import Stepwise, holds_dynamics
 from .time_loop import fuses, run_time_loop
 
@@ -64,23 +65,52 @@ class Chain(Dynamics):
         return list(self)[index]
 
     def initial_state(self, x_t: State) -> tuple[State, ...]:
-        states = []
-        for layer in self:
-            states.append(layer.initial_state(x_t) if isinstance(layer, Dynamics) else ())
-            # Only the shape of the frame matters to the next layer.
+        return tuple(
+            layer.initial_state(frame) if isinstance(layer, Dynamics) else ()
+            for layer, frame in zip(self, self._frames(x_t), strict=True)
+        )
+
+    def _frames(self, x_t: State) -> list[State]:
+        """A frame of the shape that each layer gets."""
+        frames = [x_t]
+        for layer in list(self)[:-1]:
             with torch.no_grad(), _without_side_effects(layer):
-                x_t, _ = _step(layer, x_t, states[-1])
-        return tuple(states)
+                dynamic = isinstance(layer, Dynamics)
+                # Only the shape matters: the numbers that a step would draw are left to the steps.
+                numbers = map_state(Draw.zeros, layer.random_numbers(frames[-1])) if dynamic else None
+                state = layer.initial_state(frames[-1]) if dynamic else ()
+                frames.append(_step(layer, with_numbers(frames[-1], numbers), state)[0])
+        return frames
+
+    @property
+    def draws(self) -> bool:
+        return any(isinstance(layer, Dynamics) and layer.draws for layer in self)
+
+    def random_numbers(self, x_t: State) -> Noisy | None:
+        if not self.draws:
+            return None
+        layers = zip(self, self._frames(x_t), strict=True)
+        return Noisy(
+            None,
+            part=tuple(layer.random_numbers(frame) if isinstance(layer, Dynamics) else None for layer, frame in layers),
+        )
 
     def step(self, x_t: State, state: tuple[State, ...]) -> tuple[State, tuple[State, ...]]:
+        x_t, numbers = self._parted(self.with_noise(x_t))
         states = []
-        for layer, before in zip(self, state, strict=True):
-            x_t, after = _step(layer, x_t, before)
+        for layer, before, drawn in zip(self, state, numbers, strict=True):
+            x_t, after = _step(layer, with_numbers(x_t, drawn), before)
             states.append(after)
         return x_t, tuple(states)
 
+    def _parted(self, x: State) -> tuple[State, Sequence[Noisy | None]]:
+        """The input and the random numbers of each layer."""
+        return (x.input, x.part) if isinstance(x, Noisy) else (x, [None] * len(self))
+
     def scan(self, x: State, state: tuple[State, ...] | None = None) -> tuple[State, tuple[State, ...]]:
-        self.check_input(x)
+        self.check_input(x.input if isinstance(x, Noisy) else x)
+        # All numbers are drawn beforehand, in the order in which the steps of the chain draw them.
+        x, numbers = self._parted(self.prepare(x))
         if state is not None:
             self.check_state(first_frame(x), state)
         before = list(state or [None] * len(self))
@@ -90,20 +120,23 @@ class Chain(Dynamics):
             if not isinstance(layer, Dynamics):
                 x, states = layer(x), ((),)
             elif _loops_by_itself(layer):
-                x, last = layer.scan(x, before[len(after)])
+                x, last = layer.scan(with_numbers(x, numbers[len(after)]), before[len(after)])
                 states = (last,)
             else:
-                x, states = self._scan_run(len(after), x, before)
+                x, states = self._scan_run(len(after), x, before, numbers)
             after.extend(states)
         return x, tuple(after)
 
-    def _scan_run(self, start: int, x: State, before: list[State]) -> tuple[State, tuple[State, ...]]:
+    def _scan_run(
+        self, start: int, x: State, before: list[State], numbers: Sequence[Noisy | None]
+    ) -> tuple[State, tuple[State, ...]]:
         """Run the layer at ``start`` and as many after it as the backend takes in one piece."""
         stop = start + 1
         while stop < len(self) and isinstance(self[stop], Dynamics) and not _loops_by_itself(self[stop]):
             stop += 1
-        first, x_0, inputs = self[start], first_frame(x), self[start].prepare(x)
+        first, x_0 = self[start], first_frame(x)
         first.check_input(x)
+        inputs = first.prepare(with_numbers(x, numbers[start]))
         if before[start] is None:
             states = [first.initial_state(x_0)]
         else:
@@ -116,10 +149,13 @@ class Chain(Dynamics):
                 states.append(self[index].initial_state(first_leaf(x_0)) if given is None else given)
         for length in range(len(states), 1, -1):
             run, state = self._run(start, start + length), tuple(states[:length])
-            if fuses(run, inputs, state):
+            drive = inputs.input if isinstance(inputs, Noisy) else inputs
+            if run.draws:
+                drive = Noisy(drive, part=tuple(numbers[start : start + length]))
+            if fuses(run, drive, state):
                 for layer in list(run)[1:]:
                     layer.check_quantities(first_leaf(x))
-                return run_time_loop(run, inputs, state)
+                return run_time_loop(run, drive, state)
         y, last = run_time_loop(first, inputs, states[0])
         return y, (last,)
 

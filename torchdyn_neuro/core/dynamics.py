@@ -9,7 +9,8 @@ from torch import Tensor
 
 from .checks import positive_number
 from .quantities import Constrained, Parametrised
-from .state import State, first_frame, leaves, state_dtype
+from .randomness import Noisy, draw_frame, draw_sequence
+from .state import State, first_frame, first_leaf, leaves, map_state, state_dtype
 from .time_loop import run_time_loop
 
 Interceptor = Callable[["Dynamics", State], State]
@@ -86,8 +87,9 @@ class Dynamics(Parametrised):
             The outputs [T, B, *] and the last state. Two halves of a sequence, the state handed on, give bit for bit
             what the whole gives.
         """
-        self.check_input(x)
-        x_0 = first_frame(x)
+        plain = x.input if isinstance(x, Noisy) else x
+        self.check_input(plain)
+        x_0 = first_frame(plain)
         if state is None:
             state = self.initial_state(x_0)
         else:
@@ -101,8 +103,31 @@ class Dynamics(Parametrised):
         return self.scan(x)[0]
 
     def prepare(self, x: State) -> State:
-        """What the time loop is fed: the input and whatever else each step needs, such as random numbers."""
-        return x
+        """What the time loop is fed: the input, with the random numbers of each step if it takes any."""
+        if isinstance(x, Noisy):
+            self._check_numbers(x)
+            return x
+        if not self.draws:
+            return x
+        return draw_sequence(self.random_numbers(first_frame(x)), first_leaf(x).shape[0])._replace(input=x)
+
+    @property
+    def draws(self) -> bool:
+        """Whether a step takes random numbers beside the input."""
+        return False
+
+    def random_numbers(self, x_t: State) -> Noisy | None:
+        """What a step draws beside the frame ``x_t``: :class:`Noisy` without an input, with a ``Draw`` in each place.
+
+        A sequence in pieces, or step by step, draws what the whole does.
+        """
+        return None
+
+    def with_noise(self, x_t: State) -> State:
+        """The frame with freshly drawn random numbers, if a step takes any and the frame has none yet."""
+        if not self.draws or isinstance(x_t, Noisy):
+            return x_t
+        return draw_frame(self.random_numbers(x_t))._replace(input=x_t)
 
     def quantities(self) -> Iterator[tuple[str, Constrained]]:
         """The quantities of this module (not of its children) and their names."""
@@ -148,6 +173,16 @@ class Dynamics(Parametrised):
                     f"{owner}: expected {name} in {wanted} to match an input in {x.dtype}, got {dtype}; "
                     "convert the module (module.double(), module.float()) or the input"
                 )
+
+    def _check_numbers(self, x: Noisy) -> None:
+        steps, wanted = first_leaf(x.input).shape[0], self.random_numbers(first_frame(x.input))
+        expected = map_state(lambda draw: (steps, *draw.shape), wanted or Noisy(None))
+        given = map_state(lambda leaf: tuple(leaf.shape), x._replace(input=None))
+        if expected != given:
+            raise ValueError(
+                f"{type(self).__name__}: expected random numbers of the shapes {expected}, got {given}; pass the input "
+                "alone to have them drawn"
+            )
 
     def check_state(self, x_t: State, state: State) -> None:
         """Raise if ``state`` does not have the structure, shapes and dtypes that go with the frame ``x_t``."""

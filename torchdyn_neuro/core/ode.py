@@ -1,28 +1,14 @@
 """Differential equations as dynamics: the derivative is written once, the integrator is an argument."""
 
 import warnings
-from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from .dynamics import Dynamics
 from .integrator import Integrator
 from .quantities import Constrained
-from .state import State, first_leaf, frames, map_state, stack_frames, widen
-
-
-class Noisy(NamedTuple):
-    """An input with the random numbers that a stochastic integrator or a noisy cell takes.
-
-    input: the input, [B, *] or [T, B, *].
-    normal: for the integrator: standard normal numbers in the structure of the state, None where there is no noise.
-    part: for the noise attached to a spiking cell: its numbers, one per element of the input.
-    """
-
-    input: State
-    normal: State = None
-    part: Tensor | None = None
+from .randomness import Draw, Noisy
+from .state import State, first_leaf, map_state, widen
 
 
 class ODE(Dynamics):
@@ -75,6 +61,10 @@ class ODE(Dynamics):
         """The derivative as integrators see it; spiking cells stop the potential here while refractory."""
         return self.derivative(x_t, state)
 
+    def pull(self, x_t: State, state: State) -> tuple[State, State]:
+        """The relaxation as integrators see it."""
+        return self.relaxation(x_t, state)
+
     def step(self, x_t: State, state: State) -> tuple[State, State]:
         x_t = self.with_noise(x_t)
         state = self.integrator(self, widen(x_t), state, self.dt)
@@ -83,23 +73,14 @@ class ODE(Dynamics):
 
     @property
     def draws(self) -> bool:
-        """Whether a step takes random numbers beside the input."""
         return self.integrator.stochastic
 
-    def prepare(self, x: State) -> State:
-        if not self.draws or isinstance(x, Noisy):
-            return x
-        # Drawn frame by frame, so that a sequence in pieces draws what the whole does.
-        numbers = [self.with_noise(x_t)._replace(input=None) for x_t in frames(x)]
-        return stack_frames(numbers)._replace(input=x)
-
-    def with_noise(self, x_t: State) -> State:
-        """The frame with freshly drawn random numbers, if a step takes any and the frame has none yet."""
-        if not self.integrator.stochastic or isinstance(x_t, Noisy):
-            return x_t
+    def random_numbers(self, x_t: State) -> Noisy | None:
+        if not self.integrator.stochastic:
+            return None
         state = self.initial_state(x_t)
         amplitudes = self.diffusion(widen(x_t), state)
-        return Noisy(x_t, map_state(lambda _, leaf: torch.randn_like(leaf), amplitudes, state))
+        return Noisy(None, normal=map_state(lambda _, leaf: Draw.normal(leaf), amplitudes, state))
 
     def accept(self, name: str, quantity: Constrained) -> None:
         if _is_time_constant(name):
@@ -130,4 +111,5 @@ class ODE(Dynamics):
 
 
 def _is_time_constant(name: str) -> bool:
-    return name.rpartition(".")[2].startswith("tau")
+    # The memory of an attached noise is solved exactly, whatever the integrator.
+    return name.rpartition(".")[2].startswith("tau") and not name.startswith("noise.")

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from .quantities import Parametrised, Positive
+from .randomness import Draw
 from .state import State, zeros_state
 
 
@@ -48,45 +49,41 @@ class Adaptation(Parametrised):
 
 
 class Noise(Parametrised):
-    """Base of the noises: takes one random number for each neuron, row of the batch and step.
+    """Base of the noises: takes random numbers for each neuron, row of the batch and step.
 
     The numbers come from torch's generator (``torch.manual_seed``) and reach the step beside the input, so that a step
-    is a pure function on every backend. A noise kicks the potential (:meth:`kick`), is a current with a memory
-    (:meth:`current`, :meth:`advance` and the quantity ``tau``), or moves the threshold (:meth:`threshold`). Numbers and
-    memory have the shape [B, \\*] of the potential.
+    is a pure function on every backend. A noise moves the potential as a current, one without memory (:meth:`kick`) or
+    one that is a state of the cell and decays (:meth:`kick`, :meth:`advance` and the quantity ``tau``), or it moves the
+    threshold (:meth:`threshold`). Each of the numbers, and the memory, has the shape [B, \\*] of the potential.
     """
 
     enters_as_current: ClassVar[bool] = True
     """Whether it acts on the potential; the cell must then say how a current moves it."""
     has_memory: ClassVar[bool] = False
-    """Whether the noise is a state of the cell, :meth:`initial_state`."""
+    """Whether the noise is a current that the cell keeps as a state; it then has the quantity ``tau``."""
 
-    def draw(self, like: Tensor) -> Tensor:
-        """Fresh numbers for one step, standard normal unless a subclass says otherwise."""
-        return torch.randn_like(like)
+    def numbers(self, like: Tensor) -> State:
+        """What a step takes for a potential ``like``: a tree of ``Draw``, one standard normal unless overridden."""
+        return Draw.normal(like)
 
     def initial_state(self, x_t: State) -> Tensor | None:
         """The noise current before the first step, ``None`` for a noise without memory."""
         return zeros_state(x_t) if self.has_memory else None
 
-    def current(self, state: Tensor) -> Tensor | None:
-        """The current that is added to the input of the cell, decaying with ``tau`` within the step."""
-        return None
-
-    def advance(self, state: Tensor, numbers: Tensor, dt: float) -> Tensor:
-        """The noise current after its decay over ``dt``, of which the caller has taken care, gets its increment."""
+    def advance(self, state: Tensor | None, numbers: State, dt: float) -> Tensor | None:
+        """The noise current after a step."""
         return state
 
-    def kick(self, numbers: Tensor, leak: Tensor, dt: float) -> Tensor | None:
-        """The current integrated over the step against the decay of the membrane.
+    def kick(self, numbers: State, leak: Tensor, dt: float) -> Tensor | None:
+        """The fresh current of a step, integrated against the decay of the membrane; the memory apart.
 
         Args:
             numbers: the random numbers of the step.
-            leak: the step in units of the membrane time constant; 0 for the plain sum, without decay.
+            leak: the step in units of the membrane time constant; 0 for the plain integral, without decay.
             dt: length of the step, ms.
         """
         return None
 
-    def threshold(self, numbers: Tensor, dt: float) -> Tensor | None:
+    def threshold(self, numbers: State, dt: float) -> Tensor | None:
         """What is added to the threshold in this step."""
         return None

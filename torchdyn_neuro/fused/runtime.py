@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..core.randomness import drawn_again
 from .eager import replayed_gradients
 from .loops import Loop, get_loop
 
@@ -167,10 +168,11 @@ def _setup_context(ctx: Any, inputs: tuple, output: list[Tensor]) -> None:
     key, owner, sequences, states, parameters, inners, _ = inputs
     plan, graph = get_loop(key).backward_plan, get_loop(key).graph
     checkpoints = output[len(graph.outputs) + len(states) :]
-    # What the derivative does not read is not kept.
-    kept = [sequences[k] for k in plan.inputs], [states[k] for k in plan.states]
-    ctx.save_for_backward(*kept[0], *kept[1], *parameters, *checkpoints)
-    ctx.counts = len(plan.inputs), len(plan.states), len(parameters)
+    # What the derivative does not read is not kept, and of random numbers only how to draw them again.
+    ctx.recipes = [drawn_again(sequences[k]) for k in plan.inputs]
+    kept = [sequences[k] for k, recipe in zip(plan.inputs, ctx.recipes, strict=True) if recipe is None]
+    ctx.save_for_backward(*kept, *(states[k] for k in plan.states), *parameters, *checkpoints)
+    ctx.counts = len(kept), len(plan.states), len(parameters)
     ctx.key, ctx.owner, ctx.inners, ctx.shape = key, owner, inners, tuple(sequences[0].shape)
     ctx.set_materialize_grads(False)
 
@@ -179,9 +181,11 @@ def _autograd_backward(ctx: Any, gradients: list[Tensor | None]) -> tuple:
     loop = get_loop(ctx.key)
     graph, plan = loop.graph, loop.backward_plan
     saved, parts = list(ctx.saved_tensors), []
-    for count in (*ctx.counts, len(ctx.saved_tensors) - sum(ctx.counts)):
+    for count in (*ctx.counts, len(saved) - sum(ctx.counts)):
         parts.append(saved[:count])
         saved = saved[count:]
+    kept = iter(parts[0])
+    parts[0] = [next(kept) if recipe is None else recipe() for recipe in ctx.recipes]
     inputs, states, parameters, checkpoints = parts
     output_gradients = gradients[: len(graph.outputs)]
     last_gradients = gradients[len(graph.outputs) : len(graph.outputs) + len(graph.states)]

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ..core.integrator import Drive, Integrator, shift
-from ..core.ode import ODE, Noisy
+from ..core.ode import ODE
+from ..core.randomness import Noisy
 from ..core.state import State, map_state
 
 

@@ -29,7 +29,7 @@ class ExponentialEuler(Integrator):
     explicit: ClassVar[bool] = False
 
     def advance(self, ode, x: Drive, state: State, dt: float) -> State:
-        target, tau = ode.relaxation(x(0.0), state)
+        target, tau = ode.pull(x(0.0), state)
         return map_state(
             lambda value, goal, constant: goal + (value - goal) * torch.exp(-dt / constant), state, target, tau
         )

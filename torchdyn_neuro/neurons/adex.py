@@ -158,13 +158,16 @@ class AdEx(SpikingODE):
     def resting_potential(self) -> Tensor:
         return self.E_L()
 
+    def clip(self, v: Tensor) -> Tensor:
+        return torch.minimum(v, self.v_th())
+
     def derivative(self, x_t: Tensor, state: AdExState) -> AdExState:
-        clipped = state._replace(v=torch.minimum(state.v, self.v_th()))
+        clipped = state._replace(v=self.clip(state.v))
         target, tau = self.relaxation(x_t, clipped)
         return AdExState(v=(target.v - clipped.v) / tau.v, w=(target.w - clipped.w) / tau.w)
 
     def relaxation(self, x_t: Tensor, state: AdExState) -> tuple[AdExState, AdExState]:
-        v = torch.minimum(state.v, self.v_th())
+        v = self.clip(state.v)
         upstroke = self.Delta_T() * limited_exp((v - self.V_T()) / self.Delta_T())
         target = AdExState(v=self.E_L() + upstroke + (x_t - state.w) / self.g_L(), w=self.a() * (v - self.E_L()))
         return target, AdExState(v=self.C() / self.g_L(), w=self.tau_w())

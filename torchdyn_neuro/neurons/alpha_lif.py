@@ -116,6 +116,9 @@ class AlphaLIF(SpikingODE):
     def current_gain(self) -> Tensor:
         return self.R() / self.tau_mem()
 
+    def resting_potential(self) -> Tensor:
+        return self.v_rest()
+
     def relaxation(self, x_t: Tensor, state: AlphaLIFState) -> tuple[AlphaLIFState, AlphaLIFState]:
         target = AlphaLIFState(v=self.v_rest() + self.R() * state.s, s=state.h, h=torch.zeros_like(state.h))
         return target, AlphaLIFState(v=self.tau_mem(), s=self.tau_syn(), h=self.tau_syn())

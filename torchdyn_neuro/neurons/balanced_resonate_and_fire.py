@@ -32,6 +32,8 @@ class BalancedResonateAndFire(Dynamics):
     The first term of the damping ``d`` is where this step, explicit Euler, neither grows nor shrinks; it makes
     the map stable for every :math:`b > 0`. The model is this map: it is not offered with other integrators.
 
+    It takes no parts: ``q`` is its adaptation, and noise is added to its input, which the map takes as it comes.
+
     Args:
         frequency: frequency of the oscillation, Hz.
         b: damping without spikes, 1/ms.

@@ -114,12 +114,18 @@ class EIF(SpikingODE):
     def current_gain(self) -> Tensor:
         return self.R() / self.tau_mem()
 
+    def resting_potential(self) -> Tensor:
+        return self.v_rest()
+
+    def clip(self, v: Tensor) -> Tensor:
+        return torch.minimum(v, self.v_th())
+
     def derivative(self, x_t: Tensor, state: EIFState) -> EIFState:
-        clipped = state._replace(v=torch.minimum(state.v, self.v_th()))
+        clipped = state._replace(v=self.clip(state.v))
         target, tau = self.relaxation(x_t, clipped)
         return EIFState(v=(target.v - clipped.v) / tau.v)
 
     def relaxation(self, x_t: Tensor, state: EIFState) -> tuple[EIFState, EIFState]:
-        v = torch.minimum(state.v, self.v_th())
+        v = self.clip(state.v)
         upstroke = self.Delta_T() * limited_exp((v - self.V_T()) / self.Delta_T())
         return EIFState(v=self.v_rest() + upstroke + self.R() * x_t), EIFState(v=self.tau_mem())

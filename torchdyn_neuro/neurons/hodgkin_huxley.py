@@ -1,15 +1,17 @@
 """The Hodgkin-Huxley neuron, made of ion channels."""
 
 from collections.abc import Iterable, Iterator
+from types import MappingProxyType
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from ..core.integrator import Integrator
-from ..core.ode import ODE
+from ..core.membrane import Membrane
+from ..core.parts import Adaptation, Noise
 from ..core.quantities import Constrained, Positive, Quantity, Real
-from ..core.state import State, first_leaf, full_state, widen
+from ..core.state import State, first_leaf, full_state
 from ..core.surrogate import Surrogate
 from ..integrators import ExponentialEuler
 from ..surrogates import ATan
@@ -20,13 +22,17 @@ _SATURATION = 200.0  # mV; beyond it the rates of the gates would leave the rang
 
 
 class HodgkinHuxleyState(NamedTuple):
-    """v: membrane potential, [B, *], mV; channels: the gates of each channel, None for one without gates."""
+    """v: membrane potential, [B, *], mV; channels: the gates of each channel, None for one without gates;
+    adaptation and noise as in LIF, None if absent.
+    """
 
     v: Tensor
     channels: tuple[State, ...]
+    adaptation: State = None
+    noise: State = None
 
 
-class HodgkinHuxley(ODE):
+class HodgkinHuxley(Membrane):
     r"""Hodgkin-Huxley neuron: a membrane with any set of ion channels.
 
     .. math::
@@ -35,7 +41,7 @@ class HodgkinHuxley(ODE):
 
     It spikes where ``v`` crosses ``v_th`` from below; nothing is reset. The default integrator moves the potential and
     the gates by exponentials (Rush-Larsen) and is stable for any step. The gates take a potential beyond 200 mV for
-    200 mV.
+    200 mV. Adaptation and noise attach if they act as currents, which are held over a step.
 
     Args:
         channels: the ion channels; sodium, potassium and leak of the squid axon if omitted. Further ones are
@@ -46,6 +52,8 @@ class HodgkinHuxley(ODE):
         v_th: potential whose upward crossing is a spike, mV.
         surrogate: slope of the spike in the backward pass, per mV.
         integrator: how a step is taken; an explicit one, such as ``RK4()``, takes steps of at most 0.025 ms.
+        adaptation: what slows the cell down after its spikes, none if omitted; see :class:`MType` for the channel.
+        noise: what makes it random, none if omitted.
         dt: time step, ms; with steps of more than about 0.5 ms a spike may pass between two of them.
 
     Shape:
@@ -54,8 +62,8 @@ class HodgkinHuxley(ODE):
 
     Raises:
         TypeError: if a channel is no :class:`IonChannel`.
-        ValueError: if ``C`` or ``dt`` is not positive, if there is no channel, or if ``dt`` is too long for an explicit
-            integrator.
+        ValueError: if ``C`` or ``dt`` is not positive, if there is no channel, if ``dt`` is too long for an explicit
+            integrator, or if a part acts on the threshold, which only counts the spikes.
 
     Source: Hodgkin & Huxley (1952), J. Physiol. 117:500; Rush & Larsen (1978), IEEE Trans. Biomed. Eng. 25:389.
 
@@ -64,6 +72,9 @@ class HodgkinHuxley(ODE):
         >>> tdn.HodgkinHuxley()(torch.full((2000, 1, 2), 10.0)).sum(0)
         tensor([[4., 4.]])
     """
+
+    refused_parts = MappingProxyType({"threshold": "its channels make the spikes, which v_th only counts"})
+    leaks = False
 
     def __init__(
         self,
@@ -74,9 +85,11 @@ class HodgkinHuxley(ODE):
         v_th: Quantity = 0.0,
         surrogate: Surrogate = ATan(slope=0.1),
         integrator: Integrator = ExponentialEuler(),
+        adaptation: Adaptation | None = None,
+        noise: Noise | None = None,
         dt: float = 0.025,
     ):
-        super().__init__(integrator=integrator, dt=dt)
+        super().__init__(integrator=integrator, adaptation=adaptation, noise=noise, dt=dt)
         if not isinstance(surrogate, Surrogate):
             raise TypeError(f"HodgkinHuxley: expected a surrogate such as ATan(), got {surrogate!r}; pass an instance")
         step = dt / integrator.substeps
@@ -101,7 +114,13 @@ class HodgkinHuxley(ODE):
 
     def initial_state(self, x_t: State) -> HodgkinHuxleyState:
         v = full_state(x_t, self.v_init())
-        return HodgkinHuxleyState(v, self.gate_kinetics(v)[0])
+        return HodgkinHuxleyState(v, self.gate_kinetics(v)[0], **self.initial_parts(x_t))
+
+    def current_gain(self) -> Tensor:
+        return 1 / self.C()
+
+    def resting_potential(self) -> Tensor:
+        return self.v_init()
 
     def gate_kinetics(self, v: Tensor) -> tuple[tuple[State, ...], tuple[State, ...]]:
         """The steady states and the time constants of the gates of all channels at the potential ``v``."""
@@ -117,11 +136,10 @@ class HodgkinHuxley(ODE):
         return HodgkinHuxleyState((x_t + pull) / g, steady), HodgkinHuxleyState(self.C() / g, tau)
 
     def step(self, x_t: State, state: HodgkinHuxleyState) -> tuple[Tensor, HodgkinHuxleyState]:
-        x_t = self.with_noise(x_t)
-        moved = self.integrator(self, widen(x_t), state, self.dt)
+        moved, _, _ = self.move(self.with_noise(x_t), state)
         below = (state.v < self.v_th()).to(moved.v.dtype)
         spikes = below * self.surrogate(moved.v - self.v_th())
-        return spikes.to(first_leaf(x_t).dtype), moved
+        return spikes.to(first_leaf(x_t).dtype), self.jump(spikes, moved)
 
     def extra_repr(self) -> str:
         return f"surrogate={self.surrogate!r}, integrator={self.integrator!r}, {super().extra_repr()}"

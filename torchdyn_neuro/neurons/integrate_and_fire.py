@@ -91,5 +91,8 @@ class IF(SpikingODE):
     def current_gain(self) -> Tensor:
         return 1 / self.C()
 
+    def resting_potential(self) -> Tensor:
+        return self.v_rest()
+
     def derivative(self, x_t: Tensor, state: IFState) -> IFState:
         return IFState(v=x_t / self.C())

@@ -149,8 +149,18 @@ class Izhikevich(SpikingODE):
     def current_gain(self) -> Tensor:
         return torch.ones_like(self.a())
 
+    def resting_potential(self) -> Tensor:
+        """Where v rests together with u without input; the bottom of its parabola where it does not rest."""
+        slope = _LINEAR - self.b()
+        # Far from zero for all published cells; where the two roots merge, the slope of the root would be infinite.
+        inside = torch.clamp(slope * slope - 4 * _SQUARE * _CONSTANT, min=1e-6)
+        return -(slope + torch.sqrt(inside)) / (2 * _SQUARE)
+
+    def clip(self, v: Tensor) -> Tensor:
+        return torch.minimum(v, self.v_th())
+
     def derivative(self, x_t: Tensor, state: IzhikevichState) -> IzhikevichState:
-        v = torch.minimum(state.v, self.v_th())
+        v = self.clip(state.v)
         # Where the slope of the parabola is -1 / step.
         lowest = -(self.integrator.substeps / self.dt + _LINEAR) / (2 * _SQUARE)
         parabola = _SQUARE * limited_square(v, lowest) + _LINEAR * v + _CONSTANT

@@ -107,6 +107,9 @@ class LIF(SpikingODE):
     def current_gain(self) -> Tensor:
         return self.R() / self.tau_mem()
 
+    def resting_potential(self) -> Tensor:
+        return self.v_rest()
+
     def relaxation(self, x_t: Tensor, state: LIFState) -> tuple[LIFState, LIFState]:
         return LIFState(v=self.v_rest() + self.R() * x_t), LIFState(v=self.tau_mem())
 

@@ -25,7 +25,7 @@ class ParallelLIF(Dynamics):
 
     The potential is the convolution of the input with :math:`e^{-t / \tau_m}`; gradients through time never pass a
     surrogate and neither vanish at a silent cell nor explode at a reset. The step is exact for an input that is
-    constant over it.
+    constant over it. It takes no adaptation, for then a step would wait for the spikes before it: use :class:`LIF`.
 
     Args:
         tau_mem: membrane time constant, ms.

@@ -120,10 +120,16 @@ class QIF(SpikingODE):
     def current_gain(self) -> Tensor:
         return self.R() / self.tau_mem()
 
+    def resting_potential(self) -> Tensor:
+        return self.v_rest()
+
+    def clip(self, v: Tensor) -> Tensor:
+        return torch.minimum(v, self.v_th())
+
     def derivative(self, x_t: Tensor, state: QIFState) -> QIFState:
         middle, half = (self.v_rest() + self.v_c()) / 2, (self.v_c() - self.v_rest()) / 2
         # The slope of the parabola is -1 / step at this distance from its middle.
         lowest = -self.tau_mem() / (2 * self.k()) * (self.integrator.substeps / self.dt)
-        from_middle = torch.minimum(state.v, self.v_th()) - middle
+        from_middle = self.clip(state.v) - middle
         parabola = self.k() * (limited_square(from_middle, lowest) - half * half)
         return QIFState(v=(parabola + self.R() * x_t) / self.tau_mem())

@@ -1,6 +1,7 @@
 """The resonate-and-fire neuron."""
 
 import math
+from types import MappingProxyType
 from typing import NamedTuple
 
 import torch
@@ -36,7 +37,7 @@ class ResonateAndFire(SpikingODE):
         v \ge v_{th}: \text{ spike and } z \leftarrow i v_{reset}
 
     The default integrator is exact for an input that is constant over the step. Adaptation and noise attach if they
-    act on the threshold; currents enter ``u``, not ``v``.
+    act on the threshold; a current moves ``u``, not ``v``.
 
     Args:
         tau: time constant of the damping, ms.
@@ -61,6 +62,8 @@ class ResonateAndFire(SpikingODE):
     Source: Izhikevich (2001), Neural Networks 14:883, where the reset leads to the threshold itself,
     :math:`z \leftarrow i`; the defaults are round values.
     """
+
+    refused_parts = MappingProxyType({"current": "a current moves its real part u, not the potential v"})
 
     def __init__(
         self,
@@ -91,6 +94,9 @@ class ResonateAndFire(SpikingODE):
 
     def initial_state(self, x_t: State) -> ResonateAndFireState:
         return ResonateAndFireState(v=zeros_state(x_t), u=zeros_state(x_t), **self.initial_parts(x_t))
+
+    def resting_potential(self) -> Tensor:
+        return torch.zeros_like(self.v_th())
 
     def omega(self) -> Tensor:
         """The angular frequency, rad/ms."""

@@ -116,6 +116,9 @@ class SynapticLIF(SpikingODE):
     def current_gain(self) -> Tensor:
         return self.R() / self.tau_mem()
 
+    def resting_potential(self) -> Tensor:
+        return self.v_rest()
+
     def relaxation(self, x_t: Tensor, state: SynapticLIFState) -> tuple[SynapticLIFState, SynapticLIFState]:
         target = SynapticLIFState(v=self.v_rest() + self.R() * state.s, s=torch.zeros_like(state.s))
         return target, SynapticLIFState(v=self.tau_mem(), s=self.tau_syn())

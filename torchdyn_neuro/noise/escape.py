@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ..core.parts import Noise
 from ..core.quantities import Positive, Quantity
+from ..core.randomness import Draw
 
 _SMALLEST = 1e-12  # keeps the logarithm finite; the spike it would miss has a probability below 1e-12
 
@@ -39,8 +40,8 @@ class EscapeNoise(Noise):
         self.rho_0 = Positive(rho_0, unit="1/ms")
         self.Delta_u = Positive(Delta_u)
 
-    def draw(self, like: Tensor) -> Tensor:
-        return torch.rand_like(like)
+    def numbers(self, like: Tensor) -> Draw:
+        return Draw.uniform(like)
 
     def threshold(self, numbers: Tensor, dt: float) -> Tensor:
         hazard = torch.clamp(-torch.log1p(-numbers), min=_SMALLEST)

@@ -1,12 +1,17 @@
 """Coloured membrane noise."""
 
+import math
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from ..core.numerics import exprel, response_moments
 from ..core.parts import Noise
 from ..core.quantities import NonNegative, Positive, Quantity
+from ..core.randomness import Draw
+
+_SMALLEST = 1e-6  # of the variance; less than that of the potential is not left to the second number
 
 
 class OrnsteinUhlenbeckNoise(Noise):
@@ -15,10 +20,20 @@ class OrnsteinUhlenbeckNoise(Noise):
     .. math:: I \to I + \eta, \qquad \tau \dot \eta = -\eta + \sigma \xi(t)
 
     Its variance is :math:`\sigma^2 / (2 \tau)`, its autocorrelation :math:`e^{-|s| / \tau}`; for
-    :math:`\tau \to 0` it becomes white noise of the same ``sigma``. It starts at zero and its update is exact,
-    :math:`\eta \leftarrow \eta e^{-dt / \tau} + \sigma \sqrt{(1 - e^{-2 dt / \tau}) / (2 \tau)}\, N(0, 1)`.
-    Within a step the increment grows linearly, so that the statistics of the potential are second order in the step;
-    for a memory shorter than the step use :class:`WhiteNoise`.
+    :math:`\tau \to 0` it becomes white noise of the same ``sigma``. It starts at zero. What a step adds to it, and what
+    this brings to the membrane against its leak, are two correlated Gaussian numbers: with exponential Euler and the
+    exact integrator, noise and leaky potential together are exact for any step and any memory. An explicit integrator
+    holds the exact mean of :math:`\eta` over the step as a current.
+
+    With :math:`\alpha = dt / \tau_m`, :math:`\beta = dt / \tau` and
+    :math:`k(u) = (e^{-\alpha u} - e^{-\beta u}) / (\beta - \alpha)`, the fresh noise of a step has
+
+    .. math::
+        \langle \eta^2 \rangle = \frac{\sigma^2}{2 \tau} (1 - e^{-2 \beta}), \quad
+        \langle \eta q \rangle = \sigma^2 \beta^2 \int_0^1 k(u)\, e^{-\beta u} du, \quad
+        \langle q^2 \rangle = \sigma^2 \beta^2 dt \int_0^1 k(u)^2 du
+
+    where ``q`` is the charge that it brings to the membrane.
 
     Args:
         tau: correlation time, ms.
@@ -38,14 +53,19 @@ class OrnsteinUhlenbeckNoise(Noise):
         self.tau = Positive(tau, unit="ms")
         self.sigma = NonNegative(sigma)
 
-    def current(self, state: Tensor) -> Tensor:
-        return state
+    def numbers(self, like: Tensor) -> tuple[Draw, Draw]:
+        """Two standard normal numbers: that of the current, and that which the potential has besides."""
+        return Draw.normal(like), Draw.normal(like)
 
-    def kick(self, numbers: Tensor, leak: Tensor, dt: float) -> Tensor:
-        return dt / 2 * self._increment(numbers, dt)
+    def kick(self, numbers: tuple[Tensor, Tensor], leak: Tensor, dt: float) -> Tensor:
+        beta = dt / self.tau()
+        covariance, square = response_moments(leak, beta)
+        correlation = covariance * torch.rsqrt(exprel(-2 * beta) * square)
+        rest = torch.sqrt(torch.clamp(1 - correlation * correlation, min=_SMALLEST))
+        deviation = self.sigma() * math.sqrt(dt) * beta * torch.sqrt(square)
+        return deviation * (correlation * numbers[0] + rest * numbers[1])
 
-    def advance(self, state: Tensor, numbers: Tensor, dt: float) -> Tensor:
-        return state + self._increment(numbers, dt)
-
-    def _increment(self, numbers: Tensor, dt: float) -> Tensor:
-        return self.sigma() * torch.sqrt(-torch.expm1(-2 * dt / self.tau()) / (2 * self.tau())) * numbers
+    def advance(self, state: Tensor, numbers: tuple[Tensor, Tensor], dt: float) -> Tensor:
+        beta = dt / self.tau()
+        deviation = self.sigma() * torch.sqrt(-torch.expm1(-2 * beta) / (2 * self.tau()))
+        return state * torch.exp(-beta) + deviation * numbers[0]

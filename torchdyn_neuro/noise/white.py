@@ -17,8 +17,8 @@ class WhiteNoise(Noise):
 
     For a leaky cell, :math:`\tau_m \dot v = -(v - v_{rest}) + R (I + \sigma \xi)`, the variance without threshold is
     :math:`(R \sigma)^2 / (2 \tau_m)`. Exponential Euler and the exact integrator take the exact increment, of standard
-    deviation :math:`R \sigma \sqrt{(1 - e^{-2 dt / \tau_m}) / (2 \tau_m)}`; an explicit integrator such as ``Euler()``
-    takes that of Euler-Maruyama, :math:`(R \sigma / \tau_m) \sqrt{dt}`, once per step.
+    deviation :math:`R \sigma \sqrt{(1 - e^{-2 dt / \tau_m}) / (2 \tau_m)}`. An explicit integrator takes a current of
+    standard deviation :math:`\sigma / \sqrt{dt}`, held over the step; for ``Euler()`` this is Euler-Maruyama.
 
     Args:
         sigma: amplitude, input times sqrt(ms).
