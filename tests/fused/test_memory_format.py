@@ -1,4 +1,4 @@
-"""Frames whose axes lie in memory in another order: no copy, the same numbers, and results that lie as the input does."""
+"""Frames whose axes lie in memory in another order: no copy, the same numbers, and results that lie as the input."""
 
 import pytest
 import torch

@@ -164,9 +164,7 @@ def find_fused(
     return fuse_call(module, signature(x, state, output_dtype), language, first_frame(x), state)
 
 
-def fuse_call(
-    module: Dynamics, call: Signature, language: str, x_t: State, state: State
-) -> tuple[Fused, list[Tensor]]:
+def fuse_call(module: Dynamics, call: Signature, language: str, x_t: State, state: State) -> tuple[Fused, list[Tensor]]:
     """:func:`find_fused` also while torch compiles the call; ``x_t`` and ``state`` are what the step would get."""
     if not torch.compiler.is_compiling():
         return _fuse_values(module, call, language)
