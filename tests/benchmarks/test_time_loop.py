@@ -31,7 +31,9 @@ def test_writes_a_table_and_the_figures(tmp_path):
     figures = json.loads(file.read_text())
     assert figures["machine"]["torch"]
     rows = {(row["case"], row["name"]): row for row in figures["rows"]}
-    assert len(rows) == 6
+    ours = {"ours eager", "ours fused"}
+    assert {name for case, name in rows if case != "recurrent"} == ours
+    assert {name for case, name in rows if case == "recurrent"} == ours | {"ours fused, events"}
     for row in rows.values():
         assert row["error"] is None
         assert row["forward"] > 0
@@ -42,6 +44,16 @@ def test_writes_a_table_and_the_figures(tmp_path):
     assert eager["bandwidth_share"] > 0
     assert eager["saved_bytes_per_element"] == pytest.approx(4.0, abs=0.1)  # v - v_th of every step, in float32
     assert rows["recurrent", "ours eager"]["bandwidth_share"] is None
+
+
+def test_convolutions_run_in_both_layouts(tmp_path):
+    file = tmp_path / "figures.json"
+    options = ["--scale", "0.1", "--repeats", "1", "--no-peers", "--threads", "1", "--no-first-call"]
+    done = run(*options, "--cases", "convolution", "--json", str(file))
+    assert done.returncode == 0, done.stderr
+    rows = {row["name"]: row for row in json.loads(file.read_text())["rows"]}
+    assert {"ours fused", "ours fused, channels last"} <= set(rows)
+    assert all(row["error"] is None for row in rows.values())
 
 
 def test_an_unknown_case_is_refused():

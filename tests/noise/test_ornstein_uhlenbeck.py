@@ -59,7 +59,6 @@ def test_path_for_given_numbers(tau, cls, integrator):
         (tdn.RK4(substeps=2), lambda a: (1 - a / 2 + a**2 / 8 - a**3 / 48 + a**4 / 384) ** 2),
     ],
     ids=["Euler", "Heun", "RK4", "two RK4"],
-    ids=repr,
 )
 def test_explicit_integrators_hold_the_mean_of_the_noise(tau, integrator, kept):
     propagator, factor = exact_step(tau, 0.0)
