@@ -70,9 +70,11 @@ template <class F> static bool sparse(const F* x, I rows, I size, double most_ac
   return count <= most_active * seen;
 }
 
-// y [rows, outputs] = bias + x [rows, inputs] times columns [inputs, outputs]; false where x is too active to gain.
+// y [rows, outputs] = start + x [rows, inputs] times columns [inputs, outputs]; false where x is too active to gain.
+// The start of a row lies start_stride behind that of the row before; null for zeros.
 template <class F> static bool product(
-    const F* x, const F* columns, const F* bias, F* y, I rows, I inputs, I outputs, double most_active, I threads) {
+    const F* x, const F* columns, const F* start, F* y, I rows, I inputs, I outputs, I start_stride,
+    double most_active, I threads) {
   if (!sparse(x, rows, inputs, most_active)) return false;
   large_pages(y, rows * outputs * (I)sizeof(F));
   enum { TILE = Vector<F>::TILE };
@@ -91,7 +93,8 @@ template <class F> static bool product(
       for (I o = 0; o < outputs; o += TILE)
         for (I r = 0; r < count; ++r)
           gather_tile(place + first[r], value + first[r], first[r + 1] - first[r], columns + o, outputs,
-                      bias ? bias + o : bias, y + (begin + r) * outputs + o, least(TILE, outputs - o));
+                      start ? start + (begin + r) * start_stride + o : start, y + (begin + r) * outputs + o,
+                      least(TILE, outputs - o));
     }
     free(place);
     free(value);
@@ -177,14 +180,14 @@ template <class F> static bool outer_product(
   return true;
 }
 
-// sizes: rows, inputs, outputs, threads. tensors of the product: x, columns, bias (or null), y; of the outer product:
-// x, gradient, columns. Both answer whether they ran.
+// sizes: rows, inputs, outputs, start_stride, threads. tensors of the product: x, columns, start (or null), y; of the
+// outer product: x, gradient, columns. Both answer whether they ran.
 #define ENTRIES(NAME, F)                                                                                           \
   extern "C" int product_##NAME(void* const* t, const I* s, double most_active) {                                  \
-    return product((const F*)t[0], (const F*)t[1], (const F*)t[2], (F*)t[3], s[0], s[1], s[2], most_active, s[3]); \
+    return product((const F*)t[0], (const F*)t[1], (const F*)t[2], (F*)t[3], s[0], s[1], s[2], s[3], most_active, s[4]); \
   }                                                                                                                \
   extern "C" int outer_product_##NAME(void* const* t, const I* s, double most_active) {                            \
-    return outer_product((const F*)t[0], (const F*)t[1], (F*)t[2], s[0], s[1], s[2], most_active, s[3]);           \
+    return outer_product((const F*)t[0], (const F*)t[1], (F*)t[2], s[0], s[1], s[2], most_active, s[4]);           \
   }
 ENTRIES(float, float)
 ENTRIES(double, double)

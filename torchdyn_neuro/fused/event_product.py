@@ -57,11 +57,33 @@ def _kernels() -> ctypes.CDLL | None:
         return None
 
 
+def gather_product(x: Tensor, columns: Tensor, start: Tensor | None, y: Tensor, most_active: float) -> bool:
+    """Fill ``y`` with ``start + x @ columns``, unless there is no kernel or ``x`` is too active to gain.
+
+    Args:
+        x: [rows, inputs], contiguous like all of them.
+        columns: [inputs, outputs], what each input sends out.
+        start: [outputs] or [rows, outputs], zeros if ``None``.
+        y: [rows, outputs].
+        most_active: highest share of active inputs.
+
+    Returns:
+        Whether ``y`` is filled.
+    """
+    stride = columns.shape[1] if start is not None and start.ndim > 1 else 0
+    return _kernel("product", x.dtype)([x, columns, start, y], [*x.shape, columns.shape[1], stride], most_active)
+
+
+def gather_outer_product(x: Tensor, gradient: Tensor, columns: Tensor, most_active: float) -> bool:
+    """Fill ``columns`` [inputs, outputs] with ``x.t() @ gradient``, with the terms of :func:`gather_product`."""
+    return _kernel("outer_product", x.dtype)([x, gradient, columns], [*x.shape, *columns.shape[1:], 0], most_active)
+
+
 def _kernel(name: str, dtype: torch.dtype) -> Callable[[list[Tensor | None], list[int], float], bool]:
     """A function that answers whether it has filled the last of the tensors."""
 
     def call(tensors: list[Tensor | None], sizes: list[int], most_active: float) -> bool:
-        library = _kernels()
+        library = _kernels() if dtype in _NAMES else None
         if library is None:
             return False
         run = getattr(library, f"{name}_{_NAMES[dtype]}")
@@ -79,10 +101,9 @@ def _kernel(name: str, dtype: torch.dtype) -> Callable[[list[Tensor | None], lis
 
 
 def _linear(x: Tensor, weight: Tensor, bias: Tensor | None, most_active: float) -> Tensor:
-    rows, columns = x.reshape(-1, x.shape[-1]).contiguous(), weight.t().contiguous()
+    rows, columns = _matrix(x), weight.t().contiguous()
     y = x.new_empty((*x.shape[:-1], weight.shape[0]))
-    tensors = [rows, columns, None if bias is None else bias.contiguous(), y]
-    if _kernel("product", x.dtype)(tensors, [*rows.shape, weight.shape[0]], most_active):
+    if gather_product(rows, columns, None if bias is None else bias.contiguous(), y, most_active):
         return y
     return functional.linear(x, weight, bias)
 
@@ -90,8 +111,7 @@ def _linear(x: Tensor, weight: Tensor, bias: Tensor | None, most_active: float) 
 def _outer_product(x: Tensor, gradient: Tensor, most_active: float) -> Tensor:
     rows, arriving = _matrix(x), _matrix(gradient)
     columns = x.new_empty((rows.shape[1], arriving.shape[1]))
-    sizes = [*rows.shape, arriving.shape[1]]
-    if not _kernel("outer_product", x.dtype)([rows, arriving, columns], sizes, most_active):
+    if not gather_outer_product(rows, arriving, columns, most_active):
         torch.mm(rows.t(), arriving, out=columns)
     return columns.t()
 

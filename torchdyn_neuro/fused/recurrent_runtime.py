@@ -11,8 +11,12 @@ from torch import Tensor
 
 from .cuda_graph import repeated
 from .eager import replayed_recurrent_gradients
+from .event_product import gather_outer_product, gather_product
 from .loops import Loop, get_loop
 from .runtime import backward_results, summed
+
+_MOST_ACTIVE = 0.25
+"""Share of active outputs above which the dense product of a step is the faster one."""
 
 _library = torch.library.Library("torchdyn_neuro", "FRAGMENT")
 _library.define(
@@ -58,14 +62,19 @@ def _recurrent_forward(
     for target, state in zip(last, states, strict=True):
         target.copy_(state)
     parameters = [parameter.contiguous() for parameter in parameters]
-    feedback, transposed = before.contiguous(), weight.t()
+    feedback, columns = before.contiguous(), weight.t()
+    gathers = drive.device.type == "cpu"
+    if gathers:
+        columns, drive = columns.contiguous(), drive.contiguous()
     none = [None] * len(states)
     for t in range(drive.shape[0]):
         if training and t and t % loop.every == 0:
             for k, checkpoint in zip(loop.backward_plan.states, checkpoints, strict=True):
                 checkpoint[t // loop.every - 1].copy_(last[k])
         frame = inputs[t] if training else inputs[0]
-        torch.addmm(_matrix(drive[t]), _matrix(feedback), transposed, out=_matrix(frame))
+        operands = _matrix(feedback), columns, _matrix(drive[t]), _matrix(frame)
+        if not (gathers and gather_product(*operands, _MOST_ACTIVE)):
+            torch.addmm(operands[2], *operands[:2], out=operands[3])
         # The states are read before they are written, so they can be their own successors.
         loop.kernels.forward([frame[None]], last, parameters, inners, [y[t : t + 1]], last, none, 1)
         feedback = y[t]
@@ -157,10 +166,19 @@ def _recurrent_backward(
             for total, part in zip(sums, partial, strict=True):
                 total.add_(part)
             torch.mm(_matrix(drive_gradient[t]), weight, out=_matrix(feedback))
-    torch.mm(_matrix(drive_gradient[0]).t(), _matrix(before), out=weight_gradient)
-    if inputs.shape[0] > 1:
-        weight_gradient.addmm_(_matrix(drive_gradient[1:]).t(), _matrix(y[:-1]))
+    _weight_gradient(drive_gradient, before, y, weight_gradient)
     return results
+
+
+def _weight_gradient(drive_gradient: Tensor, before: Tensor, y: Tensor, result: Tensor) -> None:
+    """The gradients of all steps times the outputs that were fed back to them."""
+    columns = result.new_empty((result.shape[1], result.shape[0]))
+    operands = _matrix(y[:-1]), _matrix(drive_gradient[1:]), columns
+    if y.device.type == "cpu" and y.shape[0] > 1 and gather_outer_product(*operands, _MOST_ACTIVE):
+        result.copy_(columns.t())
+    else:
+        torch.mm(operands[1].t(), operands[0], out=result)
+    result.addmm_(_matrix(drive_gradient[0]).t(), _matrix(before))
 
 
 def _replay(
