@@ -64,6 +64,7 @@ def our_candidate(case: Case, name: str, device: torch.device) -> Candidate | No
     """This library's model of ``case`` as ``name`` says; ``None`` where that is the same as without events."""
     torch.manual_seed(0)
     model = case.model().to(device)
+    case.excite(model)
     if name == "ours fused, events":
         dense = {id(module) for module in model.modules()}
         propagate_events(model)
@@ -92,6 +93,7 @@ def peer_candidates(case: Case, device: torch.device) -> tuple[list[Candidate], 
             continue
         for candidate in built:
             candidate.module.to(device)
+            case.excite(candidate.module)
             candidates.append(candidate)
     return candidates, absent
 

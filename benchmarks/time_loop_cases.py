@@ -22,6 +22,7 @@ class Case:
         spikes: whether the input is spikes, with probability 0.1, rather than currents from 0 to 3.
         pointwise: whether the model is a time loop and nothing else, so that the bytes it must move are known and
             its input has a gradient.
+        gain: factor of the first weights, at which the neurons fire.
         scale: what T and B have been multiplied with.
     """
 
@@ -31,6 +32,7 @@ class Case:
     model: Callable[[], nn.Module]
     spikes: bool = False
     pointwise: bool = False
+    gain: float = 1.0
     scale: float = 1.0
 
     def input(self, device: torch.device) -> Tensor:
@@ -38,6 +40,13 @@ class Case:
         drawn = torch.rand(self.shape, generator=torch.Generator().manual_seed(0))
         x = (drawn < 0.1).to(drawn.dtype) if self.spikes else 3 * drawn
         return x.to(device).requires_grad_(self.pointwise)
+
+    def excite(self, module: nn.Module) -> None:
+        """Scale the first weights of a model, ours or a peer's: as torch starts them, no neuron would ever fire."""
+        first = next((layer for layer in module.modules() if isinstance(layer, nn.Linear | nn.Conv2d)), None)
+        if first is not None:
+            with torch.no_grad():
+                first.weight.mul_(self.gain)
 
     def scaled(self, scale: float) -> "Case":
         """The same case with T and B multiplied by ``scale``."""
@@ -76,10 +85,10 @@ CASES = {
     case.name: case
     for case in (
         Case("lif", "lif", (100, 64, 1024), _lif, pointwise=True),
-        Case("linear-512", "linear", (500, 16, 512), _linear_lif(512), spikes=True),
-        Case("linear-2048", "linear", (500, 16, 2048), _linear_lif(2048), spikes=True),
-        Case("recurrent", "recurrent", (100, 64, 700), _recurrent, spikes=True),
-        Case("convolution", "convolution", (4, 32, 64, 32, 32), _convolution, spikes=True),
+        Case("linear-512", "linear", (500, 16, 512), _linear_lif(512), spikes=True, gain=30.0),
+        Case("linear-2048", "linear", (500, 16, 2048), _linear_lif(2048), spikes=True, gain=30.0),
+        Case("recurrent", "recurrent", (100, 64, 700), _recurrent, spikes=True, gain=30.0),
+        Case("convolution", "convolution", (4, 32, 64, 32, 32), _convolution, spikes=True, gain=60.0),
         Case("adaptive", "adaptive", (100, 64, 1024), AdaptiveSynapticLIF, pointwise=True),
         Case("plastic", "plastic", (100, 64, 1024), _plastic, spikes=True, pointwise=True),
     )
