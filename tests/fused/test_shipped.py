@@ -42,8 +42,8 @@ def drive(steps=23, rows=2, neurons=13, scale=4.0, dtype=torch.float64):
 
 
 def driven(name):
-    """The input of the contract's examples, with fifteen steps: two segments of the backward pass."""
-    return sequence(SHIPPED[name], 15, 2, NEURONS, dtype=torch.float64)
+    """The input of the contract's examples, with twenty-one steps: two segments of the backward pass."""
+    return sequence(SHIPPED[name], 21, 2, NEURONS, dtype=torch.float64)
 
 
 @pytest.mark.parametrize("name", SHIPPED)

@@ -9,8 +9,10 @@ from .compiler import header
 from .graph import Node, StepGraph
 from .ops import OPS
 
-BLOCK = 256
+BLOCK = 128
 """Neurons that a thread carries through time together."""
+AHEAD = 2
+"""Steps between the fetching of a row and its use."""
 
 _STORED = {
     torch.float32: "float",
@@ -171,12 +173,12 @@ class LoopText:
         self.close(2)
 
     def prefetch(self, rows: Iterable[tuple[str, str]], results: Iterable[tuple[str, str]] = ()) -> None:
-        """Fetch the rows of the next step: the processor sees no pattern across the pages between them."""
+        """Fetch the rows of a later step: the processor sees no pattern across the pages between them."""
         self.add("for (int j = 0; j < width; j += LINE) {")
         for name, step in rows:
-            self.add(f"__builtin_prefetch(&{name}_row[j + {step}]);")
+            self.add(f"__builtin_prefetch(&{name}_row[j + {AHEAD} * {step}]);")
         for name, step in results:
-            self.add(f"if (!{name}_streams) __builtin_prefetch(&{name}_row[j + {step}]);")
+            self.add(f"if (!{name}_streams) __builtin_prefetch(&{name}_row[j + {AHEAD} * {step}]);")
         self.close(1)
 
     def open_elements(self) -> None:

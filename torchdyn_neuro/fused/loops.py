@@ -10,6 +10,7 @@ from .graph import StepGraph
 from .plan import BackwardPlan, ForwardPlan, plan_backward, plan_forward
 
 _SHORTEST_SEGMENT = 8
+_REPLAYED_ROWS = 16  # states times steps of a segment that stay in the first-level cache beside the rest
 _CHECKPOINTS = 0.4  # states saved for the backward pass, in tensors [T, B, *]: with one input, 1.4 in all
 
 
@@ -79,7 +80,11 @@ class Loop:
         self.backward_plan = self.kernels.backward_plan
         # Operands that the derivative does not read are not kept for it.
         saved_states = len(self.backward_plan.states)
-        self.every = max(_SHORTEST_SEGMENT, -(-10 * saved_states // round(10 * _CHECKPOINTS)))
+        self.every = max(
+            _SHORTEST_SEGMENT,
+            _REPLAYED_ROWS // max(1, saved_states),
+            -(-10 * saved_states // round(10 * _CHECKPOINTS)),
+        )
         self.grad_inputs = tuple(k for k, node in enumerate(graph.grad_inputs) if node is not None)
         self.grad_parameters = tuple(k for k, node in enumerate(graph.grad_parameters) if node is not None)
 
