@@ -25,9 +25,10 @@ class Integrator(ABC):
 
     Args:
         substeps: number of equal steps into which a time step is divided, for stiff equations.
-        interpolate: where a cell spikes, take the moment in the step at which the potential crossed the threshold, by
-            linear interpolation, reset it there, and integrate what is left of the step. The rate of a cell is then
-            right to second order in dt; on the grid alone, the first order remains whatever the method.
+        interpolate: where a cell spikes, find the moment in the step at which the potential crossed the threshold,
+            reset the cell there, and integrate what is left of the step, at three times the work. Spike times then
+            converge with the order of the method (second order at most under a threshold that moves); on the grid
+            alone each interval is rounded up to a step, whatever the method.
 
     Raises:
         ValueError: if ``substeps`` is not above zero.

@@ -153,19 +153,34 @@ class Membrane(ODE):
         """
         drive = widen(x_t)
         current, numbers = (drive.input, drive.part) if isinstance(drive, Noisy) else (drive, None)
-        held = self.integrator.explicit or not self.leaks
-        start = self._hold_noise(state, numbers) if held else state
-        moved = self.integrator(self, drive if self.integrator.stochastic else current, start, self.dt)
-        if not held:
-            push = self._push(current, numbers, state)
-            moved = moved if push is None else moved._replace(v=moved.v + self.current_gain() * push)
-        if self.adaptation is not None and not self.integrator.explicit:
-            target = self._adaptation_target(moved.v)
-            kept = torch.exp(-self.dt / self.adaptation.tau())
-            moved = moved._replace(adaptation=target + (state.adaptation - target) * kept)
+        start = self.hold_noise(state, numbers) if self._holds_parts else state
+        moved = self.advance(drive if self.integrator.stochastic else current, start, numbers, self.dt)
         if self.noise is not None:
             moved = moved._replace(noise=self.noise.advance(state.noise, numbers, self.dt))
         return moved, current, numbers
+
+    @property
+    def _holds_parts(self) -> bool:
+        return self.integrator.explicit or not self.leaks
+
+    def advance(self, drive: State, state: State, numbers: State, dt: float | Tensor) -> State:
+        """The equation and its adaptation over ``dt``, with what the noise does to the potential meanwhile.
+
+        Args:
+            drive: the input, as the integrator takes it.
+            state: the state before; where the noise is held over the step, with its mean.
+            numbers: the random numbers of the attached noise; None leaves out what they add if it is not held.
+            dt: how long, ms.
+        """
+        moved = self.integrator(self, drive, state, dt)
+        push = None if self._holds_parts else self._push(drive, numbers, state, dt)
+        if push is not None:
+            moved = moved._replace(v=moved.v + self.current_gain() * push)
+        if self.adaptation is not None and not self.integrator.explicit:
+            target = self._adaptation_target(moved.v)
+            kept = torch.exp(-dt / self.adaptation.tau())
+            moved = moved._replace(adaptation=target + (state.adaptation - target) * kept)
+        return moved
 
     def _part_current(self, state: State) -> Tensor | None:
         """The current of the attached parts within a step: of the adaptation, and what is held of the noise."""
@@ -174,27 +189,28 @@ class Membrane(ODE):
             state.noise if self.noise is not None else None,
         )
 
-    def _hold_noise(self, state: State, numbers: State) -> State:
+    def hold_noise(self, state: State, numbers: State) -> State:
         """The state with the mean current of the noise over the step in the place of the current itself."""
         if self.noise is None:
             return state
-        total = self._noise_integral(state, numbers, torch.zeros_like(state.v))
+        total = self._noise_integral(state, numbers, torch.zeros_like(state.v), self.dt)
         return state if total is None else state._replace(noise=total / self.dt)
 
-    def _push(self, x_t: State, numbers: State, state: State) -> Tensor | None:
-        """The current of the parts, integrated over the step against the leak."""
+    def _push(self, x_t: State, numbers: State, state: State, dt: float | Tensor) -> Tensor | None:
+        """The current of the parts, integrated over ``dt`` against the leak."""
         leaky = type(self).relaxation is not ODE.relaxation
-        leak = self.dt / self.relaxation(x_t, state)[1].v if leaky else torch.zeros_like(state.v)
+        leak = dt / self.relaxation(x_t, state)[1].v if leaky else torch.zeros_like(state.v)
         adaptation = self.adaptation.current(state.adaptation) if self.adaptation is not None else None
         if adaptation is not None:
-            adaptation = adaptation * (self.dt * mean_decay(leak, self.dt / self.adaptation.tau()))
-        return add(adaptation, self._noise_integral(state, numbers, leak) if self.noise is not None else None)
+            adaptation = adaptation * (dt * mean_decay(leak, dt / self.adaptation.tau()))
+        noisy = self.noise is not None and numbers is not None
+        return add(adaptation, self._noise_integral(state, numbers, leak, dt) if noisy else None)
 
-    def _noise_integral(self, state: State, numbers: State, leak: Tensor) -> Tensor | None:
-        kick = self.noise.kick(numbers, leak, self.dt)
+    def _noise_integral(self, state: State, numbers: State, leak: Tensor, dt: float) -> Tensor | None:
+        kick = self.noise.kick(numbers, leak, dt)
         if not self.noise.has_memory:
             return kick
-        return add(kick, state.noise * (self.dt * mean_decay(leak, self.dt / self.noise.tau())))
+        return add(kick, state.noise * (dt * mean_decay(leak, dt / self.noise.tau())))
 
     def _adaptation_target(self, v: Tensor) -> Tensor:
         if not self.adaptation.follows_potential:

@@ -4,12 +4,15 @@ import torch
 from torch import Tensor
 
 from .checks import one_of, positive_number
+from .crossing import interpolated_step
 from .integrator import Integrator
 from .membrane import Membrane, add
 from .parts import Adaptation, Noise
 from .quantities import Quantity, Real
-from .state import State, first_leaf, map_state, zeros_state
+from .randomness import Noisy
+from .state import State, first_leaf, widen, zeros_state
 from .surrogate import Surrogate
+from .upstroke import Level, Upstroke
 
 
 class SpikingODE(Membrane):
@@ -75,6 +78,11 @@ class SpikingODE(Membrane):
                 f"{owner}: expected t_ref = 0 with an integrator that interpolates crossings, got {t_ref:g} ms, which "
                 "counts whole steps; leave one of the two out"
             )
+        if integrator.interpolate and not integrator.explicit and noise is not None and noise.enters_as_current:
+            raise ValueError(
+                f"{owner}: expected an explicit integrator to interpolate crossings under {type(noise).__name__}, got "
+                f"{type(integrator).__name__}, for which the noise is a jump without a path; use RK4(interpolate=True)"
+            )
         self._check_reset()
 
     def _check_reset(self) -> None:
@@ -100,15 +108,17 @@ class SpikingODE(Membrane):
 
     def step(self, x_t: State, state: State) -> tuple[Tensor, State]:
         x_t = self.with_noise(x_t)
-        moved, current, numbers = self.move(x_t, state)
-        if state.refractory is not None:
-            moved = moved._replace(v=torch.where(state.refractory > 0, state.v, moved.v))
-        moved = self.arrive(current, moved)
-        reached = moved.v
-        spikes, moved = self.fire(moved, numbers)
         if self.integrator.interpolate:
-            moved = moved._replace(v=self._after_crossing(current, state.v, reached, spikes, moved))
-        return map_state(lambda leaf: leaf.to(first_leaf(x_t).dtype), spikes), moved
+            drive = widen(x_t)
+            current, numbers = (drive.input, drive.part) if isinstance(drive, Noisy) else (drive, None)
+            spikes, moved = interpolated_step(self, current, numbers, state)
+            moved = self.arrive(current, moved)
+        else:
+            moved, current, numbers = self.move(x_t, state)
+            if state.refractory is not None:
+                moved = moved._replace(v=torch.where(state.refractory > 0, state.v, moved.v))
+            spikes, moved = self.fire(self.arrive(current, moved), numbers)
+        return spikes.to(first_leaf(x_t).dtype), moved
 
     def arrive(self, x_t: State, state: State) -> State:
         """Add the spikes that arrive in this step to synaptic fields; none in this base."""
@@ -130,18 +140,17 @@ class SpikingODE(Membrane):
             spikes = spikes * (state.refractory <= 0).to(spikes.dtype)
             left = torch.clamp(state.refractory - 1, min=0)
             state = state._replace(refractory=left + self.refractory_steps * spikes.detach())
+        return spikes, self.settle(spikes, state)
+
+    def settle(self, spikes: Tensor, state: State) -> State:
+        """The state after spikes: the potential reset, adaptation raised, and what else they change."""
         reset_spikes = spikes.detach() if self.detach_reset else spikes
         state = state._replace(v=self.reset_potential(reset_spikes, state.v))
-        return spikes, self.on_spike(spikes, self.jump(spikes, state))
+        return self.on_spike(spikes, self.jump(spikes, state))
 
-    def _after_crossing(self, x_t: State, before: Tensor, reached: Tensor, spikes: Tensor, state: State) -> Tensor:
-        """The potential at the end of the step, had those that spiked been reset at the crossing itself."""
-        fired, v_th = spikes > 0, self.v_th()
-        rise = torch.where(fired, reached - before, torch.ones_like(before))
-        left = self.dt * torch.clamp((reached - v_th) / rise, 0, 1)
-        at_crossing = state._replace(v=self.reset_potential(torch.ones_like(before), v_th + torch.zeros_like(before)))
-        after = self.integrator(self, x_t, at_crossing, left).v
-        return torch.where(fired, after, state.v)
+    def upstroke(self) -> Upstroke:
+        """The coordinate in which crossings are found; a cell whose upstroke runs away overrides it."""
+        return Level()
 
     def threshold(self, state: State, numbers: State = None) -> Tensor:
         """The threshold in this step, with what adaptation and noise add to it."""

@@ -13,6 +13,7 @@ from ..core.quantities import Positive, Quantity, Real
 from ..core.spiking import SpikingODE
 from ..core.state import State, full_state, zeros_state
 from ..core.surrogate import Surrogate
+from ..core.upstroke import ExponentialUpstroke
 from ..integrators import RK4
 from ..surrogates import ATan
 from .presets import NAUD_2008
@@ -160,6 +161,9 @@ class AdEx(SpikingODE):
 
     def clip(self, v: Tensor) -> Tensor:
         return torch.minimum(v, self.v_th())
+
+    def upstroke(self) -> ExponentialUpstroke:
+        return ExponentialUpstroke(self.V_T(), self.Delta_T())
 
     def derivative(self, x_t: Tensor, state: AdExState) -> AdExState:
         clipped = state._replace(v=self.clip(state.v))

@@ -12,6 +12,7 @@ from ..core.quantities import Positive, Quantity, Real
 from ..core.spiking import SpikingODE
 from ..core.state import State, full_state
 from ..core.surrogate import Surrogate
+from ..core.upstroke import ExponentialUpstroke
 from ..integrators import RK4
 from ..surrogates import ATan
 
@@ -119,6 +120,9 @@ class EIF(SpikingODE):
 
     def clip(self, v: Tensor) -> Tensor:
         return torch.minimum(v, self.v_th())
+
+    def upstroke(self) -> ExponentialUpstroke:
+        return ExponentialUpstroke(self.V_T(), self.Delta_T())
 
     def derivative(self, x_t: Tensor, state: EIFState) -> EIFState:
         clipped = state._replace(v=self.clip(state.v))

@@ -13,11 +13,13 @@ from ..core.quantities import Positive, Quantity, Real
 from ..core.spiking import SpikingODE
 from ..core.state import State, full_state
 from ..core.surrogate import Surrogate
+from ..core.upstroke import QuadraticUpstroke
 from ..integrators import RK4, Euler
 from ..surrogates import ATan
 from .presets import IZHIKEVICH_2003
 
 _SQUARE, _LINEAR, _CONSTANT, _START = 0.04, 5.0, 140.0, -65.0
+_BEND = 20.0  # mV above the bottom of the parabola, where the upstroke begins
 _LARGEST = 1e4  # mV; the published scheme overshoots by up to some 1e3 mV, and overflows far beyond
 
 
@@ -158,6 +160,9 @@ class Izhikevich(SpikingODE):
 
     def clip(self, v: Tensor) -> Tensor:
         return torch.minimum(v, self.v_th())
+
+    def upstroke(self) -> QuadraticUpstroke:
+        return QuadraticUpstroke(torch.full_like(self.a(), -_LINEAR / (2 * _SQUARE)), _BEND)
 
     def derivative(self, x_t: Tensor, state: IzhikevichState) -> IzhikevichState:
         v = self.clip(state.v)

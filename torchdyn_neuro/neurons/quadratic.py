@@ -12,6 +12,7 @@ from ..core.quantities import Positive, Quantity, Real
 from ..core.spiking import SpikingODE
 from ..core.state import State, full_state
 from ..core.surrogate import Surrogate
+from ..core.upstroke import QuadraticUpstroke
 from ..integrators import RK4
 from ..surrogates import ATan
 
@@ -125,6 +126,9 @@ class QIF(SpikingODE):
 
     def clip(self, v: Tensor) -> Tensor:
         return torch.minimum(v, self.v_th())
+
+    def upstroke(self) -> QuadraticUpstroke:
+        return QuadraticUpstroke((self.v_rest() + self.v_c()) / 2, self.v_c() - self.v_rest())
 
     def derivative(self, x_t: Tensor, state: QIFState) -> QIFState:
         middle, half = (self.v_rest() + self.v_c()) / 2, (self.v_c() - self.v_rest()) / 2
