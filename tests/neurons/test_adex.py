@@ -108,8 +108,8 @@ def interpolated() -> dict[float, np.ndarray]:
 def test_interpolated_spike_times_against_scipy(name, interpolated):
     """Between two spikes the potential tells how late the last one came: early on, a hundredth of a step at most.
 
-    The time is right to fourth order; what the adaptation gathers in the upstroke, where the potential is a logarithm of
-    time, is right to a small fraction of what a step gathers, which later bursts magnify.
+    The time is right to fourth order; what the adaptation gathers in the upstroke, where the potential is a logarithm
+    of time, is right to a small fraction of what a step gathers, which later bursts magnify.
     """
     p, pattern = tdn.NAUD_2008[name], list(tdn.NAUD_2008).index(name)
     now, start, late = 0.0, [p["E_L"], 0.0], []
