@@ -2,10 +2,14 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
+from scipy.integrate import solve_ivp
 
 import torchdyn_neuro as tdn
+from tests.fused.agreement import assert_agrees
+from torchdyn_neuro.core.state import leaves
 
 TAU, CURRENT = 10.0, 1.7
 INTERVAL = TAU * math.log(CURRENT / (CURRENT - 1))
@@ -26,17 +30,149 @@ def mean_interval(integrator: tdn.Integrator, dt: float, reset: str) -> float:
 
 @pytest.mark.parametrize("reset", ["value", "subtract"])
 @pytest.mark.parametrize(
-    "integrator", [tdn.ExponentialEuler(interpolate=True), tdn.RK4(interpolate=True)], ids=["exponential", "rk4"]
+    ("integrator", "order"),
+    [(tdn.ExponentialEuler, 4), (tdn.RK4, 4), (tdn.Heun, 2), (tdn.Midpoint, 2), (tdn.Euler, 1)],
 )
-def test_intervals_converge_to_second_order(integrator, reset):
-    errors = [abs(mean_interval(integrator, dt, reset) - INTERVAL) for dt in (1.0, 0.5)]
-    # The interval itself is read off the grid, over the whole run: to dt / 2000 ms times the interval.
-    assert errors[0] < 0.05
-    assert math.log2(errors[0] / errors[1]) > 1.6
+def test_spike_times_converge_with_the_order_of_the_method(integrator, order, reset):
+    """Seven spikes on, the potential tells by how much the last one came at the wrong time.
+
+    The flow of ExponentialEuler is exact, so that what is left is the crossing, of fourth order.
+    """
+    errors = []
+    for dt in (0.5, 0.25):
+        cell = tdn.LIF(TAU, reset=reset, integrator=integrator(interpolate=True), dt=dt).double()
+        spikes, state = cell.scan(torch.full((round(64 / dt), 1, 1), CURRENT, dtype=torch.float64))
+        assert spikes.sum() == 7
+        expected = CURRENT * (1 - math.exp(-(64 - 7 * INTERVAL) / TAU))
+        errors.append(abs(state.v.item() - expected) / ((CURRENT - expected) / TAU))
+    assert order == 1 or errors[0] < 0.2 * 0.5  # the path of Euler's method itself runs late by dt / (2 tau)
+    assert math.log2(errors[0] / errors[1]) == pytest.approx(order, abs=0.3)
 
 
-def test_without_interpolation_intervals_are_off_by_part_of_a_step():
-    assert abs(mean_interval(tdn.ExponentialEuler(), 1.0, "value") - INTERVAL) > 0.1
+def test_without_interpolation_every_interval_is_rounded_up():
+    late = mean_interval(tdn.ExponentialEuler(), 1.0, "value") - INTERVAL
+    assert 0.1 < late < 1.0
+
+
+def adapting(y):
+    return [(CURRENT - y[1] - y[0]) / TAU, -y[1] / 40.0]
+
+
+def moving_threshold(y):
+    return [(CURRENT - y[0]) / TAU, -y[1] / 40.0]
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "threshold", "order"),
+    [
+        (lambda: tdn.SpikeFrequencyAdaptation(40.0, b=8.0), adapting, lambda y: 1.0, 4),
+        (lambda: tdn.AdaptiveThreshold(40.0, beta=8.0), moving_threshold, lambda y: 1.0 + y[1], 2),
+    ],
+    ids=["adaptation", "moving threshold"],
+)
+def test_the_rest_of_the_state_is_that_of_the_crossing(part, change, threshold, order):
+    """Potential and adaptation after several spikes, against SciPy with events."""
+
+    def crossing(_, y):
+        return y[0] - threshold(y)
+
+    crossing.terminal = True
+    now, y, count = 0.0, np.zeros(2), 0
+    while True:
+        run = solve_ivp(lambda _, y: change(y), (now, 60.0), y, events=crossing, rtol=1e-11, atol=1e-11)
+        now, y = run.t[-1], run.y[:, -1]
+        if run.status == 0:
+            break
+        count += 1
+        y = np.array([y[0] - 1.0, y[1] + 8.0 / 40.0])
+    errors = []
+    for dt in (0.5, 0.25):
+        cell = tdn.LIF(TAU, integrator=tdn.RK4(interpolate=True), adaptation=part(), dt=dt).double()
+        spikes, state = cell.scan(torch.full((round(60 / dt), 1, 1), CURRENT, dtype=torch.float64))
+        assert spikes.sum() == count >= 3
+        errors.append(max(abs(state.v.item() - y[0]), abs(state.adaptation.item() - y[1])))
+    assert errors[0] < 1e-4
+    # Errors of several crossings of one sign and the other, so that the order is only known from below.
+    assert math.log2(errors[0] / errors[1]) > order - 0.7
+
+
+def test_gradient_is_that_of_the_spike_time():
+    """With a surrogate that is zero, what comes through is the derivative of the crossing itself."""
+    surrogate = tdn.Rectangular(width=1e-9)
+
+    def run(x, tau, v_th):
+        cell = tdn.LIF(surrogate=surrogate, integrator=tdn.RK4(interpolate=True)).double()
+        cell.tau_mem.bound, cell.v_th.bound = tau, v_th
+        with tdn.backend("eager"):
+            spikes, state = cell.scan(x)
+        assert spikes.sum() == 3
+        return state.v
+
+    x = torch.full((32, 1, 1), 2.6, dtype=torch.float64)
+    quantities = [torch.tensor(value, dtype=torch.float64, requires_grad=True) for value in (20.0, 1.0)]
+    assert torch.autograd.gradcheck(run, (x.requires_grad_(), *quantities))
+
+
+SPIKING = {
+    "LIF": (lambda **o: tdn.LIF(**o), 3.0),
+    "SynapticLIF": (lambda **o: tdn.SynapticLIF(**o), 1.0),
+    "QIF": (lambda **o: tdn.QIF(**o), 40.0),
+    "EIF": (lambda **o: tdn.EIF(t_ref=0.0, **o), 30.0),
+    "AdEx": (lambda **o: tdn.AdEx(**o), 1500.0),
+    "Izhikevich": (lambda **o: tdn.Izhikevich(**o), 30.0),
+    "GLIF": (lambda **o: tdn.GLIF(t_ref=0.0, **o), 900.0),
+    "ResonateAndFire": (lambda **o: tdn.ResonateAndFire(**o), 2.0),
+}
+
+
+@pytest.mark.parametrize("name", SPIKING)
+def test_every_cell_is_finite_under_any_input_and_fused_equals_eager(name):
+    build, current = SPIKING[name]
+    strengths = torch.tensor([0.0, 1.0, 2.0, -1.0, 10.0, -10.0, 1e3, -1e3]) * current
+    x = torch.cat([strengths, torch.tensor([1e6, -1e6])]).expand(60, 1, 10).clone()
+    x[30:] = x[30:].flip(2)  # from one extreme to the other
+    cell = build(integrator=tdn.RK4(interpolate=True))
+    for key, quantity in list(cell.quantities()):
+        setattr(cell, key, type(quantity)(tdn.Learned(quantity.start), unit=quantity.unit))
+    results = []
+    for backend in ("eager", "auto"):
+        x.requires_grad_().grad = None
+        with tdn.backend(backend):
+            spikes, state = cell.scan(x)
+            gradients = torch.autograd.grad(
+                spikes.sum() + sum(leaf.sum() for leaf in leaves(state)), [x, *cell.parameters()], allow_unused=True
+            )
+        for value in (spikes, *leaves(state), *(g for g in gradients if g is not None)):
+            assert value.isfinite().all()
+        results.append(spikes)
+    assert results[0].sum() > 3
+    # A crossing at the very end of a step may fall into the next one.
+    assert (results[0] - results[1]).abs().sum() <= 0.02 * results[0].sum()
+
+
+@pytest.mark.parametrize("name", SPIKING)
+def test_fused_equals_eager(name):
+    build, current = SPIKING[name]
+    cell = build(integrator=tdn.RK4(interpolate=True), dt=0.25).double()
+    x = current * torch.rand(40, 2, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    (spikes, *_), _ = assert_agrees(cell, 2 * x, relative=1e-9)  # gradients of upstrokes magnify rounding
+    assert spikes.sum() >= 6
+
+
+def test_noise_is_held_over_the_step_in_which_it_crosses():
+    """With an explicit integrator the path under noise is that under a current."""
+    torch.manual_seed(0)
+    x, z = torch.full((60, 1, 4), 1.2, dtype=torch.float64), torch.randn(60, 1, 4, dtype=torch.float64)
+    integrator = tdn.RK4(interpolate=True)
+    noisy = tdn.LIF(integrator=integrator, noise=tdn.WhiteNoise(2.0)).double()
+    spikes, state = noisy.scan(tdn.Noisy(x, part=z))
+    expected, end = tdn.LIF(integrator=integrator).double().scan(x + 2.0 * z)
+    assert expected.sum() > 3
+    assert torch.equal(spikes, expected)
+    torch.testing.assert_close(state.v, end.v)
+    with pytest.raises(ValueError, match=r"explicit integrator .* WhiteNoise, got ExponentialEuler"):
+        tdn.LIF(integrator=tdn.ExponentialEuler(interpolate=True), noise=tdn.WhiteNoise())
+    tdn.LIF(integrator=tdn.ExponentialEuler(interpolate=True), noise=tdn.EscapeNoise())(torch.ones(5, 1, 2))
 
 
 def test_gradient_is_finite_and_fused_equals_eager():

@@ -89,14 +89,14 @@ def _cross(
     (Henon, 1982, Physica D 5:412).
     """
     length, count, power = target - before, cell.integrator.substeps, upstroke.power
-    rising = torch.ones_like(before, dtype=torch.bool)
+    rising = length > 0
 
     def slope(u: float, state: State, rising: Tensor) -> tuple[State, Tensor, Tensor]:
         v = upstroke.bend(target - length * (1 - u) ** power)
         change = cell.drift(x_t, state._replace(v=v))
         speed, path = change.v * upstroke.stretch(v), power * length * (1 - u) ** (power - 1)
         # What would take ten steps does not cross in this one.
-        rising = rising & (10 * cell.dt * speed >= path)
+        rising = rising & (10 * cell.dt * speed >= length)
         pace = path / torch.where(rising, speed, torch.ones_like(speed))
         return map_state(lambda leaf: leaf * pace, change._replace(v=None)), pace, rising
 
