@@ -1,15 +1,68 @@
-"""Every cell of the library that fuses, with an input that makes it spike."""
+"""Every module of the library that fuses, and what is built from them, with inputs that make them spike."""
 
 import inspect
+import sys
 from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import torchdyn_neuro
-from torchdyn_neuro.core import Dynamics
+import torchdyn_neuro as tdn
+from tests.contract_cases import NEURONS, build, concrete_dynamics, sequence
+from torchdyn_neuro.core import Dynamics, State
 from torchdyn_neuro.fused.dispatch import Fused, fuse, signature
 from torchdyn_neuro.fused.trace import NotPointwise
+
+sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
+
+from time_loop_cells import AdaptiveSynapticLIF
+
+STEPS = 11
+"""Two segments of the backward pass, the second of them short."""
+
+
+class Example(NamedTuple):
+    """A module and a sequence [T, B, \\*] for it."""
+
+    module: nn.Module
+    x: State
+
+
+def shipped(dtype: torch.dtype) -> dict[str, Example]:
+    """An example of each class of the library that fuses, as the contract tests build and drive it."""
+    return {
+        cls.__name__: Example(build(cls).to(dtype), sequence(cls, STEPS, 2, NEURONS, dtype=dtype))
+        for cls in concrete_dynamics()
+        if cls.pointwise is not False
+    }
+
+
+def composed(dtype: torch.dtype) -> dict[str, Example]:
+    """Chains, parts attached to a cell, and the cells of the benchmark."""
+    torch.manual_seed(0)
+    tau = tdn.Learned(torch.linspace(3.0, 8.0, NEURONS))
+    lif = tdn.LIF(tdn.Learned(20.0), R=20.0)
+    noisy = {"adaptation": tdn.SpikeFrequencyAdaptation(), "noise": tdn.OrnsteinUhlenbeckNoise()}
+    modules = {
+        "STP, synapse, LIF": (tdn.Chain(tdn.TsodyksMarkram(), tdn.ExponentialSynapse(tau), lif), _spikes(dtype)),
+        "synapse, ALIF": (tdn.Chain(tdn.DoubleExponentialSynapse(), tdn.ALIF()), _spikes(dtype)),
+        "synapse with a second of four states": (AdaptiveSynapticLIF(), _currents(dtype)),
+        "LIF with a constant for each neuron": (tdn.LIF(tau, v_th=tdn.Learned(1.0), t_ref=2.0), _currents(dtype)),
+        "LIF with adaptation and noise": (tdn.LIF(**noisy), _currents(dtype)),
+        "LIF by Runge-Kutta": (tdn.LIF(integrator=tdn.RK4()), _currents(dtype)),
+    }
+    return {name: Example(module.to(dtype), x) for name, (module, x) in modules.items()}
+
+
+def _currents(dtype: torch.dtype) -> Tensor:
+    return 20 * torch.rand(STEPS, 2, NEURONS, generator=torch.Generator().manual_seed(0)).to(dtype)
+
+
+def _spikes(dtype: torch.dtype) -> Tensor:
+    return (_currents(dtype) < 8).to(dtype)
 
 
 def cells() -> dict[str, Dynamics]:
