@@ -1,60 +1,60 @@
-"""Every cell of the library that fuses, with an input that makes it spike."""
+"""Every module of the library that fuses, and what is built from them, with inputs that make them spike."""
 
-import inspect
-from collections.abc import Iterator
+import sys
+from pathlib import Path
+from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-import torchdyn_neuro
-from torchdyn_neuro.core import Dynamics
-from torchdyn_neuro.fused.dispatch import Fused, fuse, signature
-from torchdyn_neuro.fused.trace import NotPointwise
+import torchdyn_neuro as tdn
+from tests.contract_cases import NEURONS, build, concrete_dynamics, sequence
+from torchdyn_neuro.core import State
 
+sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
 
-def cells() -> dict[str, Dynamics]:
-    """An instance, with its default arguments, of each class that has some and takes a current or spikes."""
-    found = {}
-    for cls in _subclasses(Dynamics):
-        if not cls.__module__.startswith("torchdyn_neuro.") or inspect.isabstract(cls):
-            continue
-        needed = [
-            argument
-            for argument in list(inspect.signature(cls.__init__).parameters.values())[1:]
-            if argument.default is argument.empty
-            and argument.kind not in (argument.VAR_KEYWORD, argument.VAR_POSITIONAL)
-        ]
-        if needed or cls.initial_state is Dynamics.initial_state or cls.__name__.startswith("_"):
-            continue
-        try:
-            cell = cls()
-            cell.scan(torch.zeros(1, 1, 1))
-        except (TypeError, ValueError, NotImplementedError):
-            continue  # a base class or a container, which needs arguments, or a cell that takes a tuple of inputs
-        found[cls.__name__] = cell
-    return found
+from time_loop_cells import AdaptiveSynapticLIF
+
+STEPS = 11
+"""Two segments of the backward pass, the second of them short."""
 
 
-def fused_cells(language: str, dtype: torch.dtype) -> Iterator[tuple[str, Dynamics, Fused]]:
-    """Each of the cells that fuses, with its recorded step."""
-    for name, cell in cells().items():
-        cell = cell.to(dtype)
-        x = drive(dtype)
-        try:
-            yield name, cell, fuse(cell, signature(x, cell.initial_state(x[0].detach()), None), language)
-        except NotPointwise:
-            continue
+class Example(NamedTuple):
+    """A module and a sequence [T, B, \\*] for it."""
+
+    module: nn.Module
+    x: State
 
 
-def drive(dtype: torch.dtype) -> Tensor:
-    """Input [9, 2, 3] of pulses and a current, with a gradient: one segment of the backward pass, and one step."""
-    generator = torch.Generator().manual_seed(0)
-    pulses = (torch.rand(9, 2, 3, generator=generator, dtype=dtype) < 0.3).to(dtype)
-    return (pulses + 2 * torch.rand(9, 2, 3, generator=generator, dtype=dtype)).requires_grad_()
+def shipped(dtype: torch.dtype) -> dict[str, Example]:
+    """An example of each class of the library that fuses, as the contract tests build and drive it."""
+    return {
+        cls.__name__: Example(build(cls).to(dtype), sequence(cls, STEPS, 2, NEURONS, dtype=dtype))
+        for cls in concrete_dynamics()
+        if cls.pointwise is not False
+    }
 
 
-def _subclasses(cls: type) -> Iterator[type]:
-    assert torchdyn_neuro.__version__  # imported so that every cell is defined
-    for child in cls.__subclasses__():
-        yield child
-        yield from _subclasses(child)
+def composed(dtype: torch.dtype) -> dict[str, Example]:
+    """Chains, parts attached to a cell, and the cells of the benchmark."""
+    torch.manual_seed(0)
+    tau = tdn.Learned(torch.linspace(3.0, 8.0, NEURONS))
+    lif = tdn.LIF(tdn.Learned(20.0), R=20.0)
+    noisy = {"adaptation": tdn.SpikeFrequencyAdaptation(), "noise": tdn.OrnsteinUhlenbeckNoise()}
+    modules = {
+        "STP, synapse, LIF": (tdn.Chain(tdn.TsodyksMarkram(), tdn.ExponentialSynapse(tau), lif), _spikes(dtype)),
+        "synapse, ALIF": (tdn.Chain(tdn.DoubleExponentialSynapse(), tdn.ALIF()), _spikes(dtype)),
+        "synapse with a second of four states": (AdaptiveSynapticLIF(), _currents(dtype)),
+        "LIF with a constant for each neuron": (tdn.LIF(tau, v_th=tdn.Learned(1.0), t_ref=2.0), _currents(dtype)),
+        "LIF with adaptation and noise": (tdn.LIF(**noisy), _currents(dtype)),
+        "LIF by Runge-Kutta": (tdn.LIF(integrator=tdn.RK4()), _currents(dtype)),
+    }
+    return {name: Example(module.to(dtype), x) for name, (module, x) in modules.items()}
+
+
+def _currents(dtype: torch.dtype) -> Tensor:
+    return 20 * torch.rand(STEPS, 2, NEURONS, generator=torch.Generator().manual_seed(0)).to(dtype)
+
+
+def _spikes(dtype: torch.dtype) -> Tensor:
+    return (_currents(dtype) < 8).to(dtype)

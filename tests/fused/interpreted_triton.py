@@ -2,21 +2,23 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from triton.runtime.interpreter import InterpreterBuilder
 
 import torchdyn_neuro as tdn
-from torchdyn_neuro.core.state import leaves
-from torchdyn_neuro.core.time_loop import eager_loop
-from torchdyn_neuro.fused.backends import named_loop
+from torchdyn_neuro.fused import triton_source
 from torchdyn_neuro.fused.ops import OPS
 from torchdyn_neuro.fused.plan import plan_backward, plan_forward
 from torchdyn_neuro.fused.recorder import Operand
 from torchdyn_neuro.fused.trace import trace_step
 from torchdyn_neuro.fused.triton import TritonKernels
 
-from .cells import drive, fused_cells
+from .agreement import assert_agrees
+from .agreement import run as run_backend
+from .cells import composed, shipped
 
 # What each operation is applied to lies where it is smooth, and near enough to zero to show where a formula cancels.
 WIDE = torch.tensor([-3.0, -1.5, -0.7, -0.1, -1e-3, -1e-6, 1e-6, 1e-3, 0.1, 0.7, 1.5, 3.0, 9.0])
@@ -57,6 +59,23 @@ FUNCTIONS = {
     "softplus": (lambda x, p: torch.nn.functional.softplus(x), WIDE),
     "lerp": (lambda x, p: torch.lerp(x, p, 0.3), WIDE),
 }
+
+
+@pytest.fixture(autouse=True)
+def _functions_are_rounded_once(monkeypatch):
+    """The interpreter computes with NumPy, whose float32 ``exp`` is off by up to 2.4 units in the last place.
+
+    Torch is off by 0.6 and a card by 1. Such a difference in a decay grows from step to step, so that a comparison
+    of the kernels would be one of libraries.
+    """
+    compute = InterpreterBuilder.unary_op
+
+    def rounded_once(self, arg, op):
+        if arg.data.dtype != np.float32:
+            return compute(self, arg, op)
+        return compute(self, arg, lambda data: op(data.astype(np.float64)).astype(np.float32))
+
+    monkeypatch.setattr(InterpreterBuilder, "unary_op", rounded_once)
 
 
 def run(step, x: Tensor, states: list[Tensor], parameters: list[Tensor], every: int):
@@ -118,7 +137,7 @@ def test_an_operation_is_that_of_torch_in_value_and_gradient(name, dtype):
         return [y], [0.5 * states[0] + 0.1 * inputs[0]]
 
     x = torch.stack([values, values.flip(0)]).to(dtype).unsqueeze(1)
-    tolerance = {"rtol": 1e-12, "atol": 1e-14} if dtype == torch.float64 else {"rtol": 5e-6, "atol": 1e-6}
+    tolerance = {"rtol": 1e-12, "atol": 1e-14} if dtype == torch.float64 else {}
     for found, expected in run(
         step, x, [torch.zeros(1, len(values), dtype=dtype)], [torch.tensor(1.5, dtype=dtype)], 8
     ):
@@ -135,9 +154,13 @@ def test_every_operation_of_the_table_was_met():
     assert not missing
 
 
+@pytest.mark.parametrize("lines", [0, 1000])
 @pytest.mark.parametrize("every", [1, 3, 8])
 @pytest.mark.parametrize(("steps", "frame"), [(1, (1, 1)), (7, (3, 5)), (16, (2, 3, 4))])
-def test_lengths_segments_and_shapes_of_parameters(every, steps, frame):
+def test_lengths_segments_and_shapes_of_parameters(every, steps, frame, lines, monkeypatch):
+    # Both ways to write a segment: step by step, and as a whole.
+    monkeypatch.setattr(triton_source, "_MOST_LINES", lines)
+
     def step(inputs, states, parameters):
         v, a = states
         tau, gain = parameters
@@ -153,27 +176,33 @@ def test_lengths_segments_and_shapes_of_parameters(every, steps, frame):
         torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-13)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_every_cell_equals_the_eager_loop(dtype):
-    tolerance = {"rtol": 1e-11, "atol": 1e-12} if dtype == torch.float64 else {"rtol": 1e-4, "atol": 1e-5}
-    names = []
-    for name, cell, _ in fused_cells("triton", dtype):
-        x = drive(dtype)
-        start = cell.initial_state(x[0].detach())
-        results = []
-        for loop in (eager_loop, named_loop("triton")):
-            y, last = loop(cell, x, start)
-            ends = [leaf for leaf in (*leaves(y), *leaves(last)) if leaf.requires_grad]
-            total = sum((leaf * torch.linspace(-1, 2, leaf.numel(), dtype=dtype).view_as(leaf)).sum() for leaf in ends)
-            gradient = torch.autograd.grad(total, x, allow_unused=True, materialize_grads=True)[0]
-            results.append([leaf.detach() for leaf in (*leaves(y), *leaves(last))] + [gradient])
-        for found, expected in zip(results[1], results[0], strict=True):
-            torch.testing.assert_close(found, expected, **tolerance, msg=lambda text, name=name: f"{name}: {text}")
-        names.append(name)
-    assert {"LIF", "SynapticLIF", "ExponentialSynapse", "LeakyIntegrator"} <= set(names)
+EXAMPLES = {dtype: {**shipped(dtype), **composed(dtype)} for dtype in (torch.float32, torch.float64)}
 
 
-def compare(module, x, **tolerance):
+@pytest.mark.parametrize("name", EXAMPLES[torch.float64])
+def test_a_cell_equals_the_eager_loop(name):
+    module, x = EXAMPLES[torch.float64][name]
+    (y, *_), _ = assert_agrees(module, x, relative=1e-12, backend="triton")
+    assert len(y.unique()) > 1  # it spiked
+
+
+@pytest.mark.parametrize("name", set(EXAMPLES[torch.float32]) - {"HodgkinHuxley"})
+def test_a_cell_in_float32_equals_the_eager_loop(name):
+    module, x = EXAMPLES[torch.float32][name]
+    (y, *_), _ = assert_agrees(module, x, backend="triton")
+    assert len(y.unique()) > 1
+
+
+def test_hodgkin_huxley_in_float32():
+    # Of a potential that swings by 100 mV and passes through zero, the last digit is 8e-6 mV, at every step anew.
+    module, x = EXAMPLES[torch.float32]["HodgkinHuxley"]
+    expected, found = (run_backend(module, x, name) for name in ("eager", "triton"))
+    for one, other in zip((*expected[0], *expected[1]), (*found[0], *found[1]), strict=True):
+        torch.testing.assert_close(other, one, rtol=1.3e-6, atol=5e-5)
+    assert found[0][0].sum() > 0
+
+
+def compare(module, x):
     """Outputs and the gradients of the input and of all parameters, by the kernels and by the eager loop."""
     results = []
     for name in ("eager", "triton"):
@@ -183,26 +212,26 @@ def compare(module, x, **tolerance):
         results.append([y.detach(), *torch.autograd.grad(total, [x, *module.parameters()])])
     assert results[0][0].dtype == results[1][0].dtype
     for found, expected in zip(results[1], results[0], strict=True):
-        torch.testing.assert_close(found, expected, **tolerance)
+        torch.testing.assert_close(found, expected)
     assert results[0][0].abs().sum() > 0
 
 
 def test_a_recurrent_layer():
     torch.manual_seed(0)
     layer = tdn.Recurrent(tdn.LIF(tau_mem=tdn.Learned(5.0)), torch.nn.Linear(4, 4))
-    compare(layer, (3 * torch.rand(10, 2, 4)).requires_grad_(), rtol=1e-4, atol=1e-5)
+    compare(layer, (3 * torch.rand(10, 2, 4)).requires_grad_())
 
 
 def test_a_chain_with_a_parameter_per_channel_of_images():
     torch.manual_seed(0)
     tau = tdn.Learned(torch.rand(3, 1, 1) + 4)
     chain = tdn.Chain(tdn.ExponentialSynapse(tau=tdn.Learned(3.0)), tdn.LIF(tau_mem=tau, R=tdn.Learned(torch.ones(2))))
-    compare(chain, torch.rand(9, 2, 3, 4, 2).requires_grad_(), rtol=1e-4, atol=1e-5)
+    compare(chain, torch.rand(9, 2, 3, 4, 2).requires_grad_())
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_narrow_inputs_and_outputs_with_wide_states(dtype):
     torch.manual_seed(0)
     x = (3 * torch.rand(20, 2, 5)).to(dtype).requires_grad_()
-    compare(tdn.LeakyIntegrator(tau_mem=tdn.Learned(5.0)), x, rtol=1e-2, atol=1e-2)
-    compare(tdn.LIF(tau_mem=tdn.Learned(5.0)), x, rtol=1e-2, atol=1e-2)
+    compare(tdn.LeakyIntegrator(tau_mem=tdn.Learned(5.0)), x)
+    compare(tdn.LIF(tau_mem=tdn.Learned(5.0)), x)

@@ -1,17 +1,25 @@
-"""Compiles emitted Triton kernels for a card that is not there, and reads what the assembler says of them."""
+"""Compiles the kernels that a module launches for a card that is not there, and reads what the assembler says."""
 
 import re
 import subprocess
 import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import triton
+from torch import Tensor
 from triton.backends.compiler import GPUTarget
 from triton.backends.nvidia.compiler import get_ptxas
 from triton.compiler import ASTSource
 
-from torchdyn_neuro.fused.triton import load_kernel
+from torchdyn_neuro.core.state import leaves, map_state
+from torchdyn_neuro.core.time_loop import backend
+from torchdyn_neuro.fused import triton as kernels
+
+from .cells import Example
 
 _POINTERS = {
     torch.float64: "*fp64",
@@ -19,26 +27,82 @@ _POINTERS = {
     torch.bfloat16: "*bf16",
     torch.float16: "*fp16",
     torch.uint8: "*u8",
+    torch.bool: "*i1",
 }
 
 
-def spills_and_registers(source: str, dtype: torch.dtype = torch.float32) -> tuple[int, int]:
-    """Bytes spilled and registers used per thread on sm_90, all tensors being of one type and all flags set."""
-    kernel = load_kernel(source)
-    names = list(kernel.arg_names)
-    sizes = names.index("T")
-    constants = {name: True for name in names if name.startswith("HAS_") or name == "REPLAY"} | {"BLOCK": 128}
-    signature = {name: _POINTERS[dtype] if k < sizes else "i32" for k, name in enumerate(names)}
+@dataclass(frozen=True)
+class Launch:
+    """A kernel as it would be started.
+
+    Args:
+        kernel: the jitted function.
+        pointers: the types of its tensors.
+        flags: its constants, but for the size of a block.
+    """
+
+    kernel: Callable
+    pointers: tuple[str, ...]
+    flags: tuple[tuple[str, bool], ...]
+
+    @property
+    def direction(self) -> str:
+        """Forward or backward."""
+        return "backward" if "dx0" in self.kernel.arg_names or "place" in self.kernel.src else "forward"
+
+    def key(self) -> tuple:
+        """Equal for launches that run the same code."""
+        return self.kernel.src, self.pointers, self.flags
+
+
+@contextmanager
+def recorded() -> Iterator[list[Launch]]:
+    """Write launches down instead of doing them; the results are whatever the buffers held."""
+    launches, launch = [], kernels._launch
+
+    def write_down(
+        kernel: Callable, shape: Sequence[int], tensors: Sequence[Tensor | None], layout: Sequence[int], flags: dict
+    ) -> None:
+        present = next(tensor for tensor in tensors if tensor is not None)
+        types = tuple(_POINTERS[(present if tensor is None else tensor).dtype] for tensor in tensors)
+        launches.append(Launch(kernel, types, tuple(flags.items())))
+
+    kernels._launch = write_down
+    try:
+        yield launches
+    finally:
+        kernels._launch = launch
+
+
+def launches_of(example: Example, *, training: bool = True) -> list[Launch]:
+    """The different kernels of a forward pass and, in training, of the backward pass after it."""
+    module, x = example
+    with recorded() as launches, backend("triton"), torch.set_grad_enabled(training):
+        if training:
+            x = map_state(lambda leaf: leaf.detach().requires_grad_(), x)
+        results = leaves(module.scan(x))
+        ends = [result.double().sum() for result in results if result.requires_grad]
+        if training:
+            torch.autograd.grad(sum(ends), [*leaves(x), *module.parameters()], allow_unused=True)
+    return list({launch.key(): launch for launch in launches}.values())
+
+
+def spills_and_registers(launch: Launch) -> tuple[int, int]:
+    """Bytes spilled and registers used per thread on sm_90, in blocks of 128 threads."""
+    names = launch.kernel.arg_names
+    constants = dict(launch.flags) | {"BLOCK": 128}
+    signature = dict.fromkeys(names, "i32") | dict(zip(names, launch.pointers, strict=False))
     signature |= dict.fromkeys(constants, "constexpr")
-    compiled = triton.compile(
-        ASTSource(kernel, signature=signature, constexprs=constants),
+    result = triton.compile(
+        ASTSource(launch.kernel, signature=signature, constexprs=constants),
         target=GPUTarget("cuda", 90, 32),
         options={"num_warps": 4, "enable_fp_fusion": False},
     )
+    ptx = result.asm["ptx"]
     with tempfile.TemporaryDirectory() as folder:
         assembly = Path(folder, "kernel.ptx")
-        assembly.write_text(compiled.asm["ptx"])
-        target = re.search(r"^\.target (\w+)", compiled.asm["ptx"], re.MULTILINE).group(1)
+        assembly.write_text(ptx)
+        target = re.search(r"^\.target (\w+)", ptx, re.MULTILINE).group(1)
         options = ["-v", "--fmad=false", "--gpu-name", target, "-o", Path(folder, "kernel.cubin")]
         command = [get_ptxas(90).path, *options, assembly]
         report = subprocess.run(command, check=True, capture_output=True, text=True).stderr

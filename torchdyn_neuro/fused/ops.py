@@ -50,7 +50,7 @@ OPS: dict[str, Op] = {
     "div": _same("({0} / {1})"),
     "neg": _same("(-{0})"),
     "reciprocal": _same("(1.0 / {0})"),
-    "exp": _call("EXP", "tl.exp({0})"),
+    "exp": _call("EXP", "exp({0})"),
     "expm1": _call("EXPM1", "expm1({0})"),
     "log": _call("LOG", "tl.log({0})"),
     "log1p": _call("LOG1P", "log1p({0})"),
@@ -63,7 +63,7 @@ OPS: dict[str, Op] = {
     "cosh": _call("COSH", "cosh({0})"),
     "erf": _call("ERF", "tl.erf({0})"),
     "pow": Op("POW({0}, {1})", "power({0}, {1})"),
-    "sigmoid": Op("(1.0 / (1.0 + EXP(-{0})))", "(1.0 / (1.0 + tl.exp(-{0})))"),
+    "sigmoid": Op("(1.0 / (1.0 + EXP(-{0})))", "(1.0 / (1.0 + exp(-{0})))"),
     "abs": _call("ABS", "tl.abs({0})"),
     "sign": Op(
         "(({0} > 0.0 ? 1.0 : 0.0) - ({0} < 0.0 ? 1.0 : 0.0))",

@@ -1,6 +1,5 @@
 """From the source of a Triton kernel to a call of it."""
 
-import functools
 import hashlib
 import linecache
 from collections.abc import Callable, Sequence
@@ -11,10 +10,13 @@ from torch import Tensor
 
 from .compiler import CompilerUnavailableError
 from .loops import Kernels
-from .triton_source import emit_backward, emit_forward
+from .plan import BackwardPlan, ForwardPlan
+from .triton_source import backward_is_written_out, emit_backward, emit_forward
 
 _FEW_ELEMENTS = 1 << 16
 """Below it a card has threads to spare: a block of one warp spreads them over more of it."""
+_SEGMENT = 8
+_NOTHING = "import triton\n\n\ndef run():\n    pass\n"
 
 
 def load_kernel(source: str) -> Callable:
@@ -37,27 +39,28 @@ def load_kernel(source: str) -> Callable:
 class TritonKernels(Kernels):
     """The two loops in Triton, for CUDA; on a CPU they run in Triton's interpreter, if that was chosen."""
 
-    @functools.cached_property
-    def _forward(self) -> Callable:
-        return load_kernel(emit_forward(self.forward_plan))
-
-    @functools.cached_property
-    def _backward(self) -> Callable:
-        return load_kernel(emit_backward(self.backward_plan))
+    def __init__(self, forward: ForwardPlan, backward: BackwardPlan):
+        super().__init__(forward, backward)
+        self._loaded: dict[tuple[str, int], Callable] = {}
 
     def compile(self, *, training: bool) -> None:
-        """Make the kernels known to Triton, which compiles them for the card and the types of the first call."""
-        _ = self._forward
-        if training:
-            _ = self._backward
+        """Find out whether there is Triton, which compiles for the card and the types of the first call."""
+        load_kernel(_NOTHING)
+
+    def _kernel(self, emit: Callable, plan: ForwardPlan | BackwardPlan, every: int) -> Callable:
+        known = self._loaded.get((emit.__name__, every))
+        if known is None:
+            known = self._loaded[emit.__name__, every] = load_kernel(emit(plan, every))
+        return known
 
     def forward(self, inputs, states, parameters, inners, outputs, last, checkpoints, every) -> None:
         read = self.forward_plan.parameters
         tensors = [*inputs, *states, *(parameters[k] for k in read), *outputs, *last, *checkpoints]
         flags = {f"HAS_saved{k}": checkpoint is not None for k, checkpoint in enumerate(checkpoints)}
-        layout = [size for k in read for size in (inners[k], parameters[k].numel())]
+        flags |= _single(parameters, read)
+        kernel = self._kernel(emit_forward, self.forward_plan, every)
         strides = [x.stride(0) for x in inputs]
-        _launch(self._forward, inputs[0].shape, tensors, every, [*strides, *layout], flags)
+        _launch(kernel, inputs[0].shape, tensors, [*strides, *_layout(parameters, inners, read)], flags)
 
     def backward(
         self,
@@ -75,7 +78,11 @@ class TritonKernels(Kernels):
         shape,
     ) -> None:
         plan, graph = self.backward_plan, self.backward_plan.graph
-        room = [state.new_empty((min(every, shape[0]), *state.shape)) for state in states]
+        if not plan.states:
+            # Without a replay a segment is only what is loaded at a time.
+            every = _SEGMENT
+        written_out = backward_is_written_out(plan, every)
+        room = [] if written_out else [state.new_empty((min(every, shape[0]), *state.shape)) for state in states]
         read = [parameters[k] for k in plan.parameters]
         results = [*first_gradients, *input_gradients, *parameter_gradients]
         tensors = [*inputs, *states, *checkpoints, *read, *output_gradients, *last_gradients, *results, *room]
@@ -83,19 +90,29 @@ class TritonKernels(Kernels):
         flags = {f"HAS_dlast{k}": gradient is not None for k, gradient in carried}
         learned = [k for k, node in enumerate(graph.grad_parameters) if node is not None]
         laid_out = sorted({*plan.parameters, *learned})
-        layout = [size for k in laid_out for size in (inners[k], parameters[k].numel())]
+        flags |= _single(parameters, laid_out)
+        kernel = self._kernel(emit_backward, plan, every)
         strides = [x.stride(0) for x in (*inputs, *output_gradients)]
-        _launch(self._backward, shape, tensors, every, [*strides, *layout], flags)
+        _launch(kernel, shape, tensors, [*strides, *_layout(parameters, inners, laid_out)], flags)
 
     def partial_sums(self, elements: int) -> int:
         return elements
+
+
+def _single(parameters: Sequence[Tensor], numbers: Sequence[int]) -> dict[str, bool]:
+    """Flags of the parameters that all elements share."""
+    return {f"ONE_p{k}": parameters[k].numel() == 1 for k in numbers}
+
+
+def _layout(parameters: Sequence[Tensor], inners: Sequence[int], numbers: Sequence[int]) -> list[int]:
+    """How parameters lie in the frame."""
+    return [size for k in numbers for size in (inners[k], parameters[k].numel())]
 
 
 def _launch(
     kernel: Callable,
     shape: Sequence[int],
     tensors: Sequence[Tensor | None],
-    every: int,
     layout: Sequence[int],
     flags: dict[str, bool],
 ) -> None:
@@ -113,7 +130,7 @@ def _launch(
     grid = (-(-elements // block),)
     with torch.cuda.device_of(present):
         try:
-            kernel[grid](*pointers, steps, elements, every, *layout, **flags, BLOCK=block, **options)
+            kernel[grid](*pointers, steps, elements, *layout, **flags, BLOCK=block, **options)
         except torch.OutOfMemoryError:
             raise
         except Exception as error:

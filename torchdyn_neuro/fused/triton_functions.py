@@ -1,67 +1,101 @@
-"""Functions that Triton lacks, for one element: usable in its interpreter too, which knows no library of the device.
+"""Functions of one element that Triton lacks or approximates: those of CUDA's library, with which torch computes too.
 
-They keep their accuracy where the obvious formula cancels. The quotients are Kahan's: the rounding error of ``exp`` or
-of ``1 + x`` occurs above and below and drops out.
+Triton's interpreter knows no library of the device. There they are made of what it has, and keep their accuracy where
+the obvious formula cancels. The quotients are Kahan's: the rounding error of ``exp`` or of ``1 + x`` occurs above and
+below and drops out.
 
 Source: Higham (2002), Accuracy and Stability of Numerical Algorithms, ch. 1.14.
 """
 
 import triton
 import triton.language as tl
+from triton import knobs
+from triton.language.extra import libdevice
+
+INTERPRETED = tl.constexpr(knobs.runtime.interpret)
+
+
+@triton.jit
+def exp(x):
+    """``exp(x)``; Triton's own is a power of two of a rounded argument, whose error grows with ``x``."""
+    if INTERPRETED:
+        return tl.exp(x)
+    else:
+        return libdevice.exp(x)
 
 
 @triton.jit
 def expm1(x):
     """``exp(x) - 1``."""
-    power = tl.exp(x)
-    difference = power - 1.0
-    # Where exp(x) rounds to 1 the logarithm is 0, and where it is 0 or infinite the plain difference is right.
-    plain = (power == 1.0) | (difference == -1.0) | (power == power + power)
-    quotient = difference * x / tl.where(plain, 1.0, tl.log(power))
-    return tl.where(power == 1.0, x, tl.where(plain, difference, quotient))
+    if INTERPRETED:
+        power = tl.exp(x)
+        difference = power - 1.0
+        # Where exp(x) rounds to 1 the logarithm is 0, and where it is 0 or infinite the plain difference is right.
+        plain = (power == 1.0) | (difference == -1.0) | (power == power + power)
+        quotient = difference * x / tl.where(plain, 1.0, tl.log(power))
+        return tl.where(power == 1.0, x, tl.where(plain, difference, quotient))
+    else:
+        return libdevice.expm1(x)
 
 
 @triton.jit
 def log1p(x):
     """``log(1 + x)``."""
-    total = 1.0 + x
-    difference = total - 1.0
-    plain = (difference == 0.0) | (total == total + total)
-    quotient = tl.log(total) * x / tl.where(plain, 1.0, difference)
-    return tl.where(difference == 0.0, x, tl.where(plain, tl.log(total), quotient))
+    if INTERPRETED:
+        total = 1.0 + x
+        difference = total - 1.0
+        plain = (difference == 0.0) | (total == total + total)
+        quotient = tl.log(total) * x / tl.where(plain, 1.0, difference)
+        return tl.where(difference == 0.0, x, tl.where(plain, tl.log(total), quotient))
+    else:
+        return libdevice.log1p(x)
 
 
 @triton.jit
 def tanh(x):
     """Hyperbolic tangent."""
-    change = expm1(-2.0 * tl.abs(x))
-    magnitude = -change / (2.0 + change)
-    return tl.where(x < 0.0, -magnitude, magnitude)
+    if INTERPRETED:
+        change = expm1(-2.0 * tl.abs(x))
+        magnitude = -change / (2.0 + change)
+        return tl.where(x < 0.0, -magnitude, magnitude)
+    else:
+        return libdevice.tanh(x)
 
 
 @triton.jit
 def sinh(x):
     """Hyperbolic sine; of halves, so that the square does not overflow before the result does."""
-    change = expm1(tl.abs(x))
-    half = 0.5 * change
-    large = tl.exp(0.5 * tl.abs(x))
-    magnitude = tl.where(tl.abs(x) > 20.0, 0.5 * large * large, half + half / (1.0 + change))
-    return tl.where(x < 0.0, -magnitude, magnitude)
+    if INTERPRETED:
+        change = expm1(tl.abs(x))
+        half = 0.5 * change
+        large = tl.exp(0.5 * tl.abs(x))
+        magnitude = tl.where(tl.abs(x) > 20.0, 0.5 * large * large, half + half / (1.0 + change))
+        return tl.where(x < 0.0, -magnitude, magnitude)
+    else:
+        return libdevice.sinh(x)
 
 
 @triton.jit
 def cosh(x):
     """Hyperbolic cosine."""
-    large = tl.exp(0.5 * tl.abs(x))
-    return 0.5 * large * large + 0.5 / (large * large)
+    if INTERPRETED:
+        large = tl.exp(0.5 * tl.abs(x))
+        return 0.5 * large * large + 0.5 / (large * large)
+    else:
+        return libdevice.cosh(x)
 
 
 @triton.jit
 def power(x, exponent):
     """``x ** exponent``; of a negative base for whole exponents only, NaN otherwise."""
-    magnitude = tl.exp(exponent * tl.log(tl.abs(x)))
-    half = 0.5 * exponent
-    odd = tl.where(tl.floor(half) == half, 1.0, -1.0)
-    whole = tl.floor(exponent) == exponent
-    signed = tl.where(x < 0.0, tl.where(whole, magnitude * odd, float("nan")), magnitude)
-    return tl.where(exponent == 0.0, 1.0, tl.where(x == 1.0, 1.0, signed))
+    if INTERPRETED:
+        # The rounding error of the product is an error of the result relative to it: so it is taken wide.
+        product = exponent.to(tl.float64) * tl.log(tl.abs(x).to(tl.float64))
+        magnitude = tl.exp(product).to(x.dtype)
+        half = 0.5 * exponent
+        odd = tl.where(tl.floor(half) == half, 1.0, -1.0)
+        whole = tl.floor(exponent) == exponent
+        signed = tl.where(x < 0.0, tl.where(whole, magnitude * odd, float("nan")), magnitude)
+        return tl.where(exponent == 0.0, 1.0, tl.where(x == 1.0, 1.0, signed))
+    else:
+        return libdevice.pow(x, exponent)
