@@ -3,6 +3,7 @@
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -10,7 +11,6 @@ from .graph import StepGraph
 from .plan import BackwardPlan, ForwardPlan, plan_backward, plan_forward
 
 _SHORTEST_SEGMENT = 8
-_REPLAYED_ROWS = 16  # states times steps of a segment that stay in the first-level cache beside the rest
 _CHECKPOINTS = 0.4  # states saved for the backward pass, in tensors [T, B, *]: with one input, 1.4 in all
 
 
@@ -20,6 +20,9 @@ class Kernels(ABC):
     Sequences are [T, B, \\*], contiguous but for the first axis. ``inners`` says how a parameter lies in the frame: its
     flat entry ``(i // inner) % numel`` belongs to the flat element ``i`` [B, \\*].
     """
+
+    replayed_rows: ClassVar[int] = _SHORTEST_SEGMENT
+    """States times steps that a replay has room for close by: a longer segment saves fewer states."""
 
     def __init__(self, forward: ForwardPlan, backward: BackwardPlan):
         self.forward_plan = forward
@@ -82,7 +85,7 @@ class Loop:
         saved_states = len(self.backward_plan.states)
         self.every = max(
             _SHORTEST_SEGMENT,
-            _REPLAYED_ROWS // max(1, saved_states),
+            self.kernels.replayed_rows // max(1, saved_states),
             -(-10 * saved_states // round(10 * _CHECKPOINTS)),
         )
         self.grad_inputs = tuple(k for k, node in enumerate(graph.grad_inputs) if node is not None)

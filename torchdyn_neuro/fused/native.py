@@ -19,6 +19,8 @@ from .loops import Kernels
 class CppKernels(Kernels):
     """Loops for the CPU, on as many threads as torch uses."""
 
+    replayed_rows = 16  # in the first-level cache
+
     @functools.cached_property
     def _forward(self) -> Callable[[list, list], None]:
         return _function(emit_forward(self.forward_plan))
