@@ -27,13 +27,16 @@ EXAMPLES = {
     "float16 SynapticLIF": narrow(torch.float16, tdn.SynapticLIF()),
     "float64 LIF": narrow(torch.float64, tdn.LIF().double()),
 }
+LAUNCHES = {name: launches_of(example) for name, example in EXAMPLES.items()}
 KERNELS = {}
 """By the code that they run: cells of one equation share kernels."""
-for name, example in EXAMPLES.items():
-    for launch in launches_of(example):
+for name, launches in LAUNCHES.items():
+    for launch in launches:
         KERNELS.setdefault(launch.key(), (name, launch))
-INFERENCE = {name: launches_of(EXAMPLES[name], training=False) for name in ("LIF", "HodgkinHuxley")}
-KERNELS |= {launch.key(): (f"{name} without gradient", launch) for name in INFERENCE for launch in INFERENCE[name]}
+for name, output_dtype in (("LIF", None), ("HodgkinHuxley", None), ("LIF", torch.bool), ("LIF", torch.uint8)):
+    options = {} if output_dtype is None else {"output_dtype": output_dtype}
+    for launch in launches_of(EXAMPLES[name], training=False, **options):
+        KERNELS.setdefault(launch.key(), (f"{name} without gradient, output {output_dtype}", launch))
 
 
 @pytest.mark.parametrize(
@@ -51,7 +54,7 @@ def test_no_kernel_spills(launch):
 
 
 def test_every_cell_is_there_in_both_directions():
-    found = {name: {launch.direction for launch in launches_of(example)} for name, example in EXAMPLES.items()}
-    assert all(directions == {"forward", "backward"} for directions in found.values())
-    assert len(found) > 35
-    assert {"LIF", "HodgkinHuxley", "TwoCompartment", "Recurrent", "Chain"} <= found.keys()
+    for launches in LAUNCHES.values():
+        assert {launch.direction for launch in launches} == {"forward", "backward"}
+    assert len(LAUNCHES) > 35
+    assert {"LIF", "HodgkinHuxley", "TwoCompartment", "Recurrent", "Chain"} <= LAUNCHES.keys()

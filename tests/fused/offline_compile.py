@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import triton
@@ -48,7 +49,7 @@ class Launch:
     @property
     def direction(self) -> str:
         """Forward or backward."""
-        return "backward" if "dx0" in self.kernel.arg_names or "place" in self.kernel.src else "forward"
+        return "backward" if "place" in self.kernel.src else "forward"
 
     def key(self) -> tuple:
         """Equal for launches that run the same code."""
@@ -74,13 +75,13 @@ def recorded() -> Iterator[list[Launch]]:
         kernels._launch = launch
 
 
-def launches_of(example: Example, *, training: bool = True) -> list[Launch]:
-    """The different kernels of a forward pass and, in training, of the backward pass after it."""
+def launches_of(example: Example, *, training: bool = True, **options: Any) -> list[Launch]:
+    """The different kernels of ``scan``, called with ``options``, and in training of the backward pass after it."""
     module, x = example
     with recorded() as launches, backend("triton"), torch.set_grad_enabled(training):
         if training:
             x = map_state(lambda leaf: leaf.detach().requires_grad_(), x)
-        results = leaves(module.scan(x))
+        results = leaves(module.scan(x, **options))
         ends = [result.double().sum() for result in results if result.requires_grad]
         if training:
             torch.autograd.grad(sum(ends), [*leaves(x), *module.parameters()], allow_unused=True)

@@ -3,6 +3,9 @@
 A loop over time with a matrix product in every step launches a few kernels of microseconds per step, and Python cannot
 keep up with the card. A graph replays all of them with one call. It reads and writes at fixed addresses, so arguments
 are copied in and results out.
+
+What one call leaves on the card is not waited for. So a recording belongs to the stream that was current: there its
+replays follow each other, and on two streams at a time they would overwrite each other's arguments.
 """
 
 import threading
@@ -20,19 +23,22 @@ Recorder = Callable[[Callable[[], list[Tensor]]], tuple[Callable[[], None], list
 
 _MOST_KEPT = 8
 _TIMES_BEFORE = 2  # a shape that has come this often is expected again; by then all kernels are compiled
+_LONG_UNUSED = 200  # calls without a use, after which a recording may be given up for another
+_LARGEST = 1 << 30  # bytes of arguments, which a recording holds twice; steps that large outlast their launches
 
 
 def record_on_cuda(call: Callable[[], list[Tensor]]) -> tuple[Callable[[], None], list[Tensor]]:
-    """Record ``call`` as a CUDA graph."""
-    ready = torch.cuda.Stream()
-    ready.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(ready):
+    """Record ``call`` as a CUDA graph on the current device."""
+    # Torch's own stream for recordings stays on the device on which it was first used.
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
         # Nothing may be compiled, loaded or reserved while the graph is recorded.
         call()
-    torch.cuda.current_stream().wait_stream(ready)
+    torch.cuda.current_stream().wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
     # Other threads, such as one that pins memory, go on with what they do.
-    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+    with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
         results = call()
     return graph.replay, results
 
@@ -56,6 +62,7 @@ class _Recorded:
     def __init__(self, function: Function, arguments: Sequence[Any], record: Recorder):
         copies = [torch.empty_like(t, memory_format=torch.contiguous_format) for t in _tensors(arguments)]
         self.places = copies
+        self.used = 0
         self._fill(arguments)
         placed = _replaced(arguments, iter(copies))
         self.replay, self.results = record(lambda: function(*placed))
@@ -76,29 +83,55 @@ class _Repeated:
         self.record = record
         self.recorded: OrderedDict[Any, _Recorded] = OrderedDict()
         self.seen: OrderedDict[Any, int] = OrderedDict()
+        self.calls = 0
         self.failed = False
         self.lock = threading.Lock()
 
     def call(self, *arguments: Any) -> list[Tensor]:
-        if self.failed or _being_recorded():
-            return self.function(*arguments)
-        with self.lock, torch.no_grad():
-            recorded = self._find(arguments)
-            # Under the lock: two threads would overwrite each other's arguments.
-            return self.function(*arguments) if recorded is None else recorded.call(arguments)
+        # A graph is of one device, whatever device is current outside.
+        with torch.cuda.device_of(next(_tensors(arguments))):
+            if self.failed or _being_recorded():
+                return self.function(*arguments)
+            with self.lock, torch.no_grad():
+                recorded = self._find(arguments)
+                # Under the lock: two threads would overwrite each other's arguments.
+                return self.function(*arguments) if recorded is None else recorded.call(arguments)
 
     def _find(self, arguments: Sequence[Any]) -> _Recorded | None:
         kind = _kind(arguments)
-        if kind in self.recorded:
-            self.recorded.move_to_end(kind)
-            return self.recorded[kind]
+        self.calls += 1
+        known = self.recorded.get(kind)
+        if known is None:
+            if not self._is_worth_recording(kind, arguments):
+                return None
+            known = self._recorded_now(arguments)
+            if known is None:
+                return None
+            self.recorded[kind] = known
+        self.recorded.move_to_end(kind)
+        known.used = self.calls
+        return known
+
+    def _is_worth_recording(self, kind: Any, arguments: Sequence[Any]) -> bool:
         self.seen[kind] = self.seen.pop(kind, 0) + 1
         if len(self.seen) > 4 * _MOST_KEPT:
             self.seen.popitem(last=False)
         if self.seen[kind] <= _TIMES_BEFORE:
-            return None
+            return False
+        if sum(tensor.nbytes for tensor in _tensors(arguments)) > _LARGEST:
+            return False
+        if len(self.recorded) < _MOST_KEPT:
+            return True
+        # More shapes by turns than are kept: to record each anew would cost more than it saves.
+        oldest = next(iter(self.recorded))
+        if self.calls - self.recorded[oldest].used <= _LONG_UNUSED:
+            return False
+        del self.recorded[oldest]
+        return True
+
+    def _recorded_now(self, arguments: Sequence[Any]) -> _Recorded | None:
         try:
-            new = _Recorded(self.function, arguments, self.record)
+            return _Recorded(self.function, arguments, self.record)
         except Exception as error:  # whatever goes wrong, the plain loop is right
             self.failed = True
             warnings.warn(
@@ -107,10 +140,6 @@ class _Repeated:
                 stacklevel=2,
             )
             return None
-        self.recorded[kind] = new
-        if len(self.recorded) > _MOST_KEPT:
-            self.recorded.popitem(last=False)
-        return new
 
 
 def _being_recorded() -> bool:
@@ -118,9 +147,15 @@ def _being_recorded() -> bool:
 
 
 def _kind(arguments: Sequence[Any]) -> tuple:
-    """What a recording is good for: shapes, types and plain values, and how matrices are multiplied."""
-    settings = torch.get_float32_matmul_precision(), torch.are_deterministic_algorithms_enabled()
-    return (*settings, torch.is_inference_mode_enabled(), *map(_described, arguments))
+    """What a recording is good for: a stream, shapes, types and plain values, and how matrices are multiplied."""
+    # Not torch.get_float32_matmul_precision, which raises where the precision was set through these.
+    precision = torch.backends.fp32_precision, torch.backends.cuda.matmul.fp32_precision
+    modes = torch.are_deterministic_algorithms_enabled(), torch.is_inference_mode_enabled()
+    return (*precision, *modes, _current_stream(next(_tensors(arguments))), *map(_described, arguments))
+
+
+def _current_stream(like: Tensor) -> int:
+    return torch.cuda.current_stream(like.device).cuda_stream if like.is_cuda else 0
 
 
 def _described(argument: Any) -> Any:
