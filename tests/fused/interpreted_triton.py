@@ -235,3 +235,11 @@ def test_narrow_inputs_and_outputs_with_wide_states(dtype):
     x = (3 * torch.rand(20, 2, 5)).to(dtype).requires_grad_()
     compare(tdn.LeakyIntegrator(tau_mem=tdn.Learned(5.0)), x)
     compare(tdn.LIF(tau_mem=tdn.Learned(5.0)), x)
+
+
+def test_offsets_that_outgrow_32_bits():
+    stride = 2**30 + 8  # the third frame lies beyond 2**31 elements; no page in between is ever touched
+    memory = torch.empty(2 * stride + 4, dtype=torch.bfloat16)
+    x = memory.as_strided((3, 1, 4), (stride, 4, 1))
+    x.copy_(20 * torch.rand(3, 1, 4, generator=torch.Generator().manual_seed(0)))
+    compare(tdn.LIF(tau_mem=tdn.Learned(5.0)), x.requires_grad_())

@@ -12,6 +12,7 @@ A kernel is called ``run``. Tensors that may be absent come with a flag ``HAS_..
 ``ONE_...``. The last tensors of a backward loop that is not written out, ``w``, are room for the states of a segment.
 """
 
+import functools
 from collections.abc import Sequence
 
 import torch
@@ -276,6 +277,7 @@ def _forward_is_written_out(plan: ForwardPlan, every: int) -> bool:
     return every == 1 or (every * len(plan.body) <= _MOST_LINES // 2 and held <= _MOST_REGISTERS)
 
 
+@functools.cache
 def backward_is_written_out(plan: BackwardPlan, every: int) -> bool:
     """Whether the backward loop over segments of ``every`` steps keeps their states in registers."""
     graph, replayed = plan.graph, {*plan.replay_body}
