@@ -72,7 +72,7 @@ def _advance(
 ) -> tuple[State, Tensor]:
     """The state after ``dt`` and its potential in the coordinate, which may lie beyond the threshold."""
     if type(upstroke) is Level:
-        moved = cell.advance(x_t, state, None, dt)
+        moved = cell.advance(x_t, state, None, dt)[-1]
         return moved, moved.v
     top = upstroke.straighten(upstroke.top(cell.v_th()))
     straight = state._replace(v=upstroke.straighten(state.v))

@@ -61,9 +61,15 @@ class Integrator(ABC):
             state: the state at the start of the step.
             dt: length of the step, ms.
         """
+        return self.path(ode, x, state, dt)[-1]
+
+    def path(self, ode: "ODE", x: State | Drive, state: State, dt: float) -> list[State]:
+        """The states after each of the substeps; arguments as above."""
+        states = []
         for k in range(self.substeps):
             state = self.advance(ode, self._within(x, k), state, dt / self.substeps)
-        return state
+            states.append(state)
+        return states
 
     def _within(self, x: State | Drive, substep: int) -> Drive:
         if callable(x) and not isinstance(x, Tensor):

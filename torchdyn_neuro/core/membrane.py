@@ -141,7 +141,7 @@ class Membrane(ODE):
             target = target._replace(v=target.v + tau.v * self.current_gain() * current)
         return target, tau
 
-    def move(self, x_t: State, state: State) -> tuple[State, State, State]:
+    def move(self, x_t: State, state: State) -> tuple[list[State], State, State]:
         """The equation and its parts over one step, without threshold and reset.
 
         Args:
@@ -149,22 +149,23 @@ class Membrane(ODE):
             state: the state before the step.
 
         Returns:
-            The state after the step, the input alone, and the random numbers of the attached noise.
+            The states after each substep of the integrator, the last one that after the step; the input alone; and the
+            random numbers of the attached noise.
         """
         drive = widen(x_t)
         current, numbers = (drive.input, drive.part) if isinstance(drive, Noisy) else (drive, None)
         start = self.hold_noise(state, numbers) if self._holds_parts else state
-        moved = self.advance(drive if self.integrator.stochastic else current, start, numbers, self.dt)
+        path = self.advance(drive if self.integrator.stochastic else current, start, numbers, self.dt)
         if self.noise is not None:
-            moved = moved._replace(noise=self.noise.advance(state.noise, numbers, self.dt))
-        return moved, current, numbers
+            path[-1] = path[-1]._replace(noise=self.noise.advance(state.noise, numbers, self.dt))
+        return path, current, numbers
 
     @property
     def _holds_parts(self) -> bool:
         return self.integrator.explicit or not self.leaks
 
-    def advance(self, drive: State, state: State, numbers: State, dt: float | Tensor) -> State:
-        """The equation and its adaptation over ``dt``, with what the noise does to the potential meanwhile.
+    def advance(self, drive: State, state: State, numbers: State, dt: float | Tensor) -> list[State]:
+        """The equation over ``dt``, substep by substep, and what the parts have done to its end.
 
         Args:
             drive: the input, as the integrator takes it.
@@ -172,7 +173,8 @@ class Membrane(ODE):
             numbers: the random numbers of the attached noise; None leaves out what they add if it is not held.
             dt: how long, ms.
         """
-        moved = self.integrator(self, drive, state, dt)
+        path = self.integrator.path(self, drive, state, dt)
+        moved = path[-1]
         push = None if self._holds_parts else self._push(drive, numbers, state, dt)
         if push is not None:
             moved = moved._replace(v=moved.v + self.current_gain() * push)
@@ -180,7 +182,7 @@ class Membrane(ODE):
             target = self._adaptation_target(moved.v)
             kept = torch.exp(-dt / self.adaptation.tau())
             moved = moved._replace(adaptation=target + (state.adaptation - target) * kept)
-        return moved
+        return [*path[:-1], moved]
 
     def _part_current(self, state: State) -> Tensor | None:
         """The current of the attached parts within a step: of the adaptation, and what is held of the noise."""

@@ -114,7 +114,7 @@ class SpikingODE(Membrane):
             spikes, moved = interpolated_step(self, current, numbers, state)
             moved = self.arrive(current, moved)
         else:
-            moved, current, numbers = self.move(x_t, state)
+            (*_, moved), current, numbers = self.move(x_t, state)
             if state.refractory is not None:
                 moved = moved._replace(v=torch.where(state.refractory > 0, state.v, moved.v))
             spikes, moved = self.fire(self.arrive(current, moved), numbers)

@@ -39,9 +39,10 @@ class HodgkinHuxley(Membrane):
         C \dot v = I + \sum_c g_c\, p_c(\mathrm{gates}) (E_c - v), \qquad
         \tau_x(v)\, \dot x = x_\infty(v) - x \quad \text{for each gate } x
 
-    It spikes where ``v`` crosses ``v_th`` from below; nothing is reset. The default integrator moves the potential and
-    the gates by exponentials (Rush-Larsen) and is stable for any step. The gates take a potential beyond 200 mV for
-    200 mV. Adaptation and noise attach if they act as currents, which are held over a step.
+    It spikes where ``v`` crosses ``v_th`` from below, from one substep to the next; nothing is reset. The default
+    integrator moves the potential and the gates by exponentials (Rush-Larsen) and is stable for any step. The gates
+    take a potential beyond 200 mV for 200 mV. Adaptation and noise attach if they act as currents, which are held over
+    a step.
 
     Args:
         channels: the ion channels; sodium, potassium and leak of the squid axon if omitted. Further ones are
@@ -54,7 +55,7 @@ class HodgkinHuxley(Membrane):
         integrator: how a step is taken; an explicit one, such as ``RK4()``, takes steps of at most 0.025 ms.
         adaptation: what slows the cell down after its spikes, none if omitted; see :class:`MType` for the channel.
         noise: what makes it random, none if omitted.
-        dt: time step, ms; with steps of more than about 0.5 ms a spike may pass between two of them.
+        dt: time step, ms; beyond about 0.5 ms give the integrator ``substeps``, or a spike may pass between two steps.
 
     Shape:
         - input: [T, B, \*] current, uA/cm^2
@@ -136,10 +137,13 @@ class HodgkinHuxley(Membrane):
         return HodgkinHuxleyState((x_t + pull) / g, steady), HodgkinHuxleyState(self.C() / g, tau)
 
     def step(self, x_t: State, state: HodgkinHuxleyState) -> tuple[Tensor, HodgkinHuxleyState]:
-        moved, _, _ = self.move(self.with_noise(x_t), state)
-        below = (state.v < self.v_th()).to(moved.v.dtype)
-        spikes = below * self.surrogate(moved.v - self.v_th())
-        return spikes.to(first_leaf(x_t).dtype), self.jump(spikes, moved)
+        path, _, _ = self.move(self.with_noise(x_t), state)
+        spikes = torch.zeros_like(state.v)
+        # A spike is shorter than many a step: the crossing may lie in any of the substeps.
+        for before, after in zip([state, *path], path, strict=False):
+            crossed = (before.v < self.v_th()).to(after.v.dtype) * self.surrogate(after.v - self.v_th())
+            spikes = spikes + crossed - spikes * crossed
+        return spikes.to(first_leaf(x_t).dtype), self.jump(spikes, path[-1])
 
     def extra_repr(self) -> str:
         return f"surrogate={self.surrogate!r}, integrator={self.integrator!r}, {super().extra_repr()}"
