@@ -20,18 +20,13 @@ def gathers(monkeypatch):
     """Names of the kernels that ran, and whether they found the input sparse enough; layers of any size gather."""
     monkeypatch.setattr(module, "_LEAST_WORK", 0)
     monkeypatch.setattr(module, "_FEWEST_OUTPUTS", 1)
-    kernel, calls = event_product._kernel, []
+    run, calls = event_product._run, []
 
-    def counted(name, dtype):
-        run = kernel(name, dtype)
+    def counted(name, *arguments):
+        calls.append((name, run(name, *arguments)))
+        return calls[-1][1]
 
-        def call(*arguments):
-            calls.append((name, run(*arguments)))
-            return calls[-1][1]
-
-        return call
-
-    monkeypatch.setattr(event_product, "_kernel", counted)
+    monkeypatch.setattr(event_product, "_run", counted)
     return calls
 
 

@@ -10,7 +10,10 @@ import stat
 import subprocess
 import tempfile
 import threading
+from collections.abc import Sequence
 from pathlib import Path
+
+from torch import Tensor
 
 _FLAGS = ["-std=c++17", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off"]
 _LINK = ["-shared", "-fPIC"]
@@ -46,6 +49,12 @@ def cache_folder() -> Path:
 def header(*names: str) -> str:
     """The text of C++ headers of this folder, one after the other."""
     return "".join(Path(__file__).with_name(name).read_text() + "\n" for name in names)
+
+
+def arrays(tensors: Sequence[Tensor | None], sizes: Sequence[int]) -> tuple[ctypes.Array, ctypes.Array]:
+    """What a compiled function takes: the addresses of tensors (null for ``None``) and whole numbers."""
+    pointers = [None if tensor is None else tensor.data_ptr() for tensor in tensors]
+    return (ctypes.c_void_p * len(pointers))(*pointers), (ctypes.c_int64 * len(sizes))(*sizes)
 
 
 def load_library(source: str) -> ctypes.CDLL:

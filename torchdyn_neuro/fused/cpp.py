@@ -33,23 +33,21 @@ def emit_forward(plan: ForwardPlan) -> str:
         text.tensor(f"last{k}", graph.states[k].dtype)
     for k in states:
         text.tensor(f"saved{k}", graph.states[k].dtype)
-    results = [(f"y{k}", node.dtype) for k, node in enumerate(graph.outputs)]
     text.sizes([f"x{k}_stride" for k in inputs], plan.parameters)
-    text.open_results(results)
+    text.open_results((f"y{k}", node.dtype) for k, node in enumerate(graph.outputs))
     text.open_blocks(graph, plan.parameters, plan.hoisted, (*plan.body, *graph.next_states, *graph.outputs))
     for k in states:
         text.array(f"s{k}", graph.states[k])
         text.add(f"for (int j = 0; j < width; ++j) s{k}[j] = read(first{k}[start + j]);")
-    text.line_buffers(results)
+    text.line_buffers()
     text.add("for (I t = 0; t < T; ++t) {")
     for k in states:
         text.add(f"if (saved{k} && t > 0 && t % every == 0)")
         text.add(f"  for (int j = 0; j < width; ++j) write(saved{k}[(t / every - 1) * M + start + j], s{k}[j]);")
     for k in inputs:
         text.row(f"x{k}", graph.inputs[k].dtype, f"t * x{k}_stride", const=True)
-    for name, dtype in results:
-        text.result(name, dtype)
-    text.prefetch(((f"x{k}", f"x{k}_stride") for k in inputs), ((name, "M") for name, _ in results))
+    text.result_rows()
+    text.prefetch(((f"x{k}", f"x{k}_stride") for k in inputs), "M")
     text.open_elements()
     names = text.fixed | {node: f"s{k}[j]" for k, node in enumerate(graph.states)}
     names |= text.loads((graph.inputs[k], f"x{k}_row") for k in inputs)
@@ -62,7 +60,7 @@ def emit_forward(plan: ForwardPlan) -> str:
     for k in states:
         text.add(f"s{k}[j] = next{k};")
     text.close(1)
-    text.stream(name for name, _ in results)
+    text.stream()
     text.close(1)
     for k in states:
         text.add(f"for (int j = 0; j < width; ++j) write(last{k}[start + j], s{k}[j]);")
@@ -101,9 +99,8 @@ def emit_backward(plan: BackwardPlan) -> str:
     for k in grad_parameters:
         text.tensor(f"dp{k}_sums", _accumulated(graph.parameters[k].dtype))
     strides = [f"x{k}_stride" for k in plan.inputs] + [f"dy{k}_stride" for k in plan.output_gradients]
-    results = [(f"dx{k}", graph.inputs[k].dtype) for k in grad_inputs]
     text.sizes(strides, sorted({*plan.parameters, *grad_parameters}))
-    text.open_results(results)
+    text.open_results((f"dx{k}", graph.inputs[k].dtype) for k in grad_inputs)
     for k in plan.states:
         text.scratch(f"s{k}_rows", graph.states[k])
     text.open_blocks(
@@ -115,12 +112,12 @@ def emit_backward(plan: BackwardPlan) -> str:
     for k in grad_parameters:
         text.array(f"dp{k}", graph.parameters[k])
         text.add(f"for (int j = 0; j < width; ++j) dp{k}[j] = 0;")
-    text.line_buffers(results)
+    text.line_buffers()
     text.add("for (I end = T, begin; end > 0; end = begin) {")
     text.add("begin = (end - 1) / every * every;")
     if plan.states:
         _replay(text, plan)
-    _reverse(text, plan, results, grad_parameters)
+    _reverse(text, plan, grad_inputs, grad_parameters)
     text.close(1)
     for k in plan.carried:
         text.add(f"for (int j = 0; j < width; ++j) write(dfirst{k}[start + j], ds{k}[j]);")
@@ -156,9 +153,7 @@ def _replay(text: LoopText, plan: BackwardPlan) -> None:
     text.close(2)
 
 
-def _reverse(
-    text: LoopText, plan: BackwardPlan, results: list[tuple[str, torch.dtype]], grad_parameters: list[int]
-) -> None:
+def _reverse(text: LoopText, plan: BackwardPlan, grad_inputs: list[int], grad_parameters: list[int]) -> None:
     """The derivative, from the end of a segment to its beginning."""
     graph = plan.graph
     text.add("for (I t = end - 1; t >= begin; --t) {")
@@ -168,18 +163,16 @@ def _reverse(
         text.row(f"x{k}", graph.inputs[k].dtype, f"t * x{k}_stride", const=True)
     for k in plan.output_gradients:
         text.row(f"dy{k}", graph.output_gradients[k].dtype, f"t * dy{k}_stride", const=True)
-    for name, dtype in results:
-        text.result(name, dtype)
-    text.prefetch(((f"dy{k}", f"-dy{k}_stride") for k in plan.output_gradients), ((name, "-M") for name, _ in results))
+    text.result_rows()
+    text.prefetch(((f"dy{k}", f"-dy{k}_stride") for k in plan.output_gradients), "-M")
     text.open_elements()
     names = text.fixed | {graph.states[k]: f"s{k}[j]" for k in plan.states}
     names |= {graph.state_gradients[k]: f"ds{k}[j]" for k in plan.carried}
     names |= text.loads((graph.inputs[k], f"x{k}_row") for k in plan.inputs)
     names |= text.loads((graph.output_gradients[k], f"dy{k}_row") for k in plan.output_gradients)
     text.body(plan.body, names)
-    for k, node in enumerate(graph.grad_inputs):
-        if node is not None:
-            text.add(f"write(dx{k}_to[j], {names[node]});")
+    for k in grad_inputs:
+        text.add(f"write(dx{k}_to[j], {names[graph.grad_inputs[k]]});")
     for k in grad_parameters:
         text.add(f"dp{k}[j] += {names[graph.grad_parameters[k]]};")
     for k in plan.carried:
@@ -188,7 +181,7 @@ def _reverse(
     for k in plan.carried:
         text.add(f"ds{k}[j] = before{k};")
     text.close(1)
-    text.stream(name for name, _ in results)
+    text.stream()
     text.close(1)
 
 

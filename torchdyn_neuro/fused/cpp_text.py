@@ -34,6 +34,7 @@ class LoopText:
         self.lines: list[str] = []
         self.count = 0
         self.fixed: dict[Node, str] = {}
+        self.results: list[tuple[str, torch.dtype]] = []
         self.scratches: list[tuple[str, str]] = []
         self.narrow = False
 
@@ -83,26 +84,28 @@ class LoopText:
         kind = f"const {self.stored(dtype)}*" if const else f"{self.stored(dtype)}*"
         self.add(f"{kind} __restrict {name}_row = {name} + {offset} + start;")
 
-    def result(self, name: str, dtype: torch.dtype, *, offset: str = "t * M") -> None:
-        """The row of a result, and ``to``: where its elements are written, on the way past the caches or in place."""
-        self.row(name, dtype, offset)
-        kind = self.stored(dtype)
-        self.add(f"{kind}* __restrict {name}_to = {name}_streams ? {name}_line : {name}_row;")
+    def result_rows(self) -> None:
+        """The row of each result, and ``to``: where its elements are written, past the caches or in place."""
+        for name, dtype in self.results:
+            self.row(name, dtype, "t * M")
+            self.add(f"{self.stored(dtype)}* __restrict {name}_to = {name}_streams ? {name}_line : {name}_row;")
 
     def open_results(self, results: Iterable[tuple[str, torch.dtype]]) -> None:
         """Before the loop over blocks: new memory in large pages, and which results go past the caches."""
-        for name, dtype in results:
+        self.results = list(results)
+        for name, dtype in self.results:
             size = f"(I)sizeof({self.stored(dtype)})"
             self.add(f"large_pages({name}, T * M * {size});")
             self.add(f"const bool {name}_streams = stream && streams({name}, M * {size});")
 
-    def line_buffers(self, results: Iterable[tuple[str, torch.dtype]]) -> None:
+    def line_buffers(self) -> None:
         """A row of each result in the first-level cache."""
-        for name, dtype in results:
+        for name, dtype in self.results:
             self.add(f"alignas(ALIGNMENT) {self.stored(dtype)} {name}_line[BLOCK];")
 
-    def stream(self, names: Iterable[str]) -> None:
-        for name in names:
+    def stream(self) -> None:
+        """Send the rows of the results on their way past the caches."""
+        for name, _ in self.results:
             self.add(f"if ({name}_streams) stream_row({name}_row, {name}_line, width * sizeof(*{name}_line));")
 
     def open_blocks(
@@ -172,13 +175,13 @@ class LoopText:
             self.add("__builtin_free(memory);")
         self.close(2)
 
-    def prefetch(self, rows: Iterable[tuple[str, str]], results: Iterable[tuple[str, str]] = ()) -> None:
+    def prefetch(self, rows: Iterable[tuple[str, str]], result_step: str | None = None) -> None:
         """Fetch the rows of a later step: the processor sees no pattern across the pages between them."""
         self.add("for (int j = 0; j < width; j += LINE) {")
         for name, step in rows:
             self.add(f"__builtin_prefetch(&{name}_row[j + {AHEAD} * {step}]);")
-        for name, step in results:
-            self.add(f"if (!{name}_streams) __builtin_prefetch(&{name}_row[j + {AHEAD} * {step}]);")
+        for name, _ in self.results if result_step is not None else ():
+            self.add(f"if (!{name}_streams) __builtin_prefetch(&{name}_row[j + {AHEAD} * {result_step}]);")
         self.close(1)
 
     def open_elements(self) -> None:

@@ -8,14 +8,13 @@ any number of threads. Where the input is too active to gain, and without a comp
 
 import ctypes
 import functools
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .compiler import CompilerUnavailableError, header, load_library
+from .compiler import CompilerUnavailableError, arrays, header, load_library
 
 _NAMES = {torch.float32: "float", torch.float64: "double"}
 
@@ -71,33 +70,22 @@ def gather_product(x: Tensor, columns: Tensor, start: Tensor | None, y: Tensor, 
         Whether ``y`` is filled.
     """
     stride = columns.shape[1] if start is not None and start.ndim > 1 else 0
-    return _kernel("product", x.dtype)([x, columns, start, y], [*x.shape, columns.shape[1], stride], most_active)
+    return _run("product", [x, columns, start, y], [*x.shape, columns.shape[1], stride], most_active)
 
 
 def gather_outer_product(x: Tensor, gradient: Tensor, columns: Tensor, most_active: float) -> bool:
     """Fill ``columns`` [inputs, outputs] with ``x.t() @ gradient``, with the terms of :func:`gather_product`."""
-    return _kernel("outer_product", x.dtype)([x, gradient, columns], [*x.shape, *columns.shape[1:], 0], most_active)
+    return _run("outer_product", [x, gradient, columns], [*x.shape, columns.shape[1], 0], most_active)
 
 
-def _kernel(name: str, dtype: torch.dtype) -> Callable[[list[Tensor | None], list[int], float], bool]:
-    """A function that answers whether it has filled the last of the tensors."""
-
-    def call(tensors: list[Tensor | None], sizes: list[int], most_active: float) -> bool:
-        library = _kernels() if dtype in _NAMES else None
-        if library is None:
-            return False
-        run = getattr(library, f"{name}_{_NAMES[dtype]}")
-        pointers = [None if tensor is None else tensor.data_ptr() for tensor in tensors]
-        sizes = [*sizes, torch.get_num_threads()]
-        return bool(
-            run(
-                (ctypes.c_void_p * len(pointers))(*pointers),
-                (ctypes.c_int64 * len(sizes))(*sizes),
-                ctypes.c_double(most_active),
-            )
-        )
-
-    return call
+def _run(name: str, tensors: list[Tensor | None], sizes: list[int], most_active: float) -> bool:
+    """Call a kernel; whether it has filled the last of the tensors."""
+    dtype = tensors[0].dtype
+    library = _kernels() if dtype in _NAMES else None
+    if library is None:
+        return False
+    run = getattr(library, f"{name}_{_NAMES[dtype]}")
+    return bool(run(*arrays(tensors, [*sizes, torch.get_num_threads()]), ctypes.c_double(most_active)))
 
 
 def _linear(x: Tensor, weight: Tensor, bias: Tensor | None, most_active: float) -> Tensor:

@@ -1,6 +1,5 @@
 """The compiled C++ loops: pointers and sizes in, nothing out."""
 
-import ctypes
 import functools
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -10,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .compiler import CompilerUnavailableError, load_library
+from .compiler import CompilerUnavailableError, arrays, load_library
 from .cpp import emit_backward, emit_forward
 from .cpp_text import BLOCK
 from .loops import Kernels
@@ -138,8 +137,7 @@ def _function(source: str) -> Callable[[list, list], None]:
     run.restype = None
 
     def call(tensors: list[Tensor | None], sizes: list[int]) -> None:
-        pointers = [None if tensor is None else tensor.data_ptr() for tensor in tensors]
         # ctypes releases Python's lock for the time of the call.
-        run((ctypes.c_void_p * len(pointers))(*pointers), (ctypes.c_int64 * len(sizes))(*sizes))
+        run(*arrays(tensors, sizes))
 
     return call

@@ -172,12 +172,12 @@ def _recurrent_backward(
 
 def _weight_gradient(drive_gradient: Tensor, before: Tensor, y: Tensor, result: Tensor) -> None:
     """The gradients of all steps times the outputs that were fed back to them."""
-    columns = result.new_empty((result.shape[1], result.shape[0]))
-    operands = _matrix(y[:-1]), _matrix(drive_gradient[1:]), columns
-    if y.device.type == "cpu" and y.shape[0] > 1 and gather_outer_product(*operands, _MOST_ACTIVE):
+    fed_back, arriving = _matrix(y[:-1]), _matrix(drive_gradient[1:])
+    columns = result.new_empty((result.shape[1], result.shape[0])) if y.device.type == "cpu" else None
+    if columns is not None and y.shape[0] > 1 and gather_outer_product(fed_back, arriving, columns, _MOST_ACTIVE):
         result.copy_(columns.t())
     else:
-        torch.mm(operands[1].t(), operands[0], out=result)
+        torch.mm(arriving.t(), fed_back, out=result)
     result.addmm_(_matrix(drive_gradient[0]).t(), _matrix(before))
 
 

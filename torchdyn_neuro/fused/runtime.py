@@ -5,6 +5,7 @@ distributed training meet ordinary operators with tensors as arguments. Frames a
 the kernels.
 """
 
+import itertools
 from collections.abc import Sequence
 from math import prod
 from typing import Any
@@ -180,10 +181,7 @@ def _setup_context(ctx: Any, inputs: tuple, output: list[Tensor]) -> None:
 def _autograd_backward(ctx: Any, gradients: list[Tensor | None]) -> tuple:
     loop = get_loop(ctx.key)
     graph, plan = loop.graph, loop.backward_plan
-    saved, parts = list(ctx.saved_tensors), []
-    for count in (*ctx.counts, len(saved) - sum(ctx.counts)):
-        parts.append(saved[:count])
-        saved = saved[count:]
+    parts = _grouped(ctx.saved_tensors, ctx.counts)
     kept = iter(parts[0])
     parts[0] = [next(kept) if recipe is None else recipe() for recipe in ctx.recipes]
     inputs, states, parameters, checkpoints = parts
@@ -249,9 +247,10 @@ def run_loop(
     return _Loop.apply(key, owner, (len(inputs), len(states)), inners, *inputs, *states, *parameters)
 
 
-def _grouped(operands: Sequence[Tensor], counts: tuple[int, int]) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
-    inputs, states = counts
-    return list(operands[:inputs]), list(operands[inputs : inputs + states]), list(operands[inputs + states :])
+def _grouped(tensors: Sequence[Tensor], counts: Sequence[int]) -> list[list[Tensor]]:
+    """So many tensors in each list, and the rest in one more."""
+    remaining = iter(tensors)
+    return [*(list(itertools.islice(remaining, count)) for count in counts), list(remaining)]
 
 
 def summed(sums: Tensor, parameter: Tensor, frame: Sequence[int]) -> Tensor:
