@@ -7,6 +7,8 @@ from scipy.integrate import solve_ivp
 
 import torchdyn_neuro as tdn
 
+from .functional import potentials
+
 DURATION, DT = 292.0, 0.05
 IRREGULAR = "irregular_spiking"  # chaotic: two computations agree for some spikes only
 
@@ -95,12 +97,7 @@ def interpolated() -> dict[float, np.ndarray]:
     current, found = table.pop("current"), {}
     for dt in (0.1, 0.05):
         cell = tdn.AdEx(dt=dt, integrator=tdn.RK4(interpolate=True), **table)
-        x, state, potentials = current.expand(round(1 / dt), 1, 8), None, []
-        with torch.no_grad():
-            for _ in range(150):
-                _, state = cell.scan(x, state)
-                potentials.append(state.v[0].numpy())
-        found[dt] = np.stack(potentials)
+        found[dt] = potentials(cell, current.expand(round(1 / dt), 1, 8), 150)
     return found
 
 

@@ -7,6 +7,8 @@ from scipy.integrate import solve_ivp
 
 import torchdyn_neuro as tdn
 
+from .functional import potentials
+
 DURATION, DT, CURRENT = 200.0, 0.05, 10.0
 
 
@@ -86,13 +88,7 @@ def interpolated() -> dict[float, np.ndarray]:
     found = {}
     for dt in (0.1, 0.05):
         cell = tdn.Izhikevich(dt=dt, integrator=tdn.RK4(interpolate=True), **table).double()
-        x, state = torch.full((round(0.5 / dt), 1, 5), CURRENT, dtype=torch.float64), None
-        potentials = []
-        with torch.no_grad():
-            for _ in range(300):
-                _, state = cell.scan(x, state)
-                potentials.append(state.v[0].numpy())
-        found[dt] = np.stack(potentials)
+        found[dt] = potentials(cell, torch.full((round(0.5 / dt), 1, 5), CURRENT, dtype=torch.float64), 300)
     return found
 
 

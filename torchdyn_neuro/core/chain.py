@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from .dynamics import Dynamics
-from .randomness import Draw, Noisy, with_numbers
+from .randomness import Draw, Noisy, parted, with_numbers
 from .state import State, first_frame, first_leaf, map_state
 from .stepwise import Stepwise, holds_dynamics
 from .time_loop import fuses, run_time_loop
@@ -105,10 +105,11 @@ class Chain(Dynamics):
 
     def _parted(self, x: State) -> tuple[State, Sequence[Noisy | None]]:
         """The input and the random numbers of each layer."""
-        return (x.input, x.part) if isinstance(x, Noisy) else (x, [None] * len(self))
+        x, numbers = parted(x)
+        return x, numbers or [None] * len(self)
 
     def scan(self, x: State, state: tuple[State, ...] | None = None) -> tuple[State, tuple[State, ...]]:
-        self.check_input(x.input if isinstance(x, Noisy) else x)
+        self.check_input(parted(x)[0])
         # All numbers are drawn beforehand, in the order in which the steps of the chain draw them.
         x, numbers = self._parted(self.prepare(x))
         if state is not None:
@@ -149,7 +150,7 @@ class Chain(Dynamics):
                 states.append(self[index].initial_state(first_leaf(x_0)) if given is None else given)
         for length in range(len(states), 1, -1):
             run, state = self._run(start, start + length), tuple(states[:length])
-            drive = inputs.input if isinstance(inputs, Noisy) else inputs
+            drive, _ = parted(inputs)
             if run.draws:
                 drive = Noisy(drive, part=tuple(numbers[start : start + length]))
             if fuses(run, drive, state):

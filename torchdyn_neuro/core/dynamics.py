@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .checks import positive_number
 from .quantities import Constrained, Parametrised
-from .randomness import Noisy, draw_frame, draw_sequence
+from .randomness import Noisy, draw_frame, draw_sequence, parted
 from .state import State, first_frame, first_leaf, leaves, map_state, state_dtype
 from .time_loop import run_time_loop
 
@@ -87,7 +87,7 @@ class Dynamics(Parametrised):
             The outputs [T, B, *] and the last state. Two halves of a sequence, the state handed on, give bit for bit
             what the whole gives.
         """
-        plain = x.input if isinstance(x, Noisy) else x
+        plain, _ = parted(x)
         self.check_input(plain)
         x_0 = first_frame(plain)
         if state is None:

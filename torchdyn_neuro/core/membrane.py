@@ -12,7 +12,7 @@ from .numerics import mean_decay
 from .ode import ODE
 from .parts import Adaptation, Noise
 from .quantities import Constrained
-from .randomness import Noisy
+from .randomness import Noisy, parted
 from .state import State, widen, zeros_state
 
 
@@ -153,7 +153,7 @@ class Membrane(ODE):
             random numbers of the attached noise.
         """
         drive = widen(x_t)
-        current, numbers = (drive.input, drive.part) if isinstance(drive, Noisy) else (drive, None)
+        current, numbers = parted(drive)
         start = self.hold_noise(state, numbers) if self._holds_parts else state
         path = self.advance(drive if self.integrator.stochastic else current, start, numbers, self.dt)
         if self.noise is not None:

@@ -65,6 +65,11 @@ def with_numbers(x: State, numbers: Noisy | None) -> State:
     return x if numbers is None else numbers._replace(input=x)
 
 
+def parted(x: State) -> tuple[State, State]:
+    """An input alone, and the numbers that parts or layers take beside it; None without any."""
+    return (x.input, x.part) if isinstance(x, Noisy) else (x, None)
+
+
 def draw_frame(wanted: State) -> State:
     """The numbers of one step, for a tree of :class:`Draw`."""
     drawn = iter(_split(_fill(leaves(wanted), 1, {}), leaves(wanted)))

@@ -9,7 +9,7 @@ from .integrator import Integrator
 from .membrane import Membrane, add
 from .parts import Adaptation, Noise
 from .quantities import Quantity, Real
-from .randomness import Noisy
+from .randomness import parted
 from .state import State, first_leaf, widen, zeros_state
 from .surrogate import Surrogate
 from .upstroke import Level, Upstroke
@@ -109,8 +109,7 @@ class SpikingODE(Membrane):
     def step(self, x_t: State, state: State) -> tuple[Tensor, State]:
         x_t = self.with_noise(x_t)
         if self.integrator.interpolate:
-            drive = widen(x_t)
-            current, numbers = (drive.input, drive.part) if isinstance(drive, Noisy) else (drive, None)
+            current, numbers = parted(widen(x_t))
             spikes, moved = interpolated_step(self, current, numbers, state)
             moved = self.arrive(current, moved)
         else:

@@ -13,6 +13,7 @@ from .compiler import CompilerUnavailableError
 from .dispatch import find_fused, run_fused
 from .recurrent import run_recurrent, takes_recurrent
 from .trace import NotPointwise
+from .transforms import active_transform
 
 _LANGUAGES = {"cpu": "cpp", "cuda": "triton"}
 _warned: set[Any] = set()
@@ -24,11 +25,7 @@ def unsuited(x: State, state: State) -> str | None:
     devices = {tensor.device.type for tensor in tensors}
     if len(devices) != 1 or not devices <= set(_LANGUAGES):
         return f"tensors on {', '.join(sorted(devices))}"
-    if torch._C._functorch.peek_interpreter_stack() is not None:
-        return "a transform of torch.func"
-    if torch.autograd.forward_ad._current_level >= 0:
-        return "forward-mode differentiation"
-    return None
+    return active_transform()
 
 
 def named_loop(language: str) -> Callable:

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from .compiler import CompilerUnavailableError, arrays, header, load_library
+from .transforms import active_transform
 
 _NAMES = {torch.float32: "float", torch.float64: "double"}
 
@@ -43,8 +44,7 @@ def can_gather(x: Tensor, weight: Tensor) -> bool:
         and x.dtype in _NAMES
         and x.numel() > 0
         and not torch.is_autocast_enabled("cpu")
-        and (torch.compiler.is_compiling() or torch._C._functorch.peek_interpreter_stack() is None)
-        and torch.autograd.forward_ad._current_level < 0
+        and (torch.compiler.is_compiling() or active_transform() is None)
     )
 
 
