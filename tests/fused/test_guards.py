@@ -145,23 +145,6 @@ def test_copies_and_pickles_after_use():
     assert torch.equal(chain(drive()), y)
 
 
-def test_second_derivatives():
-    cell = tdn.LIF(tau_mem=tdn.Learned(5.0)).double()
-    results = []
-    for name in ("cpp", "eager"):
-        x = drive().requires_grad_()
-        state = tdn.LIFState(v=torch.full((2, 13), 0.1, dtype=torch.float64, requires_grad=True))
-        with tdn.backend(name):
-            y, last = cell.scan(x, state)
-            loss = (y * y.detach().cumsum(0)).sum() + (last.v**2).sum()
-            operands = [x, state.v, cell.tau_mem.raw]
-            first = torch.autograd.grad(loss, operands, create_graph=True)
-            results.append(torch.autograd.grad(sum((g**2).sum() for g in first), operands))
-    for fused, eager in zip(*results, strict=True):
-        assert eager.abs().max() > 0
-        torch.testing.assert_close(fused, eager)
-
-
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_narrow_inputs_keep_a_wide_state(dtype):
     cell = tdn.LIF(tau_mem=tdn.Learned(5.0))

@@ -131,3 +131,26 @@ def test_an_extreme_distance_gives_a_finite_gradient(name):
     x = torch.tensor([-1e6, 1e6], requires_grad=True)
     example(name)(x).sum().backward()
     assert x.grad.isfinite().all()
+
+
+def test_jacobians_row_by_row_and_at_once():
+    cell = tdn.LIF(detach_reset=False).double()
+    x = torch.linspace(0, 30, 20, dtype=torch.float64).reshape(10, 1, 2)
+    assert 0 < cell(x).sum() < x.numel()
+    reverse = torch.func.jacrev(cell)(x)
+    rows = [torch.autograd.grad(y, x, retain_graph=True)[0] for y in _eager(cell, x.requires_grad_()).flatten()]
+    assert_close(reverse, torch.stack(rows).reshape(*x.shape, *x.shape))
+    assert_close(torch.autograd.functional.jacobian(cell, x.detach(), vectorize=True), reverse)
+
+
+def test_vmap_runs_one_cell_for_each_input():
+    cell = tdn.LIF().double()
+    x = torch.linspace(0, 30, 20, dtype=torch.float64).reshape(10, 1, 2)
+    y = torch.func.vmap(cell)(torch.stack([x, 2 * x]))
+    assert y.sum() > 0
+    assert_close(y, torch.stack([cell(x), cell(2 * x)]))
+
+
+def _eager(cell, x):
+    with tdn.backend("eager"):
+        return cell(x)

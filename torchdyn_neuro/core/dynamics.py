@@ -162,13 +162,14 @@ class Dynamics(Parametrised):
         """Raise if a quantity does not fit the neurons [\\*] or the dtype of ``x`` [T, B, \\*]."""
         owner, neurons, wanted = type(self).__name__, x.shape[2:], state_dtype(x)
         for name, quantity in self.quantities():
-            shape, dtype = quantity.start.shape, quantity.start.dtype
+            start = quantity.start
+            shape, dtype = start.shape, start.dtype
             if shape and not _broadcasts(shape, neurons):
                 raise ValueError(
                     f"{owner}: expected {name} to broadcast to the neurons {tuple(neurons)}, got shape {tuple(shape)}; "
                     "pass one value or one per neuron"
                 )
-            if torch.promote_types(dtype, torch.float32) != wanted:
+            if dtype != wanted and torch.promote_types(dtype, torch.float32) != wanted:
                 raise TypeError(
                     f"{owner}: expected {name} in {wanted} to match an input in {x.dtype}, got {dtype}; "
                     "convert the module (module.double(), module.float()) or the input"

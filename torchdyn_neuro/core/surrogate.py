@@ -8,6 +8,9 @@ from torch import Tensor
 
 
 class _Heaviside(torch.autograd.Function):
+    # Backward, too, consists of operations that vmap knows.
+    generate_vmap_rule = True
+
     @staticmethod
     def forward(x: Tensor, surrogate: "Surrogate") -> Tensor:
         # A potential that is not a number stays one: as a missing spike it would go unseen.

@@ -54,7 +54,13 @@ def header(*names: str) -> str:
 def arrays(tensors: Sequence[Tensor | None], sizes: Sequence[int]) -> tuple[ctypes.Array, ctypes.Array]:
     """What a compiled function takes: the addresses of tensors (null for ``None``) and whole numbers."""
     pointers = [None if tensor is None else tensor.data_ptr() for tensor in tensors]
-    return (ctypes.c_void_p * len(pointers))(*pointers), (ctypes.c_int64 * len(sizes))(*sizes)
+    return _array_type(ctypes.c_void_p, len(pointers))(*pointers), _array_type(ctypes.c_int64, len(sizes))(*sizes)
+
+
+@functools.cache
+def _array_type(kind: type, length: int) -> type[ctypes.Array]:
+    # ctypes forgets an array type that nobody holds, and takes longer to make one than a short loop to run.
+    return kind * length
 
 
 def load_library(source: str) -> ctypes.CDLL:

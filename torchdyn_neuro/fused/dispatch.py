@@ -16,7 +16,7 @@ from .compiler import CompilerUnavailableError
 from .eager import register_step
 from .graph import StepGraph
 from .loops import get_loop, loop_key
-from .operands import ModuleStep, Source, fill, find_sources, fingerprint, structure
+from .operands import ModuleStep, Source, fill, structure, survey
 from .plan import plan_backward, plan_forward
 from .recorder import Operand
 from .trace import NotPointwise, trace_step
@@ -40,7 +40,7 @@ class Fused:
 
     Args:
         step: the step on lists of tensors, with the places of its parameters.
-        used: the numbers of those parameters among all that :func:`find_sources` finds.
+        used: the numbers of those parameters among all that :func:`survey` finds.
         owner: its number for second derivatives.
         key: the key of its loop.
     """
@@ -71,11 +71,10 @@ def fuse(module: Dynamics, call: Signature, language: str) -> Fused:
 
 def _fuse_values(module: Dynamics, call: Signature, language: str) -> tuple[Fused, list[Tensor]]:
     """The recorded step and the values of its parameters."""
-    sources = find_sources(module)
-    values = [source.value(module) for source in sources]
+    sources, values, fingerprint = survey(module)
     training = torch.is_grad_enabled()
     described = tuple((v.dtype, tuple(size == 1 for size in v.shape), training and v.requires_grad) for v in values)
-    kind = (fingerprint(module), call, _classes(call.x), _classes(call.state), described, language)
+    kind = (fingerprint, call, _classes(call.x), _classes(call.state), described, language)
     known = _remembered.setdefault(module, {})
     found = known.get(kind)
     if found is None:

@@ -1,4 +1,4 @@
-"""Gradients by the eager loop, for those who differentiate them once more."""
+"""Gradients by the eager loop, for those who differentiate them once more or ask for many at once."""
 
 import itertools
 import weakref
@@ -78,15 +78,17 @@ def _find(owner: int) -> FlatStep:
 def _differentiate(
     run: Callable[..., list[Tensor]], groups: Sequence[Sequence[Tensor]], arriving: Sequence[Tensor | None]
 ) -> list[list[Tensor | None]]:
-    # Views, so that one tensor in two places gets two gradients.
-    groups = [[operand.view_as(operand) for operand in group] for group in groups]
-    results = run(*groups)
+    differentiable = torch.is_grad_enabled()
+    with torch.enable_grad():
+        # Views, so that one tensor in two places gets two gradients.
+        groups = [[operand.view_as(operand) for operand in group] for group in groups]
+        results = run(*groups)
     live = [(y, g) for y, g in zip(results, arriving, strict=True) if g is not None and y.requires_grad]
     operands = [operand for group in groups for operand in group]
     wanted = [operand for operand in operands if operand.requires_grad]
     found: Sequence[Tensor | None] = [None] * len(wanted)
     if live and wanted:
         ys, gs = zip(*live, strict=True)
-        found = torch.autograd.grad(ys, wanted, gs, create_graph=True, allow_unused=True)
+        found = torch.autograd.grad(ys, wanted, gs, create_graph=differentiable, allow_unused=True)
     by_operand = {id(operand): gradient for operand, gradient in zip(wanted, found, strict=True)}
     return [[by_operand.get(id(operand)) for operand in group] for group in groups]

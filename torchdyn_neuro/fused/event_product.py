@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from .compiler import CompilerUnavailableError, arrays, header, load_library
-from .transforms import active_transform
+from .transforms import active_transform, batched
 
 _NAMES = {torch.float32: "float", torch.float64: "double"}
 
@@ -119,11 +119,11 @@ def _backward(ctx: Any, gradient: Tensor) -> tuple:
     wants_x, wants_weight, wants_bias, _ = ctx.needs_input_grad
     grad_x = gradient @ weight if wants_x else None
     grad_weight = None
-    if wants_weight and torch.is_grad_enabled():
-        grad_weight = gradient.flatten(0, -2).t() @ x.flatten(0, -2)
+    if wants_weight and (torch.is_grad_enabled() or batched([gradient])):
+        grad_weight = gradient.reshape(-1, gradient.shape[-1]).t() @ x.reshape(-1, x.shape[-1])
     elif wants_weight:
         grad_weight = torch.ops.torchdyn_neuro.event_outer_product(x, gradient, ctx.most_active)
-    grad_bias = gradient.flatten(0, -2).sum(0) if ctx.has_bias and wants_bias else None
+    grad_bias = gradient.reshape(-1, gradient.shape[-1]).sum(0) if ctx.has_bias and wants_bias else None
     return grad_x, grad_weight, grad_bias, None
 
 

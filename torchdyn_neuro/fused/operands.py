@@ -1,9 +1,8 @@
 """The step of a module as a function of flat lists of tensors: where its operands are, how others stand in for them."""
 
 import weakref
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,8 +14,7 @@ from ..core.state import State, leaves, map_state
 _INTERNALS = frozenset(nn.Module().__dict__) - {"training"}
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(NamedTuple):
     """Where an operand is: a quantity (no name), or a parameter or buffer of that name, of the module at ``path``."""
 
     path: str
@@ -27,17 +25,52 @@ class Source:
         return owner() if self.name is None else getattr(owner, self.name)
 
 
-def find_sources(root: nn.Module) -> list[Source]:
-    """All quantities of a module and of its children, and all other parameters and buffers."""
-    found = []
-    for path, module in root.named_modules():
-        if isinstance(module, Constrained):
-            found.append(Source(path))
-            continue
-        for name, tensor in (*module._parameters.items(), *module._buffers.items()):
-            if tensor is not None:
-                found.append(Source(path, name))
-    return found
+class Survey(NamedTuple):
+    """What a step may depend on.
+
+    Args:
+        sources: all quantities of a module and of its children, and all other parameters and buffers.
+        values: the tensors there.
+        fingerprint: the classes and plain attributes.
+    """
+
+    sources: list[Source]
+    values: list[Tensor]
+    fingerprint: tuple
+
+
+def survey(root: nn.Module) -> Survey:
+    """Everything that the step of a module may depend on; once for every call, so in one walk."""
+    found, seen = Survey([], [], ()), set()
+    parts: list[Any] = []
+    _survey(root, "", found, parts, seen)
+    return found._replace(fingerprint=tuple(parts))
+
+
+def _survey(module: nn.Module, path: str, found: Survey, parts: list[Any], seen: set[nn.Module]) -> None:
+    if module in seen:
+        return
+    seen.add(module)
+    kind, attributes = module.__class__, module.__dict__
+    children = attributes["_modules"]
+    parts += (kind, *children)
+    if isinstance(module, Constrained):
+        parts.append(module.bound is None)
+        found.sources.append(Source(path))
+        found.values.append(module())
+    else:
+        parts.append(getattr(kind, "step", None))
+        for group in ("_parameters", "_buffers"):
+            for name, tensor in attributes[group].items():
+                if tensor is not None:
+                    found.sources.append(Source(path, name))
+                    found.values.append(tensor)
+        for name, value in attributes.items():
+            if name not in _INTERNALS:
+                parts += (name, _print(value))
+    for name, child in children.items():
+        if child is not None:
+            _survey(child, f"{path}.{name}" if path else name, found, parts, seen)
 
 
 class ModuleStep:
@@ -119,24 +152,6 @@ def _stand_in(module: nn.Module, places: dict[int, dict[str | None, Tensor]], ma
     }
     new.__dict__.update(attributes)
     return new
-
-
-def fingerprint(root: nn.Module) -> tuple:
-    """What a step may depend on besides tensors: classes and plain attributes of a module and its children."""
-    return tuple(part for module in root.modules() for part in _parts(module))
-
-
-def _parts(module: nn.Module) -> Iterator[Any]:
-    yield module.__class__
-    if isinstance(module, Constrained):
-        yield module.bound is None
-        return
-    yield getattr(module.__class__, "step", None)
-    yield from module._modules
-    for name, value in module.__dict__.items():
-        if name not in _INTERNALS:
-            yield name
-            yield _print(value)
 
 
 def _print(value: Any, depth: int = 0) -> Any:

@@ -14,6 +14,7 @@ from .eager import replayed_recurrent_gradients
 from .event_product import gather_outer_product, gather_product
 from .loops import Loop, get_loop
 from .runtime import backward_results, summed
+from .transforms import batched
 
 _MOST_ACTIVE = 0.25
 """Share of active outputs above which the dense product of a step is the faster one."""
@@ -237,7 +238,7 @@ def _autograd_backward(ctx: Any, gradients: list[Tensor | None]) -> tuple:
     states, rest = rest[:states_count], rest[states_count:]
     parameters, checkpoints = rest[:parameters_count], rest[parameters_count:]
     y_gradient, last_gradients = gradients[0], gradients[1 : 1 + states_count]
-    if torch.is_grad_enabled():
+    if torch.is_grad_enabled() or batched(gradients):
         outer, first, own = replayed_recurrent_gradients(
             ctx.owner, drive, weight, before, states, parameters, gradients[: 1 + states_count]
         )

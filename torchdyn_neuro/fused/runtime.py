@@ -16,6 +16,7 @@ from torch import Tensor
 from ..core.randomness import drawn_again
 from .eager import replayed_gradients
 from .loops import Loop, get_loop
+from .transforms import batched
 
 _library = torch.library.Library("torchdyn_neuro", "DEF")
 _library.define(
@@ -188,18 +189,15 @@ def _autograd_backward(ctx: Any, gradients: list[Tensor | None]) -> tuple:
     output_gradients = gradients[: len(graph.outputs)]
     last_gradients = gradients[len(graph.outputs) : len(graph.outputs) + len(graph.states)]
     nothing = [[None] * len(leaves) for leaves in (graph.inputs, graph.states, graph.parameters)]
-    if torch.is_grad_enabled():
+    if torch.is_grad_enabled() or batched(gradients):
         arrives = any(gradient is not None for gradient in (*output_gradients, *last_gradients))
         found = _differentiable(ctx, loop, parts, output_gradients, last_gradients) if arrives else nothing
         return None, None, *found, None, None
     arriving = [output_gradients[k] for k in plan.output_gradients], [last_gradients[k] for k in plan.carried]
     if all(gradient is None for group in arriving for gradient in group):
         return None, None, *nothing, None, None
-    results = iter(
-        torch.ops.torchdyn_neuro.loop_backward(
-            ctx.key, ctx.shape, inputs, states, checkpoints, parameters, ctx.inners, *arriving
-        )
-    )
+    run = torch.ops.torchdyn_neuro.loop_backward if _watched() else _loop_backward
+    results = iter(run(ctx.key, ctx.shape, inputs, states, checkpoints, parameters, ctx.inners, *arriving))
     grad_states = {k: next(results) for k in plan.carried}
     grad_inputs = {k: next(results) for k in loop.grad_inputs}
     grad_parameters = {k: summed(next(results), parameters[k], ctx.shape[1:]) for k in loop.grad_parameters}
@@ -240,11 +238,16 @@ def run_loop(
     training: bool,
 ) -> Sequence[Tensor]:
     """``loop_forward``: outputs, last states, checkpoints; as an operator where somebody watches the operators."""
-    if torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack():
+    if _watched():
         return torch.ops.torchdyn_neuro.loop_forward(key, owner, inputs, states, parameters, inners, training)
     if not training:
         return _loop_forward(key, owner, inputs, states, parameters, inners, training)
     return _Loop.apply(key, owner, (len(inputs), len(states)), inners, *inputs, *states, *parameters)
+
+
+def _watched() -> bool:
+    """Whether somebody follows the operators: a compiler, or a mode such as that of fake tensors."""
+    return torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() > 0
 
 
 def _grouped(tensors: Sequence[Tensor], counts: Sequence[int]) -> list[list[Tensor]]:
@@ -265,7 +268,7 @@ def summed(sums: Tensor, parameter: Tensor, frame: Sequence[int]) -> Tensor:
 def _differentiable(
     ctx: Any, loop: Loop, parts: list[list[Tensor]], output_gradients: list, last_gradients: list
 ) -> tuple[list, list, list]:
-    """The gradients as a function that can be differentiated again: by the eager loop."""
+    """The gradients by the eager loop, which can be differentiated again and takes batched gradients."""
     plan, graph = loop.backward_plan, loop.graph
     inputs, states, parameters, _ = parts
     like = next(gradient for gradient in (*output_gradients, *last_gradients) if gradient is not None)
