@@ -15,8 +15,8 @@ def emit_forward(plan: ForwardPlan) -> str:
     """The forward loop.
 
     tensors: inputs, states, parameters (those of the plan), outputs, last states, checkpoints of each state (null where
-    not wanted). sizes: T, M, checkpoint_every, threads, whether outputs go past the caches, the time stride of each
-    input, (inner, size) of each parameter.
+    not wanted). sizes: T, M, checkpoint_every, threads, whether outputs go past the caches, the element of the frame at
+    which all tensors but the parameters begin, the time stride of each input, (inner, size) of each parameter.
     """
     graph = plan.graph
     text = LoopText((*plan.hoisted, *plan.body, *graph.states))

@@ -68,7 +68,7 @@ class LoopText:
         self.count += 1
 
     def sizes(self, strides: list[str], parameters: Iterable[int]) -> None:
-        names = ["T", "M", "every", "threads", "stream", *strides]
+        names = ["T", "M", "every", "threads", "stream", "offset", *strides]
         names += [f"p{k}_{what}" for k in parameters for what in ("inner", "size")]
         for k, name in enumerate(names):
             self.add(f"const I {name} = sizes[{k}];")
@@ -136,7 +136,7 @@ class LoopText:
         self.add("const I start = block * BLOCK;")
         self.add("const int width = M - start < BLOCK ? (int)(M - start) : BLOCK;")
         for k in single:
-            self.add(f"load_parameter(p{k}, p{k}_values, start, width, p{k}_inner, p{k}_size);")
+            self.add(f"load_parameter(p{k}, p{k}_values, offset + start, width, p{k}_inner, p{k}_size);")
         if kept:
             self.open_elements()
             names = dict(self.fixed)

@@ -21,30 +21,32 @@ class CppKernels(Kernels):
     replayed_rows = 16  # in the first-level cache
 
     @functools.cached_property
-    def _forward(self) -> Callable[[list, list], None]:
+    def forward_function(self) -> Callable:
+        """The compiled function of the forward loop."""
         return _function(emit_forward(self.forward_plan))
 
     @functools.cached_property
-    def _backward(self) -> Callable[[list, list], None]:
+    def backward_function(self) -> Callable:
+        """The compiled function of the backward loop."""
         return _function(emit_backward(self.backward_plan))
 
     def compile(self, *, training: bool) -> None:
         """Compile now what a call would compile, both loops at the same time."""
         if not training:
-            _ = self._forward
+            _ = self.forward_function
             return
         failures: list[CompilerUnavailableError] = []
 
         def backward() -> None:
             try:
-                _ = self._backward
+                _ = self.backward_function
             except CompilerUnavailableError as error:
                 failures.append(error)
 
         worker = threading.Thread(target=backward)
         worker.start()
         try:
-            _ = self._forward
+            _ = self.forward_function
         finally:
             worker.join()
         for failure in failures:
@@ -67,7 +69,7 @@ class CppKernels(Kernels):
         used = self.forward_plan.parameters
         tensors = [*inputs, *states, *(parameters[k] for k in used), *outputs, *last, *checkpoints]
         sizes = _sizes(inputs[0].shape, every, _streams(inputs, outputs), inputs, parameters, inners, used)
-        self._forward(tensors, sizes)
+        self.forward_function(*arrays(tensors, sizes))
 
     def backward(
         self,
@@ -100,7 +102,8 @@ class CppKernels(Kernels):
         sized = sorted(wanted.union(plan.parameters))
         sequences = (*inputs, *output_gradients)
         streams = _streams(sequences, input_gradients)
-        self._backward(tensors, _sizes(shape, every, streams, sequences, parameters, inners, sized))
+        sizes = _sizes(shape, every, streams, sequences, parameters, inners, sized)
+        self.backward_function(*arrays(tensors, sizes))
 
 
 def _sizes(
@@ -114,7 +117,7 @@ def _sizes(
 ) -> list[int]:
     layout = [size for k in used for size in (inners[k], parameters[k].numel())]
     strides = [x.stride(0) for x in sequences]
-    return [shape[0], prod(shape[1:]), every, torch.get_num_threads(), streams, *strides, *layout]
+    return [shape[0], prod(shape[1:]), every, torch.get_num_threads(), streams, 0, *strides, *layout]
 
 
 def _streams(read: Iterable[Tensor], written: Iterable[Tensor]) -> bool:
@@ -132,12 +135,7 @@ def _last_level_cache() -> int:
     return sizes[0]
 
 
-def _function(source: str) -> Callable[[list, list], None]:
-    run = load_library(source).run
+def _function(source: str) -> Callable:
+    run = load_library(source).run  # ctypes releases Python's lock for the time of a call
     run.restype = None
-
-    def call(tensors: list[Tensor | None], sizes: list[int]) -> None:
-        # ctypes releases Python's lock for the time of the call.
-        run(*arrays(tensors, sizes))
-
-    return call
+    return run

@@ -1,6 +1,7 @@
 """The loop of a recurrent layer as two operators of torch, ``recurrent_forward`` and ``recurrent_backward``.
 
-Each step is a matrix product and one call of the kernels of :mod:`~torchdyn_neuro.fused.loops`; the gradient of the
+Each step is a matrix product and one call of the kernels of :mod:`~torchdyn_neuro.fused.loops`: in C++ for some rows of
+the batch at a time (:mod:`~.recurrent_native`), or for all of them (:mod:`~.recurrent_steps`). The gradient of the
 weights is one product at the end.
 """
 
@@ -9,11 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from . import recurrent_native, recurrent_steps
 from .cuda_graph import repeated
 from .eager import replayed_recurrent_gradients
-from .event_product import gather_outer_product, gather_product
+from .event_product import gather_outer_product
 from .loops import Loop, get_loop
-from .runtime import backward_results, summed
+from .recurrent_steps import matrix
+from .runtime import backward_results, rows_contiguous, summed
 from .transforms import batched
 
 _MOST_ACTIVE = 0.25
@@ -58,27 +61,24 @@ def _recurrent_forward(
     results = _forward_results(key, drive, states, training)
     y, last = results[0], results[1 : 1 + len(states)]
     checkpoints = results[2 + len(states) :]
-    # Without training one frame of inputs is enough.
-    inputs = results[1 + len(states)] if training else drive.new_empty((1, *drive.shape[1:]))
+    inputs = results[1 + len(states)] if training else None
     for target, state in zip(last, states, strict=True):
         target.copy_(state)
-    parameters = [parameter.contiguous() for parameter in parameters]
-    feedback, columns = before.contiguous(), weight.t()
-    gathers = drive.device.type == "cpu"
-    if gathers:
-        columns, drive = columns.contiguous(), drive.contiguous()
-    none = [None] * len(states)
-    for t in range(drive.shape[0]):
-        if training and t and t % loop.every == 0:
-            for k, checkpoint in zip(loop.backward_plan.states, checkpoints, strict=True):
-                checkpoint[t // loop.every - 1].copy_(last[k])
-        frame = inputs[t] if training else inputs[0]
-        operands = _matrix(feedback), columns, _matrix(drive[t]), _matrix(frame)
-        if not (gathers and gather_product(*operands, _MOST_ACTIVE)):
-            torch.addmm(operands[2], *operands[:2], out=operands[3])
-        # The states are read before they are written, so they can be their own successors.
-        loop.kernels.forward([frame[None]], last, parameters, inners, [y[t : t + 1]], last, none, 1)
-        feedback = y[t]
+    before, parameters = before.contiguous(), [parameter.contiguous() for parameter in parameters]
+    way = recurrent_native if recurrent_native.takes(loop, weight, (drive, before)) else recurrent_steps
+    way.run_forward(
+        loop,
+        rows_contiguous(drive),
+        weight,
+        before,
+        inputs,
+        y,
+        last,
+        checkpoints,
+        parameters,
+        inners,
+        _MOST_ACTIVE,
+    )
     return results
 
 
@@ -126,80 +126,38 @@ def _recurrent_backward(
     loop = get_loop(key)
     plan = loop.backward_plan
     results = _backward_results(loop, inputs, weight, before, parameters)
-    drive_gradient, weight_gradient, feedback = results[:3]
     carried, sums = results[3 : 3 + len(plan.carried)], results[3 + len(plan.carried) :]
-    partial = [torch.empty_like(total) for total in sums]
-    for total in sums:
-        total.zero_()
     for target, gradient in zip(carried, last_gradients, strict=True):
         target.zero_() if gradient is None else target.copy_(gradient)
-    feedback.zero_()
-    parameters = [parameter.contiguous() for parameter in parameters]
-    arriving = torch.empty_like(feedback)
-    for begin in reversed(range(0, inputs.shape[0], loop.every)):
-        segment = inputs[begin : begin + loop.every]
-        start = [
-            state.contiguous() if begin == 0 else saved[begin // loop.every - 1]
-            for state, saved in zip(states, checkpoints, strict=True)
-        ]
-        rows = _replay(loop, segment, start, parameters, inners)
-        for r in reversed(range(segment.shape[0])):
-            t = begin + r
-            now = start if r == 0 else [row[r - 1] for row in rows]
-            if y_gradient is None:
-                arriving.copy_(feedback)
-            else:
-                torch.add(y_gradient[t], feedback, out=arriving)
-            loop.kernels.backward(
-                [segment[r : r + 1]] if plan.inputs else [],
-                now,
-                now,
-                parameters,
-                inners,
-                [arriving[None]] if plan.output_gradients else [],
-                carried,
-                carried,
-                [drive_gradient[t : t + 1]],
-                partial,
-                1,
-                (1, *inputs.shape[1:]),
-            )
-            for total, part in zip(sums, partial, strict=True):
-                total.add_(part)
-            torch.mm(_matrix(drive_gradient[t]), weight, out=_matrix(feedback))
-    _weight_gradient(drive_gradient, before, y, weight_gradient)
+    arriving = [] if y_gradient is None else [y_gradient]
+    way = recurrent_native if recurrent_native.takes(loop, weight, (inputs, before, *arriving)) else recurrent_steps
+    way.run_backward(
+        loop,
+        inputs,
+        rows_contiguous(y_gradient) if arriving else None,
+        weight,
+        results[0],
+        results[2],
+        carried,
+        [state.contiguous() for state in states],
+        checkpoints,
+        [parameter.contiguous() for parameter in parameters],
+        inners,
+        sums,
+    )
+    _weight_gradient(results[0], before, y, results[1])
     return results
 
 
 def _weight_gradient(drive_gradient: Tensor, before: Tensor, y: Tensor, result: Tensor) -> None:
     """The gradients of all steps times the outputs that were fed back to them."""
-    fed_back, arriving = _matrix(y[:-1]), _matrix(drive_gradient[1:])
+    fed_back, arriving = matrix(y[:-1]), matrix(drive_gradient[1:])
     columns = result.new_empty((result.shape[1], result.shape[0])) if y.device.type == "cpu" else None
     if columns is not None and y.shape[0] > 1 and gather_outer_product(fed_back, arriving, columns, _MOST_ACTIVE):
         result.copy_(columns.t())
     else:
         torch.mm(arriving.t(), fed_back, out=result)
-    result.addmm_(_matrix(drive_gradient[0]).t(), _matrix(before))
-
-
-def _replay(
-    loop: Loop, segment: Tensor, start: list[Tensor], parameters: list[Tensor], inners: list[int]
-) -> list[Tensor]:
-    """The states before every step of a segment but its first, which ``start`` holds."""
-    plan, graph = loop.backward_plan, loop.graph
-    steps, frame = segment.shape[0], segment.shape[1:]
-    if steps == 1 or not plan.states:
-        return []
-    # The others do not act on these: any value does.
-    every = [segment.new_zeros(frame, dtype=leaf.dtype) for leaf in graph.states]
-    rows: list[Tensor | None] = [None] * len(every)
-    for k, state in zip(plan.states, start, strict=True):
-        every[k] = state
-        rows[k] = state.new_empty((steps - 1, *frame))
-    last = [torch.empty_like(state) for state in every]
-    y = segment.new_empty(segment.shape)
-    loop.kernels.forward([segment], every, parameters, inners, [y], last, rows, 1)
-    return [rows[k] for k in plan.states]
+    result.addmm_(matrix(drive_gradient[0]).t(), matrix(before))
 
 
 def _fake_backward(
@@ -216,10 +174,6 @@ def _fake_backward(
     last_gradients: list[Tensor | None],
 ) -> list[Tensor]:
     return _backward_results(get_loop(key), inputs, weight, before, parameters)
-
-
-def _matrix(x: Tensor) -> Tensor:
-    return x.view(-1, x.shape[-1]) if x.is_contiguous() else x.reshape(-1, x.shape[-1])
 
 
 def _setup_context(ctx: Any, inputs: tuple, output: list[Tensor]) -> None:

@@ -57,7 +57,7 @@ def _loop_forward(
         places[k] = checkpoint
     if inputs[0].numel():
         loop.kernels.forward(
-            [_rows_contiguous(x) for x in inputs],
+            [rows_contiguous(x) for x in inputs],
             [state.contiguous() for state in states],
             [parameter.contiguous() for parameter in parameters],
             inners,
@@ -122,9 +122,9 @@ def _loop_backward(
             if gradient is None:
                 dtype = loop.graph.output_gradients[k].dtype
                 gradient = like.new_zeros((1, *shape[1:]), dtype=dtype).expand(tuple(shape))
-            arriving.append(_rows_contiguous(gradient))
+            arriving.append(rows_contiguous(gradient))
         loop.kernels.backward(
-            [_rows_contiguous(x) for x in inputs],
+            [rows_contiguous(x) for x in inputs],
             [state.contiguous() for state in states],
             checkpoints,
             [parameter.contiguous() for parameter in parameters],
@@ -159,7 +159,7 @@ def _fake_backward(
     return [*first, *input_gradients, *sums]
 
 
-def _rows_contiguous(x: Tensor) -> Tensor:
+def rows_contiguous(x: Tensor) -> Tensor:
     """``x`` [T, B, \\*] with every frame contiguous; a sequence that repeats one frame stays one frame."""
     if x[0].is_contiguous():
         return x
