@@ -143,21 +143,3 @@ def test_chain_runs_neighbours_as_one_loop():
         first, state = chain.scan(drive()[:10])
         second, _ = chain.scan(drive()[10:], state)
     assert torch.equal(torch.cat([first, second]), whole)
-
-
-@pytest.mark.parametrize("bias", [False, True])
-def test_recurrent(bias):
-    torch.manual_seed(0)
-    neuron = tdn.SynapticLIF(tau_mem=tdn.Learned(10.0), t_ref=2.0)
-    layer = tdn.Recurrent(neuron, nn.Linear(13, 13, bias=bias)).double()
-    (spikes, *_), _ = assert_agrees(layer, drive(), relative=1e-12)
-    assert 0 < spikes.mean() < 0.5
-    with torch.no_grad():
-        assert torch.equal(layer(drive()), spikes)
-
-
-def test_recurrent_with_another_connection():
-    layer = tdn.Recurrent(tdn.LIF(), nn.Sequential(nn.Linear(13, 5), nn.Linear(5, 13))).double()
-    assert_agrees(layer, drive(), relative=1e-12, backend="auto")
-    with tdn.backend("cpp"), pytest.raises(tdn.NotPointwise, match="Recurrent"):
-        layer(drive())

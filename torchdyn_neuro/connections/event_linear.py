@@ -1,5 +1,7 @@
 """A linear layer for spikes."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -42,6 +44,9 @@ class EventLinear(nn.Linear):
         >>> layer((torch.rand(50, 4, 1000) < 0.02).float()).shape
         torch.Size([50, 4, 200])
     """
+
+    plain_linear: ClassVar[bool] = True
+    """Whether the layer is x W^T + b and nothing else, which the loop of a recurrent layer computes in its own way."""
 
     def __init__(
         self,

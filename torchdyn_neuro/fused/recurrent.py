@@ -16,18 +16,22 @@ def takes_recurrent(module: Dynamics, x: State, output_dtype: torch.dtype | None
     """Whether :func:`run_recurrent` runs a module: a plain linear connection around a neuron with one input."""
     return (
         type(module) is Recurrent
-        and type(module.connection) is nn.Linear
-        and not _has_hooks(module.connection)
+        and _is_plain_linear(module.connection)
         and isinstance(x, Tensor)
         and output_dtype is None
         and module.connection.weight.dtype == x.dtype
+        and module.connection.weight.shape == (x.shape[-1], x.shape[-1])
         # Under autocast the product has a narrower type than the state.
         and not torch.is_autocast_enabled(x.device.type)
     )
 
 
-def _has_hooks(layer: nn.Module) -> bool:
-    return bool(layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks or layer._backward_pre_hooks)
+def _is_plain_linear(layer: nn.Module) -> bool:
+    """Whether a layer is the linear map of its weight and bias and nothing else."""
+    kind = type(layer)
+    if kind is not nn.Linear and not kind.__dict__.get("plain_linear", False):
+        return False
+    return not (layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks or layer._backward_pre_hooks)
 
 
 def run_recurrent(module: Recurrent, x: Tensor, state: RecurrentState, language: str) -> tuple[Tensor, RecurrentState]:
@@ -42,8 +46,9 @@ def run_recurrent(module: Recurrent, x: Tensor, state: RecurrentState, language:
     found, values = fuse_call(module.neuron, call, language, x[0], state.neuron)
     if len(leaves(found.step.output)) != 1:
         raise NotPointwise(f"{type(module).__name__}: expected a neuron with one output, got several")
-    parameters, inners = laid_out_all(values, x.shape[1:])
-    states = leaves(state.neuron)
+    frame = x.shape[1:]
+    parameters, inners = laid_out_all(values, frame)
+    states = [leaf if leaf.shape == frame else leaf.expand(frame) for leaf in leaves(state.neuron)]
     before = state.output.to(x.dtype)
     training = torch.is_grad_enabled() and any(t.requires_grad for t in (x, weight, before, *states, *parameters))
     drive = x if bias is None else x + bias
