@@ -49,11 +49,30 @@ def can_gather(x: Tensor, weight: Tensor) -> bool:
 
 
 @functools.cache
-def _kernels() -> ctypes.CDLL | None:
+def kernels(name: str) -> ctypes.CDLL | None:
+    """The library of a header that is built on ``gather.h``; ``None`` without a compiler."""
     try:
-        return load_library(header("memory.h", "event_product.h"))
+        return load_library(header("memory.h", "gather.h", name))
     except CompilerUnavailableError:
         return None
+
+
+def run_kernel(name: str, source: str, tensors: list[Tensor | None], sizes: list[int], most_active: float) -> bool:
+    """Call a kernel of the header ``source`` for the type of the first tensor; whether it has filled the last one.
+
+    Args:
+        name: of the kernel, without that of the type.
+        source: as in :func:`kernels`.
+        tensors: what it reads and, last, what it fills.
+        sizes: what it takes before the number of threads.
+        most_active: highest share of active inputs.
+    """
+    dtype = tensors[0].dtype
+    library = kernels(source) if dtype in _NAMES else None
+    if library is None:
+        return False
+    run = getattr(library, f"{name}_{_NAMES[dtype]}")
+    return bool(run(*arrays(tensors, [*sizes, torch.get_num_threads()]), ctypes.c_double(most_active)))
 
 
 def gather_product(x: Tensor, columns: Tensor, start: Tensor | None, y: Tensor, most_active: float) -> bool:
@@ -79,13 +98,7 @@ def gather_outer_product(x: Tensor, gradient: Tensor, columns: Tensor, most_acti
 
 
 def _run(name: str, tensors: list[Tensor | None], sizes: list[int], most_active: float) -> bool:
-    """Call a kernel; whether it has filled the last of the tensors."""
-    dtype = tensors[0].dtype
-    library = _kernels() if dtype in _NAMES else None
-    if library is None:
-        return False
-    run = getattr(library, f"{name}_{_NAMES[dtype]}")
-    return bool(run(*arrays(tensors, [*sizes, torch.get_num_threads()]), ctypes.c_double(most_active)))
+    return run_kernel(name, "event_product.h", tensors, sizes, most_active)
 
 
 def _linear(x: Tensor, weight: Tensor, bias: Tensor | None, most_active: float) -> Tensor:

@@ -1,0 +1,77 @@
+// Sums of the rows of a matrix that active entries, those that are not zero, ask for. After memory.h.
+#if defined(__AVX512F__)
+enum { VECTOR_BYTES = 64 };
+#elif defined(__AVX__)
+enum { VECTOR_BYTES = 32 };
+#else
+enum { VECTOR_BYTES = 16 };
+#endif
+enum { WIDEST = 8 };  // vectors that are summed up in registers at the same time
+enum { SAMPLED_ROWS = 64, SAMPLED_ENTRIES = 4096 };
+
+extern "C" {
+void* malloc(__SIZE_TYPE__) noexcept;
+void free(void*) noexcept;
+}
+
+template <class F> struct Vector {
+  typedef F type __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(F)), may_alias));
+  enum { LANES = VECTOR_BYTES / sizeof(F), TILE = WIDEST * LANES };
+};
+
+template <class T> static inline T* allocate(I count) { return (T*)malloc((__SIZE_TYPE__)(count + 1) * sizeof(T)); }
+static inline I least(I a, I b) { return a < b ? a : b; }
+static inline I most(I a, I b) { return a > b ? a : b; }
+
+// The entries of a row that are not zero: their places and values. Both lists have room for one more than the row.
+template <class F> static inline I active(const F* row, I size, int32_t* place, F* value) {
+  I count = 0;
+  for (I j = 0; j < size; ++j) {
+    place[count] = (int32_t)j;
+    value[count] = row[j];
+    count += row[j] != 0;
+  }
+  return count;
+}
+
+// to[0 ... K * LANES) = from + sum over e of value[e] * rows[place[e]], all in registers.
+template <class F, int K> static inline void gather(
+    const int32_t* place, const F* value, I count, const F* rows, I stride, const F* from, F* to) {
+  typedef typename Vector<F>::type V;
+  enum { LANES = Vector<F>::LANES };
+  V sum[K];
+  for (int k = 0; k < K; ++k) sum[k] = from ? *(const V*)(from + k * LANES) : V{};
+  for (I e = 0; e < count; ++e) {
+    const F* row = rows + (I)place[e] * stride;
+    const F factor = value[e];
+    for (int k = 0; k < K; ++k) sum[k] += factor * *(const V*)(row + k * LANES);
+  }
+  for (int k = 0; k < K; ++k) *(V*)(to + k * LANES) = sum[k];
+}
+
+// The same over any width up to a tile.
+template <class F> static inline void gather_tile(
+    const int32_t* place, const F* value, I count, const F* rows, I stride, const F* from, F* to, I width) {
+  enum { LANES = Vector<F>::LANES };
+  if (width == WIDEST * LANES) return gather<F, WIDEST>(place, value, count, rows, stride, from, to);
+  I o = 0;
+  for (; o + 4 * LANES <= width; o += 4 * LANES)
+    gather<F, 4>(place, value, count, rows + o, stride, from ? from + o : from, to + o);
+  for (; o + LANES <= width; o += LANES) gather<F, 1>(place, value, count, rows + o, stride, from ? from + o : from, to + o);
+  for (; o < width; ++o) {
+    F sum = from ? from[o] : 0;
+    for (I e = 0; e < count; ++e) sum += value[e] * rows[(I)place[e] * stride + o];
+    to[o] = sum;
+  }
+}
+
+// Whether at most a given share of the entries is active, judged from some of the rows, which lie apart irregularly.
+template <class F> static bool sparse(const F* x, I rows, I size, double most_active) {
+  const I samples = least(rows, most(SAMPLED_ROWS, SAMPLED_ENTRIES / size));
+  I count = 0;
+  for (I s = 0; s < samples; ++s) {
+    const I r = samples == rows ? s : (I)((uint64_t)s * 11400714819323198485u % (uint64_t)rows);
+    for (I j = 0; j < size; ++j) count += x[r * size + j] != 0;
+  }
+  return count <= most_active * (samples * size);
+}
