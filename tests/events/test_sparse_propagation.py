@@ -61,5 +61,6 @@ def test_a_whole_network_gives_what_it_gave():
 
 def test_a_linear_alone_and_a_parametrised_one():
     assert isinstance(propagate_events(nn.Linear(2, 3)), tdn.EventLinear)
+    assert isinstance(propagate_events(nn.Conv2d(2, 3, 3)), tdn.EventConv2d)
     constrained = nn.utils.parametrizations.weight_norm(nn.Linear(2, 3))
     assert not isinstance(propagate_events(nn.Sequential(constrained))[0], tdn.EventLinear)

@@ -6,6 +6,7 @@ out and initialises torch's own layers, and adds those that torch does not have.
 
 from .dale import DaleSigns, dale
 from .delayed_linear import DelayedLinear
+from .event_conv2d import EventConv2d
 from .event_linear import EventLinear
 from .fluctuation_driven import fluctuation_driven_, postsynaptic_potential
 from .gap_junction import Coupled, CoupledState, GapJunction
@@ -18,6 +19,7 @@ __all__ = [
     "CoupledState",
     "DaleSigns",
     "DelayedLinear",
+    "EventConv2d",
     "EventLinear",
     "GapJunction",
     "OneToOne",

@@ -5,6 +5,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from ..core.checks import fraction
 from ..fused.event_product import can_gather, event_linear
 
 _FEWEST_OUTPUTS = 32
@@ -59,7 +60,7 @@ class EventLinear(nn.Linear):
         dtype: torch.dtype | None = None,
     ):
         super().__init__(in_features, out_features, bias, device=device, dtype=dtype)
-        self.most_active = _checked(most_active)
+        self.most_active = fraction("EventLinear", "most_active", most_active, of="the inputs")
         _lay_out_by_column(self.weight)
 
     @classmethod
@@ -71,7 +72,8 @@ class EventLinear(nn.Linear):
             most_active: as in the class.
         """
         layer = cls.__new__(cls)
-        layer.__dict__ = {**linear.__dict__, "most_active": _checked(most_active)}
+        share = fraction(cls.__name__, "most_active", most_active, of="the inputs")
+        layer.__dict__ = {**linear.__dict__, "most_active": share}
         _lay_out_by_column(layer.weight)
         return layer
 
@@ -89,14 +91,6 @@ class EventLinear(nn.Linear):
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, most_active={self.most_active:g}"
-
-
-def _checked(most_active: float) -> float:
-    if not 0 <= most_active <= 1:
-        raise ValueError(
-            f"EventLinear: expected most_active from 0 to 1, got {most_active!r}; it is a share of the inputs"
-        )
-    return float(most_active)
 
 
 def _lay_out_by_column(weight: nn.Parameter) -> None:

@@ -34,3 +34,15 @@ def positive_number(owner: str, name: str, value: float, *, zero: bool = False, 
             f"{owner}: expected {name} {bound}{' ' + unit if unit else ''}, got {value}; pass such a number"
         )
     return float(value)
+
+
+def fraction(owner: str, name: str, value: float, *, of: str) -> float:
+    """``value`` as a float if it is from 0 to 1; ``ValueError`` saying of what it is a share otherwise.
+
+    Example:
+        >>> fraction("EventLinear", "most_active", 1, of="the inputs")
+        1.0
+    """
+    if not 0 <= value <= 1:
+        raise ValueError(f"{owner}: expected {name} from 0 to 1, got {value!r}; it is a share of {of}")
+    return float(value)

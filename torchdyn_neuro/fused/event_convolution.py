@@ -1,9 +1,9 @@
 """Convolutions of images that are mostly zero, as an operator of torch: only what an active entry touches is read.
 
-``torchdyn_neuro::event_conv2d`` is ``conv2d`` for weights that lie in memory as [height, width, channels, outputs]: what
-one entry sends to one output position is contiguous. Its results lie channels last. Sums run in an order that depends
-on the input alone, so results are the same for any number of threads. Where the input is too active to gain, and
-without a compiler, the dense convolution is taken.
+``torchdyn_neuro::event_conv2d`` is ``conv2d`` for weights that lie in memory as [height, width, channels, outputs]:
+what one entry sends to one output position is contiguous. Its results lie channels last. Sums run in an order that
+depends on the input alone, so results are the same for any number of threads. Where the input is too active to gain,
+and without a compiler, the dense convolution is taken.
 """
 
 from typing import Any
