@@ -26,6 +26,9 @@ _ATTEMPTS = (
     [_THREADS, "-lm"],
     ["-lm"],
 )
+# Where a step is thousands of lines long, the compiler's own time counts: half of it goes into the choice of registers.
+_LONG = 100_000  # characters
+_FOR_LONG = ["-O2", "-ftree-vectorize", "-fira-region=one", *_ATTEMPTS[0]]
 _TIMEOUT = 120.0
 _SEAL = 32  # bytes of the checksum at the end of a stored library
 
@@ -158,7 +161,7 @@ def _compile(source: str, folder: Path) -> Path:
         raise CompilerUnavailableError("no C++ compiler was found; install g++ or set CXX")
     handle, name = tempfile.mkstemp(suffix=".tmp", dir=folder)
     os.close(handle)
-    for extra in _ATTEMPTS:
+    for extra in (_FOR_LONG, *_ATTEMPTS) if len(source) > _LONG else _ATTEMPTS:
         command = [compiler, *_FLAGS, *_LINK, "-x", "c++", "-", "-o", name, *extra]
         try:
             done = subprocess.run(command, input=source, capture_output=True, text=True, timeout=_TIMEOUT, check=False)
@@ -182,7 +185,7 @@ def find_compiler() -> str | None:
 
 def _key(source: str) -> str:
     """What a binary depends on: the text, the compiler, its options and the processor it was made for."""
-    parts = (source, _compiler_version(find_compiler() or ""), repr((_FLAGS, _LINK, _ATTEMPTS)), _processor())
+    parts = (source, _compiler_version(find_compiler() or ""), repr((_FLAGS, _LINK, _ATTEMPTS, _LONG, _FOR_LONG)), _processor())
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
