@@ -134,14 +134,14 @@ def run_case(case: Case, device: torch.device, repeats: int, *, peers: bool, fir
     for row in measured:
         row.ratio_to_best_peer = None if best_peer is None else best_peer / row.total
         row.ratio_to_eager = None if eager is None else eager / row.total
-        if first_call and row.name == "ours fused":
-            row.first_call_cold, row.first_call_cached = first_calls(case, device)
+        if first_call and row.name in OURS[1:]:
+            row.first_call_cold, row.first_call_cached = first_calls(case, row.name, device)
     return rows + absent
 
 
-def first_calls(case: Case, device: torch.device) -> tuple[float, float]:
-    """Seconds of the first pass of the fused model in a fresh process: with an empty cache, then with a filled one."""
-    arguments = [sys.executable, __file__, "--first-call", case.name, "--device", str(device)]
+def first_calls(case: Case, name: str, device: torch.device) -> tuple[float, float]:
+    """Seconds of the first pass of our model in a fresh process: with an empty cache of kernels, then a filled one."""
+    arguments = [sys.executable, __file__, "--first-call", case.name, name, "--device", str(device)]
     arguments += ["--threads", str(torch.get_num_threads()), "--scale", str(case.scale)]
     with tempfile.TemporaryDirectory() as folder:
         caches = {"TORCHDYN_NEURO_CACHE": folder, "TRITON_CACHE_DIR": f"{folder}/triton"}
@@ -152,9 +152,9 @@ def first_calls(case: Case, device: torch.device) -> tuple[float, float]:
     return seconds[0], seconds[1]
 
 
-def print_first_call(case: Case, device: torch.device) -> None:
+def print_first_call(case: Case, name: str, device: torch.device) -> None:
     """The child process of :func:`first_calls`."""
-    candidate, x = our_candidate(case, "ours fused", device), case.input(device)
+    candidate, x = our_candidate(case, name, device), case.input(device)
     # What torch sets up at the first gradient of a process, whoever asks for it, does not count.
     leaf = torch.ones(1, device=device, requires_grad=True)
     torch.autograd.grad(2 * leaf, leaf, torch.ones_like(leaf))
@@ -210,7 +210,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--no-peers", action="store_true", help="this library only")
     parser.add_argument("--no-first-call", action="store_true", help="skip the fresh processes of the last column")
     parser.add_argument("--json", type=Path, help="write the figures here as well")
-    parser.add_argument("--first-call", choices=CASES, help=argparse.SUPPRESS)
+    parser.add_argument("--first-call", nargs=2, help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
@@ -219,7 +219,8 @@ def main() -> None:
     options = arguments()
     torch.set_num_threads(options.threads)
     if options.first_call:
-        print_first_call(CASES[options.first_call].scaled(options.scale), options.device)
+        name, candidate = options.first_call
+        print_first_call(CASES[name].scaled(options.scale), candidate, options.device)
         return
     described = machine(options.device, ("spikingjelly", "snntorch", "norse", "sinabs", "triton"))
     console = Console(width=None if sys.stdout.isatty() else 140)
