@@ -185,7 +185,12 @@ def find_compiler() -> str | None:
 
 def _key(source: str) -> str:
     """What a binary depends on: the text, the compiler, its options and the processor it was made for."""
-    parts = (source, _compiler_version(find_compiler() or ""), repr((_FLAGS, _LINK, _ATTEMPTS, _LONG, _FOR_LONG)), _processor())
+    parts = (
+        source,
+        _compiler_version(find_compiler() or ""),
+        repr((_FLAGS, _LINK, _ATTEMPTS, _LONG, _FOR_LONG)),
+        _processor(),
+    )
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 

@@ -46,6 +46,7 @@ def run_forward(
     drive: Tensor,
     weight: Tensor,
     before: Tensor,
+    others: Sequence[Tensor],
     inputs: Tensor | None,
     y: Tensor,
     states: Sequence[Tensor],
@@ -54,12 +55,14 @@ def run_forward(
     inners: Sequence[int],
     most_active: float,
 ) -> None:
-    """Fill ``y``, ``inputs`` (unless ``None``) and ``checkpoints``; ``states`` go from the first to the last ones."""
+    """What :func:`.recurrent_steps.run_forward` fills."""
     used = loop.kernels.forward_plan.parameters
     kept = loop.backward_plan.states if checkpoints else ()
-    tensors = [drive, weight.t().contiguous(), before, inputs, y, *states, *checkpoints, *(parameters[k] for k in used)]
+    tensors = [drive, weight.t().contiguous(), before, inputs, y, *others, *states, *checkpoints]
+    tensors += [parameters[k] for k in used]
     sizes = [*_shape(drive), loop.every, torch.get_num_threads(), drive.stride(0)]
-    sizes += [len(states), len(kept), len(used), *(state.element_size() for state in states), *kept]
+    sizes += [len(others), len(states), len(kept), len(used), *(x.stride(0) for x in others)]
+    sizes += [*(state.element_size() for state in states), *kept]
     sizes += _layouts(used, parameters, inners)
     run = getattr(_library(), f"recurrent_forward_{_NAMES[drive.dtype]}")
     run(loop.kernels.forward_function, *arrays(tensors, sizes), ctypes.c_double(most_active))
@@ -67,7 +70,7 @@ def run_forward(
 
 def run_backward(
     loop: Loop,
-    inputs: Tensor,
+    inputs: Sequence[Tensor],
     y_gradient: Tensor | None,
     weight: Tensor,
     drive_gradient: Tensor,
@@ -79,25 +82,32 @@ def run_backward(
     inners: Sequence[int],
     sums: Sequence[Tensor],
 ) -> None:
-    """Fill ``drive_gradient``, ``before_gradient`` and ``sums``.
-
-    ``carried`` go from the gradients of the last states to those of the first ones.
-    """
+    """What :func:`.recurrent_steps.run_backward` fills."""
     plan, forward = loop.backward_plan, loop.kernels.forward_plan.parameters
     sized = sorted({*plan.parameters, *loop.grad_parameters})
     shared = [parameters[k].numel() == 1 for k in loop.grad_parameters]
     # A number for each block of neurons that a thread has carried, or one for each neuron.
-    blocks = _blocks(*_shape(inputs)[1:])
+    x = inputs[0]
+    blocks = _blocks(*_shape(x)[1:])
     totals = [total.new_zeros(blocks if one else total.shape) for total, one in zip(sums, shared, strict=True)]
-    tensors = [inputs, y_gradient, weight.contiguous(), drive_gradient, before_gradient, *carried, *states]
+    tensors = [y_gradient, weight.contiguous(), drive_gradient, before_gradient, *inputs, *carried, *states]
     tensors += [*checkpoints, *(parameters[k] for k in forward), *(parameters[k] for k in plan.parameters), *totals]
-    sizes = [*_shape(inputs), loop.every, torch.get_num_threads()]
-    sizes += [0 if y_gradient is None else y_gradient.stride(0), BLOCK, bool(plan.inputs), bool(plan.output_gradients)]
-    sizes += [len(loop.graph.states), len(plan.states), len(plan.carried), len(forward), len(plan.parameters)]
-    sizes += [len(sized), len(sums), *(leaf.dtype.itemsize for leaf in loop.graph.states), *plan.states, *plan.carried]
+    sizes = [*_shape(x), loop.every, torch.get_num_threads()]
+    sizes += [0 if y_gradient is None else y_gradient.stride(0), BLOCK, bool(plan.output_gradients)]
+    sizes += [
+        len(inputs),
+        len(plan.inputs),
+        len(loop.graph.states),
+        len(plan.states),
+        len(plan.carried),
+        len(forward),
+        len(plan.parameters),
+    ]
+    sizes += [len(sized), len(sums), *(x.stride(0) for x in inputs), *plan.inputs]
+    sizes += [*(leaf.dtype.itemsize for leaf in loop.graph.states), *plan.states, *plan.carried]
     sizes += [*_layouts(forward, parameters, inners), *_layouts(sized, parameters, inners)]
     sizes += [*shared, *(total.element_size() for total in totals)]
-    run = getattr(_library(), f"recurrent_backward_{_NAMES[inputs.dtype]}")
+    run = getattr(_library(), f"recurrent_backward_{_NAMES[x.dtype]}")
     run(loop.kernels.forward_function, loop.kernels.backward_function, *arrays(tensors, sizes))
     for result, total, one in zip(sums, totals, shared, strict=True):
         if one:
