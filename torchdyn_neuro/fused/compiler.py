@@ -13,6 +13,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 _FLAGS = ["-std=c++17", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off"]
@@ -31,6 +32,9 @@ _LONG = 100_000  # characters
 _FOR_LONG = ["-O2", "-ftree-vectorize", "-fira-region=one", *_ATTEMPTS[0]]
 _TIMEOUT = 120.0
 _SEAL = 32  # bytes of the checksum at the end of a stored library
+
+NUMBERS = {torch.float32: "float", torch.float64: "double"}
+"""The types of C++ for which there are kernels."""
 
 _lock = threading.Lock()
 _locks: dict[str, threading.Lock] = {}  # one for each library: several are compiled at the same time
@@ -54,6 +58,18 @@ def header(*names: str) -> str:
     return "".join(Path(__file__).with_name(name).read_text() + "\n" for name in names)
 
 
+@functools.cache
+def header_library(names: tuple[str, ...], dtype: torch.dtype) -> ctypes.CDLL | None:
+    """The library of headers of this folder for numbers of one type, ``NUMBER``; ``None`` without compiler or kernel."""
+    if dtype not in NUMBERS:
+        return None
+    try:
+        # Their inner loops are written in vectors: what the third level of optimisation adds is time to compile.
+        return load_library(f"#define NUMBER {NUMBERS[dtype]}\n{header(*names)}", "-O2", "-ftree-vectorize")
+    except CompilerUnavailableError:
+        return None
+
+
 def arrays(tensors: Sequence[Tensor | None], sizes: Sequence[int]) -> tuple[ctypes.Array, ctypes.Array]:
     """What a compiled function takes: the addresses of tensors (null for ``None``) and whole numbers."""
     pointers = [None if tensor is None else tensor.data_ptr() for tensor in tensors]
@@ -66,28 +82,32 @@ def _array_type(kind: type, length: int) -> type[ctypes.Array]:
     return kind * length
 
 
-def load_library(source: str) -> ctypes.CDLL:
+def load_library(source: str, *options: str) -> ctypes.CDLL:
     """The library compiled from C++ ``source``: from memory, from disk, or new.
+
+    Args:
+        source: the text.
+        options: of the compiler, beside those that every library gets.
 
     Raises:
         CompilerUnavailableError: if it has to be compiled and cannot be.
     """
-    key = _key(source)
+    key = _key(source, options)
     with _lock:
         own = _locks.setdefault(key, threading.Lock())
     with own:
         if key not in _loaded:
-            _loaded[key] = _load(source, key)
+            _loaded[key] = _load(source, options, key)
         return _loaded[key]
 
 
-def _load(source: str, key: str) -> ctypes.CDLL:
+def _load(source: str, options: tuple[str, ...], key: str) -> ctypes.CDLL:
     folder = private_folder()
     stored = folder / f"{key}.so"
     library = _open(stored)
     if library is not None:
         return library
-    compiled = _compile(source, folder)
+    compiled = _compile(source, options, folder)
     try:
         # Renaming replaces at once: another process sees the old file, the new one, or none; never a part.
         compiled.write_bytes(_sealed(compiled.read_bytes()))
@@ -154,7 +174,7 @@ def _process_folder() -> Path:
     return folder
 
 
-def _compile(source: str, folder: Path) -> Path:
+def _compile(source: str, options: tuple[str, ...], folder: Path) -> Path:
     """A new library in ``folder``, under a name that no other process uses."""
     compiler = find_compiler()
     if compiler is None:
@@ -162,7 +182,7 @@ def _compile(source: str, folder: Path) -> Path:
     handle, name = tempfile.mkstemp(suffix=".tmp", dir=folder)
     os.close(handle)
     for extra in (_FOR_LONG, *_ATTEMPTS) if len(source) > _LONG else _ATTEMPTS:
-        command = [compiler, *_FLAGS, *_LINK, "-x", "c++", "-", "-o", name, *extra]
+        command = [compiler, *_FLAGS, *options, *_LINK, "-x", "c++", "-", "-o", name, *extra]
         try:
             done = subprocess.run(command, input=source, capture_output=True, text=True, timeout=_TIMEOUT, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:
@@ -183,12 +203,12 @@ def find_compiler() -> str | None:
     )
 
 
-def _key(source: str) -> str:
+def _key(source: str, options: tuple[str, ...]) -> str:
     """What a binary depends on: the text, the compiler, its options and the processor it was made for."""
     parts = (
         source,
         _compiler_version(find_compiler() or ""),
-        repr((_FLAGS, _LINK, _ATTEMPTS, _LONG, _FOR_LONG)),
+        repr((_FLAGS, options, _LINK, _ATTEMPTS, _LONG, _FOR_LONG)),
         _processor(),
     )
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]

@@ -199,12 +199,9 @@ template <class F> static void recurrent_backward(Run replay, Run run, char* con
 }
 
 extern "C" int rows_that_go_together(int rows) { return (int)rows_together(rows); }
-#define ENTRIES(NAME, F)                                                                                          \
-  extern "C" void recurrent_forward_##NAME(Run run, char* const* t, const I* s, double most_active) {             \
-    recurrent_forward<F>(run, t, s, most_active);                                                                 \
-  }                                                                                                               \
-  extern "C" void recurrent_backward_##NAME(Run replay, Run run, char* const* t, const I* s) {                    \
-    recurrent_backward<F>(replay, run, t, s);                                                                     \
-  }
-ENTRIES(float, float)
-ENTRIES(double, double)
+extern "C" void recurrent_forward(Run run, char* const* t, const I* s, double most_active) {
+  recurrent_forward<NUMBER>(run, t, s, most_active);
+}
+extern "C" void recurrent_backward(Run replay, Run run, char* const* t, const I* s) {
+  recurrent_backward<NUMBER>(replay, run, t, s);
+}

@@ -5,39 +5,32 @@ product to all threads together.
 """
 
 import ctypes
-import functools
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from .compiler import CompilerUnavailableError, arrays, header, load_library
+from .compiler import arrays, header_library
 from .cpp_text import BLOCK
 from .loops import Loop
 from .native import CppKernels
 
-_NAMES = {torch.float32: "float", torch.float64: "double"}
 _LARGEST_WEIGHT = 2 * 2**20
 """Bytes of a weight that the caches of one core keep close."""
 
 
-@functools.cache
-def _library() -> ctypes.CDLL | None:
-    try:
-        return load_library(header("memory.h", "gather.h", "dense.h", "recurrent.h"))
-    except CompilerUnavailableError:
-        return None
+def _library(dtype: torch.dtype) -> ctypes.CDLL | None:
+    return header_library(("memory.h", "gather.h", "dense.h", "recurrent.h"), dtype)
 
 
 def takes(loop: Loop, weight: Tensor, tensors: Sequence[Tensor]) -> bool:
     """Whether these loops run a cell with this weight; ``tensors`` must be of its type."""
     return (
         isinstance(loop.kernels, CppKernels)
-        and weight.dtype in _NAMES
         and all(tensor.dtype == weight.dtype for tensor in tensors)
         and weight.numel() * weight.element_size() <= _LARGEST_WEIGHT
         and tensors[0].numel() > 0
-        and _library() is not None
+        and _library(weight.dtype) is not None
     )
 
 
@@ -64,7 +57,7 @@ def run_forward(
     sizes += [len(others), len(states), len(kept), len(used), *(x.stride(0) for x in others)]
     sizes += [*(state.element_size() for state in states), *kept]
     sizes += _layouts(used, parameters, inners)
-    run = getattr(_library(), f"recurrent_forward_{_NAMES[drive.dtype]}")
+    run = _library(drive.dtype).recurrent_forward
     run(loop.kernels.forward_function, *arrays(tensors, sizes), ctypes.c_double(most_active))
 
 
@@ -88,7 +81,7 @@ def run_backward(
     shared = [parameters[k].numel() == 1 for k in loop.grad_parameters]
     # A number for each block of neurons that a thread has carried, or one for each neuron.
     x = inputs[0]
-    blocks = _blocks(*_shape(x)[1:])
+    blocks = _blocks(*_shape(x)[1:], x.dtype)
     totals = [total.new_zeros(blocks if one else total.shape) for total, one in zip(sums, shared, strict=True)]
     tensors = [y_gradient, weight.contiguous(), drive_gradient, before_gradient, *inputs, *carried, *states]
     tensors += [*checkpoints, *(parameters[k] for k in forward), *(parameters[k] for k in plan.parameters), *totals]
@@ -107,7 +100,7 @@ def run_backward(
     sizes += [*(leaf.dtype.itemsize for leaf in loop.graph.states), *plan.states, *plan.carried]
     sizes += [*_layouts(forward, parameters, inners), *_layouts(sized, parameters, inners)]
     sizes += [*shared, *(total.element_size() for total in totals)]
-    run = getattr(_library(), f"recurrent_backward_{_NAMES[x.dtype]}")
+    run = _library(x.dtype).recurrent_backward
     run(loop.kernels.forward_function, loop.kernels.backward_function, *arrays(tensors, sizes))
     for result, total, one in zip(sums, totals, shared, strict=True):
         if one:
@@ -116,8 +109,8 @@ def run_backward(
             result.copy_(total)
 
 
-def _blocks(rows: int, width: int) -> int:
-    together = _library().rows_that_go_together(rows)
+def _blocks(rows: int, width: int, dtype: torch.dtype) -> int:
+    together = _library(dtype).rows_that_go_together(rows)
     return -(-rows // together) * -(-together * width // BLOCK)
 
 
