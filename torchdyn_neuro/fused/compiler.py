@@ -60,12 +60,11 @@ def header(*names: str) -> str:
 
 @functools.cache
 def header_library(names: tuple[str, ...], dtype: torch.dtype) -> ctypes.CDLL | None:
-    """The library of headers of this folder for numbers of one type, ``NUMBER``; ``None`` without compiler or kernel."""
+    """The library of headers of this folder for one type, their ``NUMBER``; ``None`` without a compiler or kernel."""
     if dtype not in NUMBERS:
         return None
     try:
-        # Their inner loops are written in vectors: what the third level of optimisation adds is time to compile.
-        return load_library(f"#define NUMBER {NUMBERS[dtype]}\n{header(*names)}", "-O2", "-ftree-vectorize")
+        return load_library(f"#define NUMBER {NUMBERS[dtype]}\n{header(*names)}")
     except CompilerUnavailableError:
         return None
 
@@ -82,32 +81,28 @@ def _array_type(kind: type, length: int) -> type[ctypes.Array]:
     return kind * length
 
 
-def load_library(source: str, *options: str) -> ctypes.CDLL:
+def load_library(source: str) -> ctypes.CDLL:
     """The library compiled from C++ ``source``: from memory, from disk, or new.
-
-    Args:
-        source: the text.
-        options: of the compiler, beside those that every library gets.
 
     Raises:
         CompilerUnavailableError: if it has to be compiled and cannot be.
     """
-    key = _key(source, options)
+    key = _key(source)
     with _lock:
         own = _locks.setdefault(key, threading.Lock())
     with own:
         if key not in _loaded:
-            _loaded[key] = _load(source, options, key)
+            _loaded[key] = _load(source, key)
         return _loaded[key]
 
 
-def _load(source: str, options: tuple[str, ...], key: str) -> ctypes.CDLL:
+def _load(source: str, key: str) -> ctypes.CDLL:
     folder = private_folder()
     stored = folder / f"{key}.so"
     library = _open(stored)
     if library is not None:
         return library
-    compiled = _compile(source, options, folder)
+    compiled = _compile(source, folder)
     try:
         # Renaming replaces at once: another process sees the old file, the new one, or none; never a part.
         compiled.write_bytes(_sealed(compiled.read_bytes()))
@@ -174,7 +169,7 @@ def _process_folder() -> Path:
     return folder
 
 
-def _compile(source: str, options: tuple[str, ...], folder: Path) -> Path:
+def _compile(source: str, folder: Path) -> Path:
     """A new library in ``folder``, under a name that no other process uses."""
     compiler = find_compiler()
     if compiler is None:
@@ -182,7 +177,7 @@ def _compile(source: str, options: tuple[str, ...], folder: Path) -> Path:
     handle, name = tempfile.mkstemp(suffix=".tmp", dir=folder)
     os.close(handle)
     for extra in (_FOR_LONG, *_ATTEMPTS) if len(source) > _LONG else _ATTEMPTS:
-        command = [compiler, *_FLAGS, *options, *_LINK, "-x", "c++", "-", "-o", name, *extra]
+        command = [compiler, *_FLAGS, *_LINK, "-x", "c++", "-", "-o", name, *extra]
         try:
             done = subprocess.run(command, input=source, capture_output=True, text=True, timeout=_TIMEOUT, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:
@@ -203,12 +198,12 @@ def find_compiler() -> str | None:
     )
 
 
-def _key(source: str, options: tuple[str, ...]) -> str:
+def _key(source: str) -> str:
     """What a binary depends on: the text, the compiler, its options and the processor it was made for."""
     parts = (
         source,
         _compiler_version(find_compiler() or ""),
-        repr((_FLAGS, options, _LINK, _ATTEMPTS, _LONG, _FOR_LONG)),
+        repr((_FLAGS, _LINK, _ATTEMPTS, _LONG, _FOR_LONG)),
         _processor(),
     )
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
