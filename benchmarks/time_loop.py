@@ -6,8 +6,8 @@
 All candidates of a case take turns, so that whatever else the machine does meets them alike; the figures are medians.
 ``pip install -e ".[bench]"`` brings the peers. A peer that is missing, or fails, is reported and the rest goes on.
 
-``ours fused, events`` is our model with ``propagate_events``: linear layers and convolutions touch the weights of active
-inputs only. Convolutions run in both layouts of memory.
+``ours fused, events`` is our model with ``propagate_events``: linear layers and convolutions touch the weights of
+active inputs only. Convolutions run in both layouts of memory.
 
 The columns: time of the forward and of the backward pass; both against the fastest peer (above 1: faster than it);
 the share of the bandwidth limit, which is the bytes that must move (input and output forward; gradient of the output,

@@ -199,7 +199,7 @@ def test_elsewhere_the_dense_convolution_is_taken(kernels):
 
 
 def test_without_a_compiler_the_dense_convolution_is_taken(monkeypatch, kernels):
-    monkeypatch.setattr(event_product, "kernels", lambda name: None)
+    monkeypatch.setattr(event_product, "header_library", lambda names, dtype: None)
     dense, x = nn.Conv2d(4, 20, 3), spikes((2, 4, 9, 9))
     for expected, got in both(x, dense):
         torch.testing.assert_close(got, expected)

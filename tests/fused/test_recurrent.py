@@ -108,6 +108,50 @@ def test_pieces_and_threads_change_no_bit(way):
     assert torch.equal(end.neuron.v, last.neuron.v)
 
 
+@pytest.mark.parametrize("part", ["white", "coloured", "escape", "integrator"])
+def test_noise_inside(part, way):
+    torch.manual_seed(0)
+    neuron = {
+        "white": lambda: tdn.LIF(tau_mem=tdn.Learned(5.0), noise=tdn.WhiteNoise(sigma=tdn.Learned(0.3))),
+        "coloured": lambda: tdn.LIF(noise=tdn.OrnsteinUhlenbeckNoise(tau=tdn.Learned(5.0), sigma=0.3)),
+        "escape": lambda: tdn.SynapticLIF(noise=tdn.EscapeNoise()),
+        "integrator": lambda: Jittered(tau_mem=tdn.Learned(5.0), integrator=tdn.EulerMaruyama()),
+    }[part]()
+    layer = tdn.Recurrent(neuron, nn.Linear(13, 13)).double()
+    (y, *_), _ = assert_agrees(layer, drive(37, 9), relative=1e-12)
+    assert y.abs().sum() > 0
+    with tdn.backend("cpp"):
+        torch.manual_seed(1)
+        assert torch.equal(layer(drive(37, 9)), y)
+        assert not torch.equal(layer(drive(37, 9)), y)
+        torch.manual_seed(1)
+        first, state = layer.scan(drive(37, 9)[:16])
+        second, _ = layer.scan(drive(37, 9)[16:], state)
+    assert torch.equal(torch.cat([first, second]), y)
+
+
+class Jittered(tdn.LeakyIntegrator):
+    def diffusion(self, x_t, state):
+        return state._replace(v=0.1)
+
+
+def test_second_derivatives_with_noise():
+    torch.manual_seed(0)
+    layer = tdn.Recurrent(
+        tdn.LIF(tau_mem=tdn.Learned(5.0), noise=tdn.WhiteNoise(sigma=0.3)), nn.Linear(13, 13)
+    ).double()
+    found = []
+    for name in ("eager", "cpp"):
+        x, operands = drive().requires_grad_(), list(layer.parameters())
+        torch.manual_seed(1)
+        with tdn.backend(name):
+            first = torch.autograd.grad((layer(x) * x.detach()).sum(), operands, create_graph=True)
+            found.append(torch.autograd.grad(sum(g.square().sum() for g in first), operands))
+    for eager, fused in zip(*found, strict=True):
+        assert eager.abs().max() > 0
+        torch.testing.assert_close(fused, eager, rtol=1e-12, atol=1e-12)
+
+
 def test_gradients_from_the_state_alone_and_from_a_sum(way):
     torch.manual_seed(0)
     layer = tdn.Recurrent(tdn.SynapticLIF(), nn.Linear(13, 13)).double()

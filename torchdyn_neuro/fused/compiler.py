@@ -13,6 +13,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 _FLAGS = ["-std=c++17", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off"]
@@ -31,6 +32,9 @@ _LONG = 100_000  # characters
 _FOR_LONG = ["-O2", "-ftree-vectorize", "-fira-region=one", *_ATTEMPTS[0]]
 _TIMEOUT = 120.0
 _SEAL = 32  # bytes of the checksum at the end of a stored library
+
+NUMBERS = {torch.float32: "float", torch.float64: "double"}
+"""The types of C++ for which there are kernels."""
 
 _lock = threading.Lock()
 _locks: dict[str, threading.Lock] = {}  # one for each library: several are compiled at the same time
@@ -52,6 +56,17 @@ def cache_folder() -> Path:
 def header(*names: str) -> str:
     """The text of C++ headers of this folder, one after the other."""
     return "".join(Path(__file__).with_name(name).read_text() + "\n" for name in names)
+
+
+@functools.cache
+def header_library(names: tuple[str, ...], dtype: torch.dtype) -> ctypes.CDLL | None:
+    """The library of headers of this folder for one type, their ``NUMBER``; ``None`` without a compiler or kernel."""
+    if dtype not in NUMBERS:
+        return None
+    try:
+        return load_library(f"#define NUMBER {NUMBERS[dtype]}\n{header(*names)}")
+    except CompilerUnavailableError:
+        return None
 
 
 def arrays(tensors: Sequence[Tensor | None], sizes: Sequence[int]) -> tuple[ctypes.Array, ctypes.Array]:
@@ -185,7 +200,12 @@ def find_compiler() -> str | None:
 
 def _key(source: str) -> str:
     """What a binary depends on: the text, the compiler, its options and the processor it was made for."""
-    parts = (source, _compiler_version(find_compiler() or ""), repr((_FLAGS, _LINK, _ATTEMPTS, _LONG, _FOR_LONG)), _processor())
+    parts = (
+        source,
+        _compiler_version(find_compiler() or ""),
+        repr((_FLAGS, _LINK, _ATTEMPTS, _LONG, _FOR_LONG)),
+        _processor(),
+    )
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 

@@ -259,12 +259,9 @@ template <class F> static bool convolve_weights(
 
 // sizes: those of a Convolution, threads. tensors of the convolution: x, weights, bias (or null), y; of the gradient of
 // the weights: x, gradient, weights. Both answer whether they ran.
-#define ENTRIES(NAME, F)                                                                                              \
-  extern "C" int convolution_##NAME(void* const* t, const I* s, double most_active) {                                 \
-    return convolve((const F*)t[0], (const F*)t[1], (const F*)t[2], (F*)t[3], *(const Convolution*)s, most_active, s[16]); \
-  }                                                                                                                   \
-  extern "C" int convolution_weights_##NAME(void* const* t, const I* s, double most_active) {                         \
-    return convolve_weights((const F*)t[0], (const F*)t[1], (F*)t[2], *(const Convolution*)s, most_active, s[16]);    \
-  }
-ENTRIES(float, float)
-ENTRIES(double, double)
+extern "C" int convolution(void* const* t, const I* s, double most_active) {
+  return convolve((const NUMBER*)t[0], (const NUMBER*)t[1], (const NUMBER*)t[2], (NUMBER*)t[3], *(const Convolution*)s, most_active, s[16]);
+}
+extern "C" int convolution_weights(void* const* t, const I* s, double most_active) {
+  return convolve_weights((const NUMBER*)t[0], (const NUMBER*)t[1], (NUMBER*)t[2], *(const Convolution*)s, most_active, s[16]);
+}

@@ -111,12 +111,9 @@ template <class F> static bool outer_product(
 
 // sizes: rows, inputs, outputs, start_stride, threads. tensors of the product: x, columns, start (or null), y; of the
 // outer product: x, gradient, columns. Both answer whether they ran.
-#define ENTRIES(NAME, F)                                                                                           \
-  extern "C" int product_##NAME(void* const* t, const I* s, double most_active) {                                  \
-    return product((const F*)t[0], (const F*)t[1], (const F*)t[2], (F*)t[3], s[0], s[1], s[2], s[3], most_active, s[4]); \
-  }                                                                                                                \
-  extern "C" int outer_product_##NAME(void* const* t, const I* s, double most_active) {                            \
-    return outer_product((const F*)t[0], (const F*)t[1], (F*)t[2], s[0], s[1], s[2], most_active, s[4]);           \
-  }
-ENTRIES(float, float)
-ENTRIES(double, double)
+extern "C" int product(void* const* t, const I* s, double most_active) {
+  return product((const NUMBER*)t[0], (const NUMBER*)t[1], (const NUMBER*)t[2], (NUMBER*)t[3], s[0], s[1], s[2], s[3], most_active, s[4]);
+}
+extern "C" int outer_product(void* const* t, const I* s, double most_active) {
+  return outer_product((const NUMBER*)t[0], (const NUMBER*)t[1], (NUMBER*)t[2], s[0], s[1], s[2], most_active, s[4]);
+}

@@ -7,17 +7,14 @@ any number of threads. Where the input is too active to gain, and without a comp
 """
 
 import ctypes
-import functools
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .compiler import CompilerUnavailableError, arrays, header, load_library
+from .compiler import NUMBERS, arrays, header_library
 from .transforms import active_transform, batched
-
-_NAMES = {torch.float32: "float", torch.float64: "double"}
 
 _library = torch.library.Library("torchdyn_neuro", "FRAGMENT")
 _library.define("event_linear(Tensor x, Tensor weight, Tensor? bias, float most_active) -> Tensor")
@@ -41,38 +38,29 @@ def can_gather(x: Tensor, weight: Tensor) -> bool:
     return (
         x.device.type == "cpu"
         and x.dtype == weight.dtype
-        and x.dtype in _NAMES
+        and x.dtype in NUMBERS
         and x.numel() > 0
         and not torch.is_autocast_enabled("cpu")
         and (torch.compiler.is_compiling() or active_transform() is None)
     )
 
 
-@functools.cache
-def kernels(name: str) -> ctypes.CDLL | None:
-    """The library of a header that is built on ``gather.h``; ``None`` without a compiler."""
-    try:
-        return load_library(header("memory.h", "gather.h", name))
-    except CompilerUnavailableError:
-        return None
-
-
 def run_kernel(name: str, source: str, tensors: list[Tensor | None], sizes: list[int], most_active: float) -> bool:
     """Call a kernel of the header ``source`` for the type of the first tensor; whether it has filled the last one.
 
     Args:
-        name: of the kernel, without that of the type.
-        source: as in :func:`kernels`.
+        name: of the kernel.
+        source: the header, which is built on ``gather.h``.
         tensors: what it reads and, last, what it fills.
         sizes: what it takes before the number of threads.
         most_active: highest share of active inputs.
     """
-    dtype = tensors[0].dtype
-    library = kernels(source) if dtype in _NAMES else None
+    library = header_library(("memory.h", "gather.h", source), tensors[0].dtype)
     if library is None:
         return False
-    run = getattr(library, f"{name}_{_NAMES[dtype]}")
-    return bool(run(*arrays(tensors, [*sizes, torch.get_num_threads()]), ctypes.c_double(most_active)))
+    return bool(
+        getattr(library, name)(*arrays(tensors, [*sizes, torch.get_num_threads()]), ctypes.c_double(most_active))
+    )
 
 
 def gather_product(x: Tensor, columns: Tensor, start: Tensor | None, y: Tensor, most_active: float) -> bool:

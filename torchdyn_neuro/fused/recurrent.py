@@ -4,8 +4,9 @@ import torch
 from torch import Tensor, nn
 
 from ..core.dynamics import Dynamics
+from ..core.randomness import parted, with_numbers
 from ..core.recurrent import Recurrent, RecurrentState
-from ..core.state import State, leaves
+from ..core.state import State, first_frame, leaves
 from . import recurrent_runtime  # noqa: F401 - it defines the operators
 from .dispatch import fuse_call, laid_out_all, signature
 from .operands import fill
@@ -14,15 +15,15 @@ from .trace import NotPointwise
 
 def takes_recurrent(module: Dynamics, x: State, output_dtype: torch.dtype | None) -> bool:
     """Whether :func:`run_recurrent` runs a module: a plain linear connection around a neuron with one input."""
+    if type(module) is not Recurrent or not _is_plain_linear(module.connection) or output_dtype is not None:
+        return False
+    drive, weight = parted(x)[0], module.connection.weight
     return (
-        type(module) is Recurrent
-        and _is_plain_linear(module.connection)
-        and isinstance(x, Tensor)
-        and output_dtype is None
-        and module.connection.weight.dtype == x.dtype
-        and module.connection.weight.shape == (x.shape[-1], x.shape[-1])
+        isinstance(drive, Tensor)
+        and weight.dtype == drive.dtype
+        and weight.shape == (drive.shape[-1], drive.shape[-1])
         # Under autocast the product has a narrower type than the state.
-        and not torch.is_autocast_enabled(x.device.type)
+        and not torch.is_autocast_enabled(drive.device.type)
     )
 
 
@@ -34,26 +35,29 @@ def _is_plain_linear(layer: nn.Module) -> bool:
     return not (layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks or layer._backward_pre_hooks)
 
 
-def run_recurrent(module: Recurrent, x: Tensor, state: RecurrentState, language: str) -> tuple[Tensor, RecurrentState]:
+def run_recurrent(module: Recurrent, x: State, state: RecurrentState, language: str) -> tuple[Tensor, RecurrentState]:
     """The loop of a recurrent layer; raises what :func:`~torchdyn_neuro.fused.dispatch.fuse` raises."""
     weight, bias = module.connection.weight, module.connection.bias
+    x, numbers = parted(x)
+    # What the cell reads: its drive, to which the feedback is added, and the random numbers of each step.
+    read = x if numbers is None else with_numbers(x, numbers[1])
     operands = (x, weight, bias, state.output, *leaves(state.neuron))
-    call = signature(x, state.neuron, None)
+    call = signature(read, state.neuron, None)
     if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in operands):
         # The neuron's input holds the feedback, which carries every gradient.
         dtype, flat, _ = call.tensors[0]
         call = call._replace(tensors=((dtype, flat, True), *call.tensors[1:]))
-    found, values = fuse_call(module.neuron, call, language, x[0], state.neuron)
+    found, values = fuse_call(module.neuron, call, language, first_frame(read), state.neuron)
     if len(leaves(found.step.output)) != 1:
         raise NotPointwise(f"{type(module).__name__}: expected a neuron with one output, got several")
-    frame = x.shape[1:]
+    frame, others = x.shape[1:], leaves(read)[1:]
     parameters, inners = laid_out_all(values, frame)
     states = [leaf if leaf.shape == frame else leaf.expand(frame) for leaf in leaves(state.neuron)]
     before = state.output.to(x.dtype)
     training = torch.is_grad_enabled() and any(t.requires_grad for t in (x, weight, before, *states, *parameters))
     drive = x if bias is None else x + bias
     results = torch.ops.torchdyn_neuro.recurrent_forward(
-        found.key, found.owner, drive, weight, before, states, parameters, inners, training
+        found.key, found.owner, drive, weight, before, others, states, parameters, inners, training
     )
     y, last = results[0], results[1 : 1 + len(states)]
     return y, RecurrentState(fill(found.step.state, last), state.connection, y[-1].to(state.output.dtype))

@@ -5,39 +5,32 @@ product to all threads together.
 """
 
 import ctypes
-import functools
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from .compiler import CompilerUnavailableError, arrays, header, load_library
+from .compiler import arrays, header_library
 from .cpp_text import BLOCK
 from .loops import Loop
 from .native import CppKernels
 
-_NAMES = {torch.float32: "float", torch.float64: "double"}
 _LARGEST_WEIGHT = 2 * 2**20
 """Bytes of a weight that the caches of one core keep close."""
 
 
-@functools.cache
-def _library() -> ctypes.CDLL | None:
-    try:
-        return load_library(header("memory.h", "gather.h", "dense.h", "recurrent.h"))
-    except CompilerUnavailableError:
-        return None
+def _library(dtype: torch.dtype) -> ctypes.CDLL | None:
+    return header_library(("memory.h", "gather.h", "dense.h", "recurrent.h"), dtype)
 
 
 def takes(loop: Loop, weight: Tensor, tensors: Sequence[Tensor]) -> bool:
     """Whether these loops run a cell with this weight; ``tensors`` must be of its type."""
     return (
         isinstance(loop.kernels, CppKernels)
-        and weight.dtype in _NAMES
         and all(tensor.dtype == weight.dtype for tensor in tensors)
         and weight.numel() * weight.element_size() <= _LARGEST_WEIGHT
         and tensors[0].numel() > 0
-        and _library() is not None
+        and _library(weight.dtype) is not None
     )
 
 
@@ -46,6 +39,7 @@ def run_forward(
     drive: Tensor,
     weight: Tensor,
     before: Tensor,
+    others: Sequence[Tensor],
     inputs: Tensor | None,
     y: Tensor,
     states: Sequence[Tensor],
@@ -54,20 +48,22 @@ def run_forward(
     inners: Sequence[int],
     most_active: float,
 ) -> None:
-    """Fill ``y``, ``inputs`` (unless ``None``) and ``checkpoints``; ``states`` go from the first to the last ones."""
+    """What :func:`.recurrent_steps.run_forward` fills."""
     used = loop.kernels.forward_plan.parameters
     kept = loop.backward_plan.states if checkpoints else ()
-    tensors = [drive, weight.t().contiguous(), before, inputs, y, *states, *checkpoints, *(parameters[k] for k in used)]
+    tensors = [drive, weight.t().contiguous(), before, inputs, y, *others, *states, *checkpoints]
+    tensors += [parameters[k] for k in used]
     sizes = [*_shape(drive), loop.every, torch.get_num_threads(), drive.stride(0)]
-    sizes += [len(states), len(kept), len(used), *(state.element_size() for state in states), *kept]
+    sizes += [len(others), len(states), len(kept), len(used), *(x.stride(0) for x in others)]
+    sizes += [*(state.element_size() for state in states), *kept]
     sizes += _layouts(used, parameters, inners)
-    run = getattr(_library(), f"recurrent_forward_{_NAMES[drive.dtype]}")
+    run = _library(drive.dtype).recurrent_forward
     run(loop.kernels.forward_function, *arrays(tensors, sizes), ctypes.c_double(most_active))
 
 
 def run_backward(
     loop: Loop,
-    inputs: Tensor,
+    inputs: Sequence[Tensor],
     y_gradient: Tensor | None,
     weight: Tensor,
     drive_gradient: Tensor,
@@ -79,25 +75,32 @@ def run_backward(
     inners: Sequence[int],
     sums: Sequence[Tensor],
 ) -> None:
-    """Fill ``drive_gradient``, ``before_gradient`` and ``sums``.
-
-    ``carried`` go from the gradients of the last states to those of the first ones.
-    """
+    """What :func:`.recurrent_steps.run_backward` fills."""
     plan, forward = loop.backward_plan, loop.kernels.forward_plan.parameters
     sized = sorted({*plan.parameters, *loop.grad_parameters})
     shared = [parameters[k].numel() == 1 for k in loop.grad_parameters]
     # A number for each block of neurons that a thread has carried, or one for each neuron.
-    blocks = _blocks(*_shape(inputs)[1:])
+    x = inputs[0]
+    blocks = _blocks(*_shape(x)[1:], x.dtype)
     totals = [total.new_zeros(blocks if one else total.shape) for total, one in zip(sums, shared, strict=True)]
-    tensors = [inputs, y_gradient, weight.contiguous(), drive_gradient, before_gradient, *carried, *states]
+    tensors = [y_gradient, weight.contiguous(), drive_gradient, before_gradient, *inputs, *carried, *states]
     tensors += [*checkpoints, *(parameters[k] for k in forward), *(parameters[k] for k in plan.parameters), *totals]
-    sizes = [*_shape(inputs), loop.every, torch.get_num_threads()]
-    sizes += [0 if y_gradient is None else y_gradient.stride(0), BLOCK, bool(plan.inputs), bool(plan.output_gradients)]
-    sizes += [len(loop.graph.states), len(plan.states), len(plan.carried), len(forward), len(plan.parameters)]
-    sizes += [len(sized), len(sums), *(leaf.dtype.itemsize for leaf in loop.graph.states), *plan.states, *plan.carried]
+    sizes = [*_shape(x), loop.every, torch.get_num_threads()]
+    sizes += [0 if y_gradient is None else y_gradient.stride(0), BLOCK, bool(plan.output_gradients)]
+    sizes += [
+        len(inputs),
+        len(plan.inputs),
+        len(loop.graph.states),
+        len(plan.states),
+        len(plan.carried),
+        len(forward),
+        len(plan.parameters),
+    ]
+    sizes += [len(sized), len(sums), *(x.stride(0) for x in inputs), *plan.inputs]
+    sizes += [*(leaf.dtype.itemsize for leaf in loop.graph.states), *plan.states, *plan.carried]
     sizes += [*_layouts(forward, parameters, inners), *_layouts(sized, parameters, inners)]
     sizes += [*shared, *(total.element_size() for total in totals)]
-    run = getattr(_library(), f"recurrent_backward_{_NAMES[inputs.dtype]}")
+    run = _library(x.dtype).recurrent_backward
     run(loop.kernels.forward_function, loop.kernels.backward_function, *arrays(tensors, sizes))
     for result, total, one in zip(sums, totals, shared, strict=True):
         if one:
@@ -106,8 +109,8 @@ def run_backward(
             result.copy_(total)
 
 
-def _blocks(rows: int, width: int) -> int:
-    together = _library().rows_that_go_together(rows)
+def _blocks(rows: int, width: int, dtype: torch.dtype) -> int:
+    together = _library(dtype).rows_that_go_together(rows)
     return -(-rows // together) * -(-together * width // BLOCK)
 
 

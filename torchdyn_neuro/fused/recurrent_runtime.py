@@ -10,13 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..core.randomness import drawn_again
 from . import recurrent_native, recurrent_steps
 from .cuda_graph import repeated
 from .eager import replayed_recurrent_gradients
 from .event_product import gather_outer_product
 from .loops import Loop, get_loop
 from .recurrent_steps import matrix
-from .runtime import backward_results, rows_contiguous, summed
+from .runtime import backward_results, grouped, rows_contiguous, summed
 from .transforms import batched
 
 _MOST_ACTIVE = 0.25
@@ -24,13 +25,13 @@ _MOST_ACTIVE = 0.25
 
 _library = torch.library.Library("torchdyn_neuro", "FRAGMENT")
 _library.define(
-    "recurrent_forward(str key, int owner, Tensor drive, Tensor weight, Tensor before, Tensor[] states, "
-    "Tensor[] parameters, SymInt[] inners, bool training) -> Tensor[]"
+    "recurrent_forward(str key, int owner, Tensor drive, Tensor weight, Tensor before, Tensor[] others, "
+    "Tensor[] states, Tensor[] parameters, SymInt[] inners, bool training) -> Tensor[]"
 )
 _library.define(
-    "recurrent_backward(str key, Tensor inputs, Tensor y, Tensor weight, Tensor before, Tensor[] states, "
-    "Tensor[] checkpoints, Tensor[] parameters, SymInt[] inners, Tensor? y_gradient, Tensor?[] last_gradients) "
-    "-> Tensor[]"
+    "recurrent_backward(str key, Tensor inputs, Tensor y, Tensor weight, Tensor before, Tensor[] others, "
+    "Tensor[] states, Tensor[] checkpoints, Tensor[] parameters, SymInt[] inners, Tensor? y_gradient, "
+    "Tensor?[] last_gradients) -> Tensor[]"
 )
 
 
@@ -52,6 +53,7 @@ def _recurrent_forward(
     drive: Tensor,
     weight: Tensor,
     before: Tensor,
+    others: list[Tensor],
     states: list[Tensor],
     parameters: list[Tensor],
     inners: list[int],
@@ -65,12 +67,13 @@ def _recurrent_forward(
     for target, state in zip(last, states, strict=True):
         target.copy_(state)
     before, parameters = before.contiguous(), [parameter.contiguous() for parameter in parameters]
-    way = recurrent_native if recurrent_native.takes(loop, weight, (drive, before)) else recurrent_steps
+    way = recurrent_native if recurrent_native.takes(loop, weight, (drive, before, *others)) else recurrent_steps
     way.run_forward(
         loop,
         rows_contiguous(drive),
         weight,
         before,
+        [rows_contiguous(x) for x in others],
         inputs,
         y,
         last,
@@ -88,6 +91,7 @@ def _fake_forward(
     drive: Tensor,
     weight: Tensor,
     before: Tensor,
+    others: list[Tensor],
     states: list[Tensor],
     parameters: list[Tensor],
     inners: list[int],
@@ -116,6 +120,7 @@ def _recurrent_backward(
     y: Tensor,
     weight: Tensor,
     before: Tensor,
+    others: list[Tensor],
     states: list[Tensor],
     checkpoints: list[Tensor],
     parameters: list[Tensor],
@@ -130,10 +135,11 @@ def _recurrent_backward(
     for target, gradient in zip(carried, last_gradients, strict=True):
         target.zero_() if gradient is None else target.copy_(gradient)
     arriving = [] if y_gradient is None else [y_gradient]
-    way = recurrent_native if recurrent_native.takes(loop, weight, (inputs, before, *arriving)) else recurrent_steps
+    alike = inputs, before, *others, *arriving
+    way = recurrent_native if recurrent_native.takes(loop, weight, alike) else recurrent_steps
     way.run_backward(
         loop,
-        inputs,
+        [inputs, *(rows_contiguous(x) for x in others)],
         rows_contiguous(y_gradient) if arriving else None,
         weight,
         results[0],
@@ -166,6 +172,7 @@ def _fake_backward(
     y: Tensor,
     weight: Tensor,
     before: Tensor,
+    others: list[Tensor],
     states: list[Tensor],
     checkpoints: list[Tensor],
     parameters: list[Tensor],
@@ -177,34 +184,41 @@ def _fake_backward(
 
 
 def _setup_context(ctx: Any, inputs: tuple, output: list[Tensor]) -> None:
-    key, owner, drive, weight, before, states, parameters, inners, training = inputs
-    ctx.key, ctx.owner, ctx.inners, ctx.counts = key, owner, inners, (len(states), len(parameters))
+    key, owner, drive, weight, before, others, states, parameters, inners, training = inputs
     ctx.set_materialize_grads(False)
-    if training:
-        y, fed, checkpoints = output[0], output[1 + len(states)], output[2 + len(states) :]
-        ctx.save_for_backward(drive, fed, y, weight, before, *states, *parameters, *checkpoints)
+    if not training:
+        return
+    # Of random numbers only how to draw them again is kept.
+    ctx.recipes = [drawn_again(x) for x in others]
+    kept = [x for x, recipe in zip(others, ctx.recipes, strict=True) if recipe is None]
+    ctx.key, ctx.owner, ctx.inners, ctx.counts = key, owner, inners, (5, len(kept), len(states), len(parameters))
+    y, fed, checkpoints = output[0], output[1 + len(states)], output[2 + len(states) :]
+    ctx.save_for_backward(drive, fed, y, weight, before, *kept, *states, *parameters, *checkpoints)
 
 
 def _autograd_backward(ctx: Any, gradients: list[Tensor | None]) -> tuple:
     loop = get_loop(ctx.key)
-    plan, (states_count, parameters_count) = loop.backward_plan, ctx.counts
-    drive, inputs, y, weight, before, *rest = ctx.saved_tensors
-    states, rest = rest[:states_count], rest[states_count:]
-    parameters, checkpoints = rest[:parameters_count], rest[parameters_count:]
+    plan = loop.backward_plan
+    (drive, inputs, y, weight, before), kept, states, parameters, checkpoints = grouped(ctx.saved_tensors, ctx.counts)
+    kept = iter(kept)
+    others = [next(kept) if recipe is None else recipe() for recipe in ctx.recipes]
+    states_count, parameters_count = len(states), len(parameters)
+    nothing = [None] * len(others)
     y_gradient, last_gradients = gradients[0], gradients[1 : 1 + states_count]
     if torch.is_grad_enabled() or batched(gradients):
         outer, first, own = replayed_recurrent_gradients(
-            ctx.owner, drive, weight, before, states, parameters, gradients[: 1 + states_count]
+            ctx.owner, drive, weight, before, others, states, parameters, gradients[: 1 + states_count]
         )
-        return (None, None, *outer, first, own, None, None)
+        return (None, None, *outer, nothing, first, own, None, None)
     if y_gradient is None and all(gradient is None for gradient in last_gradients):
-        return *[None] * 5, [None] * states_count, [None] * parameters_count, None, None
+        return *[None] * 5, nothing, [None] * states_count, [None] * parameters_count, None, None
     results = torch.ops.torchdyn_neuro.recurrent_backward(
         ctx.key,
         inputs,
         y,
         weight,
         before,
+        others,
         [states[k] for k in plan.states],
         checkpoints,
         parameters,
@@ -222,6 +236,7 @@ def _autograd_backward(ctx: Any, gradients: list[Tensor | None]) -> tuple:
         drive_gradient,
         weight_gradient,
         feedback,
+        nothing,
         [carried.get(k) for k in range(states_count)],
         [summed(sums[k], parameters[k], frame) if k in sums else None for k in range(parameters_count)],
         None,

@@ -14,6 +14,7 @@ def run_forward(
     drive: Tensor,
     weight: Tensor,
     before: Tensor,
+    others: Sequence[Tensor],
     inputs: Tensor | None,
     y: Tensor,
     states: Sequence[Tensor],
@@ -22,7 +23,10 @@ def run_forward(
     inners: Sequence[int],
     most_active: float,
 ) -> None:
-    """Fill ``y``, ``inputs`` (unless ``None``) and ``checkpoints``; ``states`` go from the first to the last ones."""
+    """Fill ``y``, ``inputs`` (unless ``None``) and ``checkpoints``; ``states`` go from the first to the last ones.
+
+    ``others`` are the sequences that the cell reads beside its drive and feedback: random numbers.
+    """
     # Nobody reads the inputs again: one frame of them is enough.
     own = drive.new_empty(drive.shape[1:]) if inputs is None else None
     feedback, columns = before, weight.t()
@@ -39,13 +43,14 @@ def run_forward(
         if not (gathers and gather_product(*operands, most_active)):
             torch.addmm(operands[2], *operands[:2], out=operands[3])
         # The states are read before they are written, so they can be their own successors.
-        loop.kernels.forward([frame[None]], states, parameters, inners, [y[t : t + 1]], states, none, 1)
+        read = [frame[None], *(x[t : t + 1] for x in others)]
+        loop.kernels.forward(read, states, parameters, inners, [y[t : t + 1]], states, none, 1)
         feedback = y[t]
 
 
 def run_backward(
     loop: Loop,
-    inputs: Tensor,
+    inputs: Sequence[Tensor],
     y_gradient: Tensor | None,
     weight: Tensor,
     drive_gradient: Tensor,
@@ -59,18 +64,20 @@ def run_backward(
 ) -> None:
     """Fill ``drive_gradient``, ``before_gradient`` and ``sums``.
 
-    ``carried`` go from the gradients of the last states to those of the first ones.
+    ``inputs`` are all that the cell has read; ``carried`` go from the gradients of the last to those of the first
+    states.
     """
     plan, feedback = loop.backward_plan, before_gradient.zero_()
     partial = [torch.empty_like(total) for total in sums]
     for total in sums:
         total.zero_()
     arriving = torch.empty_like(feedback)
-    for begin in reversed(range(0, inputs.shape[0], loop.every)):
-        segment = inputs[begin : begin + loop.every]
+    shape = inputs[0].shape
+    for begin in reversed(range(0, shape[0], loop.every)):
+        segment = [x[begin : begin + loop.every] for x in inputs]
         start = states if begin == 0 else [saved[begin // loop.every - 1] for saved in checkpoints]
         rows = _replay(loop, segment, start, parameters, inners)
-        for r in reversed(range(segment.shape[0])):
+        for r in reversed(range(segment[0].shape[0])):
             t = begin + r
             now = start if r == 0 else [row[r - 1] for row in rows]
             if y_gradient is None:
@@ -78,7 +85,7 @@ def run_backward(
             else:
                 torch.add(y_gradient[t], feedback, out=arriving)
             loop.kernels.backward(
-                [segment[r : r + 1]] if plan.inputs else [],
+                [segment[k][r : r + 1] for k in plan.inputs],
                 now,
                 now,
                 parameters,
@@ -89,7 +96,7 @@ def run_backward(
                 [drive_gradient[t : t + 1]],
                 partial,
                 1,
-                (1, *inputs.shape[1:]),
+                (1, *shape[1:]),
             )
             for total, part in zip(sums, partial, strict=True):
                 total.add_(part)
@@ -97,22 +104,23 @@ def run_backward(
 
 
 def _replay(
-    loop: Loop, segment: Tensor, start: Sequence[Tensor], parameters: Sequence[Tensor], inners: Sequence[int]
+    loop: Loop, segment: Sequence[Tensor], start: Sequence[Tensor], parameters: Sequence[Tensor], inners: Sequence[int]
 ) -> list[Tensor]:
     """The states before every step of a segment but its first, which ``start`` holds."""
     plan, graph = loop.backward_plan, loop.graph
-    steps, frame = segment.shape[0], segment.shape[1:]
+    x = segment[0]
+    steps, frame = x.shape[0], x.shape[1:]
     if steps == 1 or not plan.states:
         return []
     # The others do not act on these: any value does.
-    every = [segment.new_zeros(frame, dtype=leaf.dtype) for leaf in graph.states]
+    every = [x.new_zeros(frame, dtype=leaf.dtype) for leaf in graph.states]
     rows: list[Tensor | None] = [None] * len(every)
     for k, state in zip(plan.states, start, strict=True):
         every[k] = state
         rows[k] = state.new_empty((steps - 1, *frame))
     last = [torch.empty_like(state) for state in every]
-    y = segment.new_empty(segment.shape)
-    loop.kernels.forward([segment], every, parameters, inners, [y], last, rows, 1)
+    y = x.new_empty(x.shape)
+    loop.kernels.forward(segment, every, parameters, inners, [y], last, rows, 1)
     return [rows[k] for k in plan.states]
 
 

@@ -182,7 +182,7 @@ def _setup_context(ctx: Any, inputs: tuple, output: list[Tensor]) -> None:
 def _autograd_backward(ctx: Any, gradients: list[Tensor | None]) -> tuple:
     loop = get_loop(ctx.key)
     graph, plan = loop.graph, loop.backward_plan
-    parts = _grouped(ctx.saved_tensors, ctx.counts)
+    parts = grouped(ctx.saved_tensors, ctx.counts)
     kept = iter(parts[0])
     parts[0] = [next(kept) if recipe is None else recipe() for recipe in ctx.recipes]
     inputs, states, parameters, checkpoints = parts
@@ -217,7 +217,7 @@ class _Loop(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, key: str, owner: int, counts: tuple[int, int], inners: list[int], *operands: Tensor) -> tuple:
-        inputs, states, parameters = _grouped(operands, counts)
+        inputs, states, parameters = grouped(operands, counts)
         results = _loop_forward(key, owner, inputs, states, parameters, inners, True)
         _setup_context(ctx, (key, owner, inputs, states, parameters, inners, True), results)
         return tuple(results)
@@ -250,7 +250,7 @@ def _watched() -> bool:
     return torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() > 0
 
 
-def _grouped(tensors: Sequence[Tensor], counts: Sequence[int]) -> list[list[Tensor]]:
+def grouped(tensors: Sequence[Tensor], counts: Sequence[int]) -> list[list[Tensor]]:
     """So many tensors in each list, and the rest in one more."""
     remaining = iter(tensors)
     return [*(list(itertools.islice(remaining, count)) for count in counts), list(remaining)]
