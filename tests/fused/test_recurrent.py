@@ -177,6 +177,20 @@ def test_an_event_driven_connection_is_the_same_loop(way):
         assert torch.equal(tdn.Recurrent(tdn.LIF(), tdn.EventLinear.from_linear(linear))(x), y)
 
 
+class Deaf(tdn.LeakyIntegrator):
+    def relaxation(self, x_t, state):
+        return super().relaxation(x_t.detach(), state)
+
+
+def test_a_cell_that_passes_no_gradient_to_its_input_is_left_to_the_steps():
+    torch.manual_seed(0)
+    layer = tdn.Recurrent(Deaf(tau_mem=tdn.Learned(5.0)), nn.Linear(13, 13)).double()
+    _, gradients = assert_agrees(layer, drive(), relative=1e-12, backend="auto")
+    assert any(gradient is not None and gradient.any() for gradient in gradients)
+    with tdn.backend("cpp"), pytest.raises(tdn.NotPointwise, match="gradient"):
+        layer(drive().requires_grad_())
+
+
 def test_a_connection_to_fewer_neurons_is_left_to_torch():
     layer = tdn.Recurrent(tdn.LIF(), nn.Linear(13, 1)).double()
     assert_agrees(layer, drive(), relative=1e-12, backend="auto")

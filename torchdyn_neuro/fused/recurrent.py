@@ -7,8 +7,9 @@ from ..core.dynamics import Dynamics
 from ..core.randomness import parted, with_numbers
 from ..core.recurrent import Recurrent, RecurrentState
 from ..core.state import State, first_frame, leaves
-from . import recurrent_runtime  # noqa: F401 - it defines the operators
+from . import recurrent_native, recurrent_runtime  # noqa: F401 - the second defines the operators
 from .dispatch import fuse_call, laid_out_all, signature
+from .loops import get_loop
 from .operands import fill
 from .trace import NotPointwise
 
@@ -47,9 +48,14 @@ def run_recurrent(module: Recurrent, x: State, state: RecurrentState, language: 
         # The neuron's input holds the feedback, which carries every gradient.
         dtype, flat, _ = call.tensors[0]
         call = call._replace(tensors=((dtype, flat, True), *call.tensors[1:]))
+    if language == "cpp" and not torch.compiler.is_compiling():
+        recurrent_native.compile_ahead(x.dtype)
     found, values = fuse_call(module.neuron, call, language, first_frame(read), state.neuron)
     if len(leaves(found.step.output)) != 1:
         raise NotPointwise(f"{type(module).__name__}: expected a neuron with one output, got several")
+    if call.tensors[0][2] and not get_loop(found.key).grad_inputs:
+        # Then the feedback brings no gradient either, which the backward loop takes for granted.
+        raise NotPointwise(f"{type(module).__name__}: expected a neuron whose input has a gradient, got one without")
     frame, others = x.shape[1:], leaves(read)[1:]
     parameters, inners = laid_out_all(values, frame)
     states = [leaf if leaf.shape == frame else leaf.expand(frame) for leaf in leaves(state.neuron)]

@@ -5,6 +5,8 @@ product to all threads together.
 """
 
 import ctypes
+import functools
+import threading
 from collections.abc import Sequence
 
 import torch
@@ -15,12 +17,20 @@ from .cpp_text import BLOCK
 from .loops import Loop
 from .native import CppKernels
 
+_HEADERS = ("memory.h", "gather.h", "dense.h", "recurrent.h")
 _LARGEST_WEIGHT = 2 * 2**20
 """Bytes of a weight that the caches of one core keep close."""
 
 
+@functools.cache
+def compile_ahead(dtype: torch.dtype) -> None:
+    """Begin to compile what a recurrent layer needs beside its cell, so that it is there when the cell is."""
+    for names in (_HEADERS, ("memory.h", "gather.h", "event_product.h")):
+        threading.Thread(target=header_library, args=(names, dtype), daemon=True).start()
+
+
 def _library(dtype: torch.dtype) -> ctypes.CDLL | None:
-    return header_library(("memory.h", "gather.h", "dense.h", "recurrent.h"), dtype)
+    return header_library(_HEADERS, dtype)
 
 
 def takes(loop: Loop, weight: Tensor, tensors: Sequence[Tensor]) -> bool:
