@@ -28,13 +28,13 @@ def test_channels_last_gives_the_same_and_stays(name, monkeypatch):
     cell = cells()[name].double()
     x = 3 * torch.rand(20, 3, 6, 5, 4, dtype=torch.float64)
     arriving, copies = torch.randn_like(x), []
-    rows_contiguous = runtime._rows_contiguous
+    rows_contiguous = runtime.rows_contiguous
 
     def counted(leaf):
         copies.append(not leaf[0].is_contiguous())
         return rows_contiguous(leaf)
 
-    monkeypatch.setattr(runtime, "_rows_contiguous", counted)
+    monkeypatch.setattr(runtime, "rows_contiguous", counted)
     results = []
     for lay_out in (torch.Tensor.contiguous, channels_last):
         leaf = lay_out(x).requires_grad_()
