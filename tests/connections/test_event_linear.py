@@ -145,10 +145,11 @@ def test_elsewhere_the_dense_product_is_taken(gathers):
     assert not gathers
 
 
-def test_without_a_compiler_the_dense_product_is_taken(monkeypatch):
+def test_without_a_compiler_the_dense_product_is_taken(monkeypatch, gathers):
     monkeypatch.setattr(event_product, "header_library", lambda names, dtype: None)
     layer, x = tdn.EventLinear(64, 64), spikes((50, 4, 64))
     torch.testing.assert_close(layer(x), functional.linear(x, layer.weight, layer.bias))
+    assert gathers == [("product", False)]
 
 
 def test_compiled_by_torch(gathers):

@@ -53,7 +53,7 @@ def test_second_derivatives_of_a_fused_recurrent_layer_are_the_eager_ones():
     [
         lambda: tdn.LIF(tau_mem=tdn.Learned(5.0)),
         lambda: tdn.Recurrent(tdn.LIF(tau_mem=tdn.Learned(5.0)), nn.Linear(13, 13)),
-        lambda: nn.Sequential(tdn.EventLinear(13, 64, most_active=1.0), tdn.LIF(tau_mem=tdn.Learned(5.0))),
+        lambda: nn.Sequential(tdn.EventLinear(13, 192, most_active=1.0), tdn.LIF(tau_mem=tdn.Learned(5.0))),
     ],
     ids=["cell", "recurrent", "event-driven"],
 )

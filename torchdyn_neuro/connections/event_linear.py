@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from ..core.checks import fraction
 from ..fused.event_product import can_gather, event_linear
 
-_FEWEST_OUTPUTS = 32
-_LEAST_WORK = 2**16
+_FEWEST_OUTPUTS = 96
+_LEAST_WORK = 2**18
 """Outputs, and multiplications of the dense product, below which it is the faster one at any activity."""
 
 
