@@ -3,16 +3,16 @@
 import torch
 from torch import Tensor, nn
 
-from ..core.checks import fraction
 from ..fused.event_convolution import event_conv2d, out_size
 from ..fused.event_product import can_gather
+from .event_driven import EventDriven
 
 _FEWEST_OUTPUTS = 16
 _LEAST_WORK = 2**20
 """Outputs, and multiplications of the dense convolution, below which it is the faster one at any activity."""
 
 
-class EventConv2d(nn.Conv2d):
+class EventConv2d(EventDriven, nn.Conv2d):
     r"""An ``nn.Conv2d`` for spikes: forward and in the weights' gradient it touches what active entries reach only.
 
     .. math:: y_{o}(p) = b_o + \sum_{q, c : x_c(p + q) \ne 0} W_{oc}(q)\, x_c(p + q), \qquad
@@ -77,8 +77,11 @@ class EventConv2d(nn.Conv2d):
             device=device,
             dtype=dtype,
         )
-        self.most_active = fraction("EventConv2d", "most_active", most_active, of="the inputs")
-        _lay_out_by_entry(self.weight)
+        self.drive_by_events(most_active)
+
+    @staticmethod
+    def lay_out(weight: Tensor) -> Tensor:
+        return weight.permute(2, 3, 1, 0).contiguous().permute(3, 2, 0, 1)
 
     @classmethod
     def from_conv2d(cls, convolution: nn.Conv2d, *, most_active: float = 0.2) -> "EventConv2d":
@@ -88,11 +91,7 @@ class EventConv2d(nn.Conv2d):
             convolution: the layer; it goes on working, and trains the same parameters.
             most_active: as in the class.
         """
-        layer = cls.__new__(cls)
-        share = fraction(cls.__name__, "most_active", most_active, of="the inputs")
-        layer.__dict__ = {**convolution.__dict__, "most_active": share}
-        _lay_out_by_entry(layer.weight)
-        return layer
+        return cls.sharing(convolution, most_active)
 
     def forward(self, x: Tensor) -> Tensor:
         padding = self._zeros_at_each_side()
@@ -122,12 +121,3 @@ class EventConv2d(nn.Conv2d):
             return 0, 0
         both = [dilation * (size - 1) for dilation, size in zip(self.dilation, self.kernel_size, strict=True)]
         return None if any(zeros % 2 for zeros in both) else (both[0] // 2, both[1] // 2)
-
-    def extra_repr(self) -> str:
-        return f"{super().extra_repr()}, most_active={self.most_active:g}"
-
-
-def _lay_out_by_entry(weight: nn.Parameter) -> None:
-    """The same values and shape; what one entry of the input sends to one position is contiguous."""
-    with torch.no_grad():
-        weight.data = weight.data.permute(2, 3, 1, 0).contiguous().permute(3, 2, 0, 1)

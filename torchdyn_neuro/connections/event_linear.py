@@ -5,15 +5,15 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from ..core.checks import fraction
 from ..fused.event_product import can_gather, event_linear
+from .event_driven import EventDriven
 
 _FEWEST_OUTPUTS = 96
 _LEAST_WORK = 2**18
 """Outputs, and multiplications of the dense product, below which it is the faster one at any activity."""
 
 
-class EventLinear(nn.Linear):
+class EventLinear(EventDriven, nn.Linear):
     r"""An ``nn.Linear`` for spikes: forward and backward it touches the weights of active neurons only.
 
     .. math:: y_i = b_i + \sum_{j : x_j \ne 0} W_{ij} x_j, \qquad
@@ -60,8 +60,11 @@ class EventLinear(nn.Linear):
         dtype: torch.dtype | None = None,
     ):
         super().__init__(in_features, out_features, bias, device=device, dtype=dtype)
-        self.most_active = fraction("EventLinear", "most_active", most_active, of="the inputs")
-        _lay_out_by_column(self.weight)
+        self.drive_by_events(most_active)
+
+    @staticmethod
+    def lay_out(weight: Tensor) -> Tensor:
+        return weight.t().contiguous().t()
 
     @classmethod
     def from_linear(cls, linear: nn.Linear, *, most_active: float = 0.2) -> "EventLinear":
@@ -71,11 +74,7 @@ class EventLinear(nn.Linear):
             linear: the layer; it goes on working, and trains the same parameters.
             most_active: as in the class.
         """
-        layer = cls.__new__(cls)
-        share = fraction(cls.__name__, "most_active", most_active, of="the inputs")
-        layer.__dict__ = {**linear.__dict__, "most_active": share}
-        _lay_out_by_column(layer.weight)
-        return layer
+        return cls.sharing(linear, most_active)
 
     def forward(self, x: Tensor) -> Tensor:
         gains = (
@@ -88,12 +87,3 @@ class EventLinear(nn.Linear):
         if not gains or not can_gather(x, self.weight):
             return super().forward(x)
         return event_linear(x, self.weight, self.bias, self.most_active)
-
-    def extra_repr(self) -> str:
-        return f"{super().extra_repr()}, most_active={self.most_active:g}"
-
-
-def _lay_out_by_column(weight: nn.Parameter) -> None:
-    """The same values and shape; what one presynaptic neuron sends out is contiguous."""
-    with torch.no_grad():
-        weight.data = weight.data.t().contiguous().t()
