@@ -7,12 +7,12 @@ enum { DENSE_ROWS = 4, DENSE_VECTORS = 2 };
 
 // to [R, V * LANES] = from + a [R, inner] times w [inner, V * LANES], all sums in registers; from may be null.
 template <class F, int R, int V> static inline void dense_tile(
-    const F* a, I inner, const F* w, I width, const F* from, I from_stride, F* to) {
+    const F* a, I inner, const F* w, I width, const F* from, F* to) {
   typedef typename Vector<F>::type W;
   enum { LANES = Vector<F>::LANES };
   W sum[R][V];
   for (int r = 0; r < R; ++r)
-    for (int v = 0; v < V; ++v) sum[r][v] = from ? *(const W*)(from + r * from_stride + v * LANES) : W{};
+    for (int v = 0; v < V; ++v) sum[r][v] = from ? *(const W*)(from + r * width + v * LANES) : W{};
   for (I k = 0; k < inner; ++k)
     for (int v = 0; v < V; ++v) {
       const W row = *(const W*)(w + k * width + v * LANES);
@@ -23,16 +23,16 @@ template <class F, int R, int V> static inline void dense_tile(
 }
 
 template <class F, int R> static inline void dense_rows(
-    const F* a, I inner, const F* w, I width, const F* from, I from_stride, F* to) {
+    const F* a, I inner, const F* w, I width, const F* from, F* to) {
   enum { LANES = Vector<F>::LANES, TILE = DENSE_VECTORS * LANES };
   I o = 0;
   for (; o + TILE <= width; o += TILE)
-    dense_tile<F, R, DENSE_VECTORS>(a, inner, w + o, width, from ? from + o : from, from_stride, to + o);
+    dense_tile<F, R, DENSE_VECTORS>(a, inner, w + o, width, from ? from + o : from, to + o);
   for (; o + LANES <= width; o += LANES)
-    dense_tile<F, R, 1>(a, inner, w + o, width, from ? from + o : from, from_stride, to + o);
+    dense_tile<F, R, 1>(a, inner, w + o, width, from ? from + o : from, to + o);
   for (; o < width; ++o)
     for (int r = 0; r < R; ++r) {
-      F sum = from ? from[r * from_stride + o] : 0;
+      F sum = from ? from[r * width + o] : 0;
       for (I k = 0; k < inner; ++k) sum += a[r * inner + k] * w[k * width + o];
       to[r * width + o] = sum;
     }
@@ -44,22 +44,16 @@ template <class F> static inline void dense(
     const F* a, I rows, I inner, const F* w, I width, const F* from, F* to) {
   I r = 0;
   for (; r + DENSE_ROWS <= rows; r += DENSE_ROWS)
-    dense_rows<F, DENSE_ROWS>(a + r * inner, inner, w, width, from ? from + r * width : from, width, to + r * width);
+    dense_rows<F, DENSE_ROWS>(a + r * inner, inner, w, width, from ? from + r * width : from, to + r * width);
   for (; r < rows; ++r)
-    dense_rows<F, 1>(a + r * inner, inner, w, width, from ? from + r * width : from, width, to + r * width);
+    dense_rows<F, 1>(a + r * inner, inner, w, width, from ? from + r * width : from, to + r * width);
 }
 
 // The same, reading what active entries of a ask for where they are few. The lists have room for all entries of a.
 template <class F> static inline void few_or_dense(
     const F* a, I rows, I inner, const F* w, I width, const F* from, F* to, double most_active, int32_t* place, F* value) {
   I first[DENSE_ROWS + 1];
-  enum { TILE = Vector<F>::TILE };
-  first[0] = 0;
-  for (I r = 0; r < rows; ++r)
-    first[r + 1] = first[r] + active(a + r * inner, inner, place + first[r], value + first[r]);
+  list_active(a, rows, inner, first, place, value);
   if (first[rows] > most_active * (rows * inner)) return dense(a, rows, inner, w, width, from, to);
-  for (I o = 0; o < width; o += TILE)
-    for (I r = 0; r < rows; ++r)
-      gather_tile(place + first[r], value + first[r], first[r + 1] - first[r], w + o, width, from + r * width + o,
-                  to + r * width + o, least(TILE, width - o));
+  gather_rows(first, place, value, rows, w, width, from, width, to);
 }

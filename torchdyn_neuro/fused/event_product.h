@@ -6,7 +6,6 @@ template <class F> static bool product(
     double most_active, I threads) {
   if (!sparse(x, rows, inputs, most_active)) return false;
   large_pages(y, rows * outputs * (I)sizeof(F));
-  enum { TILE = Vector<F>::TILE };
   const I together = inputs > 8192 ? 1 : 64;  // rows that share a tile of columns while it is in the cache
 #pragma omp parallel num_threads(threads) if (rows * inputs > 32768)
   {
@@ -16,14 +15,9 @@ template <class F> static bool product(
 #pragma omp for schedule(dynamic)
     for (I begin = 0; begin < rows; begin += together) {
       const I count = least(together, rows - begin);
-      first[0] = 0;
-      for (I r = 0; r < count; ++r)
-        first[r + 1] = first[r] + active(x + (begin + r) * inputs, inputs, place + first[r], value + first[r]);
-      for (I o = 0; o < outputs; o += TILE)
-        for (I r = 0; r < count; ++r)
-          gather_tile(place + first[r], value + first[r], first[r + 1] - first[r], columns + o, outputs,
-                      start ? start + (begin + r) * start_stride + o : start, y + (begin + r) * outputs + o,
-                      least(TILE, outputs - o));
+      list_active(x + begin * inputs, count, inputs, first, place, value);
+      gather_rows(first, place, value, count, columns, outputs, start ? start + begin * start_stride : start,
+                  start_stride, y + begin * outputs);
     }
     free(place);
     free(value);

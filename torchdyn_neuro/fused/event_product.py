@@ -45,6 +45,11 @@ def can_gather(x: Tensor, weight: Tensor) -> bool:
     )
 
 
+def gather_headers(*names: str) -> tuple[str, ...]:
+    """The headers of a library that is built on ``gather.h``."""
+    return "memory.h", "gather.h", *names
+
+
 def run_kernel(name: str, source: str, tensors: list[Tensor | None], sizes: list[int], most_active: float) -> bool:
     """Call a kernel of the header ``source`` for the type of the first tensor; whether it has filled the last one.
 
@@ -55,7 +60,7 @@ def run_kernel(name: str, source: str, tensors: list[Tensor | None], sizes: list
         sizes: what it takes before the number of threads.
         most_active: highest share of active inputs.
     """
-    library = header_library(("memory.h", "gather.h", source), tensors[0].dtype)
+    library = header_library(gather_headers(source), tensors[0].dtype)
     if library is None:
         return False
     return bool(
@@ -90,7 +95,7 @@ def _run(name: str, tensors: list[Tensor | None], sizes: list[int], most_active:
 
 
 def _linear(x: Tensor, weight: Tensor, bias: Tensor | None, most_active: float) -> Tensor:
-    rows, columns = _matrix(x), weight.t().contiguous()
+    rows, columns = matrix(x).contiguous(), weight.t().contiguous()
     y = x.new_empty((*x.shape[:-1], weight.shape[0]))
     if gather_product(rows, columns, None if bias is None else bias.contiguous(), y, most_active):
         return y
@@ -98,15 +103,16 @@ def _linear(x: Tensor, weight: Tensor, bias: Tensor | None, most_active: float) 
 
 
 def _outer_product(x: Tensor, gradient: Tensor, most_active: float) -> Tensor:
-    rows, arriving = _matrix(x), _matrix(gradient)
+    rows, arriving = matrix(x).contiguous(), matrix(gradient).contiguous()
     columns = x.new_empty((rows.shape[1], arriving.shape[1]))
     if not gather_outer_product(rows, arriving, columns, most_active):
         torch.mm(rows.t(), arriving, out=columns)
     return columns.t()
 
 
-def _matrix(x: Tensor) -> Tensor:
-    return x.reshape(-1, x.shape[-1]).contiguous()
+def matrix(x: Tensor) -> Tensor:
+    """All but the last axis as one; a view where that can be."""
+    return x.reshape(-1, x.shape[-1])
 
 
 def _setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
@@ -121,10 +127,10 @@ def _backward(ctx: Any, gradient: Tensor) -> tuple:
     grad_x = gradient @ weight if wants_x else None
     grad_weight = None
     if wants_weight and (torch.is_grad_enabled() or batched([gradient])):
-        grad_weight = gradient.reshape(-1, gradient.shape[-1]).t() @ x.reshape(-1, x.shape[-1])
+        grad_weight = matrix(gradient).t() @ matrix(x)
     elif wants_weight:
         grad_weight = torch.ops.torchdyn_neuro.event_outer_product(x, gradient, ctx.most_active)
-    grad_bias = gradient.reshape(-1, gradient.shape[-1]).sum(0) if ctx.has_bias and wants_bias else None
+    grad_bias = matrix(gradient).sum(0) if ctx.has_bias and wants_bias else None
     return grad_x, grad_weight, grad_bias, None
 
 

@@ -69,6 +69,24 @@ template <class F> static inline void gather_tile(
   }
 }
 
+// Lists of the active entries of some rows, one after the other; list r runs from first[r] to first[r + 1].
+template <class F> static inline void list_active(const F* x, I rows, I size, I* first, int32_t* place, F* value) {
+  first[0] = 0;
+  for (I r = 0; r < rows; ++r) first[r + 1] = first[r] + active(x + r * size, size, place + first[r], value + first[r]);
+}
+
+// to [rows, width] = from + what the lists ask for of columns [entries, width]. The rows of from lie from_stride apart;
+// null for zeros.
+template <class F> static inline void gather_rows(
+    const I* first, const int32_t* place, const F* value, I rows, const F* columns, I width, const F* from, I from_stride,
+    F* to) {
+  enum { TILE = Vector<F>::TILE };
+  for (I o = 0; o < width; o += TILE)
+    for (I r = 0; r < rows; ++r)
+      gather_tile(place + first[r], value + first[r], first[r + 1] - first[r], columns + o, width,
+                  from ? from + r * from_stride + o : from, to + r * width + o, least(TILE, width - o));
+}
+
 // Whether at most a given share of the entries is active, judged from some of the rows, which lie apart irregularly.
 template <class F> static bool sparse(const F* x, I rows, I size, double most_active) {
   const I samples = least(rows, most(SAMPLED_ROWS, SAMPLED_ENTRIES / size));

@@ -115,9 +115,14 @@ def _sizes(
     inners: Sequence[int],
     used: Iterable[int],
 ) -> list[int]:
-    layout = [size for k in used for size in (inners[k], parameters[k].numel())]
+    layout = parameter_layout(parameters, inners, used)
     strides = [x.stride(0) for x in sequences]
     return [shape[0], prod(shape[1:]), every, torch.get_num_threads(), streams, 0, *strides, *layout]
+
+
+def parameter_layout(parameters: Sequence[Tensor], inners: Sequence[int], used: Iterable[int]) -> list[int]:
+    """What a loop takes to find the entries of parameters: (inner, size) of each."""
+    return [size for k in used for size in (inners[k], parameters[k].numel())]
 
 
 def _streams(read: Iterable[Tensor], written: Iterable[Tensor]) -> bool:

@@ -6,6 +6,11 @@ enum { STEP_SIZES = 6, WIDEST_STATE = 8 };  // sizes of a loop before its stride
 // Rows that a thread carries together: they share the weights in its caches. Whatever the number of threads.
 static inline I rows_together(I rows) { return least(rows >= 64 ? 8 : rows >= 8 ? 4 : 1, DENSE_ROWS); }
 
+static inline I chunks(I rows) { return (rows + rows_together(rows) - 1) / rows_together(rows); }
+
+// Numbers from which the gradient of a parameter that all neurons share is summed up: one for each block of them.
+static inline I sums_of(I elements, I block) { return (elements + block - 1) / block; }
+
 // The operands of a loop of the cell, one after the other.
 struct Operands {
   void** tensors;
@@ -41,7 +46,8 @@ template <class F> static void recurrent_forward(Run run, char* const* t, const 
   const I together = rows_together(rows);
   const F *drive = (const F*)t[0], *columns = (const F*)t[1], *before = (const F*)t[2];
   F *inputs = (F*)t[3], *y = (F*)t[4];
-  char *const *other = t + 5, *const *state = other + others, *const *checkpoint = state + states, *const *parameter = checkpoint + kept;
+  char *const *other = t + 5, *const *state = other + others, *const *checkpoint = state + states;
+  char* const* parameter = checkpoint + kept;
   if (inputs) large_pages(inputs, T * all * (I)sizeof(F));
   large_pages(y, T * all * (I)sizeof(F));
 #pragma omp parallel num_threads(threads)
@@ -106,15 +112,17 @@ template <class F> static void recurrent_backward(Run replay, Run run, char* con
   const I T = s[0], rows = s[1], width = s[2], every = s[3], threads = s[4], gradient_stride = s[5], block = s[6];
   const I reads_gradient = s[7], inputs = s[8], reads = s[9], states = s[10], replayed = s[11], carried = s[12];
   const I forward = s[13], backward = s[14], layouts = s[15], sums = s[16];
-  const I *stride = s + 17, *read = stride + inputs, *bytes = read + reads, *number = bytes + states, *carrier = number + replayed, *layout = carrier + carried;
+  const I *stride = s + 17, *read = stride + inputs, *bytes = read + reads, *number = bytes + states;
+  const I *carrier = number + replayed, *layout = carrier + carried;
   const I *own_layout = layout + 2 * forward, *shared = own_layout + 2 * layouts, *sum_bytes = shared + sums;
   const F *y_gradient = (const F*)t[0], *weight = (const F*)t[1];
   F *drive_gradient = (F*)t[2], *before_gradient = (F*)t[3];
-  char *const *input = t + 4, *const *carry = input + inputs, *const *start = carry + carried, *const *checkpoint = start + replayed;
+  char *const *input = t + 4, *const *carry = input + inputs, *const *start = carry + carried;
+  char *const *checkpoint = start + replayed;
   char *const *parameter = checkpoint + replayed, *const *own_parameter = parameter + forward;
   char *const *total = own_parameter + backward;
   const I all = rows * width, together = rows_together(rows), most_elements = together * width;
-  const I blocks = (most_elements + block - 1) / block;  // sums of a chunk
+  const I blocks = sums_of(most_elements, block);
   large_pages(drive_gradient, T * all * (I)sizeof(F));
 #pragma omp parallel num_threads(threads)
   {
@@ -132,7 +140,7 @@ template <class F> static void recurrent_backward(Run replay, Run run, char* con
     for (I k = 0; k < reads + reads_gradient; ++k) step.sizes[STEP_SIZES + k] = all;
     copy(step.sizes + STEP_SIZES + reads + reads_gradient, own_layout, 2 * layouts);
 #pragma omp for schedule(dynamic)
-    for (I chunk = 0; chunk < (rows + together - 1) / together; ++chunk) {
+    for (I chunk = 0; chunk < chunks(rows); ++chunk) {
       const I row = chunk * together, count = least(together, rows - row), first = row * width;
       const I elements = count * width, stretch = WIDEST_STATE * most_elements;
       for (I j = 0; j < elements; ++j) feedback[j] = 0;
@@ -179,7 +187,7 @@ template <class F> static void recurrent_backward(Run replay, Run run, char* con
           run(step.tensors, step.sizes);
           for (I k = 0; k < sums; ++k)
             add_to(total[k] + (shared[k] ? chunk * blocks : first) * sum_bytes[k], parts + k * stretch,
-                   shared[k] ? (elements + block - 1) / block : elements, sum_bytes[k]);
+                   shared[k] ? sums_of(elements, block) : elements, sum_bytes[k]);
           dense(to, count, width, weight, width, (const F*)0, feedback);
         }
       }
@@ -198,7 +206,9 @@ template <class F> static void recurrent_backward(Run replay, Run run, char* con
   }
 }
 
-extern "C" int rows_that_go_together(int rows) { return (int)rows_together(rows); }
+extern "C" int shared_sums(int rows, int width, int block) {
+  return (int)(chunks(rows) * sums_of(rows_together(rows) * width, block));
+}
 extern "C" void recurrent_forward(Run run, char* const* t, const I* s, double most_active) {
   recurrent_forward<NUMBER>(run, t, s, most_active);
 }

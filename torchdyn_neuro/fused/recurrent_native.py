@@ -14,10 +14,12 @@ from torch import Tensor
 
 from .compiler import arrays, header_library
 from .cpp_text import BLOCK
+from .event_product import gather_headers
 from .loops import Loop
-from .native import CppKernels
+from .native import CppKernels, parameter_layout
+from .recurrent_operands import BackwardOperands, ForwardOperands
 
-_HEADERS = ("memory.h", "gather.h", "dense.h", "recurrent.h")
+_HEADERS = gather_headers("dense.h", "recurrent.h")
 _LARGEST_WEIGHT = 2 * 2**20
 """Bytes of a weight that the caches of one core keep close."""
 
@@ -25,7 +27,7 @@ _LARGEST_WEIGHT = 2 * 2**20
 @functools.cache
 def compile_ahead(dtype: torch.dtype) -> None:
     """Begin to compile what a recurrent layer needs beside its cell, so that it is there when the cell is."""
-    for names in (_HEADERS, ("memory.h", "gather.h", "event_product.h")):
+    for names in (_HEADERS, gather_headers("event_product.h")):
         threading.Thread(target=header_library, args=(names, dtype), daemon=True).start()
 
 
@@ -44,89 +46,54 @@ def takes(loop: Loop, weight: Tensor, tensors: Sequence[Tensor]) -> bool:
     )
 
 
-def run_forward(
-    loop: Loop,
-    drive: Tensor,
-    weight: Tensor,
-    before: Tensor,
-    others: Sequence[Tensor],
-    inputs: Tensor | None,
-    y: Tensor,
-    states: Sequence[Tensor],
-    checkpoints: Sequence[Tensor],
-    parameters: Sequence[Tensor],
-    inners: Sequence[int],
-    most_active: float,
-) -> None:
+def run_forward(loop: Loop, operands: ForwardOperands, most_active: float) -> None:
     """What :func:`.recurrent_steps.run_forward` fills."""
+    drive, others, states, checkpoints = operands.drive, operands.others, operands.states, operands.checkpoints
     used = loop.kernels.forward_plan.parameters
     kept = loop.backward_plan.states if checkpoints else ()
-    tensors = [drive, weight.t().contiguous(), before, inputs, y, *others, *states, *checkpoints]
-    tensors += [parameters[k] for k in used]
+    tensors = [drive, operands.weight.t().contiguous(), operands.before, operands.inputs, operands.y]
+    tensors += [*others, *states, *checkpoints, *(operands.parameters[k] for k in used)]
     sizes = [*_shape(drive), loop.every, torch.get_num_threads(), drive.stride(0)]
     sizes += [len(others), len(states), len(kept), len(used), *(x.stride(0) for x in others)]
     sizes += [*(state.element_size() for state in states), *kept]
-    sizes += _layouts(used, parameters, inners)
+    sizes += parameter_layout(operands.parameters, operands.inners, used)
     run = _library(drive.dtype).recurrent_forward
     run(loop.kernels.forward_function, *arrays(tensors, sizes), ctypes.c_double(most_active))
 
 
-def run_backward(
-    loop: Loop,
-    inputs: Sequence[Tensor],
-    y_gradient: Tensor | None,
-    weight: Tensor,
-    drive_gradient: Tensor,
-    before_gradient: Tensor,
-    carried: Sequence[Tensor],
-    states: Sequence[Tensor],
-    checkpoints: Sequence[Tensor],
-    parameters: Sequence[Tensor],
-    inners: Sequence[int],
-    sums: Sequence[Tensor],
-) -> None:
+def run_backward(loop: Loop, operands: BackwardOperands) -> None:
     """What :func:`.recurrent_steps.run_backward` fills."""
     plan, forward = loop.backward_plan, loop.kernels.forward_plan.parameters
+    inputs, y_gradient, parameters, inners = (
+        operands.inputs,
+        operands.y_gradient,
+        operands.parameters,
+        operands.inners,
+    )
+    x = inputs[0]
+    library, shape = _library(x.dtype), _shape(x)
     sized = sorted({*plan.parameters, *loop.grad_parameters})
     shared = [parameters[k].numel() == 1 for k in loop.grad_parameters]
     # A number for each block of neurons that a thread has carried, or one for each neuron.
-    x = inputs[0]
-    blocks = _blocks(*_shape(x)[1:], x.dtype)
-    totals = [total.new_zeros(blocks if one else total.shape) for total, one in zip(sums, shared, strict=True)]
-    tensors = [y_gradient, weight.contiguous(), drive_gradient, before_gradient, *inputs, *carried, *states]
-    tensors += [*checkpoints, *(parameters[k] for k in forward), *(parameters[k] for k in plan.parameters), *totals]
-    sizes = [*_shape(x), loop.every, torch.get_num_threads()]
+    blocks = library.shared_sums(*shape[1:], BLOCK)
+    totals = [total.new_zeros(blocks if one else total.shape) for total, one in zip(operands.sums, shared, strict=True)]
+    tensors = [y_gradient, operands.weight.contiguous(), operands.drive_gradient, operands.before_gradient, *inputs]
+    tensors += [*operands.carried, *operands.states, *operands.checkpoints]
+    tensors += [*(parameters[k] for k in forward), *(parameters[k] for k in plan.parameters), *totals]
+    sizes = [*shape, loop.every, torch.get_num_threads()]
     sizes += [0 if y_gradient is None else y_gradient.stride(0), BLOCK, bool(plan.output_gradients)]
-    sizes += [
-        len(inputs),
-        len(plan.inputs),
-        len(loop.graph.states),
-        len(plan.states),
-        len(plan.carried),
-        len(forward),
-        len(plan.parameters),
-    ]
-    sizes += [len(sized), len(sums), *(x.stride(0) for x in inputs), *plan.inputs]
+    numbered = inputs, plan.inputs, loop.graph.states, plan.states, plan.carried, forward, plan.parameters, sized
+    sizes += [*map(len, numbered), len(totals), *(x.stride(0) for x in inputs), *plan.inputs]
     sizes += [*(leaf.dtype.itemsize for leaf in loop.graph.states), *plan.states, *plan.carried]
-    sizes += [*_layouts(forward, parameters, inners), *_layouts(sized, parameters, inners)]
+    sizes += [*parameter_layout(parameters, inners, forward), *parameter_layout(parameters, inners, sized)]
     sizes += [*shared, *(total.element_size() for total in totals)]
-    run = _library(x.dtype).recurrent_backward
-    run(loop.kernels.forward_function, loop.kernels.backward_function, *arrays(tensors, sizes))
-    for result, total, one in zip(sums, totals, shared, strict=True):
+    library.recurrent_backward(loop.kernels.forward_function, loop.kernels.backward_function, *arrays(tensors, sizes))
+    for result, total, one in zip(operands.sums, totals, shared, strict=True):
         if one:
             result.zero_()[0] = total.sum()
         else:
             result.copy_(total)
 
 
-def _blocks(rows: int, width: int, dtype: torch.dtype) -> int:
-    together = _library(dtype).rows_that_go_together(rows)
-    return -(-rows // together) * -(-together * width // BLOCK)
-
-
 def _shape(x: Tensor) -> tuple[int, int, int]:
     return x.shape[0], x[0].numel() // x.shape[-1], x.shape[-1]
-
-
-def _layouts(used: Sequence[int], parameters: Sequence[Tensor], inners: Sequence[int]) -> list[int]:
-    return [size for k in used for size in (inners[k], parameters[k].numel())]

@@ -10,14 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..core.randomness import drawn_again
 from . import recurrent_native, recurrent_steps
 from .cuda_graph import repeated
 from .eager import replayed_recurrent_gradients
-from .event_product import gather_outer_product
+from .event_product import gather_outer_product, matrix
 from .loops import Loop, get_loop
-from .recurrent_steps import matrix
-from .runtime import backward_results, grouped, rows_contiguous, summed
+from .recurrent_operands import BackwardOperands, ForwardOperands
+from .runtime import backward_results, grouped, put_away, rows_contiguous, summed, taken_out
 from .transforms import batched
 
 _MOST_ACTIVE = 0.25
@@ -68,20 +67,19 @@ def _recurrent_forward(
         target.copy_(state)
     before, parameters = before.contiguous(), [parameter.contiguous() for parameter in parameters]
     way = recurrent_native if recurrent_native.takes(loop, weight, (drive, before, *others)) else recurrent_steps
-    way.run_forward(
-        loop,
-        rows_contiguous(drive),
-        weight,
-        before,
-        [rows_contiguous(x) for x in others],
-        inputs,
-        y,
-        last,
-        checkpoints,
-        parameters,
-        inners,
-        _MOST_ACTIVE,
+    operands = ForwardOperands(
+        drive=rows_contiguous(drive),
+        weight=weight,
+        before=before,
+        others=[rows_contiguous(x) for x in others],
+        inputs=inputs,
+        y=y,
+        states=last,
+        checkpoints=checkpoints,
+        parameters=parameters,
+        inners=inners,
     )
+    way.run_forward(loop, operands, _MOST_ACTIVE)
     return results
 
 
@@ -137,20 +135,20 @@ def _recurrent_backward(
     arriving = [] if y_gradient is None else [y_gradient]
     alike = inputs, before, *others, *arriving
     way = recurrent_native if recurrent_native.takes(loop, weight, alike) else recurrent_steps
-    way.run_backward(
-        loop,
-        [inputs, *(rows_contiguous(x) for x in others)],
-        rows_contiguous(y_gradient) if arriving else None,
-        weight,
-        results[0],
-        results[2],
-        carried,
-        [state.contiguous() for state in states],
-        checkpoints,
-        [parameter.contiguous() for parameter in parameters],
-        inners,
-        sums,
+    operands = BackwardOperands(
+        inputs=[inputs, *(rows_contiguous(x) for x in others)],
+        y_gradient=None if y_gradient is None else rows_contiguous(y_gradient),
+        weight=weight,
+        drive_gradient=results[0],
+        before_gradient=results[2],
+        carried=carried,
+        states=[state.contiguous() for state in states],
+        checkpoints=checkpoints,
+        parameters=[parameter.contiguous() for parameter in parameters],
+        inners=inners,
+        sums=sums,
     )
+    way.run_backward(loop, operands)
     _weight_gradient(results[0], before, y, results[1])
     return results
 
@@ -188,9 +186,7 @@ def _setup_context(ctx: Any, inputs: tuple, output: list[Tensor]) -> None:
     ctx.set_materialize_grads(False)
     if not training:
         return
-    # Of random numbers only how to draw them again is kept.
-    ctx.recipes = [drawn_again(x) for x in others]
-    kept = [x for x, recipe in zip(others, ctx.recipes, strict=True) if recipe is None]
+    kept, ctx.recipes = put_away(others)
     ctx.key, ctx.owner, ctx.inners, ctx.counts = key, owner, inners, (5, len(kept), len(states), len(parameters))
     y, fed, checkpoints = output[0], output[1 + len(states)], output[2 + len(states) :]
     ctx.save_for_backward(drive, fed, y, weight, before, *kept, *states, *parameters, *checkpoints)
@@ -200,8 +196,7 @@ def _autograd_backward(ctx: Any, gradients: list[Tensor | None]) -> tuple:
     loop = get_loop(ctx.key)
     plan = loop.backward_plan
     (drive, inputs, y, weight, before), kept, states, parameters, checkpoints = grouped(ctx.saved_tensors, ctx.counts)
-    kept = iter(kept)
-    others = [next(kept) if recipe is None else recipe() for recipe in ctx.recipes]
+    others = taken_out(kept, ctx.recipes)
     states_count, parameters_count = len(states), len(parameters)
     nothing = [None] * len(others)
     y_gradient, last_gradients = gradients[0], gradients[1 : 1 + states_count]

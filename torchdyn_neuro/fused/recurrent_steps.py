@@ -5,31 +5,17 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from .event_product import gather_product
+from .event_product import gather_product, matrix
 from .loops import Loop
+from .recurrent_operands import BackwardOperands, ForwardOperands
 
 
-def run_forward(
-    loop: Loop,
-    drive: Tensor,
-    weight: Tensor,
-    before: Tensor,
-    others: Sequence[Tensor],
-    inputs: Tensor | None,
-    y: Tensor,
-    states: Sequence[Tensor],
-    checkpoints: Sequence[Tensor],
-    parameters: Sequence[Tensor],
-    inners: Sequence[int],
-    most_active: float,
-) -> None:
-    """Fill ``y``, ``inputs`` (unless ``None``) and ``checkpoints``; ``states`` go from the first to the last ones.
-
-    ``others`` are the sequences that the cell reads beside its drive and feedback: random numbers.
-    """
+def run_forward(loop: Loop, operands: ForwardOperands, most_active: float) -> None:
+    """Fill the results; ``most_active`` is the share of active outputs up to which their columns are gathered."""
+    drive, states, checkpoints = operands.drive, operands.states, operands.checkpoints
     # Nobody reads the inputs again: one frame of them is enough.
-    own = drive.new_empty(drive.shape[1:]) if inputs is None else None
-    feedback, columns = before, weight.t()
+    own = drive.new_empty(drive.shape[1:]) if operands.inputs is None else None
+    feedback, columns = operands.before, operands.weight.t()
     gathers = drive.device.type == "cpu"
     if gathers:
         columns, drive = columns.contiguous(), drive.contiguous()
@@ -38,69 +24,52 @@ def run_forward(
         if checkpoints and t and t % loop.every == 0:
             for k, checkpoint in zip(loop.backward_plan.states, checkpoints, strict=True):
                 checkpoint[t // loop.every - 1].copy_(states[k])
-        frame = own if inputs is None else inputs[t]
-        operands = matrix(feedback), columns, matrix(drive[t]), matrix(frame)
-        if not (gathers and gather_product(*operands, most_active)):
-            torch.addmm(operands[2], *operands[:2], out=operands[3])
+        frame = own if operands.inputs is None else operands.inputs[t]
+        factors = matrix(feedback), columns, matrix(drive[t]), matrix(frame)
+        if not (gathers and gather_product(*factors, most_active)):
+            torch.addmm(factors[2], *factors[:2], out=factors[3])
         # The states are read before they are written, so they can be their own successors.
-        read = [frame[None], *(x[t : t + 1] for x in others)]
-        loop.kernels.forward(read, states, parameters, inners, [y[t : t + 1]], states, none, 1)
-        feedback = y[t]
+        read = [frame[None], *(x[t : t + 1] for x in operands.others)]
+        y = [operands.y[t : t + 1]]
+        loop.kernels.forward(read, states, operands.parameters, operands.inners, y, states, none, 1)
+        feedback = operands.y[t]
 
 
-def run_backward(
-    loop: Loop,
-    inputs: Sequence[Tensor],
-    y_gradient: Tensor | None,
-    weight: Tensor,
-    drive_gradient: Tensor,
-    before_gradient: Tensor,
-    carried: Sequence[Tensor],
-    states: Sequence[Tensor],
-    checkpoints: Sequence[Tensor],
-    parameters: Sequence[Tensor],
-    inners: Sequence[int],
-    sums: Sequence[Tensor],
-) -> None:
-    """Fill ``drive_gradient``, ``before_gradient`` and ``sums``.
-
-    ``inputs`` are all that the cell has read; ``carried`` go from the gradients of the last to those of the first
-    states.
-    """
-    plan, feedback = loop.backward_plan, before_gradient.zero_()
-    partial = [torch.empty_like(total) for total in sums]
-    for total in sums:
+def run_backward(loop: Loop, operands: BackwardOperands) -> None:
+    """Fill the results."""
+    plan, inputs, carried = loop.backward_plan, operands.inputs, operands.carried
+    feedback, partial = operands.before_gradient.zero_(), [torch.empty_like(total) for total in operands.sums]
+    for total in operands.sums:
         total.zero_()
-    arriving = torch.empty_like(feedback)
-    shape = inputs[0].shape
+    arriving, shape = torch.empty_like(feedback), inputs[0].shape
     for begin in reversed(range(0, shape[0], loop.every)):
         segment = [x[begin : begin + loop.every] for x in inputs]
-        start = states if begin == 0 else [saved[begin // loop.every - 1] for saved in checkpoints]
-        rows = _replay(loop, segment, start, parameters, inners)
+        start = operands.states if begin == 0 else [saved[begin // loop.every - 1] for saved in operands.checkpoints]
+        rows = _replay(loop, segment, start, operands.parameters, operands.inners)
         for r in reversed(range(segment[0].shape[0])):
             t = begin + r
             now = start if r == 0 else [row[r - 1] for row in rows]
-            if y_gradient is None:
+            if operands.y_gradient is None:
                 arriving.copy_(feedback)
             else:
-                torch.add(y_gradient[t], feedback, out=arriving)
+                torch.add(operands.y_gradient[t], feedback, out=arriving)
             loop.kernels.backward(
                 [segment[k][r : r + 1] for k in plan.inputs],
                 now,
                 now,
-                parameters,
-                inners,
+                operands.parameters,
+                operands.inners,
                 [arriving[None]] if plan.output_gradients else [],
                 carried,
                 carried,
-                [drive_gradient[t : t + 1]],
+                [operands.drive_gradient[t : t + 1]],
                 partial,
                 1,
                 (1, *shape[1:]),
             )
-            for total, part in zip(sums, partial, strict=True):
+            for total, part in zip(operands.sums, partial, strict=True):
                 total.add_(part)
-            torch.mm(matrix(drive_gradient[t]), weight, out=matrix(feedback))
+            torch.mm(matrix(operands.drive_gradient[t]), operands.weight, out=matrix(feedback))
 
 
 def _replay(
@@ -122,8 +91,3 @@ def _replay(
     y = x.new_empty(x.shape)
     loop.kernels.forward(segment, every, parameters, inners, [y], last, rows, 1)
     return [rows[k] for k in plan.states]
-
-
-def matrix(x: Tensor) -> Tensor:
-    """All but the last axis as one."""
-    return x.view(-1, x.shape[-1]) if x.is_contiguous() else x.reshape(-1, x.shape[-1])
