@@ -10,39 +10,19 @@ import torchdyn_neuro as tdn
 from torchdyn_neuro.connections import event_conv2d as module
 from torchdyn_neuro.fused import event_convolution, event_product
 
-# The dense convolution sums in blocks: over a thousand terms the two orders differ by more than the default 1e-5.
-LONG_SUMS = {"rtol": 1e-5, "atol": 1e-4}
+from ..threads import on_threads
+from .by_events import LONG_SUMS, count_kernels, loss_after_training, results_of_both, sized, spikes
+
 BOTH = [("convolution", True), ("convolution_weights", True)]
 
 
 @pytest.fixture
 def kernels(monkeypatch):
-    """Names of the kernels that ran, and whether they found the input sparse enough; layers of any size use them."""
-    monkeypatch.setattr(module, "_LEAST_WORK", 0)
-    monkeypatch.setattr(module, "_FEWEST_OUTPUTS", 1)
-    run, calls = event_convolution._run, []
-
-    def counted(name, *arguments):
-        calls.append((name, run(name, *arguments)))
-        return calls[-1][1]
-
-    monkeypatch.setattr(event_convolution, "_run", counted)
-    return calls
-
-
-def spikes(shape, share=0.1, dtype=torch.float32):
-    return (torch.rand(shape) < share).to(dtype)
+    return count_kernels(monkeypatch, module, event_convolution)
 
 
 def both(x, dense, most_active=1.0):
-    """Output and gradients (of the input, the weight and the bias) by the dense layer and by that for events."""
-    results = []
-    for layer in (dense, tdn.EventConv2d.from_conv2d(copy.deepcopy(dense), most_active=most_active)):
-        leaf = x.clone().requires_grad_()
-        y = layer(leaf)
-        arriving = torch.sin(torch.arange(y.numel(), dtype=y.dtype)).reshape(y.shape)
-        results.append((y, *torch.autograd.grad(y, [leaf, *layer.parameters()], arriving)))
-    return zip(*results, strict=True)
+    return results_of_both(x, dense, lambda twin: tdn.EventConv2d.from_conv2d(twin, most_active=most_active))
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
@@ -53,8 +33,7 @@ def test_equals_the_dense_convolution(layout, kind, bias, dtype, kernels):
     torch.manual_seed(0)
     active = spikes((5, 3, 11, 9), dtype=dtype)
     active[2] = 0  # an image without any spike
-    size = {"spikes": 1, "counts": torch.randint(1, 5, active.shape), "graded": torch.randn(active.shape)}[kind]
-    x = (active * size).to(dtype).contiguous(memory_format=layout)
+    x = sized(active, kind).contiguous(memory_format=layout)
     for dense, events in both(x, nn.Conv2d(3, 17, 3, padding=1, bias=bias, dtype=dtype)):
         torch.testing.assert_close(events, dense)
     assert kernels == BOTH
@@ -106,14 +85,12 @@ def test_every_size_of_tile_band_and_group(images, channels, outputs, size, kern
 def test_the_same_bits_on_any_number_of_threads(kernels):
     torch.manual_seed(0)
     x, layer = spikes((50, 8, 16, 16)), tdn.EventConv2d(8, 40, 3, padding=1, most_active=1)
-    threads, results = torch.get_num_threads(), []
-    try:
-        for count in (1, 2, 3):
-            torch.set_num_threads(count)
-            y = layer(x)
-            results.append((y, torch.autograd.grad(y.square().sum(), layer.weight)[0]))
-    finally:
-        torch.set_num_threads(threads)
+
+    def run():
+        y = layer(x)
+        return y, torch.autograd.grad(y.square().sum(), layer.weight)[0]
+
+    results = on_threads(run)
     for others in results[1:]:
         assert all(torch.equal(a, b) for a, b in zip(results[0], others, strict=True))
 
@@ -239,15 +216,8 @@ def test_a_spiking_network_trains_with_it_as_with_dense_layers(kernels):
         dense[0].module.weight.mul_(30)
     events = tdn.events.propagate_events(copy.deepcopy(dense), most_active=1)
     assert [type(layer) for layer in events[2].module] == [tdn.EventConv2d, nn.Flatten, tdn.EventLinear]
-    x, losses = spikes((12, 3, 2, 8, 8), 0.1), []
-    for model in (dense, events):
-        optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
-        for _ in range(3):
-            optimizer.zero_grad()
-            loss = (model(x) - 1).square().mean()
-            loss.backward()
-            optimizer.step()
-        losses.append(loss)
+    x = spikes((12, 3, 2, 8, 8), 0.1)
+    losses = [loss_after_training(model, x) for model in (dense, events)]
     assert dense[1](dense[0](x)).mean() > 0.01
     assert len(kernels) == 12
     torch.testing.assert_close(losses[1], losses[0])

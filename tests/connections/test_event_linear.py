@@ -11,38 +11,17 @@ import torchdyn_neuro as tdn
 from torchdyn_neuro.connections import event_linear as module
 from torchdyn_neuro.fused import event_product
 
-# The dense product sums in blocks: over a thousand terms the two orders differ by more than the default 1e-5.
-LONG_SUMS = {"rtol": 1e-5, "atol": 1e-4}
+from ..threads import on_threads
+from .by_events import LONG_SUMS, count_kernels, loss_after_training, results_of_both, sized, spikes
 
 
 @pytest.fixture
 def gathers(monkeypatch):
-    """Names of the kernels that ran, and whether they found the input sparse enough; layers of any size gather."""
-    monkeypatch.setattr(module, "_LEAST_WORK", 0)
-    monkeypatch.setattr(module, "_FEWEST_OUTPUTS", 1)
-    run, calls = event_product._run, []
-
-    def counted(name, *arguments):
-        calls.append((name, run(name, *arguments)))
-        return calls[-1][1]
-
-    monkeypatch.setattr(event_product, "_run", counted)
-    return calls
-
-
-def spikes(shape, share=0.03, dtype=torch.float32):
-    return (torch.rand(shape) < share).to(dtype)
+    return count_kernels(monkeypatch, module, event_product)
 
 
 def both(x, dense, most_active=1.0):
-    """Output and gradients (of the input, the weight and the bias) by the dense and by the gathering layer."""
-    results = []
-    for layer in (dense, tdn.EventLinear.from_linear(copy.deepcopy(dense), most_active=most_active)):
-        leaf = x.clone().requires_grad_()
-        y = layer(leaf)
-        arriving = torch.sin(torch.arange(y.numel(), dtype=y.dtype)).reshape(y.shape)
-        results.append((y, *torch.autograd.grad(y, [leaf, *layer.parameters()], arriving)))
-    return zip(*results, strict=True)
+    return results_of_both(x, dense, lambda twin: tdn.EventLinear.from_linear(twin, most_active=most_active))
 
 
 @pytest.mark.parametrize("kind", ["spikes", "counts", "graded"])
@@ -53,8 +32,7 @@ def test_equals_the_dense_product(kind, bias, dtype, gathers):
     active = spikes((20, 3, 60), dtype=dtype)
     active[4] = 0  # a frame without any spike, and the last row of all too
     active[-1, -1] = 0
-    size = {"spikes": 1, "counts": torch.randint(1, 5, active.shape), "graded": torch.randn(active.shape)}[kind]
-    x = (active * size).to(dtype)
+    x = sized(active, kind)
     for dense, gathered in both(x, nn.Linear(60, 17, bias=bias, dtype=dtype)):
         torch.testing.assert_close(gathered, dense)
     assert gathers == [("product", True), ("outer_product", True)]
@@ -83,14 +61,12 @@ def test_a_row_wider_than_a_chunk_of_rows_holds(gathers):
 def test_the_same_bits_on_any_number_of_threads(gathers):
     torch.manual_seed(0)
     x, layer = spikes((1000, 300), 0.1), tdn.EventLinear(300, 200, most_active=1)
-    threads, results = torch.get_num_threads(), []
-    try:
-        for count in (1, 2, 3):
-            torch.set_num_threads(count)
-            y = layer(x)
-            results.append((y, *torch.autograd.grad(y.square().sum(), list(layer.parameters()))))
-    finally:
-        torch.set_num_threads(threads)
+
+    def run():
+        y = layer(x)
+        return y, *torch.autograd.grad(y.square().sum(), list(layer.parameters()))
+
+    results = on_threads(run)
     for others in results[1:]:
         assert all(torch.equal(a, b) for a, b in zip(results[0][:2], others[:2], strict=True))
 
@@ -178,15 +154,8 @@ def test_a_spiking_network_trains_with_it_as_with_dense_layers(gathers):
     gathered = copy.deepcopy(dense)
     for k in (0, 2):
         gathered[k] = tdn.EventLinear.from_linear(gathered[k], most_active=1)
-    x, losses = spikes((30, 8, 40), 0.1), []
-    for model in (dense, gathered):
-        optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
-        for _ in range(3):
-            optimizer.zero_grad()
-            loss = (model(x) - 1).square().mean()
-            loss.backward()
-            optimizer.step()
-        losses.append(loss)
+    x = spikes((30, 8, 40), 0.1)
+    losses = [loss_after_training(model, x) for model in (dense, gathered)]
     assert dense[1](dense[0](x)).mean() > 0.01
     torch.testing.assert_close(losses[1], losses[0])
     torch.testing.assert_close(gathered[0].weight, dense[0].weight, **LONG_SUMS)

@@ -7,6 +7,7 @@ from torch import nn
 import torchdyn_neuro as tdn
 from torchdyn_neuro.fused import recurrent_native, recurrent_steps
 
+from ..threads import on_threads
 from .agreement import assert_agrees, run
 from .test_shipped import drive
 
@@ -88,13 +89,7 @@ def test_pieces_and_threads_change_no_bit(way):
     torch.manual_seed(0)
     layer = tdn.Recurrent(tdn.LIF(tau_mem=tdn.Learned(5.0)), nn.Linear(48, 48))
     x = drive(41, 20, 48).float()
-    found, threads = [], torch.get_num_threads()
-    try:
-        for count in (1, 2, 3):
-            torch.set_num_threads(count)
-            found.append(run(layer, x, "cpp"))
-    finally:
-        torch.set_num_threads(threads)
+    found = on_threads(lambda: run(layer, x, "cpp"))
     assert found[0][0][0].sum() > 0
     for results, gradients in found[1:]:
         # Step by step, the products are torch's own, which sum in another order on more threads.
