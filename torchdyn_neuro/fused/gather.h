@@ -77,9 +77,9 @@ template <class F> static inline void list_active(const F* x, I rows, I size, I*
 
 // to [rows, width] = from + what the lists ask for of columns [entries, width]. The rows of from lie from_stride apart;
 // null for zeros.
-template <class F> static inline void gather_rows(
-    const I* first, const int32_t* place, const F* value, I rows, const F* columns, I width, const F* from, I from_stride,
-    F* to) {
+template <class F> static inline __attribute__((always_inline)) void gather_rows(
+    const I* first, const int32_t* place, const F* value, I rows, const F* columns, I width, const F* from,
+    I from_stride, F* to) {
   enum { TILE = Vector<F>::TILE };
   for (I o = 0; o < width; o += TILE)
     for (I r = 0; r < rows; ++r)
