@@ -16,9 +16,12 @@ def test_one_to_one():
         tdn.OneToOne(0)
 
 
-@pytest.mark.parametrize("layer", [nn.Linear(10, 6), nn.Conv2d(10, 6, 3)], ids=["linear", "convolution"])
-def test_dale_keeps_signs_through_training(layer):
+@pytest.mark.parametrize(
+    "build", [lambda: nn.Linear(10, 6), lambda: nn.Conv2d(10, 6, 3)], ids=["linear", "convolution"]
+)
+def test_dale_keeps_signs_through_training(build):
     torch.manual_seed(0)
+    layer = build()
     mean_square = layer.weight.detach().square().mean()
     layer = tdn.dale(layer, excitatory=0.8)
     signs = torch.tensor([1.0] * 8 + [-1.0] * 2)
