@@ -8,6 +8,7 @@ from torch import nn
 
 import torchdyn_neuro as tdn
 from torchdyn_neuro.connections import event_conv2d as module
+from torchdyn_neuro.events import propagate_events
 from torchdyn_neuro.fused import event_convolution, event_product
 
 from ..threads import on_threads
@@ -214,7 +215,7 @@ def test_a_spiking_network_trains_with_it_as_with_dense_layers(kernels):
     )
     with torch.no_grad():
         dense[0].module.weight.mul_(30)
-    events = tdn.events.propagate_events(copy.deepcopy(dense), most_active=1)
+    events = propagate_events(copy.deepcopy(dense), most_active=1)
     assert [type(layer) for layer in events[2].module] == [tdn.EventConv2d, nn.Flatten, tdn.EventLinear]
     x = spikes((12, 3, 2, 8, 8), 0.1)
     losses = [loss_after_training(model, x) for model in (dense, events)]
