@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from ..core.dynamics import Dynamics
 from ..core.quantities import NonNegative, Parametrised, Quantity
 from ..core.randomness import Noisy, with_numbers
-from ..core.state import State, first_leaf
+from ..core.state import State, first_leaf, register_state
 
 
 class GapJunction(Parametrised):
@@ -55,6 +55,7 @@ class GapJunction(Parametrised):
         return v @ g - v * g.sum(0)
 
 
+@register_state
 class CoupledState(NamedTuple):
     """neuron: state of the neurons."""
 

@@ -10,7 +10,7 @@ from .randomness import Draw, Noisy
 from .record import record
 from .recurrent import Recurrent, RecurrentState
 from .spiking import SpikingODE
-from .state import State, detach_state, full_state, map_state, zeros_state
+from .state import Shared, State, detach_state, full_state, leaves, map_state, register_state, zeros_state
 from .stepwise import Stepwise, Unfolded
 from .streaming import Streaming
 from .surrogate import Surrogate
@@ -33,6 +33,7 @@ __all__ = [
     "Real",
     "Recurrent",
     "RecurrentState",
+    "Shared",
     "SpikingODE",
     "State",
     "Stepwise",
@@ -44,7 +45,9 @@ __all__ = [
     "backend",
     "detach_state",
     "full_state",
+    "leaves",
     "map_state",
     "record",
+    "register_state",
     "zeros_state",
 ]

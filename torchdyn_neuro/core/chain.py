@@ -91,8 +91,10 @@ class Chain(Dynamics):
             return None
         layers = zip(self, self._frames(x_t), strict=True)
         return Noisy(
-            None,
-            part=tuple(layer.random_numbers(frame) if isinstance(layer, Dynamics) else None for layer, frame in layers),
+            (),
+            part=tuple(
+                layer.random_numbers(frame) or () if isinstance(layer, Dynamics) else () for layer, frame in layers
+            ),
         )
 
     def step(self, x_t: State, state: tuple[State, ...]) -> tuple[State, tuple[State, ...]]:
@@ -113,7 +115,7 @@ class Chain(Dynamics):
         # All numbers are drawn beforehand, in the order in which the steps of the chain draw them.
         x, numbers = self._parted(self.prepare(x))
         if state is not None:
-            self.check_state(first_frame(x), state)
+            self.take_state(first_frame(x), state)
         before = list(state or [None] * len(self))
         after: list[State] = []
         while len(after) < len(self):
@@ -138,11 +140,8 @@ class Chain(Dynamics):
         first, x_0 = self[start], first_frame(x)
         first.check_input(x)
         inputs = first.prepare(with_numbers(x, numbers[start]))
-        if before[start] is None:
-            states = [first.initial_state(x_0)]
-        else:
-            first.check_state(x_0, before[start])
-            states = [before[start]]
+        given = before[start]
+        states = [first.initial_state(x_0) if given is None else first.take_state(x_0, given)]
         if stop > start + 1 and fuses(first, inputs, states[0]):
             # Inside a fused run every frame has the shape of the first; a state of another shape does not fuse.
             for index in range(start + 1, stop):
@@ -170,12 +169,13 @@ class Chain(Dynamics):
             known = self._runs[start, stop] = Chain(*layers)
         return known
 
-    def check_state(self, x_t: State, state: State) -> None:
+    def take_state(self, x_t: State, state: State) -> State:
         if not isinstance(state, tuple) or len(state) != len(self):
             raise ValueError(
                 f"Chain: expected a tuple of {len(self)} states, one per layer, got {type(state).__name__}; "
                 "pass the state that scan() or step() returned"
             )
+        return state
 
 
 def _loops_by_itself(layer: Dynamics) -> bool:

@@ -98,7 +98,7 @@ def _cross(
         # What would take ten steps does not cross in this one.
         rising = rising & (10 * cell.dt * speed >= length)
         pace = path / torch.where(rising, speed, torch.ones_like(speed))
-        return map_state(lambda leaf: leaf * pace, change._replace(v=None)), pace, rising
+        return map_state(lambda leaf: leaf * pace, change._replace(v=())), pace, rising
 
     state, elapsed, h = start, torch.zeros_like(before), 1 / count
     for k in range(count):

@@ -10,7 +10,7 @@ from torch import Tensor
 from .checks import positive_number
 from .quantities import Constrained, Parametrised
 from .randomness import Noisy, draw_frame, draw_sequence, parted
-from .state import State, first_frame, first_leaf, leaves, map_state, state_dtype
+from .state import State, describe, first_frame, first_leaf, leaves, like_state, map_state, state_dtype
 from .time_loop import run_time_loop
 
 Interceptor = Callable[["Dynamics", State], State]
@@ -90,10 +90,7 @@ class Dynamics(Parametrised):
         plain, _ = parted(x)
         self.check_input(plain)
         x_0 = first_frame(plain)
-        if state is None:
-            state = self.initial_state(x_0)
-        else:
-            self.check_state(x_0, state)
+        state = self.initial_state(x_0) if state is None else self.take_state(x_0, state)
         return run_time_loop(self, self.prepare(x), state, output_dtype)
 
     def forward(self, x: State) -> State:
@@ -177,22 +174,27 @@ class Dynamics(Parametrised):
 
     def _check_numbers(self, x: Noisy) -> None:
         steps, wanted = first_leaf(x.input).shape[0], self.random_numbers(first_frame(x.input))
-        expected = map_state(lambda draw: (steps, *draw.shape), wanted or Noisy(None))
-        given = map_state(lambda leaf: tuple(leaf.shape), x._replace(input=None))
+        expected = map_state(lambda draw: (steps, *draw.shape), wanted or Noisy(()))
+        given = map_state(lambda leaf: tuple(leaf.shape), x._replace(input=()))
         if expected != given:
             raise ValueError(
                 f"{type(self).__name__}: expected random numbers of the shapes {expected}, got {given}; pass the input "
                 "alone to have them drawn"
             )
 
-    def check_state(self, x_t: State, state: State) -> None:
-        """Raise if ``state`` does not have the structure, shapes and dtypes that go with the frame ``x_t``."""
-        expected, got = _describe(self.initial_state(x_t)), _describe(state)
-        if expected != got:
+    def take_state(self, x_t: State, state: State) -> State:
+        """``state`` in the classes of this module, from plain tuples too; raise if it does not go with ``x_t``."""
+        expected = self.initial_state(x_t)
+        try:
+            taken = like_state(expected, state)
+        except ValueError:
+            taken = state
+        if describe(expected) != describe(taken):
             raise ValueError(
-                f"{type(self).__name__}: expected a state {expected} for this input, got {got}; "
+                f"{type(self).__name__}: expected a state {describe(expected)} for this input, got {describe(state)}; "
                 "pass the state that scan() or step() returned for the same batch"
             )
+        return taken
 
     def extra_repr(self) -> str:
         return f"dt={self.dt:g} ms"
@@ -202,11 +204,3 @@ def _broadcasts(shape: torch.Size, target: torch.Size) -> bool:
     if len(shape) > len(target):
         return False
     return all(size in (1, goal) for size, goal in zip(reversed(shape), reversed(target), strict=False))
-
-
-def _describe(state: State) -> str:
-    if isinstance(state, tuple):
-        return f"{type(state).__name__}({', '.join(_describe(child) for child in state)})"
-    if isinstance(state, Tensor):
-        return f"{state.dtype} {tuple(state.shape)}"
-    return "None" if state is None else type(state).__name__

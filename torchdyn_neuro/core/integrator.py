@@ -86,5 +86,5 @@ class Integrator(ABC):
 
 
 def shift(state: State, change: State, scale: float) -> State:
-    """``state + scale * change``; a field that ``change`` leaves ``None`` stays as it is."""
+    """``state + scale * change``; a field that ``change`` leaves ``()`` stays as it is."""
     return map_state(lambda leaf, slope: leaf + scale * slope, state, change)

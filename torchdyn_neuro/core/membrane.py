@@ -20,7 +20,7 @@ class Membrane(ODE):
     r"""Base of the equations with a potential ``v`` to which adaptation and noise attach.
 
     A cell takes them if it
-    (1) has the state fields ``adaptation: State = None`` and ``noise: State = None`` and starts them with
+    (1) has the state fields ``adaptation: State = ()`` and ``noise: State = ()`` and starts them with
     ``**self.initial_parts(x_t)``; (2) passes its arguments ``adaptation`` and ``noise`` on; (3) says by
     :meth:`current_gain` how fast a unit of current moves its potential. Nothing else in it changes.
     With an explicit integrator the adaptation is integrated jointly with the cell, and the noise is a current held over
@@ -105,7 +105,7 @@ class Membrane(ODE):
         drawn = super().random_numbers(x_t)
         if self.noise is None:
             return drawn
-        return (drawn or Noisy(None))._replace(part=self.noise.numbers(zeros_state(x_t)))
+        return (drawn or Noisy(()))._replace(part=self.noise.numbers(zeros_state(x_t)))
 
     def initial_parts(self, x_t: State) -> dict[str, State]:
         """The state fields of the attached parts at the start."""
@@ -188,7 +188,7 @@ class Membrane(ODE):
         """The current of the attached parts within a step: of the adaptation, and what is held of the noise."""
         return add(
             self.adaptation.current(state.adaptation) if self.adaptation is not None else None,
-            state.noise if self.noise is not None else None,
+            state.noise if isinstance(state.noise, Tensor) else None,
         )
 
     def hold_noise(self, state: State, numbers: State) -> State:

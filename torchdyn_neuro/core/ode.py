@@ -37,12 +37,12 @@ class ODE(Dynamics):
         self.integrator = integrator
 
     def derivative(self, x_t: State, state: State) -> State:
-        """The rate of change per ms, as a state; fields that do not flow are ``None``."""
+        """The rate of change per ms, as a state; fields that do not flow are ``()``."""
         target, tau = self.relaxation(x_t, state)
         return map_state(lambda goal, value, constant: (goal - value) / constant, target, state, tau)
 
     def relaxation(self, x_t: State, state: State) -> tuple[State, State]:
-        """The state towards which each field relaxes and its time constant in ms, fields ``None`` where none."""
+        """The state towards which each field relaxes and its time constant in ms, fields ``()`` where none."""
         raise NotImplementedError(f"{type(self).__name__} does not define relaxation(x_t, state)")
 
     def flow(self, x_t: State, state: State, dt: float) -> State:
@@ -50,7 +50,7 @@ class ODE(Dynamics):
         raise NotImplementedError(f"{type(self).__name__} does not define flow(x_t, state, dt)")
 
     def diffusion(self, x_t: State, state: State) -> State:
-        """The amplitude of white noise on each field, per sqrt(ms); fields without noise are ``None``."""
+        """The amplitude of white noise on each field, per sqrt(ms); fields without noise are ``()``."""
         raise NotImplementedError(f"{type(self).__name__} does not define diffusion(x_t, state)")
 
     def observe(self, state: State) -> State:
@@ -80,7 +80,7 @@ class ODE(Dynamics):
             return None
         state = self.initial_state(x_t)
         amplitudes = self.diffusion(widen(x_t), state)
-        return Noisy(None, normal=map_state(lambda _, leaf: Draw.normal(leaf), amplitudes, state))
+        return Noisy((), normal=map_state(lambda _, leaf: Draw.normal(leaf), amplitudes, state))
 
     def accept(self, name: str, quantity: Constrained) -> None:
         if _is_time_constant(name):

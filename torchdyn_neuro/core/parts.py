@@ -66,11 +66,11 @@ class Noise(Parametrised):
         """What a step takes for a potential ``like``: a tree of ``Draw``, one standard normal unless overridden."""
         return Draw.normal(like)
 
-    def initial_state(self, x_t: State) -> Tensor | None:
-        """The noise current before the first step, ``None`` for a noise without memory."""
-        return zeros_state(x_t) if self.has_memory else None
+    def initial_state(self, x_t: State) -> State:
+        """The noise current before the first step, ``()`` for a noise without memory."""
+        return zeros_state(x_t) if self.has_memory else ()
 
-    def advance(self, state: Tensor | None, numbers: State, dt: float) -> Tensor | None:
+    def advance(self, state: State, numbers: State, dt: float) -> State:
         """The noise current after a step."""
         return state
 

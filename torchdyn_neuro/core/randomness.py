@@ -26,8 +26,8 @@ class Noisy(NamedTuple):
     """
 
     input: State
-    normal: State = None
-    part: State = None
+    normal: State = ()
+    part: State = ()
 
 
 @dataclass(frozen=True)
@@ -62,12 +62,12 @@ class Draw:
 
 def with_numbers(x: State, numbers: Noisy | None) -> State:
     """The input (a frame or a sequence) with its random numbers, if there are any."""
-    return x if numbers is None else numbers._replace(input=x)
+    return x if not isinstance(numbers, Noisy) else numbers._replace(input=x)
 
 
 def parted(x: State) -> tuple[State, State]:
     """An input alone, and the numbers that parts or layers take beside it; None without any."""
-    return (x.input, x.part) if isinstance(x, Noisy) else (x, None)
+    return (x.input, x.part or None if isinstance(x.part, tuple) else x.part) if isinstance(x, Noisy) else (x, None)
 
 
 def draw_frame(wanted: State) -> State:

@@ -7,10 +7,11 @@ from torch import Tensor, nn
 
 from .dynamics import Dynamics
 from .randomness import Noisy, with_numbers
-from .state import State, first_leaf, zeros_state
+from .state import State, first_leaf, register_state, zeros_state
 from .stepwise import holds_dynamics
 
 
+@register_state
 class RecurrentState(NamedTuple):
     """neuron: state of the neuron; connection: state of the connection, () if none; output: y of the last step."""
 
@@ -76,7 +77,7 @@ class Recurrent(Dynamics):
             return None
         dynamic = isinstance(self.connection, Dynamics)
         connection = self.connection.random_numbers(torch.zeros_like(first_leaf(x_t))) if dynamic else None
-        return Noisy(None, part=(connection, self.neuron.random_numbers(x_t)))
+        return Noisy((), part=(connection or (), self.neuron.random_numbers(x_t) or ()))
 
     def step(self, x_t: State, state: RecurrentState) -> tuple[Tensor, RecurrentState]:
         x_t = self.with_noise(x_t)

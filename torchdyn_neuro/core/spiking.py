@@ -20,7 +20,7 @@ class SpikingODE(Membrane):
 
     One step, in this order: the equation is integrated; arrivals are added (:meth:`arrive`); a spike is fired where
     :math:`v \ge v_{th}`; ``v`` is reset and, for :math:`\mathrm{round}(t_{ref}/dt)` steps, held where the reset put it.
-    The state of a subclass is a named tuple with the fields ``v`` and ``refractory`` (``Tensor | None``).
+    The state of a subclass is a named tuple with the fields ``v`` and ``refractory`` (a tensor, or ``()``).
 
     Adaptation and noise attach as :class:`Membrane` says.
 
@@ -96,13 +96,13 @@ class SpikingODE(Membrane):
                 "v_th or choose another reset"
             )
 
-    def initial_refractory(self, x_t: State) -> Tensor | None:
-        """The refractory field at the start: zeros, or ``None`` without a refractory period."""
-        return zeros_state(x_t) if self.refractory_steps else None
+    def initial_refractory(self, x_t: State) -> State:
+        """The refractory field at the start: zeros, or ``()`` without a refractory period."""
+        return zeros_state(x_t) if self.refractory_steps else ()
 
     def drift(self, x_t: State, state: State) -> State:
         change = super().drift(x_t, state)
-        if state.refractory is None:
+        if isinstance(state.refractory, tuple):
             return change
         return change._replace(v=torch.where(state.refractory > 0, torch.zeros_like(state.v), change.v))
 
@@ -114,7 +114,7 @@ class SpikingODE(Membrane):
             moved = self.arrive(current, moved)
         else:
             (*_, moved), current, numbers = self.move(x_t, state)
-            if state.refractory is not None:
+            if isinstance(state.refractory, Tensor):
                 moved = moved._replace(v=torch.where(state.refractory > 0, state.v, moved.v))
             spikes, moved = self.fire(self.arrive(current, moved), numbers)
         return spikes.to(first_leaf(x_t).dtype), moved
@@ -135,7 +135,7 @@ class SpikingODE(Membrane):
             numbers: the random numbers of the step, if a noise is attached.
         """
         spikes = self.surrogate(state.v - self.threshold(state, numbers))
-        if state.refractory is not None:
+        if isinstance(state.refractory, Tensor):
             spikes = spikes * (state.refractory <= 0).to(spikes.dtype)
             left = torch.clamp(state.refractory - 1, min=0)
             state = state._replace(refractory=left + self.refractory_steps * spikes.detach())

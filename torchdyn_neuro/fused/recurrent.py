@@ -6,11 +6,10 @@ from torch import Tensor, nn
 from ..core.dynamics import Dynamics
 from ..core.randomness import parted, with_numbers
 from ..core.recurrent import Recurrent, RecurrentState
-from ..core.state import State, first_frame, leaves
+from ..core.state import State, fill, first_frame, leaves
 from . import recurrent_native, recurrent_runtime  # noqa: F401 - the second defines the operators
 from .dispatch import fuse_call, laid_out_all, signature
 from .loops import get_loop
-from .operands import fill
 from .trace import NotPointwise
 
 

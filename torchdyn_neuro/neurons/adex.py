@@ -11,7 +11,7 @@ from ..core.numerics import limited_exp
 from ..core.parts import Adaptation, Noise
 from ..core.quantities import Positive, Quantity, Real
 from ..core.spiking import SpikingODE
-from ..core.state import State, full_state, zeros_state
+from ..core.state import State, full_state, register_state, zeros_state
 from ..core.surrogate import Surrogate
 from ..core.upstroke import ExponentialUpstroke
 from ..integrators import RK4
@@ -19,16 +19,17 @@ from ..surrogates import ATan
 from .presets import NAUD_2008
 
 
+@register_state
 class AdExState(NamedTuple):
     """v: membrane potential, mV; w: adaptation current, pA; both [B, *];
-    refractory, adaptation and noise as in LIF, None if absent.
+    refractory, adaptation and noise as in LIF, () if absent.
     """
 
     v: Tensor
     w: Tensor
-    refractory: Tensor | None = None
-    adaptation: State = None
-    noise: State = None
+    refractory: State = ()
+    adaptation: State = ()
+    noise: State = ()
 
 
 class AdEx(SpikingODE):

@@ -8,11 +8,12 @@ from torch import Tensor
 
 from ..core.dynamics import Dynamics
 from ..core.quantities import Constrained, NonNegative, Positive, Quantity, Real
-from ..core.state import State, widen, zeros_state
+from ..core.state import State, register_state, widen, zeros_state
 from ..core.surrogate import Surrogate
 from ..surrogates import ATan
 
 
+@register_state
 class BalancedResonateAndFireState(NamedTuple):
     """u, v: real and imaginary part of the oscillator; q: refractory trace; all [B, *]."""
 

@@ -9,20 +9,21 @@ from ..core.integrator import Integrator
 from ..core.parts import Adaptation, Noise
 from ..core.quantities import Constrained, Positive, Quantity, Real
 from ..core.spiking import SpikingODE
-from ..core.state import State, full_state
+from ..core.state import State, full_state, register_state
 from ..core.surrogate import Surrogate
 from ..integrators import ExponentialEuler
 from ..surrogates import ATan
 from ..synapses.receptors import AMPA, GABA_A, Receptor, ReceptorSet
 
 
+@register_state
 class ConductanceLIFState(NamedTuple):
-    """v: membrane potential, [B, *], mV; refractory: steps left; adaptation, noise: of the parts; None if absent."""
+    """v: membrane potential, [B, *], mV; refractory: steps left; adaptation, noise: of the parts; () if absent."""
 
     v: Tensor
-    refractory: Tensor | None = None
-    adaptation: State = None
-    noise: State = None
+    refractory: State = ()
+    adaptation: State = ()
+    noise: State = ()
 
 
 class ConductanceLIF(SpikingODE):

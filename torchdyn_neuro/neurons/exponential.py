@@ -10,20 +10,21 @@ from ..core.numerics import limited_exp
 from ..core.parts import Adaptation, Noise
 from ..core.quantities import Positive, Quantity, Real
 from ..core.spiking import SpikingODE
-from ..core.state import State, full_state
+from ..core.state import State, full_state, register_state
 from ..core.surrogate import Surrogate
 from ..core.upstroke import ExponentialUpstroke
 from ..integrators import RK4
 from ..surrogates import ATan
 
 
+@register_state
 class EIFState(NamedTuple):
-    """v: membrane potential, mV, [B, *]; refractory: steps left; adaptation, noise: of the parts; None if absent."""
+    """v: membrane potential, mV, [B, *]; refractory: steps left; adaptation, noise: of the parts; () if absent."""
 
     v: Tensor
-    refractory: Tensor | None = None
-    adaptation: State = None
-    noise: State = None
+    refractory: State = ()
+    adaptation: State = ()
+    noise: State = ()
 
 
 class EIF(SpikingODE):

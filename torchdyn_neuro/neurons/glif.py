@@ -10,27 +10,28 @@ from ..core.integrator import Integrator
 from ..core.parts import Adaptation, Noise
 from ..core.quantities import Positive, Quantity, Real
 from ..core.spiking import SpikingODE
-from ..core.state import State, full_state, zeros_state
+from ..core.state import State, full_state, register_state, zeros_state
 from ..core.surrogate import Surrogate
 from ..integrators import RK4
 from ..surrogates import ATan
 
 
+@register_state
 class GLIFState(NamedTuple):
     """The state of a GLIF neuron, every leaf [B, *].
 
-    v: membrane potential, mV; currents: after-spike currents, pA, None below level 3; theta_spike and theta_voltage:
-    threshold components, mV, None at the levels without them; refractory, adaptation and noise as in LIF, None if
+    v: membrane potential, mV; currents: after-spike currents, pA, () below level 3; theta_spike and theta_voltage:
+    threshold components, mV, () at the levels without them; refractory, adaptation and noise as in LIF, () if
     absent.
     """
 
     v: Tensor
-    currents: tuple[Tensor, ...] | None = None
-    theta_spike: Tensor | None = None
-    theta_voltage: Tensor | None = None
-    refractory: Tensor | None = None
-    adaptation: State = None
-    noise: State = None
+    currents: State = ()
+    theta_spike: State = ()
+    theta_voltage: State = ()
+    refractory: State = ()
+    adaptation: State = ()
+    noise: State = ()
 
 
 class GLIF(SpikingODE):
@@ -184,9 +185,9 @@ class GLIF(SpikingODE):
     def initial_state(self, x_t: State) -> GLIFState:
         return GLIFState(
             v=full_state(x_t, self.E_L()),
-            currents=tuple(zeros_state(x_t) for _ in range(self.n_currents)) if self.level >= 3 else None,
-            theta_spike=zeros_state(x_t) if self.level in (2, 4, 5) else None,
-            theta_voltage=zeros_state(x_t) if self.level == 5 else None,
+            currents=tuple(zeros_state(x_t) for _ in range(self.n_currents)) if self.level >= 3 else (),
+            theta_spike=zeros_state(x_t) if self.level in (2, 4, 5) else (),
+            theta_voltage=zeros_state(x_t) if self.level == 5 else (),
             refractory=self.initial_refractory(x_t),
             **self.initial_parts(x_t),
         )
@@ -198,25 +199,25 @@ class GLIF(SpikingODE):
         return self.E_L()
 
     def relaxation(self, x_t: Tensor, state: GLIFState) -> tuple[GLIFState, GLIFState]:
-        target = GLIFState(v=self.E_L() + sum(state.currents or (), start=x_t) / self.g())
+        target = GLIFState(v=self.E_L() + sum(state.currents, start=x_t) / self.g())
         tau = GLIFState(v=self.C() / self.g())
-        if state.currents is not None:
+        if state.currents:
             target = target._replace(
                 currents=tuple(_unless_held(state, i, torch.zeros_like(i)) for i in state.currents)
             )
             tau = tau._replace(currents=self._each_current("tau_current"))
-        if state.theta_spike is not None:
+        if isinstance(state.theta_spike, Tensor):
             rest = torch.zeros_like(state.theta_spike)
             target = target._replace(theta_spike=_unless_held(state, state.theta_spike, rest))
             tau = tau._replace(theta_spike=1 / self.b_s())
-        if state.theta_voltage is not None:
+        if isinstance(state.theta_voltage, Tensor):
             followed = self.a_v() / self.b_v() * (state.v - self.E_L())
             target = target._replace(theta_voltage=_unless_held(state, state.theta_voltage, followed))
             tau = tau._replace(theta_voltage=1 / self.b_v())
         return target, tau
 
     def threshold(self, state: GLIFState, numbers: Tensor | None = None) -> Tensor:
-        parts = (part for part in (state.theta_spike, state.theta_voltage) if part is not None)
+        parts = (part for part in (state.theta_spike, state.theta_voltage) if isinstance(part, Tensor))
         return sum(parts, start=super().threshold(state, numbers))
 
     def reset_potential(self, spikes: Tensor, v: Tensor) -> Tensor:
@@ -227,10 +228,10 @@ class GLIF(SpikingODE):
     def on_spike(self, spikes: Tensor, state: GLIFState) -> GLIFState:
         held = self.refractory_steps * self.dt
         # (1 - spikes) s + spikes (f s + delta), written so that a neuron without a spike keeps its state exactly.
-        if state.theta_spike is not None:
+        if isinstance(state.theta_spike, Tensor):
             lost = -torch.expm1(-held * self.b_s())
             state = state._replace(theta_spike=state.theta_spike + spikes * (self.delta_s() - lost * state.theta_spike))
-        if state.currents is not None:
+        if state.currents:
             names = ("f_current", "tau_current", "delta_current")
             jumps = zip(state.currents, *(self._each_current(name) for name in names), strict=True)
             state = state._replace(
@@ -246,4 +247,4 @@ class GLIF(SpikingODE):
 
 def _unless_held(state: GLIFState, value: Tensor, target: Tensor) -> Tensor:
     """Where a value goes; in the refractory period to itself, so that it stands still."""
-    return target if state.refractory is None else torch.where(state.refractory > 0, value, target)
+    return target if isinstance(state.refractory, tuple) else torch.where(state.refractory > 0, value, target)

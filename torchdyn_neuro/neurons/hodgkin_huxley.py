@@ -11,7 +11,7 @@ from ..core.integrator import Integrator
 from ..core.membrane import Membrane
 from ..core.parts import Adaptation, Noise
 from ..core.quantities import Constrained, Positive, Quantity, Real
-from ..core.state import State, first_leaf, full_state
+from ..core.state import State, first_leaf, full_state, register_state
 from ..core.surrogate import Surrogate
 from ..integrators import ExponentialEuler
 from ..surrogates import ATan
@@ -21,15 +21,16 @@ _LONGEST_EXPLICIT_STEP = 0.025  # ms; in a spike the membrane is as fast as that
 _SATURATION = 200.0  # mV; beyond it the rates of the gates would leave the range of the numbers
 
 
+@register_state
 class HodgkinHuxleyState(NamedTuple):
-    """v: membrane potential, [B, *], mV; channels: the gates of each channel, None for one without gates;
-    adaptation and noise as in LIF, None if absent.
+    """v: membrane potential, [B, *], mV; channels: the gates of each channel, () for one without gates;
+    adaptation and noise as in LIF, () if absent.
     """
 
     v: Tensor
     channels: tuple[State, ...]
-    adaptation: State = None
-    noise: State = None
+    adaptation: State = ()
+    noise: State = ()
 
 
 class HodgkinHuxley(Membrane):

@@ -11,7 +11,7 @@ from ..core.numerics import limited_square
 from ..core.parts import Adaptation, Noise
 from ..core.quantities import Positive, Quantity, Real
 from ..core.spiking import SpikingODE
-from ..core.state import State, full_state
+from ..core.state import State, full_state, register_state
 from ..core.surrogate import Surrogate
 from ..core.upstroke import QuadraticUpstroke
 from ..integrators import RK4, Euler
@@ -23,16 +23,17 @@ _BEND = 20.0  # mV above the bottom of the parabola, where the upstroke begins
 _LARGEST = 1e4  # mV; the published scheme overshoots by up to some 1e3 mV, and overflows far beyond
 
 
+@register_state
 class IzhikevichState(NamedTuple):
     """v: membrane potential, mV; u: recovery, mV/ms; both [B, *];
-    refractory, adaptation and noise as in LIF, None if absent.
+    refractory, adaptation and noise as in LIF, () if absent.
     """
 
     v: Tensor
     u: Tensor
-    refractory: Tensor | None = None
-    adaptation: State = None
-    noise: State = None
+    refractory: State = ()
+    adaptation: State = ()
+    noise: State = ()
 
 
 class Izhikevich(SpikingODE):

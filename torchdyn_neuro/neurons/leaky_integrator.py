@@ -7,10 +7,11 @@ from torch import Tensor
 from ..core.integrator import Integrator
 from ..core.ode import ODE
 from ..core.quantities import Positive, Quantity, Real
-from ..core.state import State, full_state
+from ..core.state import State, full_state, register_state
 from ..integrators import ExponentialEuler
 
 
+@register_state
 class LeakyIntegratorState(NamedTuple):
     """v: membrane potential, [B, *]."""
 

@@ -9,19 +9,20 @@ from ..core.integrator import Integrator
 from ..core.parts import Adaptation, Noise
 from ..core.quantities import Positive, Quantity
 from ..core.spiking import SpikingODE
-from ..core.state import State, full_state
+from ..core.state import State, full_state, register_state
 from ..core.surrogate import Surrogate
 from ..integrators import ExponentialEuler
 from ..surrogates import ATan
 
 
+@register_state
 class LIFState(NamedTuple):
-    """v: membrane potential, [B, *]; refractory: steps left; adaptation, noise: of the parts; None if absent."""
+    """v: membrane potential, [B, *]; refractory: steps left; adaptation, noise: of the parts; () if absent."""
 
     v: Tensor
-    refractory: Tensor | None = None
-    adaptation: State = None
-    noise: State = None
+    refractory: State = ()
+    adaptation: State = ()
+    noise: State = ()
 
 
 class LIF(SpikingODE):

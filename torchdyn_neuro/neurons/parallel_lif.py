@@ -7,11 +7,12 @@ from torch import Tensor
 
 from ..core.dynamics import Dynamics
 from ..core.quantities import Positive, Quantity, Real
-from ..core.state import State, full_state, widen
+from ..core.state import State, full_state, register_state, widen
 from ..core.surrogate import Surrogate
 from ..surrogates import ATan
 
 
+@register_state
 class ParallelLIFState(NamedTuple):
     """v: membrane potential, [B, *]."""
 

@@ -11,22 +11,23 @@ from ..core.integrator import Integrator
 from ..core.parts import Adaptation, Noise
 from ..core.quantities import Positive, Quantity
 from ..core.spiking import SpikingODE
-from ..core.state import State, zeros_state
+from ..core.state import State, register_state, zeros_state
 from ..core.surrogate import Surrogate
 from ..integrators import Exact
 from ..surrogates import ATan
 
 
+@register_state
 class ResonateAndFireState(NamedTuple):
     """v, u: imaginary (voltage-like) and real (current-like) part, [B, *];
-    refractory, adaptation and noise as in LIF, None if absent.
+    refractory, adaptation and noise as in LIF, () if absent.
     """
 
     v: Tensor
     u: Tensor
-    refractory: Tensor | None = None
-    adaptation: State = None
-    noise: State = None
+    refractory: State = ()
+    adaptation: State = ()
+    noise: State = ()
 
 
 class ResonateAndFire(SpikingODE):

@@ -10,22 +10,23 @@ from ..core.numerics import mean_decay
 from ..core.parts import Adaptation, Noise
 from ..core.quantities import Positive, Quantity
 from ..core.spiking import SpikingODE
-from ..core.state import State, full_state, zeros_state
+from ..core.state import State, full_state, register_state, zeros_state
 from ..core.surrogate import Surrogate
 from ..integrators import Exact
 from ..surrogates import ATan
 
 
+@register_state
 class SynapticLIFState(NamedTuple):
     """v: membrane potential; s: synaptic current; both [B, *];
-    refractory, adaptation and noise as in LIF, None if absent.
+    refractory, adaptation and noise as in LIF, () if absent.
     """
 
     v: Tensor
     s: Tensor
-    refractory: Tensor | None = None
-    adaptation: State = None
-    noise: State = None
+    refractory: State = ()
+    adaptation: State = ()
+    noise: State = ()
 
 
 class SynapticLIF(SpikingODE):

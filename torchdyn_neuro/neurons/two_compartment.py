@@ -9,35 +9,37 @@ from ..core.integrator import Integrator
 from ..core.parts import Adaptation, Noise
 from ..core.quantities import Constrained, NonNegative, Positive, Quantity, Real
 from ..core.spiking import SpikingODE
-from ..core.state import State, full_state, leaves
+from ..core.state import State, full_state, leaves, register_state
 from ..core.surrogate import Surrogate
 from ..integrators import ExponentialEuler
 from ..surrogates import ATan
 from ..synapses.receptors import NMDA, Receptor, ReceptorSet
 
 
+@register_state
 class TwoCompartmentInput(NamedTuple):
-    """What drives a :class:`TwoCompartment`; each part is [T, B, *] or, where there is none, ``None``.
+    """What drives a :class:`TwoCompartment`; each part is [T, B, *] or, where there is none, ``()``.
 
     soma, dendrite: currents, pA; conductances: one per receptor of the dendrite, nS.
     """
 
-    soma: Tensor | None = None
-    dendrite: Tensor | None = None
-    conductances: tuple[Tensor, ...] | None = None
+    soma: State = ()
+    dendrite: State = ()
+    conductances: State = ()
 
 
+@register_state
 class TwoCompartmentState(NamedTuple):
     """v, v_dendrite: potentials of soma and dendrite, [B, *], mV.
 
-    refractory: steps left; adaptation, noise: of the parts of the soma; None if absent.
+    refractory: steps left; adaptation, noise: of the parts of the soma; () if absent.
     """
 
     v: Tensor
     v_dendrite: Tensor
-    refractory: Tensor | None = None
-    adaptation: State = None
-    noise: State = None
+    refractory: State = ()
+    adaptation: State = ()
+    noise: State = ()
 
 
 class TwoCompartment(SpikingODE):
@@ -150,13 +152,13 @@ class TwoCompartment(SpikingODE):
         drive = _as_input(x_t)
         g_soma = self.g_soma() + self.g_c()
         pull_soma = self.g_soma() * self.E_L() + self.g_c() * state.v_dendrite
-        if drive.soma is not None:
+        if isinstance(drive.soma, Tensor):
             pull_soma = pull_soma + drive.soma
         g_dendrite = self.g_dendrite() + self.g_c()
         pull_dendrite = self.g_dendrite() * self.E_L() + self.g_c() * state.v
-        if drive.dendrite is not None:
+        if isinstance(drive.dendrite, Tensor):
             pull_dendrite = pull_dendrite + drive.dendrite
-        if drive.conductances is not None:
+        if drive.conductances:
             g_syn, pull_syn = self.receptors.total(drive.conductances, state.v_dendrite)
             g_dendrite, pull_dendrite = g_dendrite + g_syn, pull_dendrite + pull_syn
         target = TwoCompartmentState(v=pull_soma / g_soma, v_dendrite=pull_dendrite / g_dendrite)
@@ -169,9 +171,9 @@ class TwoCompartment(SpikingODE):
                 f"{owner}: expected a tensor or a TwoCompartmentInput, got a {type(x).__name__}; name its parts"
             )
         drive = _as_input(x)
-        if all(part is None for part in drive):
+        if not leaves(drive):
             raise ValueError(f"{owner}: expected at least one input, got none; give soma, dendrite or conductances")
-        if drive.conductances is not None:
+        if drive.conductances:
             self.receptors.check_conductances(owner, drive.conductances)
         shapes = {tuple(leaf.shape) for leaf in leaves(drive) if isinstance(leaf, Tensor)}
         if len(shapes) > 1:

@@ -9,7 +9,7 @@ from torch import Tensor
 from ..core.checks import one_of, positive_number
 from ..core.dynamics import Dynamics
 from ..core.quantities import Constrained, Learned, Quantity
-from ..core.state import State, first_frame, state_dtype, widen
+from ..core.state import State, first_frame, register_state, state_dtype, widen
 
 
 class DelayTime(Constrained):
@@ -37,6 +37,7 @@ class DelayTime(Constrained):
         return (value > 0) & (value < self.limit) if self.learned else (value >= 0) & (value <= self.limit)
 
 
+@register_state
 class DelayState(NamedTuple):
     """history: the last frames, oldest first, [B, steps, *]."""
 
@@ -139,10 +140,7 @@ class DelayLine(Dynamics, ABC):
     def scan(self, x: Tensor, state: DelayState | None = None) -> tuple[Tensor, DelayState]:
         self.check_input(x)
         x_0 = first_frame(x)
-        if state is None:
-            state = self.initial_state(x_0)
-        else:
-            self.check_state(x_0, state)
+        state = self.initial_state(x_0) if state is None else self.take_state(x_0, state)
         return self.advance(x, state)
 
     def advance(self, x: Tensor, state: DelayState) -> tuple[Tensor, DelayState]:
