@@ -77,7 +77,7 @@ class Chain(Dynamics):
             with torch.no_grad(), _without_side_effects(layer):
                 dynamic = isinstance(layer, Dynamics)
                 # Only the shape matters: the numbers that a step would draw are left to the steps.
-                numbers = map_state(Draw.zeros, layer.random_numbers(frames[-1])) if dynamic else None
+                numbers = map_state(Draw.zeros, layer.random_numbers(frames[-1]) or ()) if dynamic else ()
                 state = layer.initial_state(frames[-1]) if dynamic else ()
                 frames.append(_step(layer, with_numbers(frames[-1], numbers), state)[0])
         return frames
