@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ..core.numerics import log1prel
-from ..core.spiking import SpikingODE
+from ..core.spiking import Spiking
 from ..core.state import State, map_state
 from ..neurons.alpha_lif import AlphaLIF
 from ..neurons.lif import LIF
@@ -29,7 +29,7 @@ class EventCell(ABC):
         module: the neuron.
     """
 
-    def __init__(self, module: SpikingODE):
+    def __init__(self, module: Spiking):
         self.module = module
 
     def initial_state(self, like: Tensor) -> State:
@@ -235,14 +235,14 @@ class EventAlphaLIF(EventCell):
         return turn
 
 
-_CELLS: dict[type[SpikingODE], type[EventCell]] = {
+_CELLS: dict[type[Spiking], type[EventCell]] = {
     AlphaLIF: EventAlphaLIF,
     LIF: EventLIF,
     SynapticLIF: EventSynapticLIF,
 }
 
 
-def event_cell(module: SpikingODE) -> EventCell:
+def event_cell(module: Spiking) -> EventCell:
     """The event-driven form of a neuron.
 
     Raises:

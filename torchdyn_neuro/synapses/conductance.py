@@ -90,15 +90,16 @@ class ConductanceSynapse(Dynamics):
         output = map_state(lambda g: g.to(dtype), tuple(conductances))
         return output, ConductanceSynapseState(tuple(conductances), tuple(drives))
 
-    def prepare(self, x: State) -> tuple[Tensor, ...]:
-        return self.parts(x, 2)
+    def _read(self, x: State, axis: int) -> tuple[Tensor, ...]:
+        if axis == 2:
+            self._check_parts(x)
+        return self.parts(x, axis)
 
     def parts(self, x: State, axis: int) -> tuple[Tensor, ...]:
         """The input of each receptor, from a tuple or from one tensor with the receptors along ``axis``."""
         return x if isinstance(x, tuple) else x.unbind(axis)
 
-    def check_input(self, x: State) -> None:
-        super().check_input(x)
+    def _check_parts(self, x: State) -> None:
         got = len(x) if isinstance(x, tuple) else x.shape[2] if x.ndim > 2 else 0
         if got != len(self.receptors) or not all(isinstance(part, Tensor) for part in self.parts(x, 2)):
             raise ValueError(
