@@ -6,8 +6,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ..core.checks import one_of
 from ..core.dynamics import Dynamics
-from ..core.numerics import mean_decay
+from ..core.numerics import exprel, mean_decay, mean_response
 from ..core.quantities import Constrained
 from ..core.state import State, first_leaf, map_state, register_state, widen, zeros_state
 from .double_exponential import peak_factor
@@ -29,11 +30,17 @@ class ConductanceSynapse(Dynamics):
 
     with :math:`J` such that a spike of weight :math:`w` raises :math:`g` to a peak of :math:`w`; a receptor that opens
     at once follows :math:`\tau_d \dot g = -g + \tau_d \sum_k w_k \delta(t - t_k)`. The solution between spikes is
-    exact. The magnesium block and the reversal potentials act in the neuron, which knows the potential: give both the
+    exact.
+
+    The neuron holds a conductance over its step, which begins where the step of the synapse ends (see the picture in
+    :class:`ExponentialSynapse`). With ``output="mean"`` it gets the charge of the equation (for an AMPA spike of 1 nS,
+    2 nS ms; the value at the end of a step of 1 ms carries 2.54), and its potential is of second order in ``dt``; with
+    ``"end"`` it is of first order. The magnesium block and the reversal potentials act in the neuron, which knows the potential: give both the
     same receptors.
 
     Args:
         receptors: receptors, in the order of the inputs, or a :class:`ReceptorSet`.
+        output: ``"end"`` (the value at the end of a step) or ``"mean"`` (the exact mean over the step that follows).
         dt: time step, ms.
 
     Shape:
@@ -43,7 +50,8 @@ class ConductanceSynapse(Dynamics):
 
     Raises:
         TypeError: if something among the receptors is none and hence has no reversal potential.
-        ValueError: if there is no receptor, ``dt`` is not positive, or the input does not have one part per receptor.
+        ValueError: if there is no receptor, ``dt`` is not positive, ``output`` is neither of the two, or the input does not have
+            one part per receptor.
 
     Source: Dayan & Abbott (2001), Theoretical Neuroscience, ch. 5.8; Destexhe, Mainen & Sejnowski (1998), in Methods in
     Neuronal Modeling, ch. 1.
@@ -56,11 +64,12 @@ class ConductanceSynapse(Dynamics):
         torch.Size([10, 2, 8])
     """
 
-    def __init__(self, receptors: ReceptorSet | Iterable[Receptor] | None = None, *, dt: float = 1.0):
+    def __init__(
+        self, receptors: ReceptorSet | Iterable[Receptor] | None = None, *, output: str = "end", dt: float = 1.0
+    ):
         super().__init__(dt=dt)
-        if receptors is None:
-            receptors = (AMPA(), GABA_A())
-        self.receptors = receptors if isinstance(receptors, ReceptorSet) else ReceptorSet(receptors)
+        self.receptors = ReceptorSet.of([AMPA(), GABA_A()] if receptors is None else receptors)
+        self.output = one_of("ConductanceSynapse", "output", output, "end", "mean")
 
     def initial_state(self, x_t: State) -> ConductanceSynapseState:
         parts = self.parts(x_t, 1)
@@ -71,23 +80,25 @@ class ConductanceSynapse(Dynamics):
         )
 
     def step(self, x_t: State, state: ConductanceSynapseState) -> tuple[tuple[Tensor, ...], ConductanceSynapseState]:
-        conductances, drives = [], []
+        conductances, drives, outputs = [], [], []
         parts = self.parts(x_t, 1)
         for receptor, arrivals, g, h in zip(self.receptors, map(widen, parts), *state, strict=True):
-            tau_decay = receptor.tau_decay()
+            tau_decay, held = receptor.tau_decay(), self.output == "mean"
             b = self.dt / tau_decay
             g = g * torch.exp(-b)
-            if not isinstance(h, Tensor):
+            if receptor.tau_rise is None:
                 g = g + arrivals
+                outputs.append(g * exprel(-b) if held else g)
             else:
                 tau_rise = receptor.tau_rise()
                 a = self.dt / tau_rise
                 g = g + h * (b * mean_decay(a, b))
                 h = h * torch.exp(-a) + arrivals * peak_factor(tau_rise, tau_decay)
+                outputs.append(g * exprel(-b) + h * (b * mean_response(a, b)) if held else g)
             conductances.append(g)
             drives.append(h)
         dtype = first_leaf(x_t).dtype
-        output = map_state(lambda g: g.to(dtype), tuple(conductances))
+        output = map_state(lambda g: g.to(dtype), tuple(outputs))
         return output, ConductanceSynapseState(tuple(conductances), tuple(drives))
 
     def prepare(self, x: State) -> tuple[Tensor, ...]:
@@ -115,3 +126,6 @@ class ConductanceSynapse(Dynamics):
         for receptor in self.receptors:
             for name, quantity in receptor.named_children():
                 yield f"{receptor.name}.{name}", quantity
+
+    def extra_repr(self) -> str:
+        return f"output={self.output!r}, {super().extra_repr()}"
