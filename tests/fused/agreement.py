@@ -9,13 +9,13 @@ from torchdyn_neuro.core.state import leaves, map_state
 def run(module, x, name, state=None):
     """Outputs, last states and all gradients (inputs, initial states, parameters) under one backend."""
     x = map_state(lambda leaf: leaf.detach().clone().requires_grad_(), x)
-    state = map_state(lambda leaf: leaf.detach().clone().requires_grad_(), state)
+    state = None if state is None else map_state(lambda leaf: leaf.detach().clone().requires_grad_(), state)
     with tdn.backend(name):
         torch.manual_seed(1)
         y, last = module.scan(x, state)
         results = [*leaves(y), *leaves(last)]
         loss = sum((result.double() * _weights(result)).sum() for result in results)
-        operands = [*leaves(x), *leaves(state), *module.parameters()]
+        operands = [*leaves(x), *leaves(() if state is None else state), *module.parameters()]
         gradients = torch.autograd.grad(loss, operands, allow_unused=True)
     return [result.detach() for result in results], gradients
 
