@@ -139,7 +139,6 @@ def test_gradients_by_finite_differences(name):
     tau = exact([4.0, 0.5, 30.0, 0.9]), exact([4.0, 2.0, 90.0, 0.02])
     module = SYNAPSES[name](*tau).double()
     x = torch.rand(6, 1, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    x = x[:, :, None] if name == "conductance" else x
     names = list(time_constants(module))
 
     def run(x, *raw):
@@ -153,8 +152,7 @@ def test_gradients_by_finite_differences(name):
 def test_value_and_gradient_are_finite_at_any_time_constants(name):
     tau = torch.tensor([1e-6, 1e6, 1e-6, 1e6, 1.0]), torch.tensor([1e-6, 1e6, 1e6, 1e-6, 1.0])
     module = SYNAPSES[name](*tau)
-    x = torch.ones(5, 2, 1, 5) if name == "conductance" else torch.ones(5, 2, 5)
-    y = leaves(module(x))[0]
+    y = leaves(module(torch.ones(5, 2, 5)))[0]
     y.sum().backward()
     assert y.isfinite().all()
     assert y[:, :, [1, 4]].min() > 0
@@ -166,7 +164,7 @@ def test_value_and_gradient_are_finite_at_any_time_constants(name):
 @pytest.mark.parametrize("name", SYNAPSES)
 def test_transforms_of_functions_over_a_step(name):
     module = SYNAPSES[name](exact([2.0, 3.0]), exact([5.0, 3.0]))
-    x_t = torch.ones(1, 1, 2, dtype=torch.float64) if name == "conductance" else torch.ones(1, 2, dtype=torch.float64)
+    x_t = torch.ones(1, 2, dtype=torch.float64)
     _, state = module.step(x_t, module.initial_state(x_t))
 
     def output(state):

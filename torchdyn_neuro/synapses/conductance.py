@@ -35,8 +35,8 @@ class ConductanceSynapse(Dynamics):
     The neuron holds a conductance over its step, which begins where the step of the synapse ends (see the picture in
     :class:`ExponentialSynapse`). With ``output="mean"`` it gets the charge of the equation (for an AMPA spike of 1 nS,
     2 nS ms; the value at the end of a step of 1 ms carries 2.54), and its potential is of second order in ``dt``; with
-    ``"end"`` it is of first order. The magnesium block and the reversal potentials act in the neuron, which knows the potential: give both the
-    same receptors.
+    ``"end"`` it is of first order. The magnesium block and the reversal potentials act in the neuron, which knows the
+    potential: give both the same receptors.
 
     Args:
         receptors: receptors, in the order of the inputs, or a :class:`ReceptorSet`.
@@ -45,13 +45,14 @@ class ConductanceSynapse(Dynamics):
 
     Shape:
         - input: a tuple with the weighted spikes [T, B, \*] of each receptor, in nS, weights not negative; or one
-          tensor [T, B, receptors, \*], for example behind ``nn.Unflatten(-1, (receptors, neurons))``
+          tensor [T, B, receptors, \*], for example behind ``nn.Unflatten(-1, (receptors, neurons))``; with a single
+          receptor, the tensor [T, B, \*] of its spikes
         - output: a tuple with the conductance [T, B, \*] of each receptor, nS
 
     Raises:
         TypeError: if something among the receptors is none and hence has no reversal potential.
-        ValueError: if there is no receptor, ``dt`` is not positive, ``output`` is neither of the two, or the input does not have
-            one part per receptor.
+        ValueError: if there is no receptor, ``dt`` is not positive, ``output`` is neither of the two, or the input
+            does not have one part per receptor, all of one shape.
 
     Source: Dayan & Abbott (2001), Theoretical Neuroscience, ch. 5.8; Destexhe, Mainen & Sejnowski (1998), in Methods in
     Neuronal Modeling, ch. 1.
@@ -72,7 +73,7 @@ class ConductanceSynapse(Dynamics):
         self.output = one_of("ConductanceSynapse", "output", output, "end", "mean")
 
     def initial_state(self, x_t: State) -> ConductanceSynapseState:
-        parts = self.parts(x_t, 1)
+        parts = self.receptors.split(x_t, 1)
         slow = [receptor.tau_rise is not None for receptor in self.receptors]
         return ConductanceSynapseState(
             g=tuple(zeros_state(part) for part in parts),
@@ -80,21 +81,21 @@ class ConductanceSynapse(Dynamics):
         )
 
     def step(self, x_t: State, state: ConductanceSynapseState) -> tuple[tuple[Tensor, ...], ConductanceSynapseState]:
-        conductances, drives, outputs = [], [], []
-        parts = self.parts(x_t, 1)
+        conductances, drives, outputs, mean = [], [], [], self.output == "mean"
+        parts = self.receptors.split(x_t, 1)
         for receptor, arrivals, g, h in zip(self.receptors, map(widen, parts), *state, strict=True):
-            tau_decay, held = receptor.tau_decay(), self.output == "mean"
+            tau_decay = receptor.tau_decay()
             b = self.dt / tau_decay
             g = g * torch.exp(-b)
             if receptor.tau_rise is None:
                 g = g + arrivals
-                outputs.append(g * exprel(-b) if held else g)
+                outputs.append(g * exprel(-b) if mean else g)
             else:
                 tau_rise = receptor.tau_rise()
                 a = self.dt / tau_rise
                 g = g + h * (b * mean_decay(a, b))
                 h = h * torch.exp(-a) + arrivals * peak_factor(tau_rise, tau_decay)
-                outputs.append(g * exprel(-b) + h * (b * mean_response(a, b)) if held else g)
+                outputs.append(g * exprel(-b) + h * (b * mean_response(a, b)) if mean else g)
             conductances.append(g)
             drives.append(h)
         dtype = first_leaf(x_t).dtype
@@ -102,25 +103,11 @@ class ConductanceSynapse(Dynamics):
         return output, ConductanceSynapseState(tuple(conductances), tuple(drives))
 
     def prepare(self, x: State) -> tuple[Tensor, ...]:
-        return self.parts(x, 2)
-
-    def parts(self, x: State, axis: int) -> tuple[Tensor, ...]:
-        """The input of each receptor, from a tuple or from one tensor with the receptors along ``axis``."""
-        return x if isinstance(x, tuple) else x.unbind(axis)
+        return self.receptors.split(x, 2)
 
     def check_input(self, x: State) -> None:
-        super().check_input(x)
-        got = len(x) if isinstance(x, tuple) else x.shape[2] if x.ndim > 2 else 0
-        if got != len(self.receptors) or not all(isinstance(part, Tensor) for part in self.parts(x, 2)):
-            raise ValueError(
-                f"ConductanceSynapse: expected the input of {len(self.receptors)} receptors "
-                f"({', '.join(self.receptors.names)}), got {got}; pass a tuple with one tensor [T, B, *] for each, or "
-                "one tensor [T, B, receptors, *]"
-            )
-        super().check_quantities(self.parts(x, 2)[0])
-
-    def check_quantities(self, x: Tensor) -> None:
-        """Nothing yet: ``check_input`` looks at one part, without the axis of the receptors."""
+        self.receptors.check_conductances("ConductanceSynapse", x)
+        super().check_input(self.receptors.split(x, 2))
 
     def quantities(self) -> Iterator[tuple[str, Constrained]]:
         for receptor in self.receptors:
