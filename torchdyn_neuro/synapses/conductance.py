@@ -106,8 +106,10 @@ class ConductanceSynapse(Dynamics):
         return self.receptors.split(x, 2)
 
     def check_input(self, x: State) -> None:
-        self.receptors.check_conductances("ConductanceSynapse", x)
-        super().check_input(self.receptors.split(x, 2))
+        if not isinstance(x, Tensor) or x.ndim > 1:
+            self.receptors.check_conductances("ConductanceSynapse", x)
+            x = self.receptors.split(x, 2)
+        super().check_input(x)
 
     def quantities(self) -> Iterator[tuple[str, Constrained]]:
         for receptor in self.receptors:

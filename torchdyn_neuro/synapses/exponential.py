@@ -55,8 +55,8 @@ class ExponentialSynapse(Dynamics):
         >>> import torch, torchdyn_neuro as tdn
         >>> tdn.ExponentialSynapse(tau=2.0)(torch.tensor([1.0, 0.0, 0.0]).reshape(3, 1, 1)).flatten()
         tensor([1.0000, 0.6065, 0.3679])
-        >>> tdn.ExponentialSynapse(tau=2.0, output="mean")(torch.eye(50, 1).unsqueeze(1)).sum()
-        tensor(2.)
+        >>> tdn.ExponentialSynapse(tau=2.0, output="mean")(torch.eye(3, 1).unsqueeze(1)).flatten()
+        tensor([0.7869, 0.4773, 0.2895])
     """
 
     def __init__(self, tau: Quantity = 5.0, *, normalize: str = "peak", output: str = "end", dt: float = 1.0):
