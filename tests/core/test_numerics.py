@@ -8,7 +8,7 @@ import torch
 from scipy.integrate import quad
 from torch.testing import assert_close
 
-from torchdyn_neuro.core.numerics import exprel, mean_decay, mean_response, response_moments
+from torchdyn_neuro.core.numerics import exprel, mean_decay, mean_ramp, mean_response, response_moments
 
 POINTS = [0.0, 1e-12, -1e-8, 1e-4, -0.0999, 0.0999, 0.1, -0.1, 0.1001, -0.5, 1.0, -3.0, 8.0]
 
@@ -111,7 +111,7 @@ def test_response_moments_never_overflow():
 
 
 @pytest.mark.parametrize("a", [0.0, 1e-9, 1e-3, 0.1, 0.2499, 0.25, 2.0, 60.0])
-@pytest.mark.parametrize("b", [0.0, 1e-6, 0.1, 0.1 + 1e-9, 0.24, 0.26, 2.0, 60.0])
+@pytest.mark.parametrize("b", [0.0, 1e-6, 1e-3, 0.1, 0.1 + 1e-9, 0.24, 0.25, 0.26, 2.0, 60.0])
 def test_mean_response_in_rational_arithmetic(a, b):
     """sum (-1)^n h_n(a, b) / (n + 2)!, where h_n is the sum of all products of n of the rates."""
     rates = Fraction(a), Fraction(b)
@@ -125,6 +125,8 @@ def test_mean_response_in_rational_arithmetic(a, b):
     assert_close(mean_response(x, y).item(), float(expected), rtol=5e-15, atol=0)
     assert mean_response(x, y) == mean_response(y, x)
     assert_close(mean_response(x.float(), y.float()).item(), float(expected), rtol=3e-6, atol=0)
+    if a == b:
+        assert_close(mean_ramp(x).item(), float(expected), rtol=5e-15, atol=0)
 
 
 def test_mean_response_passes_gradcheck_where_the_two_meet_and_at_the_seam():

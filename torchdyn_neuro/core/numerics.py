@@ -87,12 +87,20 @@ def mean_ramp_decay(a: Tensor, b: Tensor) -> Tensor:
     # Not symmetric, so that absolute values would give a wrong slope where the two meet.
     later = a >= b
     down, up = torch.where(later, a - b, torch.zeros_like(a)), torch.where(later, torch.zeros_like(a), b - a)
-    falling = torch.exp(-b) * (exprel(-down) - _ramp_mean(down))
-    return torch.where(later, falling, torch.exp(-a) * _ramp_mean(up))
+    falling = torch.exp(-b) * (exprel(-down) - mean_ramp(down))
+    return torch.where(later, falling, torch.exp(-a) * mean_ramp(up))
 
 
-def _ramp_mean(x: Tensor) -> Tensor:
-    r""":math:`\int_0^1 u e^{-x u} du = (1 - (1 + x) e^{-x}) / x^2` for non-negative ``x``, 1/2 at 0."""
+def mean_ramp(x: Tensor) -> Tensor:
+    r"""The mean of a ramp times a decay over a unit step, :math:`\int_0^1 u e^{-x u} du = (1 - (1 + x) e^{-x}) / x^2`.
+
+    Args:
+        x: non-negative tensor, the step in units of the time constant of the decay; at 0 the value is 1/2.
+
+    Example:
+        >>> mean_ramp(torch.tensor([0.0, 1.0]))
+        tensor([0.5000, 0.2642])
+    """
     near = x < 1
     safe = torch.where(near, torch.ones_like(x), x)
     series = torch.zeros_like(x)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..core.checks import one_of
 from ..core.dynamics import Dynamics
-from ..core.numerics import exprel, mean_response
+from ..core.numerics import mean_ramp
 from ..core.quantities import Positive, Quantity
 from ..core.state import State, register_state, widen, zeros_state
 
@@ -63,7 +63,7 @@ class AlphaSynapse(Dynamics):
         jump = arrivals * math.e if self.normalize == "peak" else arrivals / self.tau()
         s = (state.s + state.h * gap) * torch.exp(-gap)
         h = state.h * torch.exp(-gap) + jump
-        y = s if self.output == "end" else s * exprel(-gap) + h * (gap * mean_response(gap, gap))
+        y = s if self.output == "end" else s * (-torch.expm1(-gap) / gap) + h * (gap * mean_ramp(gap))
         return y.to(x_t.dtype), AlphaSynapseState(s, h)
 
     def extra_repr(self) -> str:

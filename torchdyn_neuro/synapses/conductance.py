@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..core.checks import one_of
 from ..core.dynamics import Dynamics
-from ..core.numerics import exprel, mean_decay, mean_response
+from ..core.numerics import mean_decay, mean_response
 from ..core.quantities import Constrained
 from ..core.state import State, first_leaf, map_state, register_state, widen, zeros_state
 from .double_exponential import peak_factor
@@ -89,13 +89,13 @@ class ConductanceSynapse(Dynamics):
             g = g * torch.exp(-b)
             if receptor.tau_rise is None:
                 g = g + arrivals
-                outputs.append(g * exprel(-b) if mean else g)
+                outputs.append(g * (-torch.expm1(-b) / b) if mean else g)
             else:
                 tau_rise = receptor.tau_rise()
                 a = self.dt / tau_rise
                 g = g + h * (b * mean_decay(a, b))
                 h = h * torch.exp(-a) + arrivals * peak_factor(tau_rise, tau_decay)
-                outputs.append(g * exprel(-b) + h * (b * mean_response(a, b)) if mean else g)
+                outputs.append(g * (-torch.expm1(-b) / b) + h * (b * mean_response(a, b)) if mean else g)
             conductances.append(g)
             drives.append(h)
         dtype = first_leaf(x_t).dtype

@@ -91,7 +91,7 @@ class DoubleExponentialSynapse(Dynamics):
         a, b = self.dt / tau_rise, self.dt / tau_decay
         s = state.s * torch.exp(-b) + state.h * (b * mean_decay(a, b))
         h = state.h * torch.exp(-a) + widen(x_t) * factor
-        y = s if self.output == "end" else s * exprel(-b) + h * (b * mean_response(a, b))
+        y = s if self.output == "end" else s * (-torch.expm1(-b) / b) + h * (b * mean_response(a, b))
         return y.to(x_t.dtype), DoubleExponentialSynapseState(s, h)
 
     def extra_repr(self) -> str:

@@ -7,7 +7,6 @@ from torch import Tensor
 
 from ..core.checks import one_of
 from ..core.dynamics import Dynamics
-from ..core.numerics import exprel
 from ..core.quantities import Positive, Quantity
 from ..core.state import State, register_state, widen, zeros_state
 
@@ -72,7 +71,7 @@ class ExponentialSynapse(Dynamics):
         arrivals, gap = widen(x_t), self.dt / self.tau()
         jump = arrivals if self.normalize == "peak" else arrivals / self.tau()
         s = state.s * torch.exp(-gap) + jump
-        y = s if self.output == "end" else s * exprel(-gap)
+        y = s if self.output == "end" else s * (-torch.expm1(-gap) / gap)
         return y.to(x_t.dtype), ExponentialSynapseState(s)
 
     def extra_repr(self) -> str:
