@@ -57,17 +57,15 @@ class Dynamics(Parametrised):
     ``on_spike``          what a spike does to the state beside the reset
     ====================  ==========================================================================
 
-    The time of a step. Frame ``n`` of the input acts from :math:`n\,dt` to :math:`(n + 1)\,dt`, held over the step
-    (``input="held"``), or it is the input at :math:`n\,dt` with a straight line to the next frame
-    (``input="linear"``). Frame ``n`` of the output belongs to the end of the step::
+    The time of a step. An input of frame ``n`` is one of two things, and the output stands at the end of the step::
 
-        input          | x[0]      | x[1]      | x[2]      |
-        time           0          dt         2 dt        3 dt
-        state     s[-1] ------> s[0] -----> s[1] -----> s[2]
-        output                  y[0]        y[1]        y[2]
+        a current, a conductance, a rate: held over the step   x[n] |======== step n ========|
+        spikes that arrive: act at its end                          |-------- step n --------^ x[n]
+        output and state                                            |-------- step n --------| y[n]
 
-    A spike in ``y[n]`` reaches the layers behind in their step ``n``, and its own network, through a recurrent
-    connection, in step ``n + 1``.
+    (With ``scan(x, input="linear")`` a current goes in a straight line from frame to frame instead.) What a layer puts
+    out at the end of its step ``n``, the next one takes as the input of its own step ``n``, whose clock so runs one
+    step behind. In a loop, through a recurrent connection, ``y[n]`` enters step ``n + 1``.
 
     Args:
         dt: time step, ms.

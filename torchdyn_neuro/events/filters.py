@@ -29,8 +29,8 @@ def filter_events(
     the parameters.
 
     Args:
-        module: ``ExponentialSynapse`` (also a trace), ``AlphaSynapse``, ``DoubleExponentialSynapse`` or
-            ``TsodyksMarkram``.
+        module: ``ExponentialSynapse`` (also a trace), ``AlphaSynapse``, ``DoubleExponentialSynapse`` (all with
+            ``output="end"``) or ``TsodyksMarkram``.
         events: spikes of the units, up to ``duration``; one of weight 0 reads the output without changing anything.
         units: number of units.
         duration: end of the run, ms.
@@ -42,8 +42,8 @@ def filter_events(
 
     Raises:
         TypeError: if the module is none of these.
-        ValueError: if the events are not sorted or lie outside the run, if a parameter does not fit the units, or if
-            short-term plasticity is given counts below 0 or too large.
+        ValueError: if the module puts out the mean over a step, if the events are not sorted or lie outside the run,
+            if a parameter does not fit the units, or if short-term plasticity is given counts below 0 or too large.
 
     Source: Rotter & Diesmann (1999), Biol. Cybern. 81:381; Brette et al. (2007), J. Comput. Neurosci. 23:349.
 
@@ -101,6 +101,11 @@ def _check(module: Dynamics, events: Events, units: int, duration: float) -> Non
         raise TypeError(
             f"filter_events: expected a module with a closed form between events ({known}), got "
             f"{type(module).__name__}; run it on the clock with scan()"
+        )
+    if getattr(module, "output", "end") != "end":
+        raise ValueError(
+            f'filter_events: expected {type(module).__name__}(output="end"), got output={module.output!r}, a mean over '
+            'steps of the clock; build it with output="end", or run it on the clock with scan()'
         )
     if events.time.numel() and (events.time[0] < 0 or events.time[-1] > duration):
         raise ValueError(
