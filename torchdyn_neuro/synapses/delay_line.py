@@ -26,15 +26,9 @@ class DelayTime(Constrained):
     """
 
     def __init__(self, value: Quantity, *, limit: float = 1.0, unit: str = "ms"):
-        super().__init__(value, unit=unit)
+        super().__init__(value, unit=unit, low=0.0, high=limit)
         self.limit = limit
         self.expected = f"a delay from 0 to max_delay = {limit:g} ms"
-
-    def transform(self, initial: Tensor, raw: Tensor) -> Tensor:
-        return self.limit * torch.sigmoid(torch.logit(initial / self.limit) + raw)
-
-    def allows(self, value: Tensor) -> Tensor:
-        return (value > 0) & (value < self.limit) if self.learned else (value >= 0) & (value <= self.limit)
 
 
 class DelayState(NamedTuple):
