@@ -6,7 +6,7 @@ from torch import Tensor
 
 from .dynamics import Dynamics
 from .integrator import Integrator
-from .quantities import Constrained
+from .quantities import Constrained, readable
 from .randomness import Draw, Noisy
 from .state import State, first_leaf, map_state, widen
 
@@ -93,7 +93,7 @@ class ODE(Dynamics):
                 self._check_time_constant(name, quantity().detach())
 
     def _check_time_constant(self, name: str, tau: Tensor) -> None:
-        if not self.integrator.explicit:
+        if not self.integrator.explicit or not readable(tau):
             return
         owner, method = type(self).__name__, type(self.integrator).__name__
         step, shortest = self.dt / self.integrator.substeps, tau.min().item()

@@ -8,7 +8,7 @@ from .crossing import interpolated_step
 from .integrator import Integrator
 from .membrane import Membrane, add
 from .parts import Adaptation, Noise
-from .quantities import Quantity, Real
+from .quantities import Quantity, Real, readable
 from .randomness import parted
 from .state import State, first_leaf, widen, zeros_state
 from .surrogate import Surrogate
@@ -88,7 +88,7 @@ class SpikingODE(Membrane):
     def _check_reset(self) -> None:
         base = {"zero": 0.0, "value": "v_reset", "subtract": "v_rest"}[self.reset]
         level = getattr(self, base).start if isinstance(base, str) else torch.tensor(base)
-        if not (self.v_th.start > level).all():
+        if readable(self.v_th, level) and not (self.v_th.start > level).all():
             name = base if isinstance(base, str) else "zero"
             raise ValueError(
                 f"{type(self).__name__}: expected v_th above {name} with reset={self.reset!r}, got v_th = "
