@@ -157,8 +157,8 @@ def _longest(owner: str, delay: float | Tensor) -> float:
         return float(delay)
     if not readable(start):
         raise ValueError(
-            f"{owner}: expected max_delay with delays whose values are not there yet, got none; pass the longest delay, "
-            "in ms"
+            f"{owner}: expected max_delay with delays whose values are not there yet, got none; pass the longest "
+            "delay, in ms"
         )
     return start.max().item()
 
