@@ -1,6 +1,7 @@
 """Quantities: bounds, exact start, living gradients, what they show and carry."""
 
 import copy
+import math
 import sys
 
 import pytest
@@ -119,6 +120,8 @@ def test_a_narrow_module_computes_in_float32():
     with torch.no_grad():
         learned.raw.fill_(0.125)
     assert learned().dtype == torch.float32
+    assert_close(learned(), 2 * torch.tensor(0.125).exp())
+    learned.initial = learned.initial.float()  # as where parameters alone are cast
     assert_close(learned(), 2 * torch.tensor(0.125).exp())
 
 
@@ -272,7 +275,25 @@ def test_reading_is_one_call():
 
     assert calls(tdn.Positive(3.0)) == ["__call__"]
     assert calls(tdn.Positive(3.0).double()) == ["__call__"]
-    assert len(calls(tdn.Positive(tdn.Learned(3.0)))) <= 2
+    assert calls(tdn.Positive(tdn.Learned(3.0))) == ["__call__", "__getattr__", "within"]
+
+
+def test_a_traced_quantity_goes_on_learning():
+    class Scale(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.gain = tdn.Positive(tdn.Learned(3.0, low=1.0))
+
+        def forward(self, x):
+            return self.gain() * x
+
+    traced = torch.fx.symbolic_trace(Scale())
+    with torch.no_grad():
+        next(traced.parameters()).fill_(0.5)
+    y = traced(torch.ones(()))
+    assert_close(y.item(), 1 + 2 * math.exp(0.5))
+    y.backward()
+    assert_close(next(traced.parameters()).grad.item(), 2 * math.exp(0.5))
 
 
 def test_parametrized_and_pruned():

@@ -142,8 +142,9 @@ class Constrained(nn.Module):
             return self.forward()
         if not self.learned:
             return start
-        raw = self._parameters.get("raw")
-        return self.forward() if raw is None else within(start, raw, self.low, self.high)
+        # Not from the dictionary of parameters: torch.fx puts its proxies in the way of attributes.
+        raw = self.raw
+        return within(start, raw, self.low, self.high) if raw.dtype is start.dtype else self.forward()
 
     def forward(self) -> Tensor:
         """The value in its unit, float32 or wider."""
