@@ -14,22 +14,22 @@ from torchdyn_neuro.core.time_loop import chosen_backend, eager_loop, register_b
 class Pair(NamedTuple):
     """a, b"""
 
-    a: torch.Tensor | None
-    b: torch.Tensor | None = None
+    a: tdn.State
+    b: tdn.State = ()
 
 
 def test_map_state_keeps_structure_and_what_is_absent():
     one, two = torch.ones(2), torch.full((2,), 2.0)
-    mapped = map_state(torch.add, (Pair(one, None), one), (Pair(two, two), None))
+    mapped = map_state(torch.add, (Pair(one, ()), one), (Pair(two, two), ()))
     assert isinstance(mapped[0], Pair)
     assert_close(leaves(mapped), [one + two, one])
-    assert mapped[0].b is None
+    assert mapped[0].b == ()
     with pytest.raises(ValueError, match="zip"):
         map_state(torch.add, (one, one), (one,))
 
 
 def test_frames_and_stack_are_inverse():
-    x = (torch.randn(4, 2, 3), None, Pair(torch.randn(4, 2), None))
+    x = (torch.randn(4, 2, 3), (), Pair(torch.randn(4, 2), ()))
     steps = frames(x)
     assert len(steps) == 4
     assert_close(leaves(steps[0]), leaves(first_frame(x)))
@@ -46,7 +46,7 @@ def test_leaves_of_state_are_at_least_float32_and_carry_gradients():
         frame = torch.ones(2, 3, dtype=dtype)
         assert tdn.zeros_state(frame).dtype == widen(frame).dtype == wide
     value = torch.tensor(2.0, requires_grad=True)
-    full = tdn.full_state((torch.ones(2, 3), None), value)
+    full = tdn.full_state((torch.ones(2, 3), ()), value)
     full.sum().backward()
     assert value.grad == 6
     assert not first_leaf(tdn.detach_state((full,))).requires_grad
@@ -84,7 +84,7 @@ def test_a_wrong_state_is_refused(wrong):
     _, state = cell.scan(x)
     cell.scan(x, state)
     with pytest.raises(
-        ValueError, match=r"LIF: expected a state LIFState\(torch.float32 \(2, 4\), None, None, None\) .*, got .*; pass"
+        ValueError, match=r"LIF: expected a state LIFState\(torch.float32 \(2, 4\), \(\), \(\), \(\)\) .*, got .*; pass"
     ):
         cell.scan(x, wrong(state))
 

@@ -275,7 +275,7 @@ def test_reading_is_one_call():
 
     assert calls(tdn.Positive(3.0)) == ["__call__"]
     assert calls(tdn.Positive(3.0).double()) == ["__call__"]
-    assert calls(tdn.Positive(tdn.Learned(3.0))) == ["__call__", "__getattr__", "within"]
+    assert calls(tdn.Positive(tdn.Learned(3.0))) == ["__call__", "__getattr__", "bounded"]
 
 
 def test_a_traced_quantity_goes_on_learning():

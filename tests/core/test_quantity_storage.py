@@ -109,6 +109,11 @@ META = {
     "explicit": lambda: tdn.LIF(17.3, reset="value", v_reset=-0.5, integrator=tdn.RK4()),
     "synaptic": lambda: tdn.SynapticLIF(10.0, 5.0),
     "readout": lambda: tdn.LeakyIntegrator(17.3),
+    "AdEx": lambda: tdn.AdEx(),
+    "EIF": lambda: tdn.EIF(),
+    "QIF": lambda: tdn.QIF(),
+    "GLIF": lambda: tdn.GLIF(),
+    "TwoCompartment": lambda: tdn.TwoCompartment(),
 }
 
 

@@ -103,7 +103,7 @@ def test_record_of_a_chain_and_of_one_cell():
         ("1.w", r"record: expected one of|record: expected v, refractory, adaptation, noise in '1.w', got 'w'"),
         ("1.v.0", r"record: expected nothing further in '1.v.0', got '0'"),
         ("7.v", r"record: expected a path to a state field, got '7.v'; dynamics are at: 1, 2"),
-        ("1.refractory", r"record: expected '1.refractory' to name one tensor, got NoneType; name its field"),
+        ("1.refractory", r"record: expected '1.refractory' to name one tensor, got tuple; name its field"),
         ("2.neuron", r"record: expected '2.neuron' to name one tensor, got LIFState; name its field"),
     ],
 )

@@ -97,7 +97,7 @@ class NoisySynapticLIF(tdn.SynapticLIF):
     """A spiking cell with arrivals and noise on its membrane."""
 
     def diffusion(self, x_t, state):
-        return state._replace(v=torch.full_like(state.v, 0.05), s=None, refractory=None)
+        return state._replace(v=torch.full_like(state.v, 0.05), s=(), refractory=())
 
 
 def test_a_spiking_cell_with_arrivals_takes_noise_on_its_membrane_only():

@@ -32,7 +32,7 @@ class DrivenPendulum(tdn.ODE):
 
     def relaxation(self, x_t, state):
         tau = torch.full_like(x_t, 1 / 0.3)
-        return Pendulum(None, (x_t - torch.sin(state.angle)) / 0.3), Pendulum(None, tau)
+        return Pendulum((), (x_t - torch.sin(state.angle)) / 0.3), Pendulum((), tau)
 
 
 def torque(t):

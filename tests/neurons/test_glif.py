@@ -77,9 +77,9 @@ def test_the_defaults_are_the_published_fit():
 @pytest.mark.parametrize("level", range(1, 6))
 def test_a_level_has_the_parts_it_names(level):
     state = tdn.GLIF(level).initial_state(torch.zeros(1, 1))
-    assert (state.theta_spike is not None) == (level in (2, 4, 5))
-    assert (state.currents is not None) == (level >= 3)
-    assert (state.theta_voltage is not None) == (level == 5)
+    assert isinstance(state.theta_spike, torch.Tensor) == (level in (2, 4, 5))
+    assert (state.currents != ()) == (level >= 3)
+    assert isinstance(state.theta_voltage, torch.Tensor) == (level == 5)
 
 
 def test_wrong_arguments():

@@ -82,7 +82,7 @@ def jacobian(v):
 def state_of(y):
     """A state of the module from (v, n, m, h)."""
     v, n, m, h = (torch.as_tensor(value, dtype=torch.float64).reshape(1, 1) for value in y)
-    return tdn.HodgkinHuxleyState(v, (tdn.SodiumGates(m, h), tdn.PotassiumGates(n), None))
+    return tdn.HodgkinHuxleyState(v, (tdn.SodiumGates(m, h), tdn.PotassiumGates(n), ()))
 
 
 def steps_of(current, steps):
@@ -164,7 +164,7 @@ def test_hopf_current():
 
     def state_of_tensor(y):
         v, n, m, h = y.reshape(4, 1, 1).unbind()
-        return tdn.HodgkinHuxleyState(v, (tdn.SodiumGates(m, h), tdn.PotassiumGates(n), None))
+        return tdn.HodgkinHuxleyState(v, (tdn.SodiumGates(m, h), tdn.PotassiumGates(n), ()))
 
     for v, sign in ((v_hopf - 0.05, -1), (v_hopf, 0), (v_hopf + 0.05, 1)):
         rest, matrix = ours(v, torch.full((1, 1), steady_current(v), dtype=torch.float64))

@@ -34,7 +34,7 @@ def trajectory(cell: tdn.Dynamics, current: float, duration: float) -> Tensor:
     """Every leaf of the state at every whole ms, [T, leaves], from a state that is off its resting point."""
     x_t = torch.full((1, 1), current, dtype=torch.float64)
     state = cell.initial_state(x_t)
-    state = tdn.map_state(lambda leaf: leaf + 1.0, state)._replace(refractory=None)
+    state = tdn.map_state(lambda leaf: leaf + 1.0, state)._replace(refractory=())
     points = []
     per_ms = round(1 / cell.dt)
     for step in range(round(duration / cell.dt)):
@@ -97,9 +97,9 @@ def test_gradients_without_spikes_are_exact(name):
     x = torch.full((3, 1, 2), sub_threshold(name), dtype=torch.float64)
     x[:, :, 1] *= 0.5
     start: list[Tensor] = []
-    tdn.map_state(start.append, cell.initial_state(x[0])._replace(refractory=None))
+    tdn.map_state(start.append, cell.initial_state(x[0])._replace(refractory=()))
     start = [(leaf + 1.5).detach().requires_grad_() for leaf in start]
-    held = [] if cell.initial_state(x[0]).refractory is None else [torch.zeros(1, 2, dtype=torch.float64)]
+    held = [] if cell.initial_state(x[0]).refractory == () else [torch.zeros(1, 2, dtype=torch.float64)]
 
     def function(x: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
         state, values = rest[: len(start)], rest[len(start) :]

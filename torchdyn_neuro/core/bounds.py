@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 
-def within(initial: Tensor, raw: Tensor, low: float, high: float) -> Tensor:
+def bounded(initial: Tensor, raw: Tensor, low: float, high: float) -> Tensor:
     r"""Maps ``raw`` onto the range from ``low`` to ``high``; it rises with ``raw``, and 0 gives exactly ``initial``.
 
     .. math::
@@ -24,7 +24,7 @@ def within(initial: Tensor, raw: Tensor, low: float, high: float) -> Tensor:
         high: the upper bound, ``inf`` if there is none.
 
     Example:
-        >>> within(torch.tensor(20.0), torch.tensor([-90.0, 0.0, 90.0]), 5.0, 100.0)
+        >>> bounded(torch.tensor(20.0), torch.tensor([-90.0, 0.0, 90.0]), 5.0, 100.0)
         tensor([  5.,  20., 100.])
     """
     if high == math.inf:

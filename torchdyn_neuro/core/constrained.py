@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.nn.modules import module as torch_module
 
-from .bounds import in_words, within
+from .bounds import bounded, in_words
 from .tensors import expanded, readable
 
 
@@ -144,7 +144,7 @@ class Constrained(nn.Module):
             return start
         # Not from the dictionary of parameters: torch.fx puts its proxies in the way of attributes.
         raw = self.raw
-        return within(start, raw, self.low, self.high) if raw.dtype is start.dtype else self.forward()
+        return bounded(start, raw, self.low, self.high) if raw.dtype is start.dtype else self.forward()
 
     def forward(self) -> Tensor:
         """The value in its unit, float32 or wider."""
@@ -154,7 +154,7 @@ class Constrained(nn.Module):
         wide = torch.promote_types(self.start.dtype, torch.float32)
         if not self.learned:
             return self.value.to(wide)
-        return within(self.initial.to(wide), self.raw.to(wide), self.low, self.high)
+        return bounded(self.initial.to(wide), self.raw.to(wide), self.low, self.high)
 
     @property
     def _start_name(self) -> str:
@@ -266,7 +266,7 @@ class Constrained(nn.Module):
             return {name: found[name] for name in names}
         initial, raw = found["initial"].detach(), found["raw"].detach()
         wide = torch.promote_types(initial.dtype, torch.float32)
-        value = within(initial.to(wide), raw.to(wide), low, high)
+        value = bounded(initial.to(wide), raw.to(wide), low, high)
         return {"initial": value, "raw": torch.zeros_like(value)} if self.learned else {"value": value}
 
     def _fitted(self, name: str, entry: Tensor, as_saved: bool) -> tuple[str, Tensor]:

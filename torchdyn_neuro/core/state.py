@@ -1,53 +1,127 @@
-"""Recurrent state: trees of tensors (tuples, named tuples, ``None`` for an absent leaf) and what is done to them."""
+"""Recurrent state: trees of tensors, and every operation on trees.
+
+A state is a tensor or a (named) tuple of states; what is absent is ``()``. So ``torch.func``, ``torch.export``,
+``torch.save`` and plain tuples all understand one. Every leaf is [B, \\*], one row for each row of the batch, unless
+its field is annotated as :data:`Shared`.
+"""
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 import torch
 from torch import Tensor
+from torch.serialization import add_safe_globals
+from torch.utils import _pytree
 
 State = Any
-"""A tree of tensors: a tensor, ``None``, or a (named) tuple of states. Every leaf is [B, \\*]."""
+"""A tree of tensors: a tensor or a (named) tuple of states; ``()`` is nothing."""
+
+Shared = Annotated[State, "shared"]
+"""Annotates a field of a state that has no axis for the batch, such as the weights of a plastic connection."""
+
+Kind = TypeVar("Kind", bound=type)
+
+
+def register_state(kind: Kind) -> Kind:
+    """Class decorator of a ``NamedTuple`` that is a state: makes it known to saving, loading and exporting.
+
+    With it ``torch.load(weights_only=True)`` reads such a state, and ``torch.export.save`` a step that takes one.
+
+    Example:
+        >>> from typing import NamedTuple
+        >>> @register_state
+        ... class Pair(NamedTuple):
+        ...     v: Tensor
+        ...     weight: Shared
+        >>> shared_fields(Pair)
+        ('weight',)
+    """
+    name = f"{kind.__module__}.{kind.__qualname__}"
+    _pytree._register_namedtuple(kind, serialized_type_name=name)
+    add_safe_globals([kind])
+    return kind
+
+
+def shared_fields(kind: type) -> tuple[str, ...]:
+    """The fields of a state without an axis for the batch."""
+    hints = get_type_hints(kind, include_extras=True)
+    return tuple(
+        name for name in kind._fields if get_origin(hints[name]) is Annotated and "shared" in get_args(hints[name])
+    )
 
 
 def map_state(function: Callable[..., Any], state: State, *others: State) -> State:
     """Apply ``function`` to the corresponding leaves of states of one structure.
 
-    A leaf that is ``None`` in any of the states stays as it is in the first one: so a change that
-    names only some fields leaves the others alone.
+    What is absent, ``()``, in any of the states stays as it is in the first one: so a change that names only some
+    fields leaves the others alone.
 
     Args:
         function: takes one leaf of each state, returns the new leaf.
         state: the state whose structure the result has.
-        others: further states of the same structure; ``None`` may stand for any of their parts.
+        others: further states of the same structure; ``()`` may stand for any of their parts.
 
     Example:
-        >>> map_state(lambda a, b: a + b, (torch.ones(2), None), (torch.ones(2), torch.ones(2)))
-        (tensor([2., 2.]), None)
+        >>> map_state(lambda a, b: a + b, (torch.ones(2), ()), (torch.ones(2), torch.ones(2)))
+        (tensor([2., 2.]), ())
     """
-    if state is None or any(other is None for other in others):
+    if not isinstance(state, tuple):
+        for other in others:
+            if isinstance(other, tuple) and not other:
+                return state
+        return function(state, *others)
+    if not state:
         return state
-    if isinstance(state, tuple):
-        children = [map_state(function, *leaves) for leaves in zip(state, *others, strict=True)]
-        return type(state)(*children) if hasattr(state, "_fields") else tuple(children)
-    return function(state, *others)
+    for other in others:
+        if isinstance(other, tuple) and not other:
+            return state
+    children = [map_state(function, *parts) for parts in zip(state, *others, strict=True)]
+    return type(state)(*children) if hasattr(state, "_fields") else tuple(children)
 
 
 def leaves(state: State) -> list[Tensor]:
     """The tensors of a state, in order.
 
     Example:
-        >>> [leaf.item() for leaf in leaves((torch.tensor(1), (None, torch.tensor(2))))]
+        >>> [leaf.item() for leaf in leaves((torch.tensor(1), ((), torch.tensor(2))))]
         [1, 2]
     """
     if isinstance(state, tuple):
         return [leaf for child in state for leaf in leaves(child)]
-    return [] if state is None else [state]
+    return [state]
 
 
 def first_leaf(state: State) -> Tensor:
     """The first tensor of a state; an input that is a tuple is described by its first member."""
-    return leaves(state)[0]
+    while isinstance(state, tuple):
+        state = next(child for child in state if not isinstance(child, tuple) or leaves(child))
+    return state
+
+
+def like_state(pattern: State, given: State) -> State:
+    """``given``, of (named) tuples or lists, in the classes of ``pattern``; ``ValueError`` if the structures differ.
+
+    Example:
+        >>> import torchdyn_neuro as tdn
+        >>> like_state(tdn.LIFState(torch.zeros(1)), (torch.ones(1), (), (), ()))
+        LIFState(v=tensor([1.]), refractory=(), adaptation=(), noise=())
+    """
+    if not isinstance(pattern, tuple):
+        if isinstance(given, (tuple, list)):
+            raise ValueError("a tuple where a tensor was expected")
+        return given
+    if not isinstance(given, (tuple, list)) or len(given) != len(pattern):
+        raise ValueError("a tree of another structure")
+    children = [like_state(part, child) for part, child in zip(pattern, given, strict=True)]
+    return type(pattern)(*children) if hasattr(pattern, "_fields") else tuple(children)
+
+
+def describe(state: State) -> str:
+    """Structure, types and shapes of a state, for messages."""
+    if isinstance(state, (tuple, list)):
+        kind = "" if type(state) is tuple else type(state).__name__
+        return f"{kind}({', '.join(describe(child) for child in state)})"
+    return f"{state.dtype} {tuple(state.shape)}" if isinstance(state, Tensor) else type(state).__name__
 
 
 def detach_state(state: State) -> State:
@@ -94,14 +168,14 @@ def frames(x: State) -> list[State]:
     """
     if not isinstance(x, tuple):
         return list(x.unbind(0))
-    together = zip(*(frames(child) for child in x if child is not None), strict=True)
-    absent = [child is None for child in x]
-    return [_insert_absent(x, iter(present), absent) for present in together]
+    rows: Iterator[tuple[Tensor, ...]] = zip(*(leaf.unbind(0) for leaf in leaves(x)), strict=True)
+    return [fill(x, row) for row in rows]
 
 
-def _insert_absent(like: tuple, present: Iterator[State], absent: list[bool]) -> State:
-    children = [None if missing else next(present) for missing in absent]
-    return type(like)(*children) if hasattr(like, "_fields") else tuple(children)
+def fill(pattern: State, tensors: Any) -> State:
+    """A tree of the structure of ``pattern`` with ``tensors`` as its leaves, in order."""
+    remaining = iter(tensors)
+    return map_state(lambda _: next(remaining), pattern)
 
 
 def stack_frames(outputs: list[State]) -> State:

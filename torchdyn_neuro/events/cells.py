@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ..core.numerics import log1prel
-from ..core.spiking import SpikingODE
+from ..core.spiking import Spiking
 from ..core.state import State, map_state
 from ..neurons.alpha_lif import AlphaLIF
 from ..neurons.lif import LIF
@@ -29,27 +29,33 @@ class EventCell(ABC):
         module: the neuron.
     """
 
-    def __init__(self, module: SpikingODE):
+    def __init__(self, module: Spiking):
         self.module = module
 
     def initial_state(self, like: Tensor) -> State:
         """The state of neurons [B, N] at rest."""
         state = self.module.initial_state(like)
-        return state if state.refractory is None else state._replace(refractory=torch.full_like(state.v, -torch.inf))
+        return (
+            state
+            if isinstance(state.refractory, tuple)
+            else state._replace(refractory=torch.full_like(state.v, -torch.inf))
+        )
 
     def hold(self, state: State) -> Tensor:
         """What is left of the refractory period, ms."""
-        return torch.zeros_like(state.v) if state.refractory is None else state.refractory.clamp(min=0)
+        return torch.zeros_like(state.v) if isinstance(state.refractory, tuple) else state.refractory.clamp(min=0)
 
     def is_held(self, state: State) -> Tensor:
         """Whether the potential takes no arrivals; one that comes with the end of the period is still too early."""
         return (
-            torch.zeros_like(state.v, dtype=torch.bool) if state.refractory is None else state.refractory > -SAME_TIME
+            torch.zeros_like(state.v, dtype=torch.bool)
+            if isinstance(state.refractory, tuple)
+            else state.refractory > -SAME_TIME
         )
 
     def advance(self, state: State, gap: Tensor) -> State:
         """The state ``gap`` ms later, if no event comes in between."""
-        if state.refractory is None:
+        if isinstance(state.refractory, tuple):
             return self.flow(state, gap)
         held = torch.minimum(gap, self.hold(state))
         # While refractory, the potential stands still and everything else goes on.
@@ -69,7 +75,7 @@ class EventCell(ABC):
             there, rather than standing above it already after an arrival.
         """
         with torch.no_grad():
-            if state.refractory is None:
+            if isinstance(state.refractory, tuple):
                 start, free, left = torch.zeros_like(horizon), state, horizon
             else:
                 start = torch.minimum(self.hold(state), horizon)
@@ -114,7 +120,7 @@ class EventCell(ABC):
         """The state right after a spike."""
         spikes = torch.ones_like(state.v)
         state = state._replace(v=self.module.reset_potential(spikes, state.v))
-        if state.refractory is not None:
+        if isinstance(state.refractory, Tensor):
             state = state._replace(refractory=torch.full_like(state.v, self.module.t_ref))
         return self.module.on_spike(spikes, state)
 
@@ -229,14 +235,14 @@ class EventAlphaLIF(EventCell):
         return turn
 
 
-_CELLS: dict[type[SpikingODE], type[EventCell]] = {
+_CELLS: dict[type[Spiking], type[EventCell]] = {
     AlphaLIF: EventAlphaLIF,
     LIF: EventLIF,
     SynapticLIF: EventSynapticLIF,
 }
 
 
-def event_cell(module: SpikingODE) -> EventCell:
+def event_cell(module: Spiking) -> EventCell:
     """The event-driven form of a neuron.
 
     Raises:

@@ -5,7 +5,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ..core.state import register_state
 
+
+@register_state
 class Events(NamedTuple):
     """Spikes in the order of their times.
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..core.spiking import SpikingODE
+from ..core.spiking import Spiking
 from ..core.state import State, map_state
 from .cells import SAME_TIME, event_cell
 from .event_list import Events, make_events
@@ -42,7 +42,7 @@ class EventNetwork:
     Source: Brette et al. (2007), Simulation of networks of spiking neurons, J. Comput. Neurosci. 23:349.
     """
 
-    def __init__(self, module: SpikingODE, weight: Tensor, delay: float | Tensor = 1.0):
+    def __init__(self, module: Spiking, weight: Tensor, delay: float | Tensor = 1.0):
         weight = (weight.to_sparse_coo() if not weight.is_sparse else weight).coalesce().detach()
         if weight.ndim != 2 or weight.shape[0] != weight.shape[1]:
             raise ValueError(f"EventNetwork: expected weights [N, N], got {tuple(weight.shape)}; give a square matrix")

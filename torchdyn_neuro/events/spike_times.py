@@ -3,13 +3,13 @@
 import torch
 from torch import Tensor
 
-from ..core.spiking import SpikingODE
+from ..core.spiking import Spiking
 from ..core.state import State
 from .cells import EventCell, event_cell, pick, put, select
 from .restrict import restricted
 
 
-def spike_times(module: SpikingODE, time: Tensor, weight: Tensor, duration: float, *, most_spikes: int = 1) -> Tensor:
+def spike_times(module: Spiking, time: Tensor, weight: Tensor, duration: float, *, most_spikes: int = 1) -> Tensor:
     r"""Spike times of a layer of neurons that receive weighted events, exactly, between and beyond any grid.
 
     The gradient is the exact one of the event-driven system, as EventProp's: a spike time moves with the potential by

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from ..core.dynamics import Dynamics
-from ..core.state import State, first_frame, leaves
+from ..core.state import State, fill, first_frame, leaves
 from . import runtime
 from .compiler import CompilerUnavailableError
 from .eager import register_step
 from .graph import StepGraph
 from .loops import get_loop, loop_key
-from .operands import ModuleStep, Source, fill, structure, survey
+from .operands import ModuleStep, Source, structure, survey
 from .plan import plan_backward, plan_forward
 from .recorder import Operand
 from .trace import NotPointwise, trace_step

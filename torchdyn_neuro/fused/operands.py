@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..core.dynamics import Dynamics
 from ..core.quantities import Constrained
-from ..core.state import State, leaves, map_state
+from ..core.state import State, fill, leaves, map_state
 
 _INTERNALS = frozenset(nn.Module().__dict__) - {"training"}
 
@@ -116,12 +116,6 @@ class ModuleStep:
 def structure(tree: State) -> State:
     """A tree of the same structure that holds no tensor."""
     return map_state(lambda leaf: True, tree)
-
-
-def fill(like: State, tensors: Sequence[Tensor]) -> State:
-    """A tree of the structure ``like`` with ``tensors`` as its leaves."""
-    remaining = iter(tensors)
-    return map_state(lambda leaf: next(remaining), like)
 
 
 def substitute(root: nn.Module, values: dict[Source, Tensor]) -> nn.Module:

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from ..core.numerics import exprel
-from ..core.parts import Noise
 from ..core.quantities import NonNegative, Quantity
+from ..core.random import normals
+from ..core.terms import Noise
 
 
 class WhiteNoise(Noise):
@@ -40,5 +41,6 @@ class WhiteNoise(Noise):
         super().__init__()
         self.sigma = NonNegative(sigma)
 
-    def kick(self, numbers: Tensor, leak: Tensor, dt: float) -> Tensor:
-        return self.sigma() * math.sqrt(dt) * torch.sqrt(exprel(-2 * leak)) * numbers
+    def kick(self, key: Tensor, leak: Tensor, dt: float) -> Tensor:
+        number, _ = normals(key, dtype=leak.dtype)
+        return self.sigma() * math.sqrt(dt) * torch.sqrt(exprel(-2 * leak)) * number

@@ -8,14 +8,15 @@ from torch import Tensor
 from ..core.checks import one_of
 from ..core.dynamics import Dynamics
 from ..core.quantities import Positive, Quantity, UnitInterval
-from ..core.state import State, first_leaf, full_state, widen, zeros_state
+from ..core.state import State, first_leaf, full_state, register_state, widen, zeros_state
 
 
+@register_state
 class TsodyksMarkramState(NamedTuple):
-    """u: utilisation, None without facilitation; R: resources, None without depression; both [B, *], from 0 to 1."""
+    """u: utilisation, () without facilitation; R: resources, () without depression; both [B, *], from 0 to 1."""
 
-    u: Tensor | None
-    R: Tensor | None
+    u: State
+    R: State
 
 
 class TsodyksMarkram(Dynamics):
@@ -85,8 +86,8 @@ class TsodyksMarkram(Dynamics):
 
     def initial_state(self, x_t: State) -> TsodyksMarkramState:
         return TsodyksMarkramState(
-            u=None if self.tau_f is None else full_state(x_t, self.rest()),
-            R=None if self.tau_d is None else zeros_state(x_t) + 1,
+            u=() if self.tau_f is None else full_state(x_t, self.rest()),
+            R=() if self.tau_d is None else zeros_state(x_t) + 1,
         )
 
     def rest(self) -> Tensor | float:
@@ -110,18 +111,18 @@ class TsodyksMarkram(Dynamics):
     def recover(self, state: TsodyksMarkramState) -> TsodyksMarkramState:
         """The state one step later if no spike comes."""
         u, R = state
-        if u is not None:
+        if isinstance(u, Tensor):
             u = self.rest() + (u - self.rest()) * torch.exp(-self.dt / self.tau_f())
-        if R is not None:
+        if isinstance(R, Tensor):
             R = 1 - (1 - R) * torch.exp(-self.dt / self.tau_d())
         return TsodyksMarkramState(u, R)
 
-    def release(self, spike: Tensor, u: Tensor | None, R: Tensor | None) -> tuple[Tensor | None, Tensor | None, Tensor]:
+    def release(self, spike: Tensor, u: State, R: State) -> tuple[State, State, Tensor]:
         """``u`` and ``R`` after one spike (1) or none (0), and what it releases."""
-        if u is not None:
+        if isinstance(u, Tensor):
             u = u + self.U() * (1 - u) * spike
-        share = (self.U() if u is None else u) * spike
-        if R is None:
+        share = (u if isinstance(u, Tensor) else self.U()) * spike
+        if not isinstance(R, Tensor):
             return u, R, share
         loss = self.U() * spike if self.form == "text" else share
         return u, R - loss * R, share * R

@@ -9,9 +9,10 @@ from torch import Tensor
 from ..core.checks import one_of
 from ..core.dynamics import Dynamics
 from ..core.quantities import Positive, Quantity
-from ..core.state import State, widen, zeros_state
+from ..core.state import State, register_state, widen, zeros_state
 
 
+@register_state
 class AlphaSynapseState(NamedTuple):
     """s: synaptic gating; h: what drives it up; both [B, *]."""
 

@@ -9,16 +9,17 @@ from torch import Tensor
 from ..core.dynamics import Dynamics
 from ..core.numerics import mean_decay
 from ..core.quantities import Constrained
-from ..core.state import State, first_leaf, map_state, widen, zeros_state
+from ..core.state import State, first_leaf, map_state, register_state, widen, zeros_state
 from .double_exponential import peak_factor
 from .receptors import AMPA, GABA_A, Receptor, ReceptorSet
 
 
+@register_state
 class ConductanceSynapseState(NamedTuple):
-    """g: conductance of each receptor; h: what drives it up, None where it opens at once; all [B, *]."""
+    """g: conductance of each receptor; h: what drives it up, () where it opens at once; all [B, *]."""
 
     g: tuple[Tensor, ...]
-    h: tuple[Tensor | None, ...]
+    h: tuple[State, ...]
 
 
 class ConductanceSynapse(Dynamics):
@@ -66,7 +67,7 @@ class ConductanceSynapse(Dynamics):
         slow = [receptor.tau_rise is not None for receptor in self.receptors]
         return ConductanceSynapseState(
             g=tuple(zeros_state(part) for part in parts),
-            h=tuple(zeros_state(part) if rises else None for part, rises in zip(parts, slow, strict=True)),
+            h=tuple(zeros_state(part) if rises else () for part, rises in zip(parts, slow, strict=True)),
         )
 
     def step(self, x_t: State, state: ConductanceSynapseState) -> tuple[tuple[Tensor, ...], ConductanceSynapseState]:
@@ -76,7 +77,7 @@ class ConductanceSynapse(Dynamics):
             tau_decay = receptor.tau_decay()
             b = self.dt / tau_decay
             g = g * torch.exp(-b)
-            if h is None:
+            if not isinstance(h, Tensor):
                 g = g + arrivals
             else:
                 tau_rise = receptor.tau_rise()
@@ -89,17 +90,18 @@ class ConductanceSynapse(Dynamics):
         output = map_state(lambda g: g.to(dtype), tuple(conductances))
         return output, ConductanceSynapseState(tuple(conductances), tuple(drives))
 
-    def prepare(self, x: State) -> tuple[Tensor, ...]:
-        return self.parts(x, 2)
+    def _read(self, x: State, axis: int) -> tuple[Tensor, ...]:
+        if axis == 2:
+            self._check_parts(x)
+        return self.parts(x, axis)
 
     def parts(self, x: State, axis: int) -> tuple[Tensor, ...]:
         """The input of each receptor, from a tuple or from one tensor with the receptors along ``axis``."""
         return x if isinstance(x, tuple) else x.unbind(axis)
 
-    def check_input(self, x: State) -> None:
-        super().check_input(x)
+    def _check_parts(self, x: State) -> None:
         got = len(x) if isinstance(x, tuple) else x.shape[2] if x.ndim > 2 else 0
-        if got != len(self.receptors) or any(part is None for part in self.parts(x, 2)):
+        if got != len(self.receptors) or not all(isinstance(part, Tensor) for part in self.parts(x, 2)):
             raise ValueError(
                 f"ConductanceSynapse: expected the input of {len(self.receptors)} receptors "
                 f"({', '.join(self.receptors.names)}), got {got}; pass a tuple with one tensor [T, B, *] for each, or "

@@ -10,7 +10,7 @@ from torch import Tensor
 from ..core.checks import one_of, positive_number
 from ..core.dynamics import Dynamics
 from ..core.quantities import Constrained, Learned, Quantity, readable
-from ..core.state import State, first_frame, state_dtype, widen
+from ..core.state import State, first_frame, register_state, state_dtype, widen
 
 
 class DelayTime(Constrained):
@@ -32,6 +32,7 @@ class DelayTime(Constrained):
         self.expected = f"a delay from 0 to max_delay = {limit:g} ms"
 
 
+@register_state
 class DelayState(NamedTuple):
     """history: the last frames, oldest first, [B, steps, *]."""
 
@@ -134,10 +135,7 @@ class DelayLine(Dynamics, ABC):
     def scan(self, x: Tensor, state: DelayState | None = None) -> tuple[Tensor, DelayState]:
         self.check_input(x)
         x_0 = first_frame(x)
-        if state is None:
-            state = self.initial_state(x_0)
-        else:
-            self.check_state(x_0, state)
+        state = self.initial_state(x_0) if state is None else self.take_state(x_0, state)
         return self.advance(x, state)
 
     def advance(self, x: Tensor, state: DelayState) -> tuple[Tensor, DelayState]:

@@ -9,7 +9,7 @@ from ..core.checks import one_of
 from ..core.dynamics import Dynamics
 from ..core.numerics import exprel, mean_decay
 from ..core.quantities import Positive, Quantity
-from ..core.state import State, widen, zeros_state
+from ..core.state import State, register_state, widen, zeros_state
 
 
 def peak_factor(tau_rise: Tensor, tau_decay: Tensor) -> Tensor:
@@ -28,6 +28,7 @@ def peak_factor(tau_rise: Tensor, tau_decay: Tensor) -> Tensor:
     return torch.exp(1 / exprel(-torch.log(tau_decay / tau_rise)))
 
 
+@register_state
 class DoubleExponentialSynapseState(NamedTuple):
     """s: synaptic gating; h: what drives it up; both [B, *]."""
 

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 
 from ..core.quantities import Constrained, NonNegative, Parametrised, Positive, Quantity, Real
-from ..core.randomness import Noisy
 from ..core.state import State
 
 
@@ -240,8 +239,6 @@ class ReceptorSet(nn.Module):
 
         With a single receptor, a tensor is its conductance.
         """
-        if isinstance(conductances, Noisy):
-            return conductances._replace(input=self.split(conductances.input, axis))
         if not isinstance(conductances, Tensor):
             return conductances
         return (conductances,) if len(self) == 1 else conductances.unbind(axis)

@@ -6,9 +6,11 @@ import torch
 from torch import Tensor
 
 from ...core.quantities import Quantity
+from ...core.state import register_state
 from .channel import IonChannel
 
 
+@register_state
 class ATypeGates(NamedTuple):
     """a: activation; b: inactivation; both [B, *]."""
 

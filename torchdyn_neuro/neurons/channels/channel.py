@@ -49,8 +49,8 @@ class IonChannel(Parametrised):
         self.E_rev = Real(E_rev, unit="mV")
 
     def kinetics(self, v: Tensor) -> tuple[State, State]:
-        """The steady state and the time constant (ms) of the gates at the potential ``v``; ``None`` without gates."""
-        return None, None
+        """The steady state and the time constant (ms) of the gates at the potential ``v``; ``()`` without gates."""
+        return (), ()
 
     def openness(self, gates: State) -> Tensor | float:
         """The open share of the channels, from 0 to 1."""

@@ -6,9 +6,11 @@ import torch
 from torch import Tensor
 
 from ...core.quantities import Positive, Quantity
+from ...core.state import register_state
 from .channel import IonChannel
 
 
+@register_state
 class MTypeGates(NamedTuple):
     """p: activation, [B, *]."""
 

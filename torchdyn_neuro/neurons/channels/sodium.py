@@ -7,9 +7,11 @@ from torch import Tensor
 
 from ...core.numerics import exprel
 from ...core.quantities import Quantity
+from ...core.state import register_state
 from .channel import IonChannel, from_rates
 
 
+@register_state
 class SodiumGates(NamedTuple):
     """m: activation; h: inactivation; both [B, *]."""
 
