@@ -1,5 +1,6 @@
 """What all delays share: the line of past frames in the state, the delay as a quantity, and how a line is read."""
 
+import math
 from abc import ABC, abstractmethod
 from typing import NamedTuple
 
@@ -8,7 +9,7 @@ from torch import Tensor
 
 from ..core.checks import one_of, positive_number
 from ..core.dynamics import Dynamics
-from ..core.quantities import Constrained, Learned, Quantity
+from ..core.quantities import Constrained, Learned, Quantity, readable
 from ..core.state import State, first_frame, register_state, state_dtype, widen
 
 
@@ -26,15 +27,9 @@ class DelayTime(Constrained):
     """
 
     def __init__(self, value: Quantity, *, limit: float = 1.0, unit: str = "ms"):
-        super().__init__(value, unit=unit)
+        super().__init__(value, unit=unit, low=0.0, high=limit)
         self.limit = limit
         self.expected = f"a delay from 0 to max_delay = {limit:g} ms"
-
-    def transform(self, initial: Tensor, raw: Tensor) -> Tensor:
-        return self.limit * torch.sigmoid(torch.logit(initial / self.limit) + raw)
-
-    def allows(self, value: Tensor) -> Tensor:
-        return (value > 0) & (value < self.limit) if self.learned else (value >= 0) & (value <= self.limit)
 
 
 @register_state
@@ -88,7 +83,7 @@ class DelayLine(Dynamics, ABC):
                     f"{owner}: expected max_delay with a learned delay, got none; pass the longest delay, in ms, that "
                     "it may learn"
                 )
-            max_delay = float(torch.as_tensor(delay).max())
+            max_delay = _longest(owner, delay)
         limit = positive_number(owner, "max_delay", max_delay, zero=True, unit="ms")
         self.max_delay = limit
         self.delay = DelayTime(delay, limit=limit)
@@ -167,6 +162,18 @@ class DelayLine(Dynamics, ABC):
 
     def extra_repr(self) -> str:
         return f"max_delay={self.max_delay:g} ms, kernel={self.kernel!r}, {super().extra_repr()}"
+
+
+def _longest(owner: str, delay: float | Tensor) -> float:
+    start = DelayTime(delay, limit=math.inf).start
+    if not isinstance(delay, Tensor):
+        return float(delay)
+    if not readable(start):
+        raise ValueError(
+            f"{owner}: expected max_delay with delays whose values are not there yet, got none; pass the longest "
+            "delay, in ms"
+        )
+    return start.max().item()
 
 
 def _whole_steps(steps: float) -> int:
