@@ -70,7 +70,7 @@ def test_quantities_must_fit_the_neurons():
 @pytest.mark.parametrize(
     "wrong",
     [
-        lambda state: tuple(state),
+        lambda state: tuple(state)[:1],
         lambda state: state.v,
         lambda state: state._replace(v=state.v.double()),
         lambda state: state._replace(v=state.v[:1]),
@@ -82,7 +82,12 @@ def test_quantities_must_fit_the_neurons():
 def test_a_wrong_state_is_refused(wrong):
     cell, x = tdn.LIF(), torch.ones(5, 2, 4)
     _, state = cell.scan(x)
-    cell.scan(x, state)
+    expected = cell.scan(x, state)
+    # Plain tuples and lists are a state too.
+    for plain in (tuple(state), list(state)):
+        y, last = cell.scan(x, plain)
+        assert type(last) is tdn.LIFState
+        torch.testing.assert_close((y, last.v), (expected[0], expected[1].v), rtol=0, atol=0)
     with pytest.raises(
         ValueError, match=r"LIF: expected a state LIFState\(torch.float32 \(2, 4\), \(\), \(\), \(\)\) .*, got .*; pass"
     ):
@@ -93,7 +98,7 @@ def test_inputs_in_a_tuple_share_time_and_batch():
     cell = tdn.ExponentialSynapse()
     with pytest.raises(ValueError, match=r"expected inputs that share \[T, B\], got \(5, 2, 3\) and \(4, 2, 3\); give"):
         cell.check_input((torch.ones(5, 2, 3), torch.ones(4, 2, 3)))
-    with pytest.raises(TypeError, match=r"expected a tensor \[T, B, \*\], got None; pass"):
+    with pytest.raises(TypeError, match=r"expected a tensor \[T, B, \*\], got NoneType; pass"):
         cell(None)
 
 
@@ -188,5 +193,7 @@ def test_an_equation_without_a_right_hand_side_says_so():
         def initial_state(self, x_t):
             return (tdn.zeros_state(x_t),)
 
-    with tdn.backend("eager"), pytest.raises(NotImplementedError, match="Empty does not define relaxation"):
-        Empty(integrator=tdn.Euler())(torch.ones(2, 1, 1))
+    with pytest.raises(
+        ValueError, match=r"Empty: expected a differential equation \(.*relaxation\) for Euler, got none"
+    ):
+        Empty(integrator=tdn.Euler())
