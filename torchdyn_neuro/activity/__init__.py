@@ -1,0 +1,7 @@
+"""Activity from the start: how much each layer fires, weights that make it fire, activations that spike, checks."""
+
+from .calibrate import calibrate
+from .current_scale import CurrentScale
+from .report import ActivityReport, LayerActivity, activity_report
+
+__all__ = ["ActivityReport", "CurrentScale", "LayerActivity", "activity_report", "calibrate"]
