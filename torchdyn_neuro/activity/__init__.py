@@ -2,6 +2,8 @@
 
 from .calibrate import calibrate
 from .current_scale import CurrentScale
+from .per_call import PerCall
+from .replace import replace
 from .report import ActivityReport, LayerActivity, activity_report
 
-__all__ = ["ActivityReport", "CurrentScale", "LayerActivity", "activity_report", "calibrate"]
+__all__ = ["ActivityReport", "CurrentScale", "LayerActivity", "PerCall", "activity_report", "calibrate", "replace"]
