@@ -129,6 +129,12 @@ class Dynamics(Parametrised):
             return x_t
         return draw_frame(self.random_numbers(x_t))._replace(input=x_t)
 
+    def change_dt(self, dt: float) -> None:
+        """Take steps of ``dt`` ms from now on; ``ValueError`` where the equation does not allow that."""
+        self.dt = positive_number(type(self).__name__, "dt", dt, unit="ms")
+        for name, quantity in self.quantities():
+            self.accept(name, quantity)
+
     def quantities(self) -> Iterator[tuple[str, Constrained]]:
         """The quantities of this module (not of its children) and their names."""
         for name, child in self.named_children():

@@ -86,6 +86,10 @@ class ODE(Dynamics):
         if _is_time_constant(name):
             self._check_time_constant(name, quantity.start)
 
+    def change_dt(self, dt: float) -> None:
+        super().change_dt(dt)
+        self.check_stability()
+
     def check_stability(self) -> None:
         """Raise if learning has moved a time constant below half the step of an explicit integrator."""
         for name, quantity in self.quantities():

@@ -85,6 +85,16 @@ class SpikingODE(Membrane):
             )
         self._check_reset()
 
+    def change_dt(self, dt: float) -> None:
+        super().change_dt(dt)
+        steps = self.t_ref / self.dt
+        if abs(steps - round(steps)) > 1e-6:
+            raise ValueError(
+                f"{type(self).__name__}: expected t_ref to be a multiple of dt, got {self.t_ref:g} ms with a step of "
+                f"{self.dt:g} ms; choose a dt that divides it"
+            )
+        self.refractory_steps = round(steps)
+
     def _check_reset(self) -> None:
         base = {"zero": 0.0, "value": "v_reset", "subtract": "v_rest"}[self.reset]
         level = getattr(self, base).start if isinstance(base, str) else torch.tensor(base)

@@ -1,11 +1,15 @@
 """What every feed-forward spiking classifier shares."""
 
 import copy
+import warnings
 from collections.abc import Sequence
 
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.modules.dropout import _DropoutNd
 
 from ..activity import ActivityReport, CurrentScale, calibrate
+from ..activity.layers import spiking_layers
 from ..core.checks import one_of
 from ..core.stepwise import Stepwise, holds_dynamics
 
@@ -14,7 +18,8 @@ class SpikingClassifier(nn.Module):
     r"""Base of the feed-forward classifiers: named layers, one after the other.
 
     A sequence whose frames are all the same (stride zero along time, as :class:`DirectCurrent` puts out) passes the
-    layers in front of the first dynamics only once: the result is the same and T times cheaper.
+    layers in front of the first dynamics only once: the result is the same but for rounding, and T times cheaper. A norm
+    over the batch in training mode sees all frames, as many as its running variance counts; dropout draws for each.
 
     Args:
         input_shape: shape of one sample without time and batch.
@@ -57,19 +62,31 @@ class SpikingClassifier(nn.Module):
             rate: mean firing rate to reach, Hz.
 
         Returns:
-            The activity of each layer after its calibration.
+            The activity of each layer after its calibration; empty for a network of cells that do not spike.
         """
         self.check_input(x)
+        if not spiking_layers(self):
+            warnings.warn(
+                f"{type(self).__name__}: no layer spikes, so all stay below the {rate:g} Hz asked for, whatever the "
+                "current; choose a neuron with a threshold, or calibrate=0 in a configuration",
+                stacklevel=2,
+            )
+            return ActivityReport([])
         return calibrate(self, x, rate=rate)
 
 
 def run_layer(layer: nn.Module, x: Tensor) -> Tensor:
     """The layer on a sequence; once for all steps if it knows no time and the frames are all the same."""
     static = x.shape[0] > 1 and x.stride(0) == 0
-    if static and not holds_dynamics(layer):
-        frame = layer(x[:1])
-        return frame.expand(x.shape[0], *frame.shape[1:])
-    return layer(x)
+    if not static or holds_dynamics(layer) or _trains(layer, _DropoutNd):
+        return layer(x)
+    # The running variance of a norm counts its samples, and a batch of one has a variance only over time.
+    frame = layer(x)[:1] if _trains(layer, _NormBase) else layer(x[:1])
+    return frame.expand(x.shape[0], *frame.shape[1:])
+
+
+def _trains(layer: nn.Module, kind: type[nn.Module]) -> bool:
+    return any(isinstance(module, kind) and module.training for module in layer.modules())
 
 
 def normalisation(kind: str, features: int, *, image: bool = False) -> nn.Module:

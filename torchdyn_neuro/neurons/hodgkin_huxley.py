@@ -93,18 +93,25 @@ class HodgkinHuxley(Membrane):
         super().__init__(integrator=integrator, adaptation=adaptation, noise=noise, dt=dt)
         if not isinstance(surrogate, Surrogate):
             raise TypeError(f"HodgkinHuxley: expected a surrogate such as ATan(), got {surrogate!r}; pass an instance")
-        step = dt / integrator.substeps
-        if integrator.explicit and step > _LONGEST_EXPLICIT_STEP * (1 + 1e-9):
-            raise ValueError(
-                f"HodgkinHuxley: expected a step of at most {_LONGEST_EXPLICIT_STEP:g} ms for "
-                f"{type(integrator).__name__}, which spikes make unstable beyond, got {step:g} ms; lower dt, raise "
-                "substeps, or use ExponentialEuler()"
-            )
+        self._check_step()
         self.surrogate = surrogate
         self.channels = nn.ModuleList(_checked([Sodium(), Potassium(), Leak()] if channels is None else channels))
         self.C = Positive(C, unit="uF/cm^2")
         self.v_init = Real(v_init, unit="mV")
         self.v_th = Real(v_th, unit="mV")
+
+    def _check_step(self) -> None:
+        step = self.dt / self.integrator.substeps
+        if self.integrator.explicit and step > _LONGEST_EXPLICIT_STEP * (1 + 1e-9):
+            raise ValueError(
+                f"HodgkinHuxley: expected a step of at most {_LONGEST_EXPLICIT_STEP:g} ms for "
+                f"{type(self.integrator).__name__}, which spikes make unstable beyond, got {step:g} ms; lower dt, "
+                "raise substeps, or use ExponentialEuler()"
+            )
+
+    def change_dt(self, dt: float) -> None:
+        super().change_dt(dt)
+        self._check_step()
 
     def quantities(self) -> Iterator[tuple[str, Constrained]]:
         yield from super().quantities()

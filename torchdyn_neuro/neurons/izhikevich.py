@@ -140,6 +140,13 @@ class Izhikevich(SpikingODE):
         """
         return cls(**{**IZHIKEVICH_2003[one_of(cls.__name__, "name", name, *IZHIKEVICH_2003)], **changes})
 
+    def change_dt(self, dt: float) -> None:
+        if self.scheme == "izhikevich2003" and dt != 1:
+            raise ValueError(
+                f'Izhikevich: expected a step of 1 ms for scheme="izhikevich2003", got {dt:g} ms; use scheme="ode"'
+            )
+        super().change_dt(dt)
+
     def check_stability(self) -> None:
         super().check_stability()
         self._check_time_constant("1 / a", (1 / self.a()).detach())
