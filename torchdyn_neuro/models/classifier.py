@@ -18,8 +18,8 @@ class SpikingClassifier(nn.Module):
     r"""Base of the feed-forward classifiers: named layers, one after the other.
 
     A sequence whose frames are all the same (stride zero along time, as :class:`DirectCurrent` puts out) passes the
-    layers in front of the first dynamics only once: the result is the same but for rounding, and T times cheaper. A norm
-    over the batch in training mode sees all frames, as many as its running variance counts; dropout draws for each.
+    layers in front of the first dynamics only once: the result is the same but for rounding, and T times cheaper. A
+    norm over the batch that trains gets all frames, for its running variance counts them; dropout draws for each.
 
     Args:
         input_shape: shape of one sample without time and batch.
