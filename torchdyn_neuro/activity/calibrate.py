@@ -130,8 +130,9 @@ class _Calibration:
         """Calibrate each layer in its turn; returns what was scaled for each."""
         self.pass_to(-1)
         here = self.pass_to(0)
-        for index in range(len(self.calls)):
-            here = self.calibrated(here, index)
+        index = 0
+        while here.layer is not None:
+            here, index = self.calibrated(here, index), index + 1
         return self.notes
 
     def pass_to(self, index: int) -> _Pass:
@@ -194,7 +195,9 @@ class _Calibration:
         def rate_at(power: float) -> float:
             self.rewind()
             drive = map_state(lambda leaf: leaf * 2.0**power, here.input)
-            rates[power] = first_leaf(here.layer.scan(drive)[0]).float().mean().item() * 1000 / here.layer.dt
+            spikes = first_leaf(here.layer.scan(drive)[0]).float().mean().item()
+            # A drive beyond all reason may end in NaN.
+            rates[power] = spikes * 1000 / here.layer.dt if math.isfinite(spikes) else 0.0
             return rates[power]
 
         size = max(leaf.float().square().mean().sqrt().item() for leaf in leaves(here.input))
@@ -231,6 +234,8 @@ def _size(x: State) -> list[float]:
 
 
 def _agree(sizes: list[list[float]], before: list[list[float]]) -> bool:
+    if len(sizes) != len(before):
+        return False
     pairs = zip(sizes, before, strict=True)
     return all(abs(a - b) <= 1e-3 * abs(b) for now, then in pairs for a, b in zip(now, then, strict=True))
 

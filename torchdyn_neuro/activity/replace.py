@@ -5,7 +5,8 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from ..core.dynamics import Dynamics
 from ..core.stepwise import Unfolded
@@ -37,9 +38,11 @@ def replace(
 
     The model then runs as ``Stepwise(model)``, with its layers on all steps at once and time unfolded for the dynamics.
     A module that stands under several names is replaced by one under each. One that a forward calls several times, as
-    that of torchvision's ``BasicBlock`` does, gives way to a :class:`PerCall` with one for each call, as read from that
-    forward. An activation that is kept as a function, as ``nn.TransformerEncoderLayer`` keeps it, is replaced where it
-    is an attribute; the fast path of the transformer, which would go on without the dynamics in evaluation, is off
+    that of torchvision's ``BasicBlock`` does, gives way to a :class:`PerCall` with one for each call, as ``torch.fx``
+    reads from that forward; where it cannot, for the way depends on values, all its calls share one.
+
+    An activation that is kept as a function, as ``nn.TransformerEncoderLayer`` keeps it, is replaced where it is an
+    attribute; the fast path of the transformer, which would go on without the dynamics in evaluation, is off
     afterwards. A function that stands in the code of a forward cannot be replaced; a warning names it.
 
     Args:
@@ -87,10 +90,12 @@ def replace(
             f"replace: expected {_named(what)} in {type(model).__name__}, found none{text}; name a class that is "
             "there (print the model), or rewrite that forward with modules"
         )
-    made = [[_made(by, arguments, unfold) for _ in range(place.calls)] for place in places]
+    like = next((p for p in model.parameters() if p.is_floating_point()), None)
+    made = [[_made(by, arguments, unfold, like) for _ in range(place.calls)] for place in places]
     names = []
     for place, modules in zip(places, made, strict=True):
-        setattr(place.owner, place.name, modules[0] if place.calls == 1 else PerCall(modules, place.owner))
+        new = modules[0] if place.calls == 1 else PerCall(modules, place.owner)
+        setattr(place.owner, place.name, new.train(place.owner.training))
         _stay_off_the_fast_path(place.owner)
         prefix = f"{place.path}.{place.name}" if place.path else place.name
         inner = [prefix] if place.calls == 1 else [f"{prefix}.{index}" for index in range(place.calls)]
@@ -147,15 +152,21 @@ def _among(function: object, forms: set) -> bool:
         return False
 
 
-def _made(by: Dynamics | Callable[..., Dynamics], arguments: dict[str, Any], unfold: bool) -> nn.Module:
+def _made(
+    by: Dynamics | Callable[..., Dynamics], arguments: dict[str, Any], unfold: bool, like: Tensor | None
+) -> nn.Module:
     if isinstance(by, Dynamics) and arguments:
         raise TypeError(
             f"replace: expected no {', '.join(arguments)} beside a ready {type(by).__name__}, of which each place gets "
             "a copy; pass the class and its arguments"
         )
-    dynamics = copy.deepcopy(by) if isinstance(by, Dynamics) else by(**arguments)
+    # An argument may be a module, such as an adaptation, of which each place also wants its own.
+    dynamics = copy.deepcopy(by) if isinstance(by, Dynamics) else by(**copy.deepcopy(arguments))
     if not isinstance(dynamics, Dynamics):
         raise TypeError(f"replace: expected dynamics, got {type(dynamics).__name__}; pass e.g. tdn.LIF")
+    if like is not None:
+        # A narrower type than float32 would round the time constants for nothing.
+        dynamics.to(like.device, torch.float64 if like.dtype == torch.float64 else None)
     return Unfolded(dynamics) if unfold else dynamics
 
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ..core.dynamics import Dynamics
 from ..core.state import State, first_leaf
+from ..core.streaming import Streaming
 from .layers import hooked, spiking_layers, steps_per_spike, undisturbed
 
 SATURATION = 0.95
@@ -135,6 +136,8 @@ def activity_report(model: nn.Module, x: State) -> ActivityReport:
 
 def layers_of(model: nn.Module, owner: str) -> dict[str, Dynamics]:
     """The spiking layers of a model; ``ValueError`` if there are none."""
+    if any(isinstance(module, Streaming) for module in model.modules()):
+        raise ValueError(f"{owner}: expected a model that does not remember, got Streaming; pass the model inside it")
     layers = spiking_layers(model)
     if not layers:
         raise ValueError(
