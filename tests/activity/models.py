@@ -43,7 +43,7 @@ def spiking(name):
             tdn.LeakyIntegrator(),
         )
         return model, (torch.rand(60, 8, 30) < 0.05).float()
-    model = {"vgg11": lambda: vgg11(8), "resnet18": lambda: resnet18(num_classes=4), "transformer": transformer}[name]()
+    model = {"vgg11": lambda: vgg11(4), "resnet18": lambda: resnet18(num_classes=4), "transformer": transformer}[name]()
     tdn.replace(model, nn.ReLU, tdn.LIF, tau_mem=2.0, verbose=False)
     x = torch.rand(8, 6, 5).expand(6, 8, 6, 5) if name == "transformer" else images(4, 4)
     return tdn.Stepwise(model), x

@@ -6,8 +6,8 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from torchdyn_neuro.data import Digits, Split
 from torchdyn_neuro.activity.current_scale import CurrentScale
+from torchdyn_neuro.data import Digits, Split
 from torchdyn_neuro.training import load_checkpoint, load_model, run
 
 ROOT = Path(__file__).parents[2]
