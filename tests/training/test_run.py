@@ -143,6 +143,11 @@ def test_non_finite_loss_names_the_module(composed, monkeypatch):
     assert "current0 (CurrentScale)" in message
 
 
+@pytest.mark.parametrize("key", ["model.readout.dt", "encoder.dt"])
+def test_two_time_steps_are_refused(composed, key):
+    assert "expected one time step, got 0.5 ms in" in fails(composed(f"{key}=0.5"))
+
+
 def test_diverged_parameters_are_named(composed):
     message = fails(composed("optimizer=sgd", "optimizer.lr=inf", "callbacks=minimal"))
     assert "expected a finite loss" in message

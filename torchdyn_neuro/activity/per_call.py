@@ -30,15 +30,21 @@ class PerCall(nn.Module):
         self.calls = 0
         owner.register_forward_pre_hook(self.begin)
 
+    def __len__(self) -> int:
+        return len(self._modules)
+
+    def __getitem__(self, index: int) -> nn.Module:
+        return list(self._modules.values())[index]
+
     def begin(self, owner: nn.Module, inputs: tuple) -> None:
         """Start again with the first module."""
         self.calls = 0
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.calls == len(self._modules):
+        if self.calls == len(self):
             raise RuntimeError(
-                f"PerCall: expected {len(self._modules)} calls in a forward of its owner, got one more; give each call "
+                f"PerCall: expected {len(self)} calls in a forward of its owner, got one more; give each call "
                 "a module of its own"
             )
         self.calls += 1
-        return self._modules[str(self.calls - 1)](x)
+        return self[self.calls - 1](x)
