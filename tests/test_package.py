@@ -32,6 +32,7 @@ ALLOWED = {
     "connections": EQUATIONS | {"synapses", "plasticity", "fused"},
     "rates": EQUATIONS,
     "fused": {"core"},
+    "activity": {*EQUATIONS, "neurons", "synapses", "connections"},
     "events": {*EQUATIONS, "neurons", "synapses", "plasticity", "connections"},
 }
 """What each folder may import beside itself; the deep-learning parts stand above all of these."""

@@ -142,6 +142,12 @@ class Dynamics(Parametrised):
         """The input as the step takes it; ``axis`` is the first one behind the batch: 2 of a sequence, 1 of a frame."""
         return x
 
+    def change_dt(self, dt: float) -> None:
+        """Take steps of ``dt`` ms from now on; ``ValueError`` where the equation does not allow that."""
+        self.dt = positive_number(type(self).__name__, "dt", dt, unit="ms")
+        for name, quantity in self.quantities():
+            self.accept(name, quantity)
+
     def quantities(self) -> Iterator[tuple[str, Constrained]]:
         """The quantities of this module (not of its children) and their names."""
         for name, child in self._modules.items():

@@ -168,7 +168,6 @@ class Spiking(ODE):
         one_of(owner, "reset", reset, *resets)
         t_ref = positive_number(owner, "t_ref", t_ref, zero=True, unit="ms")
         self.threshold = rule(surrogate, reset, t_ref, detach_reset)
-        self.refractory_steps = self._whole_steps(t_ref)
         self.v_th = Real(v_th, unit=unit)
         if v_rest is not None:
             self.v_rest = Real(v_rest, unit=unit)
@@ -194,6 +193,7 @@ class Spiking(ODE):
         return round(steps)
 
     def check(self) -> None:
+        self.refractory_steps = self._whole_steps(self.t_ref)
         super().check()
         self.threshold.check(self)
         for name, term in self._terms():

@@ -104,6 +104,12 @@ class DelayLine(Dynamics, ABC):
         # A tensor, so that annealing recompiles nothing and a checkpoint resumes where it was.
         self.register_buffer("width", None if self.first_width is None else torch.tensor(self.first_width))
 
+    def change_dt(self, dt: float) -> None:
+        first, last = self.width_range
+        self.width_range = (first, dt / 2 if last == self.dt / 2 else last)
+        super().change_dt(dt)
+        self.steps = _whole_steps(self.delay.limit / self.dt)
+
     def anneal(self, progress: float) -> None:
         """Set the width of the Gaussian: geometrically from ``width`` (progress 0) to ``final_width`` (1 and later)."""
         if self.width is None:
