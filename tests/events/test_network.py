@@ -30,7 +30,7 @@ def test_delta_network_equals_the_clock(t_ref, reset):
     torch.testing.assert_close(spikes.time, expected.time, rtol=0, atol=1e-9)
     by_time = [set(zip(e.time.mul(2).round().tolist(), e.unit.tolist(), strict=True)) for e in (spikes, expected)]
     assert by_time[0] == by_time[1]
-    torch.testing.assert_close(state.v, last.neuron.v, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(state.neuron.v, last.neuron.v, rtol=1e-12, atol=1e-12)
 
 
 def test_exponential_currents_spike_off_the_grid():
