@@ -23,7 +23,7 @@ def restricted(module: Dynamics, units: Tensor | slice) -> Dynamics:
         units: indices of the neurons, or a slice.
 
     Example:
-        >>> import torchdyn_neuro as tdn
+        >>> import torch, torchdyn_neuro as tdn
         >>> restricted(tdn.LIF(torch.tensor([5.0, 6.0, 7.0])), torch.tensor([2, 0])).tau_mem()
         tensor([7., 5.])
     """
