@@ -134,8 +134,8 @@ class EventNetwork:
             events: spikes from outside, from 0 to ``duration``; ``unit`` is the neuron that each reaches, ``weight``
                 what it brings.
             duration: ms.
-            state: the state at time 0, as it was handed back: two runs give what one over both gives. At rest if
-                omitted.
+            state: the state at time 0, as it was handed back: two runs give what one over both gives. If omitted at
+                rest, or at the reset where the resting potential is not below the threshold.
             current: a constant current, in the unit of the neuron's synaptic one; one value or one for each neuron [N].
 
         Returns:

@@ -36,7 +36,8 @@ def spike_times(
         time: times of the inputs, ms, [B, K], from 0 on, ascending in each row; infinity where there is no event.
         weight: what each event adds to each neuron, [B, K, N] or [1, K, N].
         duration: end of the simulation, ms; what comes later has no effect.
-        state: the state at time 0, [B, N], its refractory field in ms; at rest if omitted.
+        state: the state at time 0, [B, N], its refractory field in ms. If omitted at rest, or at the reset where the
+            resting potential is not below the threshold.
         current: a constant current, in the unit of the neuron's synaptic one; broadcasts to [B, N].
         most_spikes: number M of spikes that are returned for each neuron.
 

@@ -18,9 +18,13 @@ SAME_TIME = 1e-9
 
 
 def resting_state(module: SpikingODE, like: Tensor) -> State:
-    """The state of neurons at rest; its refractory field counts ms, not steps, and goes on below zero."""
+    """The state of neurons at rest; its refractory field counts ms, not steps, and goes on below zero.
+
+    A neuron whose resting potential is not below its threshold fires for ever and has no rest: it starts as reset.
+    """
     state = module.initial_state(like)
-    return state._replace(refractory=torch.full_like(state.v, -torch.inf) if module.t_ref > 0 else ())
+    v = torch.where(state.v >= module.v_th(), reset_level(module), state.v)
+    return state._replace(v=v, refractory=torch.full_like(v, -torch.inf) if module.t_ref > 0 else ())
 
 
 def reset_level(module: SpikingODE) -> Tensor:
