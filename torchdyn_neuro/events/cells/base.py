@@ -170,6 +170,12 @@ class EventCell(ABC):
         """Times from now, ascending, between which the free potential is monotone up to ``horizon``."""
 
 
+def taus_are_apart(module: SpikingODE) -> bool:
+    """Whether the two time constants of every neuron are far enough apart to divide by their difference."""
+    tau_mem, tau_syn = module.tau_mem().detach(), module.tau_syn().detach()
+    return bool(((tau_mem - tau_syn).abs() > 0.1 * torch.maximum(tau_mem, tau_syn)).all())
+
+
 def pick(state: State, index: Tensor) -> State:
     """The state of some neurons."""
     return map_state(lambda leaf: leaf[index], state)

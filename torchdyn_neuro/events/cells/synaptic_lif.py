@@ -6,7 +6,7 @@ from torch import Tensor
 from ...core.numerics import log1prel
 from ...core.state import State
 from ...neurons.synaptic_lif import SynapticLIF
-from .base import EventCell
+from .base import EventCell, taus_are_apart
 
 
 class EventSynapticLIF(EventCell):
@@ -16,8 +16,7 @@ class EventSynapticLIF(EventCell):
 
     def __init__(self, module: SynapticLIF, current: Tensor):
         super().__init__(module, current)
-        tau_mem, tau_syn = module.tau_mem().detach(), module.tau_syn().detach()
-        self._taus_are_apart = bool(((tau_mem - tau_syn).abs() > 0.1 * torch.maximum(tau_mem, tau_syn)).all())
+        self._taus_are_apart = taus_are_apart(module)
 
     def receive(self, state: State, weight: Tensor) -> State:
         return state._replace(s=state.s + weight)
