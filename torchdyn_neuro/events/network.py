@@ -8,11 +8,10 @@ import torch
 from torch import Tensor
 
 from ..core.checks import positive_number
-from ..core.spiking import SpikingODE
 from ..core.state import Shared, State, map_state, register_state
 from .arguments import as_current, as_tensor, finite, take_state
 from .cells import check_neuron, event_cell
-from .cells.base import SAME_TIME, EventCell, pick, resting_state
+from .cells.base import SAME_TIME, EventCell, Neuron, pick, resting_state
 from .event_list import Events, make_events, within
 
 
@@ -64,7 +63,7 @@ class EventNetwork:
         ([2.0, 3.5], [0, 1])
     """
 
-    def __init__(self, module: SpikingODE, weight: Tensor, delay: float | Tensor = 1.0):
+    def __init__(self, module: Neuron, weight: Tensor, delay: float | Tensor = 1.0):
         check_neuron(module)
         weight = as_tensor("EventNetwork", "weight", weight).detach()
         if weight.ndim != 2 or weight.shape[0] != weight.shape[1] or not weight.numel():

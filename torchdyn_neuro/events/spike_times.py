@@ -6,16 +6,15 @@ import torch
 from torch import Tensor
 
 from ..core.checks import positive_number
-from ..core.spiking import SpikingODE
 from ..core.state import State, map_state
 from .arguments import as_current, as_floats, finite, take_state, whole_number
 from .cells import EventCell, check_neuron, event_cell
-from .cells.base import pick, resting_state, select
+from .cells.base import Neuron, pick, resting_state, select
 from .restrict import restricted
 
 
 def spike_times(
-    module: SpikingODE,
+    module: Neuron,
     time: Tensor,
     weight: Tensor,
     duration: float,
@@ -80,7 +79,7 @@ def spike_times(
     return layer.table().view(*frame.shape, most_spikes)
 
 
-def _inputs(module: SpikingODE, time: Any, weight: Any) -> tuple[Tensor, Tensor]:
+def _inputs(module: Neuron, time: Any, weight: Any) -> tuple[Tensor, Tensor]:
     """Checked times [B, K] and weights [B or 1, K, N]."""
     like = module.v_th().detach()
     time, weight = as_floats("spike_times", "time", time, like), as_floats("spike_times", "weight", weight, like)

@@ -2,24 +2,23 @@
 
 from torch import Tensor
 
-from ...core.spiking import SpikingODE
 from ...neurons.alpha_lif import AlphaLIF
 from ...neurons.lif import LIF
 from ...neurons.synaptic_lif import SynapticLIF
 from ..restrict import evaluated
 from .alpha_lif import EventAlphaLIF
-from .base import EventCell, reset_level
+from .base import EventCell, Neuron, reset_level
 from .lif import EventLIF
 from .synaptic_lif import EventSynapticLIF
 
-_CELLS: dict[type[SpikingODE], type[EventCell]] = {
+_CELLS: dict[type[Neuron], type[EventCell]] = {
     AlphaLIF: EventAlphaLIF,
     LIF: EventLIF,
     SynapticLIF: EventSynapticLIF,
 }
 
 
-def check_neuron(module: SpikingODE) -> None:
+def check_neuron(module: Neuron) -> None:
     """Raise if a neuron cannot be run from event to event.
 
     Raises:
@@ -46,7 +45,7 @@ def check_neuron(module: SpikingODE) -> None:
         )
 
 
-def event_cell(module: SpikingODE, current: Tensor) -> EventCell:
+def event_cell(module: Neuron, current: Tensor) -> EventCell:
     """The event-driven form of a checked neuron, its quantities as they are now.
 
     Args:

@@ -2,22 +2,27 @@
 
 import copy
 from abc import ABC, abstractmethod
-from typing import Self
+from typing import Self, TypeAlias
 
 import torch
 from torch import Tensor
 
-from ...core.spiking import SpikingODE
 from ...core.stand_in import stand_in
 from ...core.state import State, map_state
+from ...neurons.alpha_lif import AlphaLIF
+from ...neurons.lif import LIF
+from ...neurons.synaptic_lif import SynapticLIF
 from ..crossing import bracketed_root
 from ..restrict import part_of, restricted
+
+Neuron: TypeAlias = AlphaLIF | LIF | SynapticLIF
+"""The neurons whose solution between events is known in closed form."""
 
 SAME_TIME = 1e-9
 """Events that lie closer than this, in ms, are one: sums of delays differ by rounding."""
 
 
-def resting_state(module: SpikingODE, like: Tensor) -> State:
+def resting_state(module: Neuron, like: Tensor) -> State:
     """The state of neurons at rest; its refractory field counts ms, not steps, and goes on below zero.
 
     A neuron whose resting potential is not below its threshold fires for ever and has no rest: it starts as reset.
@@ -27,7 +32,7 @@ def resting_state(module: SpikingODE, like: Tensor) -> State:
     return state._replace(v=v, refractory=torch.full_like(v, -torch.inf) if module.t_ref > 0 else ())
 
 
-def reset_level(module: SpikingODE) -> Tensor:
+def reset_level(module: Neuron) -> Tensor:
     """Where a spike at the threshold leaves the potential."""
     if module.reset == "zero":
         return torch.zeros_like(module.v_th())
@@ -50,7 +55,7 @@ class EventCell(ABC):
     Shape: leaves of states, gaps and horizons are [n].
     """
 
-    def __init__(self, module: SpikingODE, current: Tensor):
+    def __init__(self, module: Neuron, current: Tensor):
         rest = module.v_rest()
         self.module = module
         self.level = rest + module.R() * current
@@ -170,7 +175,7 @@ class EventCell(ABC):
         """Times from now, ascending, between which the free potential is monotone up to ``horizon``."""
 
 
-def taus_are_apart(module: SpikingODE) -> bool:
+def taus_are_apart(module: AlphaLIF | SynapticLIF) -> bool:
     """Whether the two time constants of every neuron are far enough apart to divide by their difference."""
     tau_mem, tau_syn = module.tau_mem().detach(), module.tau_syn().detach()
     return bool(((tau_mem - tau_syn).abs() > 0.1 * torch.maximum(tau_mem, tau_syn)).all())
