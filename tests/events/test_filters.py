@@ -104,6 +104,8 @@ def test_bad_input_raises():
     events = make_events(torch.tensor([1.0, 2.0]), torch.tensor([0, 1]))
     with pytest.raises(TypeError, match="closed form"):
         filter_events(tdn.LIF(), events, 2, 3.0)
+    with pytest.raises(ValueError, match=r'expected AlphaSynapse\(output="end"\), got output=\'mean\'.*; build it'):
+        filter_events(tdn.AlphaSynapse(output="mean"), events, 2, 3.0)
     with pytest.raises(ValueError, match=r"from 0 to 1\.5 ms"):
         filter_events(tdn.ExponentialSynapse(), events, 2, 1.5)
     with pytest.raises(ValueError, match="units from 0 to 0"):

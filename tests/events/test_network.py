@@ -215,5 +215,7 @@ def test_bad_input_raises():
         EventNetwork(tdn.LIF(), torch.ones(2, 2), delay=0.0)
     with pytest.raises(ValueError, match="without adaptation"):
         EventNetwork(tdn.LIF(noise=tdn.WhiteNoise()), torch.ones(2, 2))
+    with pytest.raises(ValueError, match="expected a reset, got reset='none'"):
+        EventNetwork(tdn.LIF(reset="none"), torch.ones(2, 2))
     with pytest.raises(TypeError, match="closed form"):
         EventNetwork(tdn.IF(), torch.ones(2, 2))

@@ -6,7 +6,6 @@ from torch import Tensor, nn
 
 from ..core.dynamics import Dynamics
 from ..core.quantities import NonNegative, Parametrised, Quantity
-from ..core.randomness import Noisy, with_numbers
 from ..core.state import State, first_leaf, register_state
 
 
@@ -101,17 +100,9 @@ class Coupled(Dynamics):
     def initial_state(self, x_t: State) -> CoupledState:
         return CoupledState(self.neuron.initial_state(x_t))
 
-    @property
-    def draws(self) -> bool:
-        return self.neuron.draws
-
-    def random_numbers(self, x_t: State) -> Noisy | None:
-        return self.neuron.random_numbers(x_t)
-
     def step(self, x_t: State, state: CoupledState) -> tuple[Tensor, CoupledState]:
-        x_t, numbers = (x_t.input, x_t) if isinstance(x_t, Noisy) else (x_t, None)
         current = self.junction(getattr(state.neuron, self.field))
-        drive = with_numbers(x_t + current.to(first_leaf(x_t).dtype), numbers)
+        drive = x_t + current.to(first_leaf(x_t).dtype)
         y_t, neuron = self.neuron.step(drive, state.neuron)
         return y_t, CoupledState(neuron)
 

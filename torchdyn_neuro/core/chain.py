@@ -1,14 +1,13 @@
 """Layers one after the other, with their states threaded through."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import nn
 
 from .dynamics import Dynamics
-from .randomness import Draw, Noisy, parted, with_numbers
-from .state import State, first_frame, first_leaf, map_state
+from .state import State, first_frame, first_leaf
 from .stepwise import Stepwise, holds_dynamics
 from .time_loop import fuses, run_time_loop
 
@@ -76,46 +75,21 @@ class Chain(Dynamics):
         for layer in list(self)[:-1]:
             with torch.no_grad(), _without_side_effects(layer):
                 dynamic = isinstance(layer, Dynamics)
-                # Only the shape matters: the numbers that a step would draw are left to the steps.
-                numbers = map_state(Draw.zeros, layer.random_numbers(frames[-1]) or ()) if dynamic else ()
                 state = layer.initial_state(frames[-1]) if dynamic else ()
-                frames.append(_step(layer, with_numbers(frames[-1], numbers), state)[0])
+                frames.append(_step(layer, frames[-1], state)[0])
         return frames
 
-    @property
-    def draws(self) -> bool:
-        return any(isinstance(layer, Dynamics) and layer.draws for layer in self)
-
-    def random_numbers(self, x_t: State) -> Noisy | None:
-        if not self.draws:
-            return None
-        layers = zip(self, self._frames(x_t), strict=True)
-        return Noisy(
-            (),
-            part=tuple(
-                layer.random_numbers(frame) or () if isinstance(layer, Dynamics) else () for layer, frame in layers
-            ),
-        )
-
     def step(self, x_t: State, state: tuple[State, ...]) -> tuple[State, tuple[State, ...]]:
-        x_t, numbers = self._parted(self.with_noise(x_t))
         states = []
-        for layer, before, drawn in zip(self, state, numbers, strict=True):
-            x_t, after = _step(layer, with_numbers(x_t, drawn), before)
+        for layer, before in zip(self, state, strict=True):
+            x_t, after = _step(layer, x_t, before)
             states.append(after)
         return x_t, tuple(states)
 
-    def _parted(self, x: State) -> tuple[State, Sequence[Noisy | None]]:
-        """The input and the random numbers of each layer."""
-        x, numbers = parted(x)
-        return x, numbers or [None] * len(self)
-
     def scan(self, x: State, state: tuple[State, ...] | None = None) -> tuple[State, tuple[State, ...]]:
-        self.check_input(parted(x)[0])
-        # All numbers are drawn beforehand, in the order in which the steps of the chain draw them.
-        x, numbers = self._parted(self.prepare(x))
+        self.check_input(x)
         if state is not None:
-            self.take_state(first_frame(x), state)
+            state = self.take_state(first_frame(x), state)
         before = list(state or [None] * len(self))
         after: list[State] = []
         while len(after) < len(self):
@@ -123,44 +97,38 @@ class Chain(Dynamics):
             if not isinstance(layer, Dynamics):
                 x, states = layer(x), ((),)
             elif _loops_by_itself(layer):
-                x, last = layer.scan(with_numbers(x, numbers[len(after)]), before[len(after)])
+                x, last = layer.scan(x, before[len(after)])
                 states = (last,)
             else:
-                x, states = self._scan_run(len(after), x, before, numbers)
+                x, states = self._scan_run(len(after), x, before)
             after.extend(states)
         return x, tuple(after)
 
-    def _scan_run(
-        self, start: int, x: State, before: list[State], numbers: Sequence[Noisy | None]
-    ) -> tuple[State, tuple[State, ...]]:
+    def _scan_run(self, start: int, x: State, before: list[State]) -> tuple[State, tuple[State, ...]]:
         """Run the layer at ``start`` and as many after it as the backend takes in one piece."""
         stop = start + 1
         while stop < len(self) and isinstance(self[stop], Dynamics) and not _loops_by_itself(self[stop]):
             stop += 1
         first, x_0 = self[start], first_frame(x)
+        x = first._read(x, axis=2)
         first.check_input(x)
-        inputs = first.prepare(with_numbers(x, numbers[start]))
         given = before[start]
-        states = [first.initial_state(x_0) if given is None else first.take_state(x_0, given)]
-        if stop > start + 1 and fuses(first, inputs, states[0]):
+        states = [first.initial_state(first_frame(x)) if given is None else first.take_state(first_frame(x), given)]
+        if stop > start + 1 and fuses(first, x, states[0]):
             # Inside a fused run every frame has the shape of the first; a state of another shape does not fuse.
             for index in range(start + 1, stop):
                 given = before[index]
                 states.append(self[index].initial_state(first_leaf(x_0)) if given is None else given)
         for length in range(len(states), 1, -1):
             run, state = self._run(start, start + length), tuple(states[:length])
-            drive, _ = parted(inputs)
-            if run.draws:
-                drive = Noisy(drive, part=tuple(numbers[start : start + length]))
-            if fuses(run, drive, state):
+            if fuses(run, x, state):
                 for layer in list(run)[1:]:
                     layer.check_quantities(first_leaf(x))
-                return run_time_loop(run, drive, state)
-        y, last = run_time_loop(first, inputs, states[0])
+                return run_time_loop(run, x, state)
+        y, last = run_time_loop(first, x, states[0])
         return y, (last,)
 
     def _run(self, start: int, stop: int) -> "Chain":
-        """The layers from ``start`` to ``stop`` as a chain of their own, the same one at every call."""
         if (start, stop) == (0, len(self)):
             return self
         layers = [self[index] for index in range(start, stop)]

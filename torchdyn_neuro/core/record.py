@@ -47,7 +47,7 @@ def record(module: nn.Module, x: State, fields: Sequence[str]) -> dict[str, Tens
         dynamics.check_input(x)
         state = dynamics.initial_state(first_frame(x))
         outputs, seen = [], {path: [] for path in wanted[dynamics]}
-        for x_t in frames(dynamics.prepare(x)):
+        for x_t in frames(dynamics._read(x, axis=2)):
             y_t, state = dynamics.step(x_t, state)
             outputs.append(y_t)
             for path, values in seen.items():

@@ -2,11 +2,9 @@
 
 from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 
 from .dynamics import Dynamics
-from .randomness import Noisy, with_numbers
 from .state import State, first_leaf, register_state, zeros_state
 from .stepwise import holds_dynamics
 
@@ -68,26 +66,13 @@ class Recurrent(Dynamics):
         connection = self.connection.initial_state(output) if isinstance(self.connection, Dynamics) else ()
         return RecurrentState(self.neuron.initial_state(x_t), connection, output)
 
-    @property
-    def draws(self) -> bool:
-        return self.neuron.draws or (isinstance(self.connection, Dynamics) and self.connection.draws)
-
-    def random_numbers(self, x_t: State) -> Noisy | None:
-        if not self.draws:
-            return None
-        dynamic = isinstance(self.connection, Dynamics)
-        connection = self.connection.random_numbers(torch.zeros_like(first_leaf(x_t))) if dynamic else None
-        return Noisy((), part=(connection or (), self.neuron.random_numbers(x_t) or ()))
-
     def step(self, x_t: State, state: RecurrentState) -> tuple[Tensor, RecurrentState]:
-        x_t = self.with_noise(x_t)
-        x_t, (connection_numbers, neuron_numbers) = (x_t.input, x_t.part) if self.draws else (x_t, (None, None))
         before = state.output.to(first_leaf(x_t).dtype)
         if isinstance(self.connection, Dynamics):
-            feedback, connection = self.connection.step(with_numbers(before, connection_numbers), state.connection)
+            feedback, connection = self.connection.step(before, state.connection)
         else:
             feedback, connection = self.connection(before), ()
-        y_t, neuron = self.neuron.step(with_numbers(x_t + feedback, neuron_numbers), state.neuron)
+        y_t, neuron = self.neuron.step(x_t + feedback, state.neuron)
         return y_t, RecurrentState(neuron, connection, y_t.to(state.output.dtype))
 
     def check_input(self, x: State) -> None:

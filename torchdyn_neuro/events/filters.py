@@ -31,8 +31,8 @@ def filter_events(
     the parameters. Several threads may use one module at once.
 
     Args:
-        module: ``ExponentialSynapse`` (also a trace), ``AlphaSynapse``, ``DoubleExponentialSynapse`` or
-            ``TsodyksMarkram``.
+        module: ``ExponentialSynapse`` (also a trace), ``AlphaSynapse``, ``DoubleExponentialSynapse`` (all with
+            ``output="end"``) or ``TsodyksMarkram``.
         events: spikes of the units, up to ``duration``; one of weight 0 reads the output without changing anything.
         units: number of units.
         duration: end of the run, ms.
@@ -44,9 +44,9 @@ def filter_events(
 
     Raises:
         TypeError: if the module is none of these.
-        ValueError: if the events are not sorted or lie outside the run, if a weight is not finite, if a parameter or
-            the state does not fit the units, if ``duration`` is negative, or if short-term plasticity is given counts
-            below 0 or too large.
+        ValueError: if the module puts out the mean over a step, if the events are not sorted or lie outside the run,
+            if a weight is not finite, if a parameter or the state does not fit the units, if ``duration`` is negative,
+            or if short-term plasticity is given counts below 0 or too large.
 
     Source: Rotter & Diesmann (1999), Biol. Cybern. 81:381; Brette et al. (2007), J. Comput. Neurosci. 23:349.
 
@@ -107,6 +107,11 @@ def _check(module: Dynamics, events: Events, units: int, duration: float) -> Non
         raise TypeError(
             f"filter_events: expected a module with a closed form between events ({known}), got "
             f"{type(module).__name__}; run it on the clock with scan()"
+        )
+    if getattr(module, "output", "end") != "end":
+        raise ValueError(
+            f'filter_events: expected {type(module).__name__}(output="end"), got output={module.output!r}, a mean over '
+            'steps of the clock; build it with output="end", or run it on the clock with scan()'
         )
     within("filter_events", events, duration, SAME_TIME)
     module.check_quantities(events.weight.new_zeros(1, 1, units))

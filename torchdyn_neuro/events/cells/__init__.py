@@ -23,8 +23,8 @@ def check_neuron(module: Neuron) -> None:
 
     Raises:
         TypeError: if its solution between events is not known in closed form.
-        ValueError: if adaptation or noise is attached to it, for the same reason; or if learning has moved the
-            threshold below the reset, so that a spike would be followed by others at once, without end.
+        ValueError: if adaptation or noise is attached to it, for the same reason; or if it has no reset, or learning
+            has moved the threshold below it, so that a spike would be followed by others at once, without end.
     """
     name = type(module).__name__
     if type(module) not in _CELLS:
@@ -37,6 +37,11 @@ def check_neuron(module: Neuron) -> None:
         raise ValueError(
             f"{name}: expected a neuron without adaptation and noise, to be exact between events, "
             "got one with; run it on the clock with scan()"
+        )
+    if module.reset == "none":
+        raise ValueError(
+            f"{name}: expected a reset, got reset='none', with which every moment above the threshold would spike; "
+            "choose another, or run it on the clock with scan()"
         )
     if not (module.v_th() > reset_level(module)).all():
         raise ValueError(
