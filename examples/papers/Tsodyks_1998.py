@@ -55,7 +55,7 @@ def respond(cell: dict, rate: float, stop: float, end: float) -> tuple[torch.Ten
 def stationary(synapse: dict, rate: float) -> float:
     """Release per spike after a long regular train."""
     interval = round(1000 / rate)
-    spikes = torch.zeros(max(6, round(1200 / interval)) * interval + 1, 1, 1)
+    spikes = torch.zeros(round(6000 / interval) * interval + 1, 1, 1)
     spikes[::interval] = 1
     return tdn.TsodyksMarkram(**synapse, form="m98")(spikes)[-1].item()
 

@@ -16,18 +16,18 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 REST, LEAK = -60.0, 10.0  # mV, nS
-DT, DURATION, EXCITATION, INHIBITION = 0.02, 120.0, 40.0, 35.0  # ms; the last two: when the spikes come
+DT, DURATION, EXCITATION, INHIBITION = 0.05, 120.0, 40.0, 35.0  # ms; the last two: when the spikes come
 
 
-def potential(excitation: float, inhibition: float, E_inh: float = REST) -> torch.Tensor:
-    """The membrane potential in mV after one spike of each kind, of these weights in nS, [T]."""
+def potential(excitation: list[float], inhibition: list[float], E_inh: float = REST) -> torch.Tensor:
+    """The membrane potential [T, B] in mV after one spike of each kind, of these weights [B] in nS."""
     receptors = [tdn.AMPA(), tdn.GABA_A(E_inh, tau_decay=20.0)]
-    spikes = torch.zeros(round(DURATION / DT), 1, 2, 1)
-    spikes[round(EXCITATION / DT), 0, 0] = excitation
-    spikes[round(INHIBITION / DT), 0, 1] = inhibition
+    spikes = torch.zeros(round(DURATION / DT), len(excitation), 2, 1)
+    spikes[round(EXCITATION / DT), :, 0, 0] = torch.tensor(excitation)
+    spikes[round(INHIBITION / DT), :, 1, 0] = torch.tensor(inhibition)
     conductances = tdn.ConductanceSynapse(receptors, dt=DT)(spikes)
     neuron = tdn.ConductanceLIF(receptors, g_L=LEAK, E_L=REST, v_th=-40.0, dt=DT)  # out of reach
-    return tdn.record(neuron, conductances, ["v"])["v"].flatten()
+    return tdn.record(neuron, conductances, ["v"])["v"].squeeze(-1)
 
 
 def stationary(excitation: float, inhibition: torch.Tensor) -> torch.Tensor:
@@ -38,8 +38,8 @@ def stationary(excitation: float, inhibition: torch.Tensor) -> torch.Tensor:
 
 
 def main(picture: Path = Path("pictures/shunting_inhibition.png")) -> dict[str, Any]:
-    alone, shunted, shunt = potential(20.0, 0.0), potential(20.0, 60.0), potential(0.0, 60.0)
-    hyperpolarising = potential(0.0, 60.0, E_inh=-80.0)
+    alone, shunted, shunt = potential([20.0, 20.0, 0.0], [0.0, 60.0, 60.0]).unbind(1)
+    hyperpolarising = potential([0.0], [60.0], E_inh=-80.0)[:, 0]
     before, after = alone.max() - REST, shunted.max() - REST
     moved = (shunt - REST).abs().max()
     print(f"excitation: {before:.2f} mV; with the shunt: {after:.2f} mV; shunt: {moved:.2g} mV")

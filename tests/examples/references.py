@@ -6,7 +6,7 @@ import numpy as np
 from scipy.integrate import solve_ivp
 
 
-def adex_spikes(current, duration, *, C, g_L, E_L, V_T, Delta_T, tau_w, a, b, v_reset, v_peak, dt=0.005):
+def adex_spikes(current, duration, *, C, g_L, E_L, V_T, Delta_T, tau_w, a, b, v_reset, v_peak, dt=0.01):
     """Spike times (ms) of the equations of Brette & Gerstner (2005), by small steps of Euler, and the states [T, 2].
 
     current: pA, as a function of the time in ms.
@@ -26,7 +26,7 @@ def adex_spikes(current, duration, *, C, g_L, E_L, V_T, Delta_T, tau_w, a, b, v_
 
 def izhikevich_spikes(current, duration, a, b, c, d, dt=0.005):
     """Spike times (ms) of the equations of Izhikevich (2003), by small steps of Euler."""
-    v, u, times = c, b * c, []
+    v, u, times = -65.0, -65.0 * b, []
     for n in range(round(duration / dt)):
         change = 0.04 * v * v + 5 * v + 140 - u + current(n * dt)
         v, u = v + dt * change, u + dt * a * (b * v - u)
@@ -38,13 +38,13 @@ def izhikevich_spikes(current, duration, a, b, c, d, dt=0.005):
 
 def izhikevich_printed(current, duration, a, b, c, d):
     """Spike times (ms) of the program printed in the paper, its steps of 1 ms numbered from 1 on."""
-    v, u, times = c, b * c, []
+    v, u, times = -65.0, -65.0 * b, []
     for n in range(round(duration)):
         if v >= 30:
-            times.append(n)
+            times.append(n + 1)
             v, u = c, u + d
         for _ in range(2):
-            v += 0.5 * (0.04 * v * v + 5 * v + 140 - u + current(n))
+            v += 0.5 * ((0.04 * v + 5) * v + 140 - u + current(n))
         u += a * (b * v - u)
     return np.array(times)
 
@@ -83,12 +83,12 @@ def releases(count, interval, U, tau_f, tau_d):
 
 
 def shunted_membrane(excitation, inhibition, E_inh):
-    """Largest and smallest v (mV) after an AMPA spike (nS) at 40 ms and a GABA spike at 35 ms; 200 pF, 10 nS, -60 mV."""
+    """Largest and smallest v (mV) of 200 pF and 10 nS at -60 mV, with AMPA (nS) from 40 ms and GABA from 35 ms on."""
 
     def change(t, v):
         g_e = excitation * np.exp(-(t - 40) / 2) * (t >= 40)
         g_i = inhibition * np.exp(-(t - 35) / 20) * (t >= 35)
         return (-10 * (v + 60) - g_e * v - g_i * (v - E_inh)) / 200
 
-    v = solve_ivp(change, (0, 120), [-60.0], max_step=0.05, rtol=1e-8, atol=1e-8).y[0]
+    v = solve_ivp(change, (35, 120), [-60.0], max_step=0.1, rtol=1e-8, atol=1e-8).y[0]
     return v.max(), v.min()

@@ -9,8 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 from torch import nn
 from torchvision.models import resnet18
+
+from torchdyn_neuro.data.yin_yang import yin_yang
 
 from .references import (
     adex_spikes,
@@ -78,7 +81,7 @@ def test_drop_into_resnet():
     kinds = [type(module).__name__ for module in model.modules()]
     assert kinds.count("LIF") == sum(isinstance(module, nn.ReLU) for module in resnet18().modules()) > 0
     assert "ReLU" not in kinds
-    figures = example.main(samples=16, steps=8)
+    figures = example.main(samples=16, steps=14)
     assert figures["losses"][0] == pytest.approx(math.log(10), abs=0.4)  # ten classes, chance
     assert figures["losses"][-1] < 0.75 * math.log(10)
     assert 1e-4 < abs(figures["tau"] - 2) < 1
@@ -87,9 +90,9 @@ def test_drop_into_resnet():
 def test_quickstart(picture):
     figures = load("quickstart").main(picture)
     true = np.linspace(5, 40, 48)
-    error = np.median(abs(figures["tau"].numpy() - true) / true)
-    assert error < 0.02 < 0.3 < np.median(abs(15 - true) / true)  # where the search starts
-    assert figures["error"] == pytest.approx(error, rel=1e-2)
+    error = abs(figures["tau"].numpy() - true) / true
+    assert np.median(error) < 0.02 < 0.3 < np.median(abs(15 - true) / true)  # where the search starts
+    assert figures["error"] == pytest.approx(np.sort(error)[23], abs=1e-6)
 
 
 def test_streaming():
@@ -105,14 +108,19 @@ def test_bellec_2018(picture):
     assert figures["LIF"] < 0.6  # of two bits, chance is a half
 
 
+def lateness(times, dt=0.1):
+    """A spike on the grid is late by up to a step; that delays those after it, some by more."""
+    return 2 * dt * len(times)
+
+
 def test_brette_gerstner_2005(picture):
     figures = load("papers/Brette_Gerstner_2005").main(picture, dt=0.1)
     regular, rebound = figures["Fig. 2C: regular spiking"], figures["Fig. 3D: post-inhibitory rebound"]
     common = {"C": 281, "g_L": 30, "V_T": -50.4, "Delta_T": 2, "b": 80.5, "v_peak": 20}
     cell = {**common, "E_L": -70.6, "v_reset": -70.6, "a": 4, "tau_w": 144}
     times, states = adex_spikes(lambda t: 500 if t < 200 else 0 if t < 500 else 800, 1000, **cell)
-    assert regular["times"] == pytest.approx(times, abs=0.5)
-    assert regular["highest"] == pytest.approx(states[:40000, 0].max(), abs=0.05)
+    assert regular["times"] == pytest.approx(times, abs=lateness(times))
+    assert regular["highest"] == pytest.approx(states[:20000, 0].max(), abs=0.05)
     assert min(regular["times"]) > 500  # the first pulse stays below threshold
     intervals = np.diff(regular["times"])
     assert (np.diff(intervals) > -0.2).all()
@@ -120,10 +128,10 @@ def test_brette_gerstner_2005(picture):
 
     cell = {**common, "E_L": -60, "v_reset": -60, "a": 80, "tau_w": 720}
     times, states = adex_spikes(lambda t: -800 if t < 400 else 0, 1000, **cell)
-    assert rebound["times"] == pytest.approx(times, abs=0.5)
+    assert rebound["times"] == pytest.approx(times, abs=lateness(times))
     assert len(times) > 0
     assert rebound["lowest_w"] == pytest.approx(states[:, 1].min(), rel=0.01)
-    assert rebound["sag"] == pytest.approx(states[79999, 0] - states[:80000, 0].min(), abs=0.1)
+    assert rebound["sag"] == pytest.approx(states[39999, 0] - states[:40000, 0].min(), abs=0.1)
     assert rebound["lowest_w"] < 0 < rebound["sag"]
     assert rebound["end"] == pytest.approx(states[-1, 0], abs=0.1)
 
@@ -160,7 +168,7 @@ def test_izhikevich_2003(picture):
     intervals = {}
     for name, values in IZHIKEVICH.items():
         times = izhikevich_spikes(current, 350, *values)
-        assert figures["ode"][name] == pytest.approx(times, abs=1.5), name
+        assert figures["ode"][name] == pytest.approx(times, abs=lateness(times)), name
         assert figures["izhikevich2003"][name] == pytest.approx(izhikevich_printed(current, 350, *values)), name
         intervals[name] = np.diff(figures["ode"][name])
     # What gives each type its name.
@@ -198,7 +206,7 @@ def test_naud_2008(picture):
             assert figures[name][:4] == pytest.approx(times[:4], abs=2)
             assert len(figures[name]) == pytest.approx(len(times), abs=3)
         else:
-            assert figures[name] == pytest.approx(times, abs=3), name
+            assert figures[name] == pytest.approx(times, abs=lateness(times)), name
     # What gives each pattern its name.
     intervals = {name: np.diff(times) for name, times in figures.items()}
     assert intervals["tonic_spiking"].max() < 1.1 * intervals["tonic_spiking"].min()
@@ -248,14 +256,17 @@ def test_tsodyks_markram_1997(picture):
 
 
 def test_wunderlich_2021(picture):
-    """Both gradients learn within two of the twelve epochs, and by events or by the clock the network is one."""
-    figures = load("papers/Wunderlich_2021").main(picture, samples=1000, epochs=2)
+    """With a twelfth of the training both gradients do what no linear readout can; events and clock are one network."""
+    figures = load("papers/Wunderlich_2021").main(picture, samples=1000, epochs=5)
+    linear = LogisticRegression().fit(*map(np.asarray, yin_yang(5000, seed=3)))
+    baseline = linear.score(*map(np.asarray, yin_yang(1000, seed=2)))
     exact, surrogate = figures["exact spike-time gradient"], figures["surrogate gradient"]
     for figure in (exact, surrogate):
-        assert len(figure["errors"]) == 2
-        assert figure["by_events"] > 0.5 > 0.35 < figure["by_clock"]  # of three classes, chance is a third
-    assert exact["by_events"] == pytest.approx(1 - exact["errors"][-1])
-    assert surrogate["by_clock"] == pytest.approx(1 - surrogate["errors"][-1])
+        assert len(figure["errors"]) == 5
+        assert min(figure["by_events"], figure["by_clock"]) > baseline > 0.6
+        assert figure["by_events"] == pytest.approx(figure["by_clock"], abs=0.05)
+    assert exact["by_events"] == pytest.approx(1 - exact["errors"][-1], abs=1e-6)
+    assert surrogate["by_clock"] == pytest.approx(1 - surrogate["errors"][-1], abs=1e-6)
 
 
 def test_delay_detection(picture):
