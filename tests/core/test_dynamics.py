@@ -7,8 +7,9 @@ import torch
 from torch.testing import assert_close
 
 import torchdyn_neuro as tdn
+from torchdyn_neuro.core.context import chosen_backend
 from torchdyn_neuro.core.state import first_frame, first_leaf, frames, leaves, map_state, stack_frames, widen
-from torchdyn_neuro.core.time_loop import chosen_backend, eager_loop, register_backend
+from torchdyn_neuro.core.time_loop import eager_loop, register_backend
 
 
 class Pair(NamedTuple):

@@ -1,34 +1,17 @@
 """The contract: an equation with recurrent state, as a module."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from .checks import positive_number
+from .context import interceptor
 from .quantities import Constrained, Parametrised
 from .randomness import Noisy, draw_frame, draw_sequence, parted
 from .state import State, describe, first_frame, first_leaf, leaves, like_state, map_state, state_dtype
 from .time_loop import run_time_loop
-
-Interceptor = Callable[["Dynamics", State], State]
-
-_interceptors: list[Interceptor] = []
-
-
-@contextmanager
-def intercepting(interceptor: Interceptor) -> Iterator[None]:
-    """Let ``interceptor(module, x)`` stand in for every :meth:`Dynamics.forward` inside the block.
-
-    Streaming and recording use it to reach the dynamics inside any model; it calls ``module.scan`` itself.
-    """
-    _interceptors.append(interceptor)
-    try:
-        yield
-    finally:
-        _interceptors.remove(interceptor)
 
 
 class Dynamics(Parametrised):
@@ -95,9 +78,8 @@ class Dynamics(Parametrised):
 
     def forward(self, x: State) -> State:
         """Run over a sequence [T, B, *] from the initial state: a pure function of the sequence."""
-        if _interceptors:
-            return _interceptors[-1](self, x)
-        return self.scan(x)[0]
+        stand_in = interceptor()
+        return self.scan(x)[0] if stand_in is None else stand_in(self, x)
 
     def prepare(self, x: State) -> State:
         """What the time loop is fed: the input, with the random numbers of each step if it takes any."""
