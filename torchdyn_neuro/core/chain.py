@@ -49,8 +49,8 @@ class Chain(Dynamics):
         >>> net = tdn.Chain(nn.Linear(3, 4), tdn.LIF(), nn.Linear(4, 2), readout=tdn.LeakyIntegrator())
         >>> y, state = net.scan(torch.zeros(10, 1, 3))
         >>> y, state = net[:2].scan(torch.zeros(10, 1, 3), state[:2])
-        >>> net.readout
-        LeakyIntegrator(
+        >>> net.readout is net[-1]
+        True
     """
 
     pointwise = None

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from ..core.dynamics import Dynamics
 from ..core.randomness import parted, with_numbers
+from ..core.layers import has_hooks
 from ..core.recurrent import Recurrent, RecurrentState
 from ..core.state import State, fill, first_frame, leaves
 from . import recurrent_native, recurrent_runtime  # noqa: F401 - the second defines the operators
@@ -16,6 +17,8 @@ from .trace import NotPointwise
 def takes_recurrent(module: Dynamics, x: State, output_dtype: torch.dtype | None) -> bool:
     """Whether :func:`run_recurrent` runs a module: a plain linear connection around a neuron with one input."""
     if type(module) is not Recurrent or not _is_plain_linear(module.connection) or output_dtype is not None:
+        return False
+    if module.input is not None or has_hooks(module.neuron):
         return False
     drive, weight = parted(x)[0], module.connection.weight
     return (
@@ -32,7 +35,7 @@ def _is_plain_linear(layer: nn.Module) -> bool:
     kind = type(layer)
     if kind is not nn.Linear and not kind.__dict__.get("plain_linear", False):
         return False
-    return not (layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks or layer._backward_pre_hooks)
+    return not has_hooks(layer)
 
 
 def run_recurrent(module: Recurrent, x: State, state: RecurrentState, language: str) -> tuple[Tensor, RecurrentState]:

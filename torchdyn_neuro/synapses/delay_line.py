@@ -137,11 +137,14 @@ class DelayLine(Dynamics, ABC):
         y, state = self.advance(x_t.unsqueeze(0), state)
         return y.squeeze(0), state
 
-    def scan(self, x: Tensor, state: DelayState | None = None) -> tuple[Tensor, DelayState]:
+    def scan(
+        self, x: Tensor, state: DelayState | None = None, *, output_dtype: torch.dtype | None = None
+    ) -> tuple[Tensor, DelayState]:
         self.check_input(x)
         x_0 = first_frame(x)
         state = self.initial_state(x_0) if state is None else self.take_state(x_0, state)
-        return self.advance(x, state)
+        y, state = self.advance(x, state)
+        return (y if output_dtype is None else y.to(output_dtype)), state
 
     def advance(self, x: Tensor, state: DelayState) -> tuple[Tensor, DelayState]:
         """Several steps at once: a delay needs no loop."""
