@@ -8,9 +8,9 @@ the backward one, outside the block and perhaps on another thread: there the cho
 
 import weakref
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +30,40 @@ StepObserver = Callable[[nn.Module, State], None]
 """``(layer, y_t)``, after each step of a layer inside a container."""
 
 
+class _Ambient:
+    """A value that holds inside a block and in its thread.
+
+    Args:
+        name: for debugging.
+        default: the value outside any block.
+    """
+
+    def __init__(self, name: str, default: Any):
+        self.variable = ContextVar(name, default=default)
+        self.while_compiling: list[Any] = []
+
+    def get(self) -> Any:
+        if torch.compiler.is_compiling() and self.while_compiling:
+            return self.while_compiling[-1]
+        return self.variable.get()
+
+    @contextmanager
+    def being(self, value: Any) -> Iterator[None]:
+        if torch.compiler.is_compiling():
+            # A compiler follows a list, but no change of a context variable.
+            self.while_compiling.append(value)
+            try:
+                yield
+            finally:
+                self.while_compiling.pop()
+            return
+        token = self.variable.set(value)
+        try:
+            yield
+        finally:
+            self.variable.reset(token)
+
+
 class _Choice(NamedTuple):
     """A backend, and the backward pass inside which it was chosen; -1 outside any."""
 
@@ -37,20 +71,19 @@ class _Choice(NamedTuple):
     backward: int
 
 
-class _Fold:
-    """A number of folded steps, and whether anybody has asked for it."""
+class Fold:
+    """A number of steps that the batch holds, and whether anybody has asked for it."""
 
     def __init__(self, steps: int):
         self.steps = steps
         self.asked = False
 
 
-_choice: ContextVar[_Choice] = ContextVar("backend", default=_Choice("auto", -1))
-_forwards: ContextVar[tuple[Forward, ...]] = ContextVar("forwards", default=())
-_scans: ContextVar[tuple[Scan, Collection[nn.Module]] | None] = ContextVar("scans", default=None)
-_step_observer: ContextVar[StepObserver | None] = ContextVar("step_observer", default=None)
-_folds: ContextVar[tuple[_Fold, ...]] = ContextVar("folds", default=())
-_folds_while_compiling: list[_Fold] = []
+_choice = _Ambient("backend", _Choice("auto", -1))
+_forward = _Ambient("forward", None)
+_scan = _Ambient("scan", None)
+_step_observer = _Ambient("step_observer", None)
+_fold = _Ambient("fold", None)
 _unfolding: ContextVar[tuple[int, int]] = ContextVar("unfolding", default=(-1, 0))
 """The backward pass at work in a Stepwise, and the steps that this one had folded."""
 
@@ -62,14 +95,9 @@ def current_backward() -> int:
     return torch._C._current_graph_task_id()
 
 
-@contextmanager
-def choosing(name: str) -> Iterator[None]:
+def choosing(name: str) -> AbstractContextManager[None]:
     """Let time loops run on the backend ``name`` inside the block."""
-    token = _choice.set(_Choice(name, current_backward()))
-    try:
-        yield
-    finally:
-        _choice.reset(token)
+    return _choice.being(_Choice(name, -1 if torch.compiler.is_compiling() else current_backward()))
 
 
 def chosen_backend() -> str:
@@ -94,49 +122,33 @@ def backend_of(module: nn.Module) -> str:
     return choice.backend
 
 
-@contextmanager
-def intercepting(forward: Forward) -> Iterator[None]:
+def intercepting(forward: Forward) -> AbstractContextManager[None]:
     """Let ``forward(module, x)`` stand in for every :meth:`Dynamics.forward` inside the block.
 
     Streaming and recording use it to reach the dynamics inside any model; it calls ``module.scan`` itself.
     """
-    token = _forwards.set((*_forwards.get(), forward))
-    try:
-        yield
-    finally:
-        _forwards.reset(token)
+    return _forward.being(forward)
 
 
 def interceptor() -> Forward | None:
     """What stands in for :meth:`Dynamics.forward`, if anything does."""
-    forwards = _forwards.get()
-    return forwards[-1] if forwards else None
+    return _forward.get()
 
 
-@contextmanager
-def handing_over(scan: Scan, layers: Collection[nn.Module]) -> Iterator[None]:
+def handing_over(scan: Scan, layers: Collection[nn.Module]) -> AbstractContextManager[None]:
     """Let ``scan`` stand in for the :meth:`Dynamics.scan` of those ``layers`` that a :class:`Chain` runs."""
-    token = _scans.set((scan, layers))
-    try:
-        yield
-    finally:
-        _scans.reset(token)
+    return _scan.being((scan, layers))
 
 
 def scan_in_place(layer: nn.Module) -> Scan | None:
     """What stands in for the scan of a layer of a :class:`Chain`, if anything does."""
-    scans = _scans.get()
-    return scans[0] if scans is not None and layer in scans[1] else None
+    handed = _scan.get()
+    return handed[0] if handed is not None and layer in handed[1] else None
 
 
-@contextmanager
-def observing_steps(observer: StepObserver) -> Iterator[None]:
+def observing_steps(observer: StepObserver) -> AbstractContextManager[None]:
     """Let ``observer(layer, y_t)`` see each step of each layer inside a container."""
-    token = _step_observer.set(observer)
-    try:
-        yield
-    finally:
-        _step_observer.reset(token)
+    return _step_observer.being(observer)
 
 
 def step_observer() -> StepObserver | None:
@@ -144,31 +156,19 @@ def step_observer() -> StepObserver | None:
     return _step_observer.get()
 
 
-@contextmanager
-def folding(steps: int) -> Iterator[_Fold]:
-    """Inside the block, the batch holds so many steps."""
-    fold = _Fold(steps)
-    if torch.compiler.is_compiling():
-        # A compiler follows a list, but no change of a context variable.
-        _folds_while_compiling.append(fold)
-        try:
-            yield fold
-        finally:
-            _folds_while_compiling.pop()
-        return
-    token = _folds.set((*_folds.get(), fold))
-    try:
-        yield fold
-    finally:
-        _folds.reset(token)
+def folding(fold: Fold) -> AbstractContextManager[None]:
+    """Inside the block, the batch holds the steps of ``fold``."""
+    return _fold.being(fold)
 
 
 def folded_steps() -> int | None:
-    """The number of steps in the batch, if there are any: of the block, or of the Stepwise whose gradient is computed."""
-    folds = _folds_while_compiling if torch.compiler.is_compiling() else _folds.get()
-    if folds:
-        folds[-1].asked = True
-        return folds[-1].steps
+    """The number of steps in the batch, if any: of the block, or of the Stepwise whose gradient is computed."""
+    fold = _fold.get()
+    if fold is not None:
+        fold.asked = True
+        return fold.steps
+    if torch.compiler.is_compiling():
+        return None
     backward, steps = _unfolding.get()
     return steps if backward != -1 and backward == current_backward() else None
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from .checks import positive_number
 from .context import interceptor
+from .inputs import refuse_scripting
 from .quantities import Constrained, Parametrised
 from .randomness import Noisy, draw_frame, draw_sequence, parted
 from .state import State, describe, first_frame, first_leaf, leaves, like_state, map_state, state_dtype
@@ -40,6 +41,8 @@ class Dynamics(Parametrised):
 
     Only a class that says ``True`` is worth a warning when it does not fuse.
     """
+
+    __prepare_scriptable__ = refuse_scripting
 
     def __init__(self, *, dt: float = 1.0):
         super().__init__()

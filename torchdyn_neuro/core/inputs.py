@@ -22,9 +22,7 @@ def check_tensor(owner: str, value: Any, wanted: str = "a tensor [T, B, *]") -> 
         return
     kind, place = type(value).__name__, type(value).__module__
     if place.startswith("torch.fx"):
-        way = (
-            "torch.fx cannot trace a loop over time: make it a leaf of your Tracer (is_leaf_module), or use torch.export"
-        )
+        way = "torch.fx cannot trace a loop over time: make it a leaf of your Tracer (is_leaf_module), or use torch.export"
     elif place.startswith("numpy"):
         way = "pass torch.as_tensor(x)"
     else:

@@ -1,13 +1,16 @@
 """What a layer would give for a frame: found without a trace."""
 
+from collections import OrderedDict
 from typing import Any
 
 import torch
 from torch import nn
 
 from .dynamics import Dynamics
+from .layers import step_layer
 from .state import State, map_state
-from .stepwise import Stepwise
+
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
 def next_frame(layer: nn.Module, x_t: State) -> State:
@@ -20,6 +23,8 @@ def next_frame(layer: nn.Module, x_t: State) -> State:
         layer: dynamics, or a layer without time.
         x_t: a frame [B, \\*].
     """
+    if torch.compiler.is_compiling():
+        return _while_compiling(layer, x_t)
     rows: list[int] = []
 
     def first_row(leaf: torch.Tensor) -> torch.Tensor:
@@ -29,11 +34,20 @@ def next_frame(layer: nn.Module, x_t: State) -> State:
     row = map_state(first_row, x_t)
     likeness = _likeness(layer, {})
     with torch.no_grad(), torch.random.fork_rng(_devices(x_t)):
-        if isinstance(likeness, Dynamics):
-            y_t, _ = likeness.step(row, likeness.initial_state(row))
-        else:
-            y_t = likeness.step(row) if isinstance(likeness, Stepwise) else likeness(row)
+        y_t, _ = step_layer(likeness, row, likeness.initial_state(row) if isinstance(likeness, Dynamics) else ())
     return map_state(lambda leaf: leaf.expand(rows[0], *leaf.shape[1:]), y_t)
+
+
+def _while_compiling(layer: nn.Module, x_t: State) -> State:
+    """The same with the layer itself in evaluation mode, which a compiler can follow."""
+    training = [module for module in layer.modules() if module.training]
+    layer.eval()
+    try:
+        with torch.no_grad():
+            return step_layer(layer, x_t, layer.initial_state(x_t) if isinstance(layer, Dynamics) else ())[0]
+    finally:
+        for module in training:
+            module.training = True
 
 
 def _devices(x_t: State) -> list[torch.device]:
@@ -49,6 +63,7 @@ def _likeness(module: nn.Module, made: dict[nn.Module, nn.Module]) -> nn.Module:
     new = made[module] = module.__class__.__new__(module.__class__)
     attributes: dict[str, Any] = dict(module.__dict__)
     attributes["training"] = False
+    attributes.update({name: OrderedDict() for name in _HOOKS})
     attributes["_modules"] = {
         name: None if child is None else _likeness(child, made) for name, child in module._modules.items()
     }

@@ -85,9 +85,7 @@ class _Recording:
         y, self.last[dynamics] = self.scan(dynamics, x, self.first.get(dynamics), None)
         return y
 
-    def scan(
-        self, dynamics: Dynamics, x: State, state: State, output_dtype: torch.dtype | None
-    ) -> tuple[State, State]:
+    def scan(self, dynamics: Dynamics, x: State, state: State, output_dtype: torch.dtype | None) -> tuple[State, State]:
         wanted = self.wanted.get(dynamics, [])
         again = [path for path, _ in wanted if path in self.seen]
         if again:

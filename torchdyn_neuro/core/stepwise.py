@@ -2,10 +2,11 @@
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.utils import _pytree
 
-from .context import folded_steps, folding, remember_fold
+from .context import Fold, folded_steps, folding, remember_fold
 from .dynamics import Dynamics
 from .inputs import check_numbers, check_tensor, refuse_scripting
 
@@ -40,6 +41,7 @@ def run_folded(module: nn.Module, x: Any, owner: str) -> Any:
     if not leaves:
         raise TypeError(f"{owner}: expected a tensor [T, B, *], got {x!r}; pass a tensor")
     steps, rows = leaves[0].shape[:2]
+    fold = Fold(steps)
 
     def unfold(y: Any) -> Any:
         if not isinstance(y, Tensor):
@@ -49,11 +51,11 @@ def run_folded(module: nn.Module, x: Any, owner: str) -> Any:
                 f"{owner}: expected {type(module).__name__} to keep the axis of the batch, {steps * rows} here, got an "
                 f"output of shape {tuple(y.shape)}; wrap only layers that map [N, *] to [N, *]"
             )
-        if fold.asked and y.requires_grad:
+        if fold.asked and y.requires_grad and not torch.compiler.is_compiling():
             remember_fold(y, steps)
         return y.unflatten(0, (steps, rows))
 
-    with folding(steps) as fold:
+    with folding(fold):
         y = module(_map(lambda leaf: leaf.flatten(0, 1), x))
     return unfold(y) if isinstance(y, Tensor) else _pytree.tree_map(unfold, y)
 
