@@ -240,8 +240,5 @@ def _may_fuse(layer: nn.Module) -> bool:
 
 def _over_time(layer: nn.Module, x: State, output_dtype: torch.dtype | None) -> State:
     """A layer without time on a sequence: what it gives for each frame."""
-    if isinstance(layer, (Stepwise, *_TAKE_SEQUENCES)):
-        y = layer(x)
-    else:
-        y = run_folded(layer, x, "Chain")
+    y = layer(x) if isinstance(layer, (Stepwise, *_TAKE_SEQUENCES)) else run_folded(layer, x, "Chain")
     return y if output_dtype is None else map_state(lambda leaf: leaf.to(output_dtype), y)

@@ -22,7 +22,7 @@ def check_tensor(owner: str, value: Any, wanted: str = "a tensor [T, B, *]") -> 
         return
     kind, place = type(value).__name__, type(value).__module__
     if place.startswith("torch.fx"):
-        way = "torch.fx cannot trace a loop over time: make it a leaf of your Tracer (is_leaf_module), or use torch.export"
+        way = "torch.fx traces no loop over time: make it a leaf of the Tracer (is_leaf_module), or use torch.export"
     elif place.startswith("numpy"):
         way = "pass torch.as_tensor(x)"
     else:
@@ -52,6 +52,6 @@ def check_numbers(layer: nn.Module, value: Tensor, owner: str | None = None) -> 
 def refuse_scripting(module: nn.Module) -> NoReturn:
     """For ``__prepare_scriptable__``, by which ``torch.jit.script`` asks a module for what it may compile."""
     raise TypeError(
-        f"{type(module).__name__}: expected to run in Python, got torch.jit.script, which knows no trees of states; use "
-        "torch.export, torch.compile or torch.jit.trace"
+        f"{type(module).__name__}: expected to run in Python, got torch.jit.script, which knows no trees of states; "
+        "use torch.export, torch.compile or torch.jit.trace"
     )

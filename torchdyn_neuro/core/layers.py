@@ -1,4 +1,4 @@
-"""How a container runs one of its layers: over a sequence or for one step, from a state, with hooks where there are any.
+"""How a container runs one of its layers: over a sequence or for one step, from a state, with its hooks.
 
 ``nn.Module`` fires hooks where a module is called. A container calls ``scan`` and ``step``, which take a state; where a
 layer has hooks, it is called all the same, and its forward pass is what the container wants of it.

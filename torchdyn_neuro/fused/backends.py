@@ -37,8 +37,8 @@ def named_loop(language: str) -> Callable:
     def loop(module: Dynamics, x: State, state: State, output_dtype: torch.dtype | None = None) -> tuple[State, State]:
         if torch._C._get_tracing_state() is not None:
             raise RuntimeError(
-                f"{type(module).__name__}: expected no tracer around the backend {language!r}, got torch.jit.trace, which "
-                "does not see what our kernels compute; trace with backend('auto') or backend('eager')"
+                f"{type(module).__name__}: expected no tracer around the backend {language!r}, got torch.jit.trace, "
+                "which does not see what our kernels compute; trace with backend('auto') or backend('eager')"
             )
         return _run(module, x, state, language, output_dtype)
 

@@ -57,8 +57,8 @@ def _survey(module: nn.Module, path: str, found: Survey, parts: list[Any], seen:
     children = attributes["_modules"]
     if path and isinstance(module, Dynamics) and has_hooks(module):
         raise NotPointwise(
-            f"{type(module).__name__}: expected dynamics inside others to have no hooks where a loop is fused, got some; "
-            "run it with backend('eager')"
+            f"{type(module).__name__}: expected dynamics inside others to have no hooks where a loop is fused, got "
+            "some; run it with backend('eager')"
         )
     parts += (kind, *children)
     if isinstance(module, Constrained):

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from ..core.dynamics import Dynamics
-from ..core.randomness import parted, with_numbers
 from ..core.layers import has_hooks
+from ..core.randomness import parted, with_numbers
 from ..core.recurrent import Recurrent, RecurrentState
 from ..core.state import State, fill, first_frame, leaves
 from . import recurrent_native, recurrent_runtime  # noqa: F401 - the second defines the operators
