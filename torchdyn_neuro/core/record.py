@@ -96,8 +96,12 @@ class _Recording:
         fields = [(path, names) for path, names in wanted if names != (_OUTPUT,)]
         if fields:
             watched = _Watched(dynamics, tuple(names for _, names in fields))
-            _check_paths(dynamics, fields, x, state)
-            (y, *values), last = watched.scan(x, state)
+            watched.check_input(x)
+            x_0 = first_frame(x)
+            start = dynamics.initial_state(x_0) if state is None else dynamics.take_state(x_0, state)
+            for path, names in fields:
+                _follow(dynamics, names, start, None, path)
+            (y, *values), last = watched.scan(x, start)
             self.seen.update({path: value for (path, _), value in zip(fields, values, strict=True)})
         else:
             y, last = dynamics.scan(x, state)
@@ -182,14 +186,6 @@ def _first_states(model: nn.Module, state: Any) -> dict[Dynamics, State]:
             "Streaming.states() gives"
         )
     return {modules[name]: value for name, value in state.items()}
-
-
-def _check_paths(dynamics: Dynamics, fields: list[tuple[str, tuple[str, ...]]], x: State, state: State) -> None:
-    """Raise if a path does not name one tensor."""
-    dynamics.check_input(x)
-    start = dynamics.initial_state(first_frame(x)) if state is None else state
-    for path, names in fields:
-        _follow(dynamics, names, start, None, path)
 
 
 def _follow(
