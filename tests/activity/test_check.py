@@ -18,6 +18,7 @@ SOUND = {
     "convolutional": lambda: SpikingConvNet((1, 8, 8), 10, channels=[4], hidden=8),
     "recurrent": lambda: tdn.Chain(nn.Linear(3, 4), tdn.Recurrent(tdn.LIF(), nn.Linear(4, 4))),
     "attention over time": lambda: nn.Sequential(tdn.LIF(), nn.TransformerEncoderLayer(4, 2)),
+    "chain": lambda: tdn.Chain(nn.Flatten(), nn.BatchNorm1d(4), tdn.LIF()),
     "streaming": lambda: tdn.Streaming(nn.Sequential(tdn.LIF(), nn.Linear(3, 3), tdn.LIF())),
 }
 
@@ -58,7 +59,6 @@ WRONG = {
         ["got 0.5 ms in 0 (Poisson); 1 ms in 2 (LIF)"],
     ),
     "batch norm": (lambda: nn.Sequential(nn.BatchNorm1d(4), tdn.LIF()), ["at 0, got BatchNorm1d"]),
-    "chain": (lambda: tdn.Chain(nn.Flatten(), tdn.LIF()), ["at 0, got Flatten, which reads time as the batch"]),
     "convolutions": (
         lambda: nn.Sequential(
             nn.Sequential(nn.Conv2d(1, 2, 3), nn.AvgPool2d(2)), tdn.LIF(), nn.Flatten(), nn.GroupNorm(1, 3)

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 
 from torch import nn
 
-from ..core.chain import Chain
 from ..core.dynamics import Dynamics
 from ..core.ode import ODE
 from ..core.stepwise import Stepwise, Unfolded, holds_dynamics
@@ -69,7 +68,7 @@ def _time_as_batch(module: nn.Module, path: str) -> Iterator[str]:
     """Layers that get [T, B, *], for they stand in a row with dynamics."""
     if isinstance(module, Stepwise):
         return
-    timed = isinstance(module, (nn.Sequential, Chain)) and any(holds_dynamics(child) for child in module.children())
+    timed = isinstance(module, nn.Sequential) and any(holds_dynamics(child) for child in module.children())
     for name, child in module.named_children():
         name = f"{path}.{name}" if path else name
         if timed and not holds_dynamics(child):

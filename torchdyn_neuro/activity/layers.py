@@ -8,8 +8,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from ..core.chain import Chain
-from ..core.dynamics import Dynamics, intercepting
-from ..core.state import State
+from ..core.dynamics import Dynamics
 from ..core.surrogate import Surrogate
 
 
@@ -57,20 +56,10 @@ def hooked(hooks: list[Callable[[], torch.utils.hooks.RemovableHandle]]) -> Iter
     """Put hooks on modules for a while; each function puts one and returns its handle."""
     handles = [put() for put in hooks]
     try:
-        with intercepting(_layer_by_layer):
-            yield
+        yield
     finally:
         for handle in handles:
             handle.remove()
-
-
-def _layer_by_layer(module: Dynamics, x: State) -> State:
-    """A chain calls its layers one by one, so that their hooks fire."""
-    if not isinstance(module, Chain):
-        return module.scan(x)[0]
-    for layer in module:
-        x = layer(x)
-    return x
 
 
 @contextmanager

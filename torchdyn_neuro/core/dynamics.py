@@ -1,34 +1,18 @@
 """The contract: an equation with recurrent state, as a module."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from .checks import one_of, positive_number
+from .context import interceptor
+from .inputs import check_tensor, refuse_scripting
 from .quantities import Constrained, Parametrised
 from .random import without_drawing
 from .state import State, describe, first_frame, leaves, like_state, map_state, state_dtype
 from .time_loop import run_time_loop
-
-Interceptor = Callable[["Dynamics", State], State]
-
-_interceptors: list[Interceptor] = []
-
-
-@contextmanager
-def intercepting(interceptor: Interceptor) -> Iterator[None]:
-    """Let ``interceptor(module, x)`` stand in for every :meth:`Dynamics.forward` inside the block.
-
-    Streaming and recording use it to reach the dynamics inside any model; it calls ``module.scan`` itself.
-    """
-    _interceptors.append(interceptor)
-    try:
-        yield
-    finally:
-        _interceptors.remove(interceptor)
 
 
 class Dynamics(Parametrised):
@@ -86,6 +70,8 @@ class Dynamics(Parametrised):
     Only a class that says ``True`` is worth a warning when it does not fuse.
     """
 
+    __prepare_scriptable__ = refuse_scripting
+
     def __init__(self, *, dt: float = 1.0):
         super().__init__()
         self.dt = positive_number(type(self).__name__, "dt", dt, unit="ms")
@@ -134,9 +120,8 @@ class Dynamics(Parametrised):
 
     def forward(self, x: State) -> State:
         """Run over a sequence [T, B, *] from the initial state: a pure function of the sequence."""
-        if _interceptors:
-            return _interceptors[-1](self, x)
-        return self.scan(x)[0]
+        stand_in = interceptor()
+        return self.scan(x)[0] if stand_in is None else stand_in(self, x)
 
     def _read(self, x: State, axis: int) -> State:
         """The input as the step takes it; ``axis`` is the first one behind the batch: 2 of a sequence, 1 of a frame."""
@@ -161,10 +146,7 @@ class Dynamics(Parametrised):
         if not given:
             raise TypeError(f"{owner}: expected a tensor [T, B, *], got {x!r}; pass a tensor")
         for leaf in given:
-            if not isinstance(leaf, Tensor):
-                raise TypeError(f"{owner}: expected a tensor [T, B, *], got {type(leaf).__name__}; pass a tensor")
-            if leaf.layout != torch.strided:
-                raise TypeError(f"{owner}: expected a dense input, got layout {leaf.layout}; call x.to_dense() first")
+            check_tensor(owner, leaf)
             if not leaf.is_floating_point():
                 raise TypeError(f"{owner}: expected a floating-point input, got {leaf.dtype}; call x.float() first")
             if leaf.ndim < 2 or leaf.shape[0] == 0:

@@ -8,9 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from ..core.dynamics import Dynamics
+from ..core.layers import has_hooks
 from ..core.quantities import Constrained
 from ..core.stand_in import stand_in
 from ..core.state import State, fill, leaves, map_state
+from .trace import NotPointwise
 
 _INTERNALS = frozenset(nn.Module().__dict__) - {"training"}
 
@@ -54,6 +56,11 @@ def _survey(module: nn.Module, path: str, found: Survey, parts: list[Any], seen:
     seen.add(module)
     kind, attributes = module.__class__, module.__dict__
     children = attributes["_modules"]
+    if path and isinstance(module, Dynamics) and has_hooks(module):
+        raise NotPointwise(
+            f"{type(module).__name__}: expected dynamics inside others to have no hooks where a loop is fused, got "
+            "some; run it with backend('eager')"
+        )
     parts += (kind, *children)
     if isinstance(module, Constrained):
         parts.append(module.bound is None)

@@ -157,7 +157,7 @@ class DelayLine(Dynamics, ABC):
         x_0 = first_frame(x)
         state = self.initial_state(x_0) if state is None else self.take_state(x_0, state)
         y, state = self.advance(x, state)
-        return y.to(output_dtype or y.dtype), state
+        return (y if output_dtype is None else y.to(output_dtype)), state
 
     def advance(self, x: Tensor, state: DelayState) -> tuple[Tensor, DelayState]:
         """Several steps at once: a delay needs no loop."""
