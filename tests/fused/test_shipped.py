@@ -12,7 +12,7 @@ from tests.contract_cases import NEURONS, build, concrete_dynamics, sequence
 from .agreement import assert_agrees
 
 UNFUSED = {
-    "Coupled": "each neuron feels the potentials of its neighbours",
+    "Plastic": "every synapse has a state of its own",
     "Delay": "its scan shifts the whole sequence at once, without a loop",
     "DelayedLinear": "as Delay, and it sums over the neurons before it",
     "PlasticLinear": "a state for each synapse, and a sum over the neurons before it",
