@@ -53,9 +53,9 @@ def test_a_chain_teaches_its_connection_what_the_next_layer_did(weights):
 
 
 def test_the_module_does_not_change_and_pieces_are_the_whole():
-    chain = tdn.Chain(plastic(), tdn.LIF(5.0).double())
+    chain = tdn.Chain(plastic(), tdn.LeakyIntegrator(5.0).double())
     before = {name: value.clone() for name, value in chain.state_dict().items()}
-    x = 40 * torch.rand(20, 2, 3, dtype=torch.float64)
+    x = torch.rand(20, 2, 3, dtype=torch.float64)
     whole, last = chain.scan(x)
     first, state = chain.scan(x[:7])
     second, end = chain.scan(x[7:], state)
