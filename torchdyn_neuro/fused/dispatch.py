@@ -101,7 +101,8 @@ def _fuse(module: Dynamics, call: Signature, sources: list[Source], values: list
     ndim = max(len(operand.broadcast) for operand in operands)
     # A state that learns is on the way of every gradient.
     training = any(operand.gradient for operand in (*operands, *values))
-    inputs, states = operands[:count], [replace(operand, gradient=training) for operand in operands[count:]]
+    inputs, states = operands[:count], operands[count:]
+    states = [replace(operand, gradient=training and operand.dtype.is_floating_point) for operand in states]
     fitting = [k for k, value in enumerate(values) if len(value.broadcast) <= ndim]
     step = ModuleStep(module, [sources[k] for k in fitting], call.x, call.state, call.output_dtype)
     try:
