@@ -9,6 +9,7 @@ from torch import Tensor
 from triton.runtime.interpreter import InterpreterBuilder
 
 import torchdyn_neuro as tdn
+from torchdyn_neuro.core import random
 from torchdyn_neuro.fused import triton_source
 from torchdyn_neuro.fused.ops import OPS
 from torchdyn_neuro.fused.plan import plan_backward, plan_forward
@@ -23,6 +24,12 @@ from .cells import composed, shipped
 # What each operation is applied to lies where it is smooth, and near enough to zero to show where a formula cancels.
 WIDE = torch.tensor([-3.0, -1.5, -0.7, -0.1, -1e-3, -1e-6, 1e-6, 1e-3, 0.1, 0.7, 1.5, 3.0, 9.0])
 POSITIVE = WIDE.abs()
+
+
+def _keys(x: Tensor) -> Tensor:
+    key = torch.full_like(x, -5, dtype=torch.int64)
+    return torch.where(x > 0, key, key + (1 << 40))
+
 
 FUNCTIONS = {
     "add": (lambda x, p: x + p, WIDE),
@@ -58,6 +65,7 @@ FUNCTIONS = {
     "clamp": (lambda x, p: torch.clamp(x, -1.0, 1.0), WIDE),
     "softplus": (lambda x, p: torch.nn.functional.softplus(x), WIDE),
     "lerp": (lambda x, p: torch.lerp(x, p, 0.3), WIDE),
+    "random numbers": (lambda x, p: x * random.uniform(_keys(x), 3, x.dtype), WIDE),
 }
 
 
