@@ -26,6 +26,15 @@ PUBLISHED = [
 COUNT = 10_000_000
 
 
+@pytest.fixture(autouse=True)
+def _one_thread():
+    # Many small operations: threads that wait for each other would cost more than they bring.
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 def words(text):
     return [int(word, 16) for word in text.split()]
 
