@@ -10,7 +10,7 @@ from torch import Tensor, nn
 import torchdyn_neuro as tdn
 from tests.contract_cases import NEURONS, build, concrete_dynamics, sequence
 from torchdyn_neuro.core import State, random
-from torchdyn_neuro.core.state import state_dtype, zeros_state
+from torchdyn_neuro.core.state import register_state, state_dtype, zeros_state
 
 sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
 
@@ -27,6 +27,7 @@ class Example(NamedTuple):
     x: State
 
 
+@register_state
 class JitteredState(NamedTuple):
     """v: potential; key: of the random numbers of the next step."""
 

@@ -70,7 +70,7 @@ def philox(counter: Sequence[Word], key: tuple[int, int]) -> tuple[Tensor, Tenso
 
 
 def _keys_of_rounds(key: tuple[int, int], like: Tensor) -> Tensor:
-    """For each round, what words 3 and 1 meet; computed where it is used, for a CUDA graph copies nothing to the card."""
+    """For each round, what words 3 and 1 meet; computed on the device, for a CUDA graph records no copy to it."""
     rounds = torch.arange(_ROUNDS, device=like.device)
     keys = torch.stack([(rounds * _WEYL[k] + key[k]) & _WORD for k in (1, 0)], dim=1)
     return keys.reshape(_ROUNDS, *like.shape)
@@ -160,9 +160,8 @@ def start_key(x_t: State) -> Tensor:
     """The key before the first step, int64 in the shape of the frame ``x_t``.
 
     Every row of the batch takes a seed of 64 bits from torch's generator of the frame's device, which
-    ``torch.manual_seed`` sets; element ``i`` of the row starts ``i`` times 2^32 after it. So the elements of a row count
-    apart from each other for 2^32 steps, and two rows of N elements meet within T steps with a probability of about
-    :math:`4 N T / 2^{64}`.
+    ``torch.manual_seed`` sets; element ``i`` of the row starts ``i`` times 2^32 after it. So the elements of a row stay
+    apart for 2^32 steps, and two rows of N elements meet within T steps with a probability of :math:`4 N T / 2^{64}`.
 
     Args:
         x_t: one frame [B, \\*].

@@ -65,4 +65,4 @@ def run_recurrent(module: Recurrent, x: State, state: RecurrentState, language: 
         found.key, found.owner, drive, weight, before, others, states, parameters, inners, training
     )
     y, last = results[0], results[1 : 1 + len(states)]
-    return y, RecurrentState(fill(found.step.state, last), state.connection, y[-1].to(state.output.dtype))
+    return y, RecurrentState(fill(state.neuron, last), state.connection, y[-1].to(state.output.dtype))
