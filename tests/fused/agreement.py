@@ -10,13 +10,15 @@ def run(module, x, name, state=None):
     """Outputs, last states and all gradients (inputs, initial states, parameters) under one backend."""
     x = map_state(lambda leaf: leaf.detach().clone().requires_grad_(), x)
     # The key of random numbers is a whole number and carries no gradient.
-    state = map_state(lambda leaf: leaf.detach().clone().requires_grad_(leaf.is_floating_point()), state)
+    if state is not None:
+        state = map_state(lambda leaf: leaf.detach().clone().requires_grad_(leaf.is_floating_point()), state)
     with tdn.backend(name):
         torch.manual_seed(1)
         y, last = module.scan(x, state)
         results = [*leaves(y), *leaves(last)]
         loss = sum((result.double() * _weights(result)).sum() for result in results if result.is_floating_point())
-        operands = [leaf for leaf in (*leaves(x), *leaves(state), *module.parameters()) if leaf.requires_grad]
+        given = [] if state is None else leaves(state)
+        operands = [leaf for leaf in (*leaves(x), *given, *module.parameters()) if leaf.requires_grad]
         gradients = torch.autograd.grad(loss, operands, allow_unused=True)
     return [result.detach() for result in results], gradients
 

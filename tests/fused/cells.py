@@ -54,6 +54,18 @@ class Jittered(tdn.Dynamics):
         return torch.tanh(v - u).to(x_t.dtype), JitteredState(v, state.key + 1)
 
 
+class Words(tdn.Dynamics):
+    """Puts out the four words of each key, which float64 holds exactly."""
+
+    def initial_state(self, x_t: Tensor) -> JitteredState:
+        return JitteredState(torch.zeros_like(x_t), random.start_key(x_t))
+
+    def step(self, x_t: Tensor, state: JitteredState) -> tuple[tuple[Tensor, ...], JitteredState]:
+        words = random.random_bits(state.key, 5)
+        key = torch.where(x_t > 0, state.key + 1, state.key + (1 << 40))
+        return tuple(word.to(torch.float64) for word in words), JitteredState(state.v, key)
+
+
 def shipped(dtype: torch.dtype) -> dict[str, Example]:
     """An example of each class of the library that fuses, as the contract tests build and drive it."""
     return {

@@ -19,7 +19,7 @@ from torchdyn_neuro.fused.triton import TritonKernels
 
 from .agreement import assert_agrees
 from .agreement import run as run_backend
-from .cells import composed, shipped
+from .cells import Words, composed, shipped
 
 # What each operation is applied to lies where it is smooth, and near enough to zero to show where a formula cancels.
 WIDE = torch.tensor([-3.0, -1.5, -0.7, -0.1, -1e-3, -1e-6, 1e-6, 1e-3, 0.1, 0.7, 1.5, 3.0, 9.0])
@@ -222,6 +222,19 @@ def compare(module, x):
     for found, expected in zip(results[1], results[0], strict=True):
         torch.testing.assert_close(found, expected)
     assert results[0][0].abs().sum() > 0
+
+
+def test_random_words_are_those_of_the_eager_loop():
+    x = torch.linspace(-1, 1, 17 * 2 * 150, dtype=torch.float64).reshape(17, 2, 150).sin()
+    state = Words().initial_state(x[0])
+    results = {}
+    for name in ("eager", "triton"):
+        with tdn.backend(name), torch.no_grad():
+            y, last = Words().scan(x, state)
+            results[name] = [*y, *last]
+    for found, expected in zip(results["triton"], results["eager"], strict=True):
+        assert torch.equal(found, expected)
+    assert results["eager"][0].max() > 2**31
 
 
 def test_a_recurrent_layer():

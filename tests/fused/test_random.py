@@ -11,7 +11,7 @@ from torchdyn_neuro.core.state import leaves
 
 from ..threads import on_threads
 from .agreement import assert_agrees, run
-from .cells import Jittered, JitteredState
+from .cells import Jittered, JitteredState, Words
 
 
 @pytest.fixture(autouse=True)
@@ -21,18 +21,6 @@ def _seed():
 
 def numbers(*shape, dtype=torch.float64):
     return torch.randn(shape, generator=torch.Generator().manual_seed(1), dtype=dtype)
-
-
-class Words(tdn.Dynamics):
-    """Puts out the four words of each key, which float64 holds exactly."""
-
-    def initial_state(self, x_t):
-        return JitteredState(torch.zeros_like(x_t), random.start_key(x_t))
-
-    def step(self, x_t, state):
-        words = random.random_bits(state.key, 5)
-        key = torch.where(x_t > 0, state.key + 1, state.key + (1 << 40))
-        return tuple(word.to(torch.float64) for word in words), JitteredState(state.v, key)
 
 
 def test_words_are_those_of_the_eager_loop():
