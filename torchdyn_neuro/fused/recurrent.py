@@ -4,7 +4,6 @@ import torch
 from torch import Tensor, nn
 
 from ..core.dynamics import Dynamics
-from ..core.randomness import parted, with_numbers
 from ..core.recurrent import Recurrent, RecurrentState
 from ..core.state import State, fill, first_frame, leaves
 from . import recurrent_native, recurrent_runtime  # noqa: F401 - the second defines the operators
@@ -17,13 +16,13 @@ def takes_recurrent(module: Dynamics, x: State, output_dtype: torch.dtype | None
     """Whether :func:`run_recurrent` runs a module: a plain linear connection around a neuron with one input."""
     if type(module) is not Recurrent or not _is_plain_linear(module.connection) or output_dtype is not None:
         return False
-    drive, weight = parted(x)[0], module.connection.weight
+    weight = module.connection.weight
     return (
-        isinstance(drive, Tensor)
-        and weight.dtype == drive.dtype
-        and weight.shape == (drive.shape[-1], drive.shape[-1])
+        isinstance(x, Tensor)
+        and weight.dtype == x.dtype
+        and weight.shape == (x.shape[-1], x.shape[-1])
         # Under autocast the product has a narrower type than the state.
-        and not torch.is_autocast_enabled(drive.device.type)
+        and not torch.is_autocast_enabled(x.device.type)
     )
 
 
@@ -38,31 +37,28 @@ def _is_plain_linear(layer: nn.Module) -> bool:
 def run_recurrent(module: Recurrent, x: State, state: RecurrentState, language: str) -> tuple[Tensor, RecurrentState]:
     """The loop of a recurrent layer; raises what :func:`~torchdyn_neuro.fused.dispatch.fuse` raises."""
     weight, bias = module.connection.weight, module.connection.bias
-    x, numbers = parted(x)
-    # What the cell reads: its drive, to which the feedback is added, and the random numbers of each step.
-    read = x if numbers is None else with_numbers(x, numbers[1])
     operands = (x, weight, bias, state.output, *leaves(state.neuron))
-    call = signature(read, state.neuron, None)
+    call = signature(x, state.neuron, None)
     if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in operands):
         # The neuron's input holds the feedback, which carries every gradient.
         dtype, flat, _ = call.tensors[0]
         call = call._replace(tensors=((dtype, flat, True), *call.tensors[1:]))
     if language == "cpp" and not torch.compiler.is_compiling():
         recurrent_native.compile_ahead(x.dtype)
-    found, values = fuse_call(module.neuron, call, language, first_frame(read), state.neuron)
+    found, values = fuse_call(module.neuron, call, language, first_frame(x), state.neuron)
     if len(leaves(found.step.output)) != 1:
         raise NotPointwise(f"{type(module).__name__}: expected a neuron with one output, got several")
     if call.tensors[0][2] and not get_loop(found.key).grad_inputs:
         # Then the feedback brings no gradient either, which the backward loop takes for granted.
         raise NotPointwise(f"{type(module).__name__}: expected a neuron whose input has a gradient, got one without")
-    frame, others = x.shape[1:], leaves(read)[1:]
+    frame = x.shape[1:]
     parameters, inners = laid_out_all(values, frame)
     states = [leaf if leaf.shape == frame else leaf.expand(frame) for leaf in leaves(state.neuron)]
     before = state.output.to(x.dtype)
     training = torch.is_grad_enabled() and any(t.requires_grad for t in (x, weight, before, *states, *parameters))
     drive = x if bias is None else x + bias
     results = torch.ops.torchdyn_neuro.recurrent_forward(
-        found.key, found.owner, drive, weight, before, others, states, parameters, inners, training
+        found.key, found.owner, drive, weight, before, states, parameters, inners, training
     )
     y, last = results[0], results[1 : 1 + len(states)]
     return y, RecurrentState(fill(state.neuron, last), state.connection, y[-1].to(state.output.dtype))
