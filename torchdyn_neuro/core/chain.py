@@ -8,10 +8,11 @@ from torch import nn
 
 from .dynamics import Dynamics
 from .layers import runs_apart, scan_layer, step_layer
+from .plastic import Plastic
 from .probe import next_frame
 from .state import State, first_frame, first_leaf, map_state
 from .stepwise import Stepwise, run_folded
-from .time_loop import fuses, run_time_loop
+from .time_loop import eager_loop, fuses, run_time_loop
 
 _TAKE_SEQUENCES = (
     *(nn.Linear, nn.Identity, nn.LayerNorm, nn.RMSNorm, nn.Dropout, nn.AlphaDropout),
@@ -135,9 +136,15 @@ class Chain(Dynamics):
         return tuple(states)
 
     def step(self, x_t: State, state: tuple[State, ...]) -> tuple[State, tuple[State, ...]]:
-        states = []
+        states: list[State] = []
+        learning: tuple[Plastic, State] | None = None
         for layer, before in zip(self, state, strict=True):
+            given = x_t
             x_t, after = step_layer(layer, x_t, before)
+            if learning is not None:
+                # The layer behind a plastic connection is what it has driven.
+                states[-1] = learning[0].learn(learning[1], x_t, states[-1])
+            learning = (layer, given) if isinstance(layer, Plastic) else None
             states.append(after)
         return x_t, tuple(states)
 
@@ -147,6 +154,9 @@ class Chain(Dynamics):
         self.check_input(x)
         if state is not None:
             self.take_state(first_frame(x), state)
+        if any(isinstance(layer, Plastic) for layer in self):
+            # Its weights follow the layer behind, step by step.
+            return eager_loop(self, x, self.initial_state(first_frame(x)) if state is None else state, output_dtype)
         before = list(state or [None] * len(self))
         after: list[State] = []
         while len(after) < len(self):
@@ -174,8 +184,10 @@ class Chain(Dynamics):
         self, start: int, stop: int, x: State, before: list[State], output_dtype: torch.dtype | None
     ) -> tuple[State, tuple[State, ...]]:
         """Run the layer at ``start`` and as many after it, before ``stop``, as the backend takes in one piece."""
-        first, x_0 = self[start], first_frame(x)
+        first = self[start]
+        x = first._read(x, axis=2)
         first.check_input(x)
+        x_0 = first_frame(x)
         given = before[start]
         states = [first.initial_state(x_0) if given is None else first.take_state(x_0, given)]
         if fuses(first, x, states[0]):

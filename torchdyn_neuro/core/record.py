@@ -96,6 +96,7 @@ class _Recording:
         fields = [(path, names) for path, names in wanted if names != (_OUTPUT,)]
         if fields:
             watched = _Watched(dynamics, tuple(names for _, names in fields))
+            x = dynamics._read(x, axis=2)
             watched.check_input(x)
             x_0 = first_frame(x)
             start = dynamics.initial_state(x_0) if state is None else dynamics.take_state(x_0, state)

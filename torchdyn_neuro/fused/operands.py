@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ..core.dynamics import Dynamics
 from ..core.layers import has_hooks
 from ..core.quantities import Constrained
+from ..core.stand_in import stand_in
 from ..core.state import State, fill, leaves, map_state
 from .trace import NotPointwise
 
@@ -127,32 +128,10 @@ def structure(tree: State) -> State:
 
 def substitute(root: nn.Module, values: dict[Source, Tensor]) -> nn.Module:
     """A module like ``root`` that reads ``values`` in the places of its operands; ``root`` itself is not touched."""
-    by_path: dict[str, dict[str | None, Tensor]] = {}
+    replaced: dict[nn.Module, dict[str | None, Tensor]] = {}
     for source, value in values.items():
-        by_path.setdefault(source.path, {})[source.name] = value
-    places = {id(module): by_path.get(path, {}) for path, module in root.named_modules()}
-    return _stand_in(root, places, {})
-
-
-def _stand_in(module: nn.Module, places: dict[int, dict[str | None, Tensor]], made: dict[int, nn.Module]) -> nn.Module:
-    if id(module) in made:
-        return made[id(module)]
-    new = made[id(module)] = module.__class__.__new__(module.__class__)
-    attributes = dict(module.__dict__)
-    attributes["_parameters"] = dict(module._parameters)
-    attributes["_buffers"] = dict(module._buffers)
-    for name, value in places[id(module)].items():
-        if name is None:
-            attributes["bound"] = value
-        elif name in module._parameters:
-            attributes["_parameters"][name] = value
-        else:
-            attributes["_buffers"][name] = value
-    attributes["_modules"] = {
-        name: None if child is None else _stand_in(child, places, made) for name, child in module._modules.items()
-    }
-    new.__dict__.update(attributes)
-    return new
+        replaced.setdefault(root.get_submodule(source.path), {})[source.name] = value
+    return stand_in(root, replaced)
 
 
 def _print(value: Any, depth: int = 0) -> Any:

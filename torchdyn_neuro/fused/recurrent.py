@@ -5,8 +5,8 @@ from torch import Tensor, nn
 
 from ..core.dynamics import Dynamics
 from ..core.layers import has_hooks
-from ..core.randomness import parted, with_numbers
-from ..core.recurrent import Recurrent, RecurrentState
+from ..core.network import Network, NetworkState
+from ..core.recurrent import Recurrent
 from ..core.state import State, fill, first_frame, leaves
 from . import recurrent_native, recurrent_runtime  # noqa: F401 - the second defines the operators
 from .dispatch import fuse_call, laid_out_all, signature
@@ -16,11 +16,11 @@ from .trace import NotPointwise
 
 def takes_recurrent(module: Dynamics, x: State, output_dtype: torch.dtype | None) -> bool:
     """Whether :func:`run_recurrent` runs a module: a plain linear connection around a neuron with one input."""
-    if type(module) is not Recurrent or not _is_plain_linear(module.connection) or output_dtype is not None:
+    if type(module) not in (Network, Recurrent) or module.steps != 1 or output_dtype is not None:
         return False
-    if module.input is not None or has_hooks(module.neuron):
+    if not _is_plain_linear(module.connection) or module.input is not None or has_hooks(module.neuron):
         return False
-    drive, weight = parted(x)[0], module.connection.weight
+    drive, weight = x, module.connection.weight
     return (
         isinstance(drive, Tensor)
         and weight.dtype == drive.dtype
@@ -38,27 +38,24 @@ def _is_plain_linear(layer: nn.Module) -> bool:
     return not has_hooks(layer)
 
 
-def run_recurrent(module: Recurrent, x: State, state: RecurrentState, language: str) -> tuple[Tensor, RecurrentState]:
+def run_recurrent(module: Network, x: State, state: NetworkState, language: str) -> tuple[Tensor, NetworkState]:
     """The loop of a recurrent layer; raises what :func:`~torchdyn_neuro.fused.dispatch.fuse` raises."""
     weight, bias = module.connection.weight, module.connection.bias
-    x, numbers = parted(x)
-    # What the cell reads: its drive, to which the feedback is added, and the random numbers of each step.
-    read = x if numbers is None else with_numbers(x, numbers[1])
     operands = (x, weight, bias, state.output, *leaves(state.neuron))
-    call = signature(read, state.neuron, None)
+    call = signature(x, state.neuron, None)
     if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in operands):
         # The neuron's input holds the feedback, which carries every gradient.
         dtype, flat, _ = call.tensors[0]
         call = call._replace(tensors=((dtype, flat, True), *call.tensors[1:]))
     if language == "cpp" and not torch.compiler.is_compiling():
         recurrent_native.compile_ahead(x.dtype)
-    found, values = fuse_call(module.neuron, call, language, first_frame(read), state.neuron)
+    found, values = fuse_call(module.neuron, call, language, first_frame(x), state.neuron)
     if len(leaves(found.step.output)) != 1:
         raise NotPointwise(f"{type(module).__name__}: expected a neuron with one output, got several")
     if call.tensors[0][2] and not get_loop(found.key).grad_inputs:
         # Then the feedback brings no gradient either, which the backward loop takes for granted.
         raise NotPointwise(f"{type(module).__name__}: expected a neuron whose input has a gradient, got one without")
-    frame, others = x.shape[1:], leaves(read)[1:]
+    frame, others = x.shape[1:], leaves(x)[1:]
     parameters, inners = laid_out_all(values, frame)
     states = [leaf if leaf.shape == frame else leaf.expand(frame) for leaf in leaves(state.neuron)]
     before = state.output.to(x.dtype)
@@ -68,4 +65,4 @@ def run_recurrent(module: Recurrent, x: State, state: RecurrentState, language: 
         found.key, found.owner, drive, weight, before, others, states, parameters, inners, training
     )
     y, last = results[0], results[1 : 1 + len(states)]
-    return y, RecurrentState(fill(found.step.state, last), state.connection, y[-1].to(state.output.dtype))
+    return y, NetworkState(fill(found.step.state, last), state.connection, y[-1].to(state.output.dtype))
