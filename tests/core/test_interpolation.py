@@ -9,6 +9,7 @@ from scipy.integrate import solve_ivp
 
 import torchdyn_neuro as tdn
 from tests.fused.agreement import assert_agrees
+from tests.random_numbers import normals_of
 from torchdyn_neuro.core.state import leaves
 
 TAU, CURRENT = 10.0, 1.7
@@ -162,17 +163,19 @@ def test_fused_equals_eager(name):
 def test_noise_is_held_over_the_step_in_which_it_crosses():
     """With an explicit integrator the path under noise is that under a current."""
     torch.manual_seed(0)
-    x, z = torch.full((60, 1, 4), 1.2, dtype=torch.float64), torch.randn(60, 1, 4, dtype=torch.float64)
-    integrator = tdn.RK4(interpolate=True)
+    x = torch.full((60, 1, 4), 1.2, dtype=torch.float64)
+    integrator = tdn.Interpolated(tdn.RK4())
     noisy = tdn.LIF(integrator=integrator, noise=tdn.WhiteNoise(2.0)).double()
-    spikes, state = noisy.scan(tdn.Noisy(x, part=z))
+    start = noisy.initial_state(x[0])
+    spikes, state = noisy.scan(x, start)
+    z = normals_of(start.noise.key, 60)[:, 0]
     expected, end = tdn.LIF(integrator=integrator).double().scan(x + 2.0 * z)
     assert expected.sum() > 3
     assert torch.equal(spikes, expected)
     torch.testing.assert_close(state.v, end.v)
     with pytest.raises(ValueError, match=r"explicit integrator .* WhiteNoise, got ExponentialEuler"):
-        tdn.LIF(integrator=tdn.ExponentialEuler(interpolate=True), noise=tdn.WhiteNoise())
-    tdn.LIF(integrator=tdn.ExponentialEuler(interpolate=True), noise=tdn.EscapeNoise())(torch.ones(5, 1, 2))
+        tdn.LIF(integrator=tdn.Interpolated(tdn.ExponentialEuler()), noise=tdn.WhiteNoise())
+    tdn.LIF(integrator=tdn.Interpolated(tdn.ExponentialEuler()), noise=tdn.EscapeNoise())(torch.ones(5, 1, 2))
 
 
 def test_gradient_is_finite_and_fused_equals_eager():
