@@ -10,18 +10,18 @@ from torch import Tensor
 from torch.testing import assert_close
 
 import torchdyn_neuro as tdn
+from tests.random_numbers import normals_of
 from torchdyn_neuro.core import State
-from torchdyn_neuro.core.random import normals
 
 TAU, SIGMA = 10.0, 2.0
 STREAM = 16  # of the random numbers of the first field with noise
 
 
 class OrnsteinUhlenbeckState(NamedTuple):
-    """v: the process; key: of the random numbers."""
+    """v: the process; noise: with the key of its random numbers."""
 
     v: Tensor
-    key: State = ()
+    noise: State = ()
 
 
 class OrnsteinUhlenbeck(tdn.ODE):
@@ -43,7 +43,7 @@ class OrnsteinUhlenbeck(tdn.ODE):
 
 def numbers_of(key, steps):
     """The normal numbers of each step of a run that starts at ``key``: [steps, B, \\*]."""
-    return torch.stack([normals(key + n, STREAM, torch.float64)[0] for n in range(steps)])
+    return normals_of(key, steps, stream=STREAM)[:, 0]
 
 
 def exact_path(increments, duration):
@@ -74,7 +74,9 @@ def test_strong_order_one_against_the_path_of_the_same_brownian_motion():
         # A Brownian motion between the points of the coarse grid, on which it has the increments of the run.
         ratio = finest // steps
         bridge = within.unflatten(0, (steps, ratio))
-        bridge = bridge - bridge.mean(1, keepdim=True) + numbers_of(start.key, steps).unsqueeze(1) / math.sqrt(ratio)
+        bridge = (
+            bridge - bridge.mean(1, keepdim=True) + numbers_of(start.noise.key, steps).unsqueeze(1) / math.sqrt(ratio)
+        )
         reference = exact_path(bridge.flatten(0, 1), duration)
         return (y - reference[ratio - 1 :: ratio]).abs().amax(0).mean().item()
 
@@ -87,11 +89,11 @@ def test_path_for_the_numbers_of_its_key():
     module, x = OrnsteinUhlenbeck(dt).double(), torch.ones(40, 2, 3, dtype=torch.float64)
     start = module.initial_state(x[0])
     v = torch.zeros(2, 3, dtype=torch.float64)
-    for number in numbers_of(start.key, 40):
+    for number in numbers_of(start.noise.key, 40):
         v = v + dt * (1 - v) / TAU + SIGMA / TAU * math.sqrt(dt) * number
     _, state = module.scan(x, start)
     assert_close(state.v, v)
-    assert torch.equal(state.key, start.key + 40)
+    assert torch.equal(state.noise.key, start.noise.key + 40)
 
 
 def test_stationary_variance():
@@ -154,3 +156,45 @@ def test_a_spiking_cell_with_arrivals_takes_noise_on_its_membrane_only():
     assert_close(seen["s"], seen["s"][:, :, :1].expand_as(seen["s"]))
     assert seen["v"].std(-1).min() >= 0
     assert seen["v"][0].std() > 0
+
+
+def test_a_noise_that_attaches_shares_the_key_and_has_numbers_of_its_own():
+    """Two independent noises: their variances add, in one path for the numbers of one key."""
+    torch.manual_seed(0)
+    sigma, dt = 1.5, 0.5
+    cell = Jittered(TAU, integrator=tdn.EulerMaruyama(), noise=tdn.WhiteNoise(sigma), dt=dt).double()
+    x = torch.zeros(40, 2, 300, dtype=torch.float64)
+    start = cell.initial_state(x[0])
+    attached, own = normals_of(start.noise.key, 40)[:, 0], numbers_of(start.noise.key, 40)
+    assert abs((attached * own).mean()) < 5 / math.sqrt(own.numel())
+    v = torch.zeros(2, 300, dtype=torch.float64)
+    for one, other in zip(attached, own, strict=True):
+        v = v + dt * (sigma / math.sqrt(dt) * one - v) / TAU + 0.1 * math.sqrt(dt) * other
+    _, state = cell.scan(x, start)
+    assert_close(state.v, v)
+    assert torch.equal(state.noise.key, start.noise.key + 40)
+
+
+class Jittered(tdn.LeakyIntegrator):
+    """A shipped equation with noise of its own, given as a number."""
+
+    def diffusion(self, x_t, state):
+        return state._replace(v=0.1)
+
+
+def test_a_shipped_equation_takes_noise_by_two_lines():
+    torch.manual_seed(0)
+    cell, x = Jittered(TAU, integrator=tdn.EulerMaruyama()).double(), torch.ones(40, 2, 3, dtype=torch.float64)
+    start = cell.initial_state(x[0])
+    v = torch.zeros(2, 3, dtype=torch.float64)
+    for number in numbers_of(start.noise.key, 40):
+        v = v + (1 - v) / TAU + 0.1 * number
+    assert_close(cell.scan(x, start)[1].v, v)
+
+
+def test_is_refused_inside_a_search_for_crossings():
+    for noise in (None, tdn.WhiteNoise()):
+        with pytest.raises(ValueError, match="expected a method without noise inside Interpolated, got EulerMaruyama"):
+            NoisySynapticLIF(integrator=tdn.Interpolated(tdn.EulerMaruyama()), noise=noise)
+    with pytest.raises(ValueError, match=r"expected an equation with noise \(a method diffusion\)"):
+        tdn.LIF(integrator=tdn.EulerMaruyama())

@@ -115,7 +115,9 @@ def test_nmda_is_blocked_at_rest_and_open_when_depolarised():
     cell = tdn.ConductanceLIF([tdn.NMDA()], **SILENT).double()
     state = cell.initial_state(torch.zeros(1, 1, dtype=torch.float64))
     for v in (-60.0, -20.0):
-        slope = cell.derivative((torch.full((1, 1), 5.0).double(),), state._replace(v=torch.full((1, 1), v).double())).v
+        slope = cell.vector_field(
+            (torch.full((1, 1), 5.0).double(),), state._replace(v=torch.full((1, 1), v).double())
+        ).v
         block = 1 / (1 + 1.0 / 3.57 * math.exp(-0.062 * v))
         expected = (G_L * (E_L - v) + 5.0 * block * (0.0 - v)) / C
         torch.testing.assert_close(slope.item(), expected, rtol=1e-12, atol=0)

@@ -98,6 +98,8 @@ def test_sub_threshold_adaptation_follows_the_potential():
     "part", [{"adaptation": tdn.AdaptiveThreshold()}, {"noise": tdn.EscapeNoise()}], ids=["adaptation", "noise"]
 )
 def test_parts_of_the_threshold_are_refused_because_it_makes_no_spike(part):
-    message = r"HodgkinHuxley: expected no .*, or one that acts as a current, got .*, but its equation makes the spikes, "
+    message = (
+        r"HodgkinHuxley: expected no .*, or one that acts as a current, got .*, but its equation makes the spikes, "
+    )
     with pytest.raises(ValueError, match=message + "which v_th only counts; use another"):
         tdn.HodgkinHuxley(**part)

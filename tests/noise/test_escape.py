@@ -8,7 +8,6 @@ from torch.testing import assert_close
 
 import torchdyn_neuro as tdn
 from tests.random_numbers import uniforms_of
-from torchdyn_neuro.noise import escape
 
 RHO, WIDTH, TAU, DRIVE = 0.08, 0.15, 20.0, 1.1
 
@@ -88,7 +87,7 @@ def test_spikes_for_the_numbers_of_its_key():
 def test_expected_gradient_is_that_of_the_probability(monkeypatch):
     """Averaged over the uniform number, a narrow surrogate of unit area gives dp/dv."""
     numbers = (torch.arange(200000, dtype=torch.float64) + 0.5).reshape(-1, 1) / 200000
-    monkeypatch.setattr(escape, "uniform", lambda key, dtype: numbers.to(dtype))
+    monkeypatch.setattr(tdn.EscapeNoise, "uniform", lambda self, key, dtype: numbers.to(dtype))
     cell = tdn.IF(surrogate=tdn.Rectangular(0.01), noise=tdn.EscapeNoise(RHO, Delta_u=WIDTH)).double()
     x = torch.full((1, 200000, 1), 1.05, dtype=torch.float64, requires_grad=True)
     with tdn.backend("eager"):
@@ -100,7 +99,7 @@ def test_expected_gradient_is_that_of_the_probability(monkeypatch):
 
 @pytest.mark.parametrize("edge", [0.0, 2.0**-33, 1 - 2**-24])
 def test_extreme_numbers_leave_value_and_gradient_finite(edge, monkeypatch):
-    monkeypatch.setattr(escape, "uniform", lambda key, dtype: torch.full(key.shape, edge, dtype=dtype))
+    monkeypatch.setattr(tdn.EscapeNoise, "uniform", lambda self, key, dtype: torch.full(key.shape, edge, dtype=dtype))
     noise = tdn.EscapeNoise(tdn.Learned(RHO), Delta_u=tdn.Learned(WIDTH))
     cell = tdn.LIF(noise=noise)
     x = torch.tensor([[[-1e6, 0.0, 1e6]]], requires_grad=True)

@@ -8,7 +8,6 @@ from torch.testing import assert_close
 
 import torchdyn_neuro as tdn
 from tests.random_numbers import normals_of
-from torchdyn_neuro.noise import ornstein_uhlenbeck
 
 TAU_MEM, R, SIGMA, DT = 20.0, 1.5, 3.0, 2.0
 MEMORIES = [0.1 * DT, DT, 10 * DT, TAU_MEM]
@@ -88,7 +87,7 @@ def stationary(monkeypatch):
     def covariance(cell):
         def moved(eta=0.0, v=0.0, first=0.0, second=0.0):
             numbers = (zero + first, zero + second)
-            monkeypatch.setattr(ornstein_uhlenbeck, "normals", lambda key, dtype: numbers)
+            monkeypatch.setattr(tdn.OrnsteinUhlenbeckNoise, "normals", lambda self, key, dtype: numbers)
             start = cell.initial_state(zero)
             start = start._replace(v=zero + v, noise=start.noise._replace(current=zero + eta))
             end = cell.step(zero, start)[1]

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from .numerics import mean_decay
 from .quantities import Parametrised, Positive
-from .random import start_key
+from .random import normals, start_key, uniform
 from .state import State, register_state, zeros_state
 
 
@@ -140,6 +140,14 @@ class Noise(Term):
 
     def begin(self, value: NoiseState) -> NoiseState:
         return value._replace(key=value.key + 1)
+
+    def normals(self, key: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Two independent standard normal numbers of a step for each element."""
+        return normals(key, dtype=dtype)
+
+    def uniform(self, key: Tensor, dtype: torch.dtype) -> Tensor:
+        """A uniform number of a step, from 0 to 1, for each element."""
+        return uniform(key, dtype=dtype)
 
     def kick(self, key: Tensor, leak: Tensor, dt: float | Tensor) -> Tensor:
         """The fresh current of a step, integrated against the leak of the membrane; the memory apart."""

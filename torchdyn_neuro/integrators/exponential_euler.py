@@ -61,7 +61,7 @@ class ExponentialEuler(Integrator):
                 fields.append(relaxed(value, goal, constant))
             else:
                 fields.append(map_state(relaxed, value, goal, constant) if goal else value)
-        return state._make(fields)
+        return type(state)(*fields) if hasattr(state, "_fields") else tuple(fields)
 
     def check(self, ode: ODE) -> None:
         if ode.relaxation is None:

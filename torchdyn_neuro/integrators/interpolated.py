@@ -11,6 +11,7 @@ from ..core.ode import ODE
 from ..core.spiking import Spiking
 from ..core.state import State, map_state
 from ..core.upstroke import Level, Upstroke
+from .euler_maruyama import EulerMaruyama
 from .rk4 import RK4
 
 
@@ -65,7 +66,7 @@ class Interpolated(Integrator):
                 f"{owner}: expected a cell that is reset at a threshold for Interpolated, got one without a reset; use "
                 f"{self.method!r}"
             )
-        if ode.diffusion is not None and self.method.start(ode, torch.zeros(1, 1)):
+        if isinstance(self.method, EulerMaruyama):
             raise ValueError(
                 f"{owner}: expected a method without noise inside Interpolated, got {self.method!r}, whose path "
                 "crosses more than once; use RK4()"

@@ -77,7 +77,7 @@ class GLIFThreshold(Threshold):
             )
 
 
-class GLIF(Spiking, integrator=RK4(), surrogate=ATan(slope=0.1), dt=0.1):
+class GLIF(Spiking, integrator=RK4(), surrogate=ATan(slope=0.1), dt=0.05):
     r"""Generalized leaky integrate-and-fire neuron, levels 1 to 5.
 
     .. math::
@@ -118,7 +118,7 @@ class GLIF(Spiking, integrator=RK4(), surrogate=ATan(slope=0.1), dt=0.1):
         tau_currents: time constants of the after-spike currents, ms.
         delta_currents: current added by a spike to each of them, pA.
         f_currents: fraction of each of them that a spike leaves.
-        t_ref: refractory period, ms, a whole number of steps; the fit has 3.75, rounded to the default step.
+        t_ref: refractory period, ms, a whole number of steps.
 
     Shape:
         - input: [T, B, \*] current, pA
@@ -151,7 +151,7 @@ class GLIF(Spiking, integrator=RK4(), surrogate=ATan(slope=0.1), dt=0.1):
         tau_currents: Sequence[Quantity] | None = None,
         delta_currents: Sequence[Quantity] | None = None,
         f_currents: Sequence[Quantity] | None = None,
-        t_ref: float = 3.8,
+        t_ref: float = 3.75,
         **options: Unpack[SpikingOptions],
     ):
         if level not in (1, 2, 3, 4, 5):

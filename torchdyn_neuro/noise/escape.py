@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from ..core.quantities import Positive, Quantity
-from ..core.random import uniform
 from ..core.terms import Noise, NoiseState
 
 _SMALLEST = 1e-12  # keeps the logarithm finite; the spike it would miss has a probability below 1e-12
@@ -42,5 +41,5 @@ class EscapeNoise(Noise):
         self.Delta_u = Positive(Delta_u)
 
     def threshold(self, value: NoiseState, v: Tensor, dt: float) -> Tensor:
-        hazard = -torch.log1p(-uniform(value.key, dtype=v.dtype))
+        hazard = -torch.log1p(-self.uniform(value.key, v.dtype))
         return self.Delta_u() * torch.log(torch.clamp(hazard, min=_SMALLEST) / (self.rho_0() * dt))

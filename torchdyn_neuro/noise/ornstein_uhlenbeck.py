@@ -8,7 +8,6 @@ from torch import Tensor
 
 from ..core.numerics import exprel, response_moments
 from ..core.quantities import NonNegative, Positive, Quantity
-from ..core.random import normals
 from ..core.terms import Noise, NoiseState
 
 _SMALLEST = 1e-6  # of the variance; less than that of the potential is not left to the second number
@@ -54,7 +53,7 @@ class OrnsteinUhlenbeckNoise(Noise):
         self.sigma = NonNegative(sigma)
 
     def kick(self, key: Tensor, leak: Tensor, dt: float) -> Tensor:
-        number, besides = normals(key, dtype=leak.dtype)
+        number, besides = self.normals(key, leak.dtype)
         beta = dt / self.tau()
         covariance, square = response_moments(leak, beta)
         correlation = covariance * torch.rsqrt(exprel(-2 * beta) * square)
@@ -63,7 +62,7 @@ class OrnsteinUhlenbeckNoise(Noise):
         return deviation * (correlation * number + rest * besides)
 
     def relax(self, value: NoiseState, above_rest: Tensor, dt: float) -> NoiseState:
-        number, _ = normals(value.key, dtype=value.current.dtype)
+        number, _ = self.normals(value.key, value.current.dtype)
         beta = dt / self.tau()
         deviation = self.sigma() * torch.sqrt(-torch.expm1(-2 * beta) / (2 * self.tau()))
         return value._replace(current=value.current * torch.exp(-beta) + deviation * number)

@@ -7,7 +7,6 @@ from torch import Tensor
 
 from ..core.numerics import exprel
 from ..core.quantities import NonNegative, Quantity
-from ..core.random import normals
 from ..core.terms import Noise
 
 
@@ -42,5 +41,5 @@ class WhiteNoise(Noise):
         self.sigma = NonNegative(sigma)
 
     def kick(self, key: Tensor, leak: Tensor, dt: float) -> Tensor:
-        number, _ = normals(key, dtype=leak.dtype)
+        number, _ = self.normals(key, leak.dtype)
         return self.sigma() * math.sqrt(dt) * torch.sqrt(exprel(-2 * leak)) * number
