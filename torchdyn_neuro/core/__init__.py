@@ -3,10 +3,12 @@
 from .chain import Chain
 from .dynamics import Dynamics
 from .integrator import Integrator
+from .network import Network, NetworkState
 from .ode import ODE, Membrane
+from .plastic import LearningRule, Plastic, RowPlasticState, SharedPlasticState
 from .quantities import Learned, NonNegative, Parametrised, Positive, Quantity, Real, UnitInterval
 from .record import record
-from .recurrent import Recurrent, RecurrentState
+from .recurrent import Recurrent
 from .spiking import Spiking, SpikingOptions, Threshold
 from .state import Shared, State, detach_state, full_state, leaves, map_state, register_state, zeros_state
 from .stepwise import Stepwise, Unfolded
@@ -22,17 +24,22 @@ __all__ = [
     "Dynamics",
     "Integrator",
     "Learned",
+    "LearningRule",
     "Membrane",
+    "Network",
+    "NetworkState",
     "Noise",
     "NoiseState",
     "NonNegative",
     "Parametrised",
+    "Plastic",
     "Positive",
     "Quantity",
     "Real",
     "Recurrent",
-    "RecurrentState",
+    "RowPlasticState",
     "Shared",
+    "SharedPlasticState",
     "Spiking",
     "SpikingOptions",
     "State",

@@ -1,34 +1,18 @@
 """The contract: an equation with recurrent state, as a module."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from .checks import one_of, positive_number
+from .context import interceptor
+from .inputs import check_tensor, refuse_scripting
 from .quantities import Constrained, Parametrised
 from .random import without_drawing
 from .state import State, describe, first_frame, leaves, like_state, map_state, state_dtype
 from .time_loop import run_time_loop
-
-Interceptor = Callable[["Dynamics", State], State]
-
-_interceptors: list[Interceptor] = []
-
-
-@contextmanager
-def intercepting(interceptor: Interceptor) -> Iterator[None]:
-    """Let ``interceptor(module, x)`` stand in for every :meth:`Dynamics.forward` inside the block.
-
-    Streaming and recording use it to reach the dynamics inside any model; it calls ``module.scan`` itself.
-    """
-    _interceptors.append(interceptor)
-    try:
-        yield
-    finally:
-        _interceptors.remove(interceptor)
 
 
 class Dynamics(Parametrised):
@@ -57,17 +41,15 @@ class Dynamics(Parametrised):
     ``on_spike``          what a spike does to the state beside the reset
     ====================  ==========================================================================
 
-    The time of a step. Frame ``n`` of the input acts from :math:`n\,dt` to :math:`(n + 1)\,dt`, held over the step
-    (``input="held"``), or it is the input at :math:`n\,dt` with a straight line to the next frame
-    (``input="linear"``). Frame ``n`` of the output belongs to the end of the step::
+    The time of a step. An input of frame ``n`` is one of two things, and the output stands at the end of the step::
 
-        input          | x[0]      | x[1]      | x[2]      |
-        time           0          dt         2 dt        3 dt
-        state     s[-1] ------> s[0] -----> s[1] -----> s[2]
-        output                  y[0]        y[1]        y[2]
+        a current, a conductance, a rate: held over the step   x[n] |======== step n ========|
+        spikes that arrive: act at its end                          |-------- step n --------^ x[n]
+        output and state                                            |-------- step n --------| y[n]
 
-    A spike in ``y[n]`` reaches the layers behind in their step ``n``, and its own network, through a recurrent
-    connection, in step ``n + 1``.
+    (With ``scan(x, input="linear")`` a current goes in a straight line from frame to frame instead.) What a layer puts
+    out at the end of its step ``n``, the next one takes as the input of its own step ``n``, whose clock so runs one
+    step behind. In a loop, through a recurrent connection, ``y[n]`` enters step ``n + 1``.
 
     Args:
         dt: time step, ms.
@@ -87,6 +69,8 @@ class Dynamics(Parametrised):
 
     Only a class that says ``True`` is worth a warning when it does not fuse.
     """
+
+    __prepare_scriptable__ = refuse_scripting
 
     def __init__(self, *, dt: float = 1.0):
         super().__init__()
@@ -136,13 +120,18 @@ class Dynamics(Parametrised):
 
     def forward(self, x: State) -> State:
         """Run over a sequence [T, B, *] from the initial state: a pure function of the sequence."""
-        if _interceptors:
-            return _interceptors[-1](self, x)
-        return self.scan(x)[0]
+        stand_in = interceptor()
+        return self.scan(x)[0] if stand_in is None else stand_in(self, x)
 
     def _read(self, x: State, axis: int) -> State:
         """The input as the step takes it; ``axis`` is the first one behind the batch: 2 of a sequence, 1 of a frame."""
         return x
+
+    def change_dt(self, dt: float) -> None:
+        """Take steps of ``dt`` ms from now on; ``ValueError`` where the equation does not allow that."""
+        self.dt = positive_number(type(self).__name__, "dt", dt, unit="ms")
+        for name, quantity in self.quantities():
+            self.accept(name, quantity)
 
     def quantities(self) -> Iterator[tuple[str, Constrained]]:
         """The quantities of this module (not of its children) and their names."""
@@ -157,10 +146,7 @@ class Dynamics(Parametrised):
         if not given:
             raise TypeError(f"{owner}: expected a tensor [T, B, *], got {x!r}; pass a tensor")
         for leaf in given:
-            if not isinstance(leaf, Tensor):
-                raise TypeError(f"{owner}: expected a tensor [T, B, *], got {type(leaf).__name__}; pass a tensor")
-            if leaf.layout != torch.strided:
-                raise TypeError(f"{owner}: expected a dense input, got layout {leaf.layout}; call x.to_dense() first")
+            check_tensor(owner, leaf)
             if not leaf.is_floating_point():
                 raise TypeError(f"{owner}: expected a floating-point input, got {leaf.dtype}; call x.float() first")
             if leaf.ndim < 2 or leaf.shape[0] == 0:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from torch import Tensor
 
 from .checks import positive_number, warn
+from .quantities import readable
 from .state import State, map_state
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ class ExplicitIntegrator(Integrator):
                 f"make unstable beyond, got {step:g} ms; {advice}"
             )
         for name, tau in ode.all_time_constants():
-            if tau.is_meta:
+            if not readable(tau):
                 continue
             shortest = tau.min().item()
             if step >= 2 * shortest:

@@ -120,6 +120,10 @@ class ODE(Dynamics, metaclass=_Checked):
                 )
         self.check_stability()
 
+    def change_dt(self, dt: float) -> None:
+        super().change_dt(dt)
+        self.check()
+
     def check_stability(self) -> None:
         """Raise if the step is too long for the integrator, as it can become by learning."""
         self.integrator.check(self)

@@ -9,7 +9,7 @@ from torch.func import functional_call, vmap
 from .checks import one_of
 from .dynamics import Dynamics
 from .quantities import Parametrised
-from .state import Shared, State, map_state, register_state, widen
+from .state import Shared, State, register_state, widen
 
 
 @register_state
@@ -141,8 +141,3 @@ class Plastic(Dynamics):
 
     def extra_repr(self) -> str:
         return f"weights={self.weights!r}, {super().extra_repr()}"
-
-
-def learned(layer: nn.Module, pre: State, post: State, state: State) -> State:
-    """The state of a layer after its neurons behind have answered; that of a layer that does not learn stays."""
-    return layer.learn(pre, post, state) if isinstance(layer, Plastic) else map_state(lambda leaf: leaf, state)

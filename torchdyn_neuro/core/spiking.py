@@ -11,7 +11,7 @@ from torch import Tensor
 from .checks import one_of, positive_number
 from .integrator import Drive, Integrator
 from .ode import ODE
-from .quantities import Learned, Quantity, Real
+from .quantities import Learned, Quantity, Real, readable
 from .state import State, first_leaf, full_state, widen, zeros_state
 from .surrogate import Surrogate
 from .terms import Adaptation, Noise
@@ -87,7 +87,7 @@ class Threshold:
             return
         base = {"zero": 0.0, "value": "v_reset", "subtract": "v_rest"}[self.reset]
         top, level = cell.v_th.start, getattr(cell, base).start if isinstance(base, str) else torch.tensor(base)
-        if top.is_meta or level.is_meta:
+        if not readable(top, level):
             return
         if not (top > level.to(top.device)).all():
             name = base if isinstance(base, str) else "zero"
@@ -168,7 +168,6 @@ class Spiking(ODE):
         one_of(owner, "reset", reset, *resets)
         t_ref = positive_number(owner, "t_ref", t_ref, zero=True, unit="ms")
         self.threshold = rule(surrogate, reset, t_ref, detach_reset)
-        self.refractory_steps = self._whole_steps(t_ref)
         self.v_th = Real(v_th, unit=unit)
         if v_rest is not None:
             self.v_rest = Real(v_rest, unit=unit)
@@ -194,6 +193,7 @@ class Spiking(ODE):
         return round(steps)
 
     def check(self) -> None:
+        self.refractory_steps = self._whole_steps(self.t_ref)
         super().check()
         self.threshold.check(self)
         for name, term in self._terms():
@@ -205,7 +205,7 @@ class Spiking(ODE):
 
     def expect_above(self, upper: str, high: Real, lower: str, low: Real) -> None:
         """Raise unless one level of the potential lies above another."""
-        if high.start.is_meta or low.start.is_meta or (high.start > low.start).all():
+        if not readable(high, low) or (high.start > low.start).all():
             return
         raise ValueError(
             f"{type(self).__name__}: expected {upper} above {lower}, got {high.start.min().item():g} and "

@@ -8,7 +8,7 @@ from typing import ClassVar, NamedTuple, Unpack
 import torch
 from torch import Tensor
 
-from ..core.quantities import Constrained, NonNegative, Positive, Quantity
+from ..core.quantities import Constrained, NonNegative, Positive, Quantity, readable
 from ..core.spiking import Spiking, SpikingOptions, Threshold
 from ..core.state import State, register_state, zeros_state
 from ..integrators import Exact
@@ -89,7 +89,7 @@ class BalancedResonateAndFire(Spiking, integrator=Exact(), surrogate=ATan()):
         self.tau_q = Positive(tau_q, unit="ms")
 
     def accept(self, name: str, quantity: Constrained) -> None:
-        if name == "frequency" and (2e-3 * math.pi * self.dt * quantity.start >= 1).any():
+        if name == "frequency" and readable(quantity) and (2e-3 * math.pi * self.dt * quantity.start >= 1).any():
             raise ValueError(
                 f"BalancedResonateAndFire: expected dt times 2 pi frequency below 1, got {quantity.start.max():g} Hz "
                 f"with a step of {self.dt:g} ms; lower dt"

@@ -29,10 +29,10 @@ class ConductanceLIF(Spiking, integrator=ExponentialEuler(), surrogate=ATan(slop
 
     .. math:: C \dot v = g_L (E_L - v) + \sum_r g_r B_r(v) (E_r - v), \qquad v \ge v_{th}: \text{ spike and reset}
 
-    With :math:`B_r = 1`, the magnesium block of an NMDA receptor apart. The conductances are held over a step: those of
-    its middle make the default integrator second order. It relaxes to :math:`v_\infty = \sum g E / \sum g` with
-    :math:`\tau = C / \sum g`, so that ``v`` stays between the lowest and the highest :math:`E` for any ``dt``.
-    A negative conductance counts as none.
+    With :math:`B_r = 1`, the magnesium block of an NMDA receptor apart. The conductances are held over a step: their
+    mean, ``ConductanceSynapse(output="mean")``, makes the default integrator second order (with NMDA, ``Heun()`` is).
+    It relaxes to :math:`v_\infty = \sum g E / \sum g` with :math:`\tau = C / \sum g`, so that ``v`` stays between
+    the lowest and the highest :math:`E` for any ``dt``. A negative conductance counts as none.
 
     Args:
         receptors: the receptors of the membrane, e.g. ``[AMPA(), NMDA(), GABA_A()]``, or the :class:`ReceptorSet` of
@@ -102,7 +102,7 @@ class ConductanceLIF(Spiking, integrator=ExponentialEuler(), surrogate=ATan(slop
         return super().step(self._read(x_t, axis=1), state)
 
     def _read(self, x: State, axis: int) -> State:
-        if callable(x):
+        if callable(x) or (isinstance(x, Tensor) and x.ndim < axis):
             return x
         if axis == 2:
             self.receptors.check_conductances(type(self).__name__, x)

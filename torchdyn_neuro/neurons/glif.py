@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..core.ode import Membrane
-from ..core.quantities import Positive, Quantity, Real
+from ..core.quantities import Positive, Quantity, Real, readable
 from ..core.spiking import Spiking, SpikingOptions, Threshold
 from ..core.state import State, full_state, register_state, zeros_state
 from ..integrators import RK4
@@ -70,7 +70,7 @@ class GLIFThreshold(Threshold):
             return
         rest, threshold = cell.E_L.start, cell.v_th.start
         after = rest + cell.f_v.start * (threshold - rest) + cell.delta_v.start
-        if not after.is_meta and not (after < threshold + cell.delta_s.start).all():
+        if readable(after) and not (after < threshold + cell.delta_s.start).all():
             raise ValueError(
                 f"GLIF: expected a reset below the threshold, got {after.max().item():g} mV after a spike at "
                 f"{threshold.min().item():g} mV; lower f_v or delta_v, otherwise every step would spike"

@@ -119,6 +119,13 @@ class Izhikevich(Spiking, integrator=RK4(), surrogate=ATan(slope=0.1), dt=0.1):
         """
         return cls(**{**IZHIKEVICH_2003[one_of(cls.__name__, "name", name, *IZHIKEVICH_2003)], **changes})
 
+    def check(self) -> None:
+        if self.scheme == "izhikevich2003" and self.dt != 1:
+            raise ValueError(
+                f'Izhikevich: expected a step of 1 ms for scheme="izhikevich2003", got {self.dt:g} ms; use scheme="ode"'
+            )
+        super().check()
+
     def time_constants(self) -> dict[str, Tensor]:
         return {"1 / a": 1 / self.a()}
 
