@@ -139,7 +139,7 @@ CONTAINERS = {
         tdn.Coupled(tdn.LIF(noise=tdn.WhiteNoise(20.0)), tdn.GapJunction(4)),
         tdn.LIF(noise=tdn.WhiteNoise(20.0)),
     ),
-    "neighbours": lambda: tdn.Chain(*(tdn.LIF(tau, noise=tdn.WhiteNoise(5.0)) for tau in (5.0, 10.0, 20.0))),
+    "neighbours": lambda: tdn.Chain(*(tdn.LIF(tau, noise=tdn.WhiteNoise(10.0)) for tau in (5.0, 10.0, 20.0))),
     "recurrent": lambda: recurrent(noise=tdn.WhiteNoise(20.0)),
     "recurrent in a chain": lambda: tdn.Chain(
         tdn.LIF(noise=tdn.WhiteNoise(20.0)),

@@ -114,10 +114,13 @@ class _Step:
         target = torch.where(fired, first + share * (last - first), before)
         crossing, elapsed, resolved = self.find(self.moving(start), before, target, free)
         resolved = resolved & (elapsed <= free)
-        crossing = map_state(
-            lambda exact, a, b: torch.where(fired, torch.where(resolved, exact, a + share * (b - a)), b),
-            crossing, start, trial,
-        )  # fmt: skip
+
+        def at_the_crossing(exact: Tensor, a: Tensor, b: Tensor) -> Tensor:
+            if not b.is_floating_point():  # the key of a noise, one for the whole step
+                return b
+            return torch.where(fired, torch.where(resolved, exact, a + share * (b - a)), b)
+
+        crossing = map_state(at_the_crossing, crossing, start, trial)
         elapsed = torch.where(resolved, elapsed, share * free)
         crossing = crossing._replace(v=torch.where(fired, v_first + share * (v_last - v_first), reached))
         reset = cell.settle(spikes, crossing)
