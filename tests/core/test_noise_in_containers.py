@@ -136,7 +136,7 @@ CONTAINERS = {
     "chain in a chain": lambda: tdn.Chain(
         tdn.LIF(noise=tdn.WhiteNoise(20.0)),
         tdn.Chain(nn.Linear(4, 4), tdn.LIF(noise=tdn.WhiteNoise(20.0)), tdn.LIF()),
-        tdn.Coupled(tdn.LIF(noise=tdn.WhiteNoise(20.0)), tdn.GapJunction(4)),
+        tdn.Network(tdn.LIF(noise=tdn.WhiteNoise(20.0)), tdn.GapJunction(4), source="v"),
         tdn.LIF(noise=tdn.WhiteNoise(20.0)),
     ),
     "neighbours": lambda: tdn.Chain(*(tdn.LIF(tau, noise=tdn.WhiteNoise(10.0)) for tau in (5.0, 10.0, 20.0))),
