@@ -23,12 +23,10 @@ class Case:
 
     build: makes the module; the class without arguments if omitted. Its last axis has ``NEURONS`` entries.
     drive: makes the input from uniform numbers [T, B, *] in [0, 1); omitted, they are scaled until the output varies.
-    random: whether the step draws random numbers; rows of a batch cannot be compared then.
     """
 
     build: Callable[[], tdn.Dynamics] | None = None
     drive: Callable[[torch.Tensor], State] | None = None
-    random: bool = False
 
 
 def dyadic_linear() -> nn.Linear:
@@ -62,7 +60,6 @@ EXAMPLES: dict[str, Case] = {
     "PlasticLinear": Case(lambda: tdn.PlasticLinear(NEURONS, NEURONS, tdn.TsodyksMarkram()), spikes),
     "TsodyksMarkram": Case(drive=spikes),
     "HodgkinHuxley": Case(lambda: tdn.HodgkinHuxley(dt=0.2), lambda uniform: 60 * uniform),
-    "EscapeLIF": Case(random=True),
     "Recurrent": Case(lambda: tdn.Recurrent(tdn.LIF(), dyadic_linear())),
     "TwoCompartment": Case(
         drive=lambda uniform: tdn.TwoCompartmentInput(1e3 * uniform, 400 * uniform.flip(0), (50 * uniform,))
