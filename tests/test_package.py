@@ -16,7 +16,6 @@ import types
 import typing
 from pathlib import Path
 
-import pytest
 import torch
 
 import torchdyn_neuro as tdn
@@ -219,9 +218,6 @@ def lacking(name: str, cls: type) -> list[str]:
         return []
     missing = []
     parameters = [parameter for parameter in inspect.signature(cls).parameters if parameter not in ("args", "kwargs")]
-    if "options" in parameters and issubclass(cls, tdn.Spiking) and "options:" not in text:
-        # Those of every spiking cell, whose documentation is appended.
-        parameters = [name for name in parameters if name != "options"] + list(tdn.SpikingOptions.__annotations__)
     if parameters and "Args:" not in text and name not in QUANTITIES:
         missing.append("Args:")
     in_core = cls.__module__.startswith("torchdyn_neuro.core")
@@ -283,13 +279,18 @@ def test_gaps_in_docstrings_are_found():
 
 
 def named_tuples() -> list[type]:
-    """The named tuples in the folders of equations: states, and inputs of several parts."""
+    """The named tuples in the folders of equations that are states, or inputs of several parts."""
     found = set()
     for module in pkgutil.walk_packages(tdn.__path__, "torchdyn_neuro."):
         if module.name.split(".")[1] not in ABOVE | {"fused", "native", "sparse"}:
             members = vars(importlib.import_module(module.name)).values()
-            found.update(m for m in members if inspect.isclass(m) and issubclass(m, tuple) and hasattr(m, "_fields"))
+            found.update(m for m in members if is_state(m))
     return sorted(found, key=lambda cls: cls.__qualname__)
+
+
+def is_state(value: object) -> bool:
+    named = inspect.isclass(value) and issubclass(value, tuple) and hasattr(value, "_fields")
+    return named and not value.__name__.startswith("_")
 
 
 def may_be_none(hint: object) -> bool:

@@ -1,5 +1,6 @@
 """Threshold, spike, reset and refractoriness: written once for every spiking cell."""
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Unpack
@@ -133,6 +134,20 @@ class Spiking(ODE):
         super().__init_subclass__()
         cls.defaults = {**cls.defaults, **defaults}
         cls.__doc__ = with_options(cls.__doc__ if "__doc__" in vars(cls) else None, cls.defaults)
+
+    @classmethod
+    def _spelled_out(cls, parameter: inspect.Parameter) -> list[inspect.Parameter]:
+        if parameter.annotation != Unpack[SpikingOptions]:
+            return [parameter]
+        return [
+            parameter.replace(
+                name=name,
+                kind=inspect.Parameter.KEYWORD_ONLY,
+                default=cls.defaults.get(name, inspect.Parameter.empty),
+                annotation=kind,
+            )
+            for name, kind in SpikingOptions.__annotations__.items()
+        ]
 
     def __init__(
         self,

@@ -1,10 +1,9 @@
 """The leaky integrate-and-fire neuron with spike-frequency adaptation."""
 
-from typing import Unpack
+from typing import Any
 
 from ..adaptation import SpikeFrequencyAdaptation
 from ..core.checks import refuse
-from ..core.options import SpikingOptions
 from ..core.quantities import Quantity
 from .lif import LIF
 
@@ -45,7 +44,7 @@ class AdaptiveLIF(LIF):
         tau_a: Quantity = 100.0,
         *,
         b: Quantity = 10.0,
-        **options: Unpack[SpikingOptions],
+        **options: Any,
     ):
         refuse(type(self).__name__, options, "adaptation", "it has its own")
         super().__init__(tau_mem, adaptation=SpikeFrequencyAdaptation(tau_a, b=b), **options)

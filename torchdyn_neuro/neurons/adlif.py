@@ -1,10 +1,9 @@
 """The leaky integrate-and-fire neuron with sub-threshold adaptation."""
 
-from typing import Unpack
+from typing import Any
 
 from ..adaptation import SubThresholdAdaptation
 from ..core.checks import refuse
-from ..core.options import SpikingOptions
 from ..core.quantities import Quantity
 from .lif import LIF
 
@@ -45,7 +44,7 @@ class AdLIF(LIF):
         *,
         a: Quantity = 0.5,
         b: Quantity = 10.0,
-        **options: Unpack[SpikingOptions],
+        **options: Any,
     ):
         refuse(type(self).__name__, options, "adaptation", "it has its own")
         super().__init__(tau_mem, adaptation=SubThresholdAdaptation(tau_w, a=a, b=b), **options)

@@ -1,10 +1,9 @@
 """The leaky integrate-and-fire neuron with an adaptive threshold."""
 
-from typing import Unpack
+from typing import Any
 
 from ..adaptation import AdaptiveThreshold
 from ..core.checks import refuse
-from ..core.options import SpikingOptions
 from ..core.quantities import Quantity
 from .lif import LIF
 
@@ -43,7 +42,7 @@ class ALIF(LIF):
         tau_a: Quantity = 200.0,
         *,
         beta: Quantity = 180.0,
-        **options: Unpack[SpikingOptions],
+        **options: Any,
     ):
         refuse(type(self).__name__, options, "adaptation", "it has its own")
         super().__init__(tau_mem, adaptation=AdaptiveThreshold(tau_a, beta=beta), **options)

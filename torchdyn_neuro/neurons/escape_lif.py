@@ -1,9 +1,8 @@
 """The leaky integrate-and-fire neuron with a soft threshold."""
 
-from typing import Unpack
+from typing import Any
 
 from ..core.checks import refuse
-from ..core.options import SpikingOptions
 from ..core.quantities import Quantity
 from ..noise import EscapeNoise
 from .lif import LIF
@@ -40,7 +39,7 @@ class EscapeLIF(LIF):
         *,
         rho_0: Quantity = 0.1,
         Delta_u: Quantity = 0.1,
-        **options: Unpack[SpikingOptions],
+        **options: Any,
     ):
         refuse(type(self).__name__, options, "noise", "it has its own")
         super().__init__(tau_mem, noise=EscapeNoise(rho_0, Delta_u=Delta_u), **options)
