@@ -200,7 +200,7 @@ def public_classes() -> dict[str, type]:
     return {**found, **{cls.__name__: cls for cls in concrete_dynamics()}}
 
 
-QUANTITIES = {"Parametrised", "Parametrized", "Real", "Positive", "NonNegative", "UnitInterval"}
+QUANTITIES = {"Parametrized", "Real", "Positive", "NonNegative", "UnitInterval"}
 """Their arguments are those of their common base."""
 
 

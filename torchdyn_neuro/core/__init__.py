@@ -7,7 +7,7 @@ from .network import Network, NetworkState
 from .ode import ODE, Membrane
 from .options import SpikingOptions
 from .plastic import LearningRule, Plastic, RowPlasticState, SharedPlasticState
-from .quantities import Learned, NonNegative, Parametrised, Positive, Quantity, Real, UnitInterval
+from .quantities import Learned, NonNegative, Parametrized, Positive, Quantity, Real, UnitInterval
 from .record import record
 from .recurrent import Recurrent
 from .spiking import Spiking, Threshold
@@ -32,7 +32,7 @@ __all__ = [
     "Noise",
     "NoiseState",
     "NonNegative",
-    "Parametrised",
+    "Parametrized",
     "Plastic",
     "Positive",
     "Quantity",

@@ -184,6 +184,7 @@ class Spiking(ODE):
         self.v_th = Real(v_th, unit=unit)
         if v_rest is not None:
             self.v_rest = Real(v_rest, unit=unit)
+        self.v_reset = None
         if reset == "value":
             if v_reset is None:
                 v_reset = v_rest.value if isinstance(v_rest, Learned) else v_rest

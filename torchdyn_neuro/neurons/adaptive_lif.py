@@ -4,7 +4,7 @@ from typing import Any
 
 from ..adaptation import SpikeFrequencyAdaptation
 from ..core.checks import refuse
-from ..core.quantities import Quantity
+from ..core.quantities import Alias, Quantity
 from .lif import LIF
 
 
@@ -37,6 +37,9 @@ class AdaptiveLIF(LIF):
     Source: Treves (1993), Network 4:259; Benda & Herz (2003), Neural Comput. 15:2523. The defaults are round values,
     from no source.
     """
+
+    tau_a = Alias("adaptation.tau")
+    b = Alias("adaptation.b")
 
     def __init__(
         self,

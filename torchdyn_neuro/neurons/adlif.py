@@ -4,7 +4,7 @@ from typing import Any
 
 from ..adaptation import SubThresholdAdaptation
 from ..core.checks import refuse
-from ..core.quantities import Quantity
+from ..core.quantities import Alias, Quantity
 from .lif import LIF
 
 
@@ -36,6 +36,10 @@ class AdLIF(LIF):
     Source: Bittar & Garner (2022), Front. Neurosci. 16:865897; Baronig et al. (2025), Nat. Commun. 16:5776. The
     defaults are round values, from no source.
     """
+
+    tau_w = Alias("adaptation.tau")
+    a = Alias("adaptation.a")
+    b = Alias("adaptation.b")
 
     def __init__(
         self,

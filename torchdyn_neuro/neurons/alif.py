@@ -4,7 +4,7 @@ from typing import Any
 
 from ..adaptation import AdaptiveThreshold
 from ..core.checks import refuse
-from ..core.quantities import Quantity
+from ..core.quantities import Alias, Quantity
 from .lif import LIF
 
 
@@ -35,6 +35,9 @@ class ALIF(LIF):
     Source: Bellec et al. (2018), Long short-term memory and learning-to-learn in networks of spiking neurons, NeurIPS;
     ``beta`` from its code, see :class:`AdaptiveThreshold`; the time constants are round values.
     """
+
+    tau_a = Alias("adaptation.tau")
+    beta = Alias("adaptation.beta")
 
     def __init__(
         self,

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ..core.checks import refuse
-from ..core.quantities import Quantity
+from ..core.quantities import Alias, Quantity
 from ..noise import EscapeNoise
 from .lif import LIF
 
@@ -32,6 +32,9 @@ class EscapeLIF(LIF):
 
     Source: Gerstner et al. (2014), Neuronal Dynamics, ch. 9.1.
     """
+
+    rho_0 = Alias("noise.rho_0")
+    Delta_u = Alias("noise.Delta_u")
 
     def __init__(
         self,

@@ -9,7 +9,7 @@ from ..core.checks import one_of
 from ..core.numerics import limited_square
 from ..core.ode import Membrane
 from ..core.options import SpikingOptions
-from ..core.quantities import Positive, Quantity, Real
+from ..core.quantities import Alias, Positive, Quantity, Real
 from ..core.spiking import Spiking
 from ..core.state import State, full_state, register_state
 from ..core.upstroke import QuadraticUpstroke
@@ -78,6 +78,9 @@ class Izhikevich(Spiking, integrator=RK4(), surrogate=ATan(slope=0.1), dt=0.1):
         >>> cell = tdn.Izhikevich.preset("FS", scheme="izhikevich2003")
         >>> spikes = cell(torch.full((200, 1, 1), 10.0))
     """
+
+    v_peak = Alias("v_th")
+    c = Alias("v_reset")
 
     def __init__(
         self,
