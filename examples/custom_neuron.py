@@ -54,7 +54,7 @@ class FitzHughNagumo(tdn.ODE):
         return FitzHughNagumoState(v=v - v * v * v / 3 - w + x_t, w=(v + self.a() - self.b() * w) / self.tau())
 
 
-def main() -> None:
+def main() -> dict[str, float]:
     currents = torch.linspace(0, 0.6, 13)
     v = FitzHughNagumo()(currents.expand(1000, 1, -1))
     swing = v[500:].amax(0) - v[500:].amin(0)
@@ -62,7 +62,7 @@ def main() -> None:
     print(f"oscillates from a current of {onset:.2f} on")
 
     drive = torch.full((160, 1, 1), 0.5)
-    target = FitzHughNagumo(tau=12.5)(drive)
+    target = FitzHughNagumo(tau=12.5)(drive).detach()
     neuron = FitzHughNagumo(tau=tdn.Learned(10.0))
     optimizer = torch.optim.Adam(neuron.parameters(), lr=0.02)
     for _ in range(100):
@@ -70,7 +70,9 @@ def main() -> None:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    print(f"learned tau: {neuron.tau().item():.2f} ms (true: 12.50 ms)")
+    learned = neuron.tau().item()
+    print(f"learned tau: {learned:.2f} ms (true: 12.50 ms)")
+    return {"onset": onset, "tau": learned}
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import matplotlib.pyplot as plt
 NEURONS, STEPS = 48, 300
 
 
-def main(picture: Path) -> None:
+def main(picture: Path = Path("pictures/quickstart.png")) -> dict[str, float | torch.Tensor]:
     torch.manual_seed(0)
     current = tdn.ExponentialSynapse(tau=10.0)(0.15 * torch.randn(STEPS, 16, NEURONS)) + 1.3
     true_tau = torch.linspace(5, 40, NEURONS)
@@ -35,10 +35,11 @@ def main(picture: Path) -> None:
         optimizer.step()
         path.append(lif.tau_mem().detach().clone())
 
-    error = ((path[-1] - true_tau) / true_tau).abs()
-    print(f"median error of the time constants: {100 * error.median().item():.1f} %")
+    error = ((path[-1] - true_tau) / true_tau).abs().median().item()
+    print(f"median error of the time constants: {100 * error:.1f} %")
     draw(picture, current, target, start, lif(current).detach(), torch.stack(path), true_tau)
     print(f"picture: {picture}")
+    return {"error": error, "tau": path[-1]}
 
 
 def draw(picture, current, target, start, fitted, path, true_tau) -> None:
@@ -66,4 +67,4 @@ def draw(picture, current, target, start, fitted, path, true_tau) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path("pictures/quickstart.png"))
+    main(*map(Path, sys.argv[1:]))

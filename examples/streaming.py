@@ -10,7 +10,7 @@ from torch import nn
 import torchdyn_neuro as tdn
 
 
-def main() -> None:
+def main() -> dict[str, float | list[bool]]:
     torch.manual_seed(0)
     model = nn.Sequential(
         nn.Linear(64, 128),
@@ -24,15 +24,14 @@ def main() -> None:
     live = tdn.Streaming(model)
     outputs = torch.stack([live.step(frame) for frame in stream])
     whole = model(stream)
-    print(
-        f"spiking network, {outputs.shape[0]} frames; largest difference to one pass over the whole sequence: "
-        f"{(outputs - whole).abs().max().item():.1e}"
-    )
+    difference = (outputs - whole).abs().max().item()
+    print(f"{len(outputs)} frames; largest difference to one pass over the whole sequence: {difference:.1e}")
 
     live.reset(torch.tensor([True, False]))
     after = live.step(stream[0])
     afresh = [torch.allclose(row, start) for row, start in zip(after, whole[0], strict=True)]
     print(f"after a reset of the first row alone, rows that start afresh: {afresh}")
+    return {"difference": difference, "largest": whole.abs().max().item(), "afresh": afresh}
 
 
 if __name__ == "__main__":

@@ -4,7 +4,20 @@ The names below need torch only. The deep-learning parts (``torchdyn_neuro.data`
 imported where they are used.
 """
 
-from . import adaptation, connections, core, fused, integrators, neurons, noise, plasticity, surrogates, synapses
+from . import (
+    activity,
+    adaptation,
+    connections,
+    core,
+    fused,
+    integrators,
+    neurons,
+    noise,
+    plasticity,
+    surrogates,
+    synapses,
+)
+from .activity import *  # noqa: F403
 from .adaptation import *  # noqa: F403
 from .connections import *  # noqa: F403
 from .core import *  # noqa: F403
@@ -19,6 +32,7 @@ from .synapses import *  # noqa: F403
 __version__ = "0.1.0"
 
 __all__ = [
+    *activity.__all__,
     *adaptation.__all__,
     *connections.__all__,
     *core.__all__,

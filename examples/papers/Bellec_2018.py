@@ -7,9 +7,10 @@ size are trained with the same surrogate gradient: one of LIF neurons, one of AL
 The neuron is that of Bellec, Salaj, Subramoney, Legenstein & Maass (2018), NeurIPS. The task comes with their code; it
 is no figure of that paper but Fig. 2 of Salaj et al. (2021), eLife 10:e65459, here with one bit and a shorter delay.
 
-Run: python examples/papers/Bellec_2018.py   (draws pictures/Bellec_2018.png)
+Run ``python examples/papers/Bellec_2018.py [PICTURE]``.
 """
 
+import sys
 from pathlib import Path
 
 import torch
@@ -22,7 +23,6 @@ SLOT = 6  # steps
 SLOTS = 12
 GROUP = 10  # input neurons per symbol: bit 0, bit 1, STORE, RECALL
 NEURONS = 60
-SOLVED = 0.95
 
 
 def trials(count: int) -> tuple[Tensor, Tensor]:
@@ -78,7 +78,7 @@ def test_accuracy(net: nn.Module) -> float:
         return (recalled(net, x).argmax(1) == bit).float().mean().item()
 
 
-def picture(net: nn.Module, curves: dict[str, list[float]]) -> Path:
+def draw(net: nn.Module, curves: dict[str, list[float]], picture: Path) -> None:
     """The learning curves, and spikes and thresholds of the ALIF network in one trial."""
     import matplotlib
 
@@ -101,21 +101,19 @@ def picture(net: nn.Module, curves: dict[str, list[float]]) -> Path:
     raster.sharex(threshold)
     threshold.plot(time, 1 + seen["1.neuron.adaptation"][:, 0, ::6])
     threshold.set(ylabel="threshold (at rest = 1)", xlabel="time (ms)", title="thresholds of ten of its neurons")
-    path = Path("pictures") / "Bellec_2018.png"
-    path.parent.mkdir(exist_ok=True)
-    figure.savefig(path, dpi=120)
-    return path
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(picture, dpi=120)
 
 
-def main() -> None:
+def main(picture: Path = Path("pictures/Bellec_2018.png")) -> dict[str, float]:
     lif, lif_curve = train(tdn.LIF(20.0, detach_reset=False, dt=DT))
     alif, alif_curve = train(tdn.ALIF(20.0, 400.0, beta=180.0, detach_reset=False, dt=DT))
-    print(f"wrote {picture(alif, {'LIF': lif_curve, 'ALIF': alif_curve})}")
-    without, with_adaptation = test_accuracy(lif), test_accuracy(alif)
-    print(f"test accuracy after 250 ms: LIF {without:.3f}, ALIF {with_adaptation:.3f}")
-    assert with_adaptation >= SOLVED, "the adaptive network should solve the task"
-    assert without < 0.75, "the leaky network should be near chance"
+    accuracy = {"LIF": test_accuracy(lif), "ALIF": test_accuracy(alif)}
+    print(f"test accuracy after 250 ms: LIF {accuracy['LIF']:.3f}, ALIF {accuracy['ALIF']:.3f}")
+    draw(alif, {"LIF": lif_curve, "ALIF": alif_curve}, picture)
+    print(f"picture: {picture}")
+    return accuracy
 
 
 if __name__ == "__main__":
-    main()
+    main(*map(Path, sys.argv[1:]))

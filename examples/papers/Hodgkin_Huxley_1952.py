@@ -7,10 +7,12 @@ conductances for an action potential that travels along the axon, which this one
 Source: A. L. Hodgkin, A. F. Huxley (1952), A quantitative description of membrane current and its application to
 conduction and excitation in nerve, J. Physiol. 117:500. 6.3 degrees Celsius; the potential in today's sign and zero.
 
-Run: python examples/papers/Hodgkin_Huxley_1952.py
+Run ``python examples/papers/Hodgkin_Huxley_1952.py [PICTURE]``.
 """
 
+import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -37,30 +39,25 @@ def simulate(dt: float = 0.01) -> tuple[torch.Tensor, list[HodgkinHuxleyState]]:
     return torch.arange(len(states)) * dt, states
 
 
-def check(times: torch.Tensor, v: torch.Tensor, m: torch.Tensor, h: torch.Tensor, n: torch.Tensor) -> None:
-    """The features of the figure; v, m, h, n are [T, depolarisations]."""
-    response = v - REST
+def summary(times: torch.Tensor, v: torch.Tensor) -> dict[str, list[float]]:
+    """Highest potential (mV), when it is reached (ms) and lowest potential (mV), one entry per depolarisation."""
     late = times > 0.2  # past the shock itself
-    peaks = response[late].max(0).values
-    assert (peaks[:3] > 85).all(), "90, 15 and 7 mV fire a full action potential"
-    assert peaks[3] < 15, "6 mV stays below threshold"
-    latency = times[late][response[late].argmax(0)]
-    assert latency[0] < latency[1] < latency[2], "the weaker the shock, the later the spike"
-    assert (response[:, :3].min(0).values < -8).all(), "the spike undershoots the rest"
-    # Fast activation, slow inactivation, slow potassium.
-    assert times[m[:, 1].argmax()] < times[n[:, 1].argmax()]
-    assert m[:, 1].max() > 0.9
-    assert h[:, 1].min() < 0.15
-    assert 0.6 < n[:, 1].max() < 0.9
+    highest = v[late].max(0)
+    return {
+        "peak": highest.values.tolist(),
+        "latency": times[late][highest.indices].tolist(),
+        "trough": v.min(0).values.tolist(),
+    }
 
 
-def draw(times: torch.Tensor, v: torch.Tensor, m: torch.Tensor, h: torch.Tensor, n: torch.Tensor, path: Path) -> None:
-    """The picture, three panels over time."""
+def draw(picture: Path, times: torch.Tensor, v: torch.Tensor, *open_share: torch.Tensor) -> None:
+    """Three panels over time: the potentials, the gates m, h and n, the conductances."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
+    m, h, n = open_share
     figure, (potential, gates, conductances) = plt.subplots(3, 1, sharex=True, figsize=(6, 8), layout="constrained")
     for column, shock in enumerate(DEPOLARISATIONS):
         potential.plot(times, v[:, column], label=f"{shock:g} mV")
@@ -74,21 +71,23 @@ def draw(times: torch.Tensor, v: torch.Tensor, m: torch.Tensor, h: torch.Tensor,
     conductances.plot(times, 36 * n[:, 1] ** 4, label="potassium")
     conductances.set(xlabel="time (ms)", ylabel="conductance (mS/cm$^2$)", xlim=(0, 14), title="Conductances")
     conductances.legend(frameon=False)
-    path.parent.mkdir(exist_ok=True)
-    figure.savefig(path, dpi=120)
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(picture, dpi=120)
     plt.close(figure)
 
 
-def main() -> None:
-    times, states = simulate()
+def main(picture: Path = Path("pictures/Hodgkin_Huxley_1952.png"), dt: float = 0.01) -> dict[str, Any]:
+    times, states = simulate(dt)
     v = torch.cat([state.v for state in states])
     sodium, potassium = zip(*(state.channels[:2] for state in states), strict=True)
     m, h, n = (torch.cat(gate) for gate in (*zip(*sodium, strict=True), *zip(*potassium, strict=True)))
-    check(times, v, m, h, n)
-    path = Path("pictures") / "Hodgkin_Huxley_1952.png"
-    draw(times, v, m, h, n, path)
-    print(f"90, 15 and 7 mV fire, 6 mV does not; peak {v[21:, 1].max():.1f} mV; picture: {path}")
+    figures = summary(times, v)
+    for shock, peak, latency in zip(DEPOLARISATIONS, figures["peak"], figures["latency"], strict=True):
+        print(f"after {shock:2g} mV the potential rises to {peak:5.1f} mV at {latency:.2f} ms")
+    draw(picture, times, v, m, h, n)
+    print(f"picture: {picture}")
+    return {**figures, "gates": {name: gate[:, 1].tolist() for name, gate in (("m", m), ("h", h), ("n", n))}}
 
 
 if __name__ == "__main__":
-    main()
+    main(*map(Path, sys.argv[1:]))

@@ -12,6 +12,7 @@ Run ``python examples/papers/Tsodyks_1998.py [PICTURE]``.
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import torch
@@ -54,32 +55,13 @@ def respond(cell: dict, rate: float, stop: float, end: float) -> tuple[torch.Ten
 def stationary(synapse: dict, rate: float) -> float:
     """Release per spike after a long regular train."""
     interval = round(1000 / rate)
-    spikes = torch.zeros(max(6, round(1200 / interval)) * interval + 1, 1, 1)
+    spikes = torch.zeros(round(6000 / interval) * interval + 1, 1, 1)
     spikes[::interval] = 1
     return tdn.TsodyksMarkram(**synapse, form="m98")(spikes)[-1].item()
 
 
-def check(responses: list[tuple[torch.Tensor, torch.Tensor]]) -> None:
-    """The features of the panels."""
-    (v_a, a), (v_b, b), (v_c, c) = responses
-    assert len(a) == len(b) == 20 == len(c), "twenty spikes each"
-    assert (a.diff() < 0).all(), "A: every response is smaller than the one before"
-    assert a[-1] < 0.2 * a[0], "A: down to a fraction"
-    assert abs(a[-1] / a[-2] - 1) < 1e-3, "A: to a stationary one"
-    assert 0.5 < v_a.max() < 1.0, "A: less than a millivolt"
-    assert (b[:5].diff() > 0).all(), "B: the responses grow"
-    assert b.max() > 3 * b[0], "B: several fold"
-    assert 5 < v_b.max() < 15, "B: millivolts"
-    top = c.argmax()
-    assert 2 <= top <= 12, "C: the responses grow first"
-    assert c[-1] < 0.85 * c[top], "C: then resources run out"
-    assert 10 < v_c.max() < 20, "C: and add up to more than at 20 Hz"
-    assert v_c.max() > v_b.max()
-
-
-def main(picture: Path) -> None:
+def main(picture: Path = Path("pictures/Tsodyks_1998.png")) -> dict[str, Any]:
     responses = [respond(**panel) for panel in PANELS.values()]
-    check(responses)
     rates = torch.tensor([2.0, 5, 8, 12, 16, 20, 25, 32, 40, 50, 70, 100])
     tuning = {
         name: torch.tensor([stationary(synapse, rate.item()) for rate in rates]) / synapse["U"]
@@ -88,8 +70,6 @@ def main(picture: Path) -> None:
     best = rates[tuning["facilitating"].argmax()].item()
     predicted = 1000 * (FACILITATING["U"] * FACILITATING["tau_f"] * FACILITATING["tau_d"]) ** -0.5
     print(f"facilitating synapse responds best at {best:g} Hz; (U tau_f tau_d)^(-1/2) = {predicted:.1f} Hz")
-    assert 0.7 < best / predicted < 1.4, "the peak lies where theory puts it"
-    assert (tuning["depressing"].diff() < 0).all(), "a depressing synapse has no peak"
 
     figure, axes = plt.subplots(2, 2, figsize=(11, 6), layout="constrained")
     for ax, title, (potential, _), color in zip(axes.flat, PANELS, responses, ("C0", "C1", "C1"), strict=False):
@@ -104,7 +84,13 @@ def main(picture: Path) -> None:
     picture.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(picture, dpi=110)
     print(f"picture: {picture}")
+    return {
+        "released": [released.tolist() for _, released in responses],
+        "highest": [potential.max().item() for potential, _ in responses],
+        "tuning": {name: dict(zip(rates.tolist(), values.tolist(), strict=True)) for name, values in tuning.items()},
+        "best": best,
+    }
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path("pictures/Tsodyks_1998.png"))
+    main(*map(Path, sys.argv[1:]))

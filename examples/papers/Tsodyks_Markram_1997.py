@@ -29,7 +29,7 @@ def regular_train(rates: list[float], steps: int) -> torch.Tensor:
     return spikes
 
 
-def main(picture: Path) -> None:
+def main(picture: Path = Path("pictures/Tsodyks_Markram_1997.png")) -> dict[str, dict[float, float]]:
     rates = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0]
     spikes = regular_train(rates, 4001)
     stationary = {}
@@ -43,10 +43,6 @@ def main(picture: Path) -> None:
     print(f"limiting frequency 1 / (U tau_d): {limiting:.1f} Hz")
     for hz, value in zip(rates, current, strict=True):
         print(f"depressing synapse at {hz:g} Hz: {value:.2f} released per second")
-    assert abs(current[-1] / current[-2] - 1) < 0.02, "above the limiting frequency the current saturates"
-    assert current[1] / current[0] > 1.3, "below it, the current grows with the rate"
-    assert abs(current[-1].item() - 1000 / DEPRESSING["tau_d"]) < 0.05, "its limit is 1 / tau_d"
-    assert stationary["facilitating"][3] > 2 * FACILITATING["U"], "a facilitating synapse grows with the rate"
 
     train = regular_train([20.0], 500)
     figure, (course, response) = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
@@ -63,7 +59,8 @@ def main(picture: Path) -> None:
     picture.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(picture, dpi=110)
     print(f"picture: {picture}")
+    return {name: dict(zip(rates, values.tolist(), strict=True)) for name, values in stationary.items()}
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path("pictures/Tsodyks_Markram_1997.png"))
+    main(*map(Path, sys.argv[1:]))

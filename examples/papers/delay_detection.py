@@ -9,6 +9,7 @@ Run ``python examples/papers/delay_detection.py [PICTURE]``.
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import torch
@@ -54,15 +55,13 @@ def train(connection: nn.Module, seed: int = 0) -> float:
         return (model(x).square().sum(0).argmax(-1) == label).float().mean().item()
 
 
-def main(picture: Path) -> None:
+def main(picture: Path = Path("pictures/delay_detection.png")) -> dict[str, Any]:
     torch.manual_seed(0)
     start = tdn.Learned(torch.rand(2, INPUTS) * 6 + 9)
     learned = tdn.DelayedLinear(INPUTS, 2, start, max_delay=MAX_DELAY, kernel="gaussian", width=6.0)
     before = learned.delay().detach().clone()
     accuracy, without = train(learned), train(tdn.DelayedLinear(INPUTS, 2, 0.0))
     print(f"test accuracy: {accuracy:.3f} with learned delays, {without:.3f} with weights alone")
-    assert accuracy > 0.95, "delays that line the spikes up solve the task"
-    assert without < 0.75, "weights alone do not"
 
     figure, axes = plt.subplots(1, 3, figsize=(12, 3.4), layout="constrained")
     x, label = patterns(8, torch.Generator().manual_seed(1))
@@ -80,7 +79,8 @@ def main(picture: Path) -> None:
     picture.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(picture, dpi=110)
     print(f"picture: {picture}")
+    return {"learned": accuracy, "weights": without, "delays": learned.delay().tolist()}
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path("pictures/delay_detection.png"))
+    main(*map(Path, sys.argv[1:]))

@@ -7,6 +7,7 @@ differently. Run ``python examples/papers/stp_temporal_filter.py [PICTURE]``.
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import torch
@@ -50,20 +51,16 @@ def train(synapse: nn.Module) -> tuple[float, list[float]]:
         return ((model(x).sum(0) + bias).argmax(-1) == label).float().mean().item(), losses
 
 
-def main(picture: Path) -> None:
+def main(picture: Path = Path("pictures/stp_temporal_filter.png")) -> dict[str, Any]:
     def start(value: float) -> tdn.Learned:
         return tdn.Learned(torch.full((INPUTS,), value))
 
     plastic = tdn.TsodyksMarkram(start(0.3), start(50.0), start(50.0), form="m98")
-    untrained = plastic(torch.ones(1, 1, INPUTS)).mean().item()
     accuracy, losses = train(plastic)
     static, static_losses = train(nn.Identity())
     print(f"test accuracy: {accuracy:.3f} with learned plasticity, {static:.3f} with static synapses")
     for name, quantity in plastic.quantities():
         print(f"{name}: {', '.join(f'{value:.3g}' for value in quantity().tolist())} {quantity.unit}")
-    assert accuracy > 0.95, "learned plasticity separates equal numbers of spikes by their intervals"
-    assert static < 0.65, "static synapses cannot"
-    assert abs(plastic(torch.ones(1, 1, INPUTS)).mean().item() - untrained) > 0.02, "the plasticity itself has changed"
 
     figure, (course, response) = plt.subplots(1, 2, figsize=(10, 3.4), layout="constrained")
     course.plot(losses, label="plastic")
@@ -82,7 +79,9 @@ def main(picture: Path) -> None:
     picture.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(picture, dpi=110)
     print(f"picture: {picture}")
+    parameters = {name: quantity().tolist() for name, quantity in plastic.quantities()}
+    return {"plastic": accuracy, "static": static, "parameters": parameters}
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path("pictures/stp_temporal_filter.png"))
+    main(*map(Path, sys.argv[1:]))

@@ -123,7 +123,7 @@ def test_cells_with_an_upstroke_against_scipy(name):
         times.append(now)
         y = [reset, run.y[1, -1] + b / tau]
     assert len(times) >= 4
-    cell = build(tdn.SubThresholdAdaptation(tau, a=a, b=b), dt=dt, integrator=tdn.RK4(interpolate=True)).double()
+    cell = build(tdn.SubThresholdAdaptation(tau, a=a, b=b), dt=dt, integrator=tdn.Interpolated(tdn.RK4())).double()
     spikes = cell(torch.full((round(duration / dt), 1, 1), current, dtype=torch.float64)).flatten()
     got = ((spikes.nonzero().flatten() + 1) * dt).numpy()
     assert len(got) == len(times)
@@ -148,7 +148,7 @@ def test_an_overshoot_does_not_leak_into_the_adaptation():
 def test_resting_potential_of_the_quadratic_cell_with_recovery(b, rest):
     """The lower root of 0.04 v^2 + 5 v + 140 - b v, where it stays and the adaptation with it."""
     cell = tdn.Izhikevich(b=b, adaptation=tdn.SubThresholdAdaptation()).double()
-    assert cell.resting_potential().item() == pytest.approx(rest, rel=1e-6)
+    assert cell.membrane().rest.item() == pytest.approx(rest, rel=1e-6)
     zero = torch.zeros(1, 1, dtype=torch.float64)
     state = cell.initial_state(zero)._replace(v=zero + rest, u=zero + b * rest)
     state = cell.scan(zero.expand(200, 1, 1), state)[1]
@@ -160,13 +160,13 @@ def test_no_resting_potential_without_a_root():
     """Beyond b = 5 - sqrt(22.4) the cell fires by itself; the bottom of its parabola stands in, with a gradient."""
     b = torch.tensor(0.3, requires_grad=True)
     cell = tdn.Izhikevich(b=tdn.Learned(0.3))
-    rest = cell.resting_potential()
+    rest = cell.membrane().rest
     assert rest.item() == pytest.approx(-(5 - b.item()) / 0.08, rel=1e-3)
     rest.backward()
     assert cell.b.raw.grad.isfinite()
 
 
-class Drifting(tdn.SpikingODE):
+class Drifting(tdn.Spiking):
     """A user's cell that names no resting potential."""
 
     def __init__(self, **parts):

@@ -143,7 +143,7 @@ def test_coupled_neurons_share_a_current_by_the_formula():
     assert excitable(x.float() * 4)[..., 1].sum() == 0
     assert tdn.Coupled(excitable, tdn.GapJunction(2, 1.0))(x.float() * 4)[..., 1].sum() > 0
     with pytest.raises(ValueError, match="Coupled: expected a field 'w' in the state of LIF, got v, refractory"):
-        tdn.Coupled(tdn.LIF(), tdn.GapJunction(2), field="w")(x.float())
+        tdn.Network(tdn.LIF(), tdn.GapJunction(2), source="w")(x.float())
 
 
 def test_plastic_linear_refuses_wrong_arguments():

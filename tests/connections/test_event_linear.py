@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+import torch.nn.utils.prune
 from torch import nn
 from torch.nn import functional
 
@@ -85,10 +86,35 @@ def test_gradients_in_double_precision(gathers):
     assert ("outer_product", True) in gathers
 
 
-def test_the_gradient_of_the_weight_lies_as_the_weight_does(gathers):
-    layer = tdn.EventLinear(50, 20, most_active=1)
-    layer(spikes((4, 50))).sum().backward()
-    assert layer.weight.grad.stride() == layer.weight.stride()
+def test_parameters_and_gradients_are_those_of_a_plain_layer(gathers):
+    layer = tdn.EventLinear(16, 8, most_active=1)
+    vector = nn.utils.parameters_to_vector(layer.parameters())
+    assert vector.shape == (16 * 8 + 8,)
+    nn.utils.vector_to_parameters(2 * vector.detach(), layer.parameters())
+    torch.testing.assert_close(layer.weight.flatten(), 2 * vector[:128])
+    layer(spikes((4, 16))).sum().backward()
+    assert ("outer_product", True) in gathers
+    assert layer.weight.grad.view(-1).shape == (128,)
+
+
+def test_lbfgs_pruning_and_copies(gathers):
+    torch.manual_seed(0)
+    layer, x = tdn.EventLinear(6, 3, most_active=1), spikes((40, 6), 0.5)
+    wanted = x @ torch.arange(18.0).reshape(6, 3)
+    optimizer = torch.optim.LBFGS(layer.parameters(), max_iter=50, line_search_fn="strong_wolfe")
+
+    def loss():
+        optimizer.zero_grad()
+        error = (layer(x) - wanted).square().mean()
+        error.backward()
+        return error
+
+    optimizer.step(loss)
+    torch.testing.assert_close(layer.weight, torch.arange(18.0).reshape(6, 3).t(), rtol=0, atol=0.01)
+    torch.testing.assert_close(copy.deepcopy(layer)(x), layer(x))
+    nn.utils.prune.l1_unstructured(layer, "weight", amount=0.5)
+    torch.testing.assert_close(layer(x), functional.linear(x, layer.weight_orig * layer.weight_mask, layer.bias))
+    assert (layer.weight == 0).sum() >= 9
 
 
 def test_an_active_input_takes_the_dense_product(gathers):

@@ -134,3 +134,132 @@ def test_stepwise_errors():
         tdn.Stepwise(nn.Sequential(tdn.LIF()))
     with pytest.raises(ValueError, match=r"Stepwise: expected an input \[T, B, \*\], got shape \(3, 4\); put time"):
         tdn.Stepwise(nn.Flatten())(torch.ones(3, 4))
+
+
+def excited(gain=30.0, **arguments):
+    """Conductance cells that excite each other."""
+    torch.manual_seed(0)
+    layer = tdn.Recurrent(tdn.ConductanceLIF(), nn.Linear(4, 4, bias=False), **arguments)
+    with torch.no_grad():
+        layer.connection.weight.abs_().mul_(gain)
+    return layer
+
+
+def test_recurrent_around_a_cell_with_several_inputs():
+    x = (4 * rows(30, 2, 4), rows(30, 2, 4))
+    for place in (0, 1):
+        layer = excited(input=place)
+        y, state = layer.scan(x)
+        inner, before, outputs = layer.neuron.initial_state((x[0][0], x[1][0])), torch.zeros(2, 4), []
+        for x_t in zip(*x, strict=True):
+            driven = [x_t[0], x_t[1]]
+            driven[place] = driven[place] + layer.connection(before)
+            before, inner = layer.neuron.step(tuple(driven), inner)
+            outputs.append(before)
+        assert_close(torch.stack(outputs), y)
+        assert 0 < y.sum() < y.numel()
+        assert_close(state.neuron, inner)
+        assert_close(layer(torch.stack(x, 2)), y)
+    assert not torch.equal(excited(input=0)(x), excited(input=1)(x))
+
+
+def test_the_input_of_the_feedback_has_a_name():
+    torch.manual_seed(0)
+    x = tdn.TwoCompartmentInput(1e3 * rows(20, 2, 4), 400 * rows(20, 2, 4), (50 * rows(20, 2, 4),))
+    neuron, connection = tdn.TwoCompartment(), nn.Linear(4, 4)
+    first = x._fields[0]
+    y = tdn.Recurrent(neuron, connection, input=first)(x)
+    assert_close(y, tdn.Recurrent(neuron, connection, input=0)(x))
+    assert y.shape == (20, 2, 4)
+    with pytest.raises(ValueError, match=r"Recurrent: expected input= to name .* TwoCompartment .*input='no'"):
+        tdn.Recurrent(neuron, connection, input="no")(x)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stacked", "message"),
+    [
+        ({}, False, r"Recurrent: expected input= .* got input=None for 2 inputs; pass"),
+        ({}, True, r"Recurrent: expected input= .* got none for inputs on an axis of their own .*; pass e.g. input=0"),
+        ({"input": 2}, False, r"Recurrent: expected input= .* got input=2 for 2 inputs; pass"),
+        ({"input": 2}, True, r"Recurrent: expected input= .* got input=2 for one tensor; pass"),
+    ],
+)
+def test_several_inputs_need_a_choice(arguments, stacked, message):
+    x = (rows(5, 2, 4), rows(5, 2, 4))
+    with pytest.raises(ValueError, match=message):
+        excited(**arguments)(torch.stack(x, 2) if stacked else x)
+
+
+class Swap(nn.Module):
+    """Takes and gives a tree."""
+
+    def forward(self, x):
+        return {"sum": x["a"] + x["b"][0], "parts": [x["b"][0].flatten(1), None, 7]}
+
+
+def test_stepwise_takes_and_gives_trees():
+    a, b = rows(5, 2, 3, 4), rows(5, 2, 3, 4)
+    y = tdn.Stepwise(Swap())({"a": a, "b": (b,)})
+    assert_close(y["sum"], a + b)
+    assert_close(y["parts"][0], b.flatten(2))
+    assert y["parts"][1:] == [None, 7]
+    with pytest.raises(ValueError, match=r"Stepwise: expected inputs \[T, B, \*\] that share .*; give all"):
+        tdn.Stepwise(Swap())({"a": a, "b": (b[:4],)})
+
+
+def test_unfolded_takes_trees():
+    x = (20 * rows(6, 2, 4), rows(6, 2, 4))
+    cell = tdn.ConductanceLIF()
+    assert_close(tdn.Stepwise(tdn.Unfolded(cell))(x), cell(x))
+
+
+@pytest.mark.parametrize(
+    ("x", "error", "message"),
+    [
+        (torch.ones(3, 2, 4, dtype=torch.uint8), TypeError, "got torch.uint8; call x.float() first"),
+        (torch.ones(3, 2, 4, dtype=torch.bool), TypeError, "got torch.bool; call x.float() first"),
+        (torch.ones(3, 2, 4).to_sparse(), TypeError, "got torch.sparse_coo; call x.to_dense() first"),
+        (torch.ones(3, 2, 4).numpy(), TypeError, "got ndarray; pass torch.as_tensor(x)"),
+        ([[0.0]], TypeError, "got float; pass a tensor"),
+        ((), TypeError, "got (); pass a tensor"),
+    ],
+)
+def test_what_is_no_dense_sequence_of_numbers_is_refused_with_the_way_on(x, error, message):
+    with pytest.raises(error, match=r"Stepwise: expected .*" + message.replace("(", r"\(").replace(")", r"\)")):
+        tdn.Stepwise(nn.Linear(4, 3))(x)
+
+
+def test_whole_numbers_go_where_they_belong():
+    words = torch.randint(0, 9, (5, 2, 3))
+    table = nn.Embedding(9, 4)
+    assert_close(tdn.Stepwise(table)(words), table(words))
+    assert torch.equal(tdn.Stepwise(nn.Flatten())(words > 4), (words > 4).flatten(2))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: tdn.LIF(),
+        lambda: tdn.Chain(nn.Linear(4, 4), tdn.ExponentialSynapse(), tdn.LIF()),
+        lambda: tdn.Recurrent(tdn.LIF(), nn.Linear(4, 4)),
+        lambda: nn.Sequential(tdn.Stepwise(nn.Sequential(nn.Linear(4, 4), tdn.Unfolded(tdn.LIF())))),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_tracers_get_the_eager_loop_or_a_refusal(make):
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    torch.manual_seed(0)
+    model, x = make(), rows(6, 2, 4)
+    with torch.no_grad():
+        traced = torch.jit.trace(model, x, check_trace=False)
+        graph = make_fx(model)(x)
+        for other in (x, 0.3 * x, 2 * x):
+            assert_close(traced(other), model(other))
+            assert_close(graph(other), model(other))
+    with pytest.raises(TypeError, match=r"expected to run in Python, got torch.jit.script, .*; use torch.export"):
+        torch.jit.script(model)
+    with pytest.raises(TypeError, match=r"expected a tensor .* got Proxy; "):
+        torch.fx.symbolic_trace(model)
+    with tdn.backend("cpp"), pytest.raises((RuntimeError, TypeError), match="expected"):
+        torch.jit.trace(model, x, check_trace=False)

@@ -8,7 +8,7 @@ import torch
 from scipy.integrate import quad
 from torch.testing import assert_close
 
-from torchdyn_neuro.core.numerics import exprel, mean_decay, response_moments
+from torchdyn_neuro.core.numerics import exprel, mean_decay, mean_ramp, mean_response, response_moments
 
 POINTS = [0.0, 1e-12, -1e-8, 1e-4, -0.0999, 0.0999, 0.1, -0.1, 0.1001, -0.5, 1.0, -3.0, 8.0]
 
@@ -107,4 +107,39 @@ def test_response_moments_never_overflow():
     assert_close(mixed[[0, 4]], torch.full((2,), 0.5))
     assert_close(square[[0, 4]], torch.full((2,), 1 / 3))
     for value in (mixed, square, a.grad, b.grad):
+        assert value.isfinite().all()
+
+
+@pytest.mark.parametrize("a", [0.0, 1e-9, 1e-3, 0.1, 0.2499, 0.25, 2.0, 60.0])
+@pytest.mark.parametrize("b", [0.0, 1e-6, 1e-3, 0.1, 0.1 + 1e-9, 0.24, 0.25, 0.26, 2.0, 60.0])
+def test_mean_response_in_rational_arithmetic(a, b):
+    """sum (-1)^n h_n(a, b) / (n + 2)!, where h_n is the sum of all products of n of the rates."""
+    rates = Fraction(a), Fraction(b)
+    expected, term = Fraction(0), Fraction(1)
+    power = Fraction(1)
+    for n in range(350):
+        expected += (-1) ** n * term / math.factorial(n + 2)
+        power *= rates[0]
+        term = power + rates[1] * term
+    x, y = torch.tensor([a, b], dtype=torch.float64)
+    assert_close(mean_response(x, y).item(), float(expected), rtol=5e-15, atol=0)
+    assert mean_response(x, y) == mean_response(y, x)
+    assert_close(mean_response(x.float(), y.float()).item(), float(expected), rtol=3e-6, atol=0)
+    if a == b:
+        assert_close(mean_ramp(x).item(), float(expected), rtol=5e-15, atol=0)
+
+
+def test_mean_response_passes_gradcheck_where_the_two_meet_and_at_the_seam():
+    a = torch.tensor([0.5, 0.1, 0.1, 0.2, 2.0, 0.01, 7.0, 1e-9], dtype=torch.float64, requires_grad=True)
+    b = torch.tensor([0.5, 0.1, 0.1001, 0.24, 1e-3, 3.0, 7.0, 1e-3], dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(mean_response, (a, b))
+
+
+def test_mean_response_never_overflows():
+    a = torch.tensor([0.0, 1e6, 0.0, 1e6, 1e-9, 1e30], requires_grad=True)
+    b = torch.tensor([0.0, 1e6, 1e6, 1e-9, 1e-9, 1e30], requires_grad=True)
+    y = mean_response(a, b)
+    y.sum().backward()
+    assert_close(y[[0, 2, 3, 4]], torch.tensor([0.5, 1e-6, 1e-6, 0.5]))
+    for value in (y, a.grad, b.grad):
         assert value.isfinite().all()

@@ -1,6 +1,7 @@
 """Streaming remembers, recording looks; both reach into any model."""
 
 import pickle
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -116,3 +117,188 @@ def test_record_refuses_a_second_pass_through_a_module():
     cell = tdn.LIF()
     with pytest.raises(ValueError, match=r"record: expected the model to run '0.v' once, got a second pass"):
         tdn.record(nn.Sequential(cell, cell), torch.ones(3, 1, 2), ["0.v"])
+
+
+@pytest.mark.parametrize("as_mask", [list, lambda mask: torch.tensor(mask).numpy(), torch.tensor, torch.ByteTensor])
+def test_resets_are_taken_as_they_come(as_mask):
+    net, x = model(), stream()
+    live = tdn.Streaming(net)
+    live(x[:9])
+    live.reset(as_mask([True, False]))
+    y = live(x[9:])
+    assert_close(y[:, :1], net(x[9:, :1]).detach())
+    assert_close(y[:, 1:], net(x[:, 1:])[9:].detach())
+
+
+def test_resets_by_number_are_refused():
+    live = tdn.Streaming(tdn.LIF())
+    live(torch.ones(3, 4, 2))
+    with pytest.raises(ValueError, match=r"Streaming: expected a mask of truth values, .* got \[0, 3\]; pass"):
+        live.reset([0, 3])
+
+
+@tdn.register_state
+class Plastic(NamedTuple):
+    """trace: [B, *]; weight: one for all rows."""
+
+    trace: torch.Tensor
+    weight: tdn.Shared
+
+
+class Counting(tdn.Dynamics):
+    """Counts in both fields."""
+
+    pointwise = False
+
+    def initial_state(self, x_t):
+        return Plastic(torch.zeros_like(x_t), torch.zeros(5))
+
+    def step(self, x_t, state):
+        return state.trace, Plastic(state.trace + 1, state.weight + 1)
+
+
+def test_what_all_rows_share_is_reset_with_all_of_them():
+    live = tdn.Streaming(Counting())
+    live(torch.ones(3, 2, 4))
+    live.reset([True, False])
+    trace, weight = live.states()[""]
+    assert trace.tolist() == [[0.0] * 4, [3.0] * 4]
+    assert weight.tolist() == [3.0] * 5
+    live.reset()
+    assert not live.states()
+
+
+def test_a_stream_of_trees():
+    class Two(nn.Module):
+        """Two inputs by name, two outputs."""
+
+        def __init__(self):
+            super().__init__()
+            self.cell = tdn.LeakyIntegrator()
+
+        def forward(self, x):
+            return {"v": self.cell(x["a"] + x["b"]), "rest": [x["a"]]}
+
+    a, b = stream(), -stream().flip(0)
+    live = tdn.Streaming(Two())
+    whole = Two()({"a": a, "b": b})
+    frames = [live.step({"a": a_t, "b": b_t}) for a_t, b_t in zip(a, b, strict=True)]
+    assert_close(torch.stack([frame["v"] for frame in frames]), whole["v"])
+    assert_close(frames[-1]["rest"][0], a[-1])
+    with pytest.raises(TypeError, match=r"Streaming: expected a frame \[B, \*\], got ndarray; pass torch.as_tensor"):
+        live.step(a[0].numpy())
+
+
+def around_a_chain():
+    """A loop around a synapse and a cell."""
+    inner = tdn.Chain(synapse=tdn.ExponentialSynapse(), cell=tdn.LIF(v_th=0.2))
+    return tdn.Recurrent(inner, nn.Linear(4, 4))
+
+
+EVERYWHERE = {
+    "chain": (lambda: tdn.Chain(nn.Linear(3, 4), tdn.ExponentialSynapse(), tdn.LIF(v_th=0.2)), "2", "v"),
+    "nested": (lambda: tdn.Chain(nn.Linear(3, 4), tdn.Chain(tdn.ExponentialSynapse(), tdn.LIF(v_th=0.2))), "1.1", "v"),
+    "sequential": (lambda: nn.Sequential(nn.Linear(3, 4), tdn.Chain(tdn.LIF(v_th=0.2), nn.Linear(4, 2))), "1.0", "v"),
+    "recurrent": (lambda: tdn.Recurrent(tdn.LIF(v_th=2.0), nn.Linear(3, 3)), "neuron", "v"),
+    "deep": (lambda: tdn.Chain(lin=nn.Linear(3, 4), loop=around_a_chain()), "loop.neuron.cell", "v"),
+    "connection": (
+        lambda: tdn.Recurrent(tdn.LIF(v_th=2.0), tdn.Chain(nn.Linear(3, 3), tdn.ExponentialSynapse())),
+        "connection.1",
+        "s",
+    ),
+    "unfolded": (
+        lambda: tdn.Stepwise(nn.Sequential(nn.Linear(3, 4), tdn.Unfolded(tdn.LIF(v_th=0.2)))),
+        "module.1.dynamics",
+        "v",
+    ),
+}
+
+
+def states_and_outputs(cell, run):
+    """What every step of ``cell`` gives in an eager run, seen from its step."""
+    outputs, states, step = [], [], cell.step
+
+    def watched(x_t, state):
+        y_t, state = step(x_t, state)
+        outputs.append(y_t)
+        states.append(state)
+        return y_t, state
+
+    cell.step = watched
+    try:
+        with tdn.backend("eager"):
+            y = run()
+    finally:
+        del cell.step
+    return torch.stack(outputs), states, y
+
+
+@pytest.mark.parametrize("hooked", [False, True])
+@pytest.mark.parametrize("place", EVERYWHERE)
+def test_record_reaches_every_field_and_output_anywhere(place, hooked):
+    torch.manual_seed(0)
+    make, name, field = EVERYWHERE[place]
+    net, x = make(), stream()
+    cell = net.get_submodule(name)
+    outputs, states, y = states_and_outputs(cell, lambda: net(x))
+    if hooked:
+        cell.register_forward_hook(lambda m, args, y: None)
+    seen = tdn.record(net, x, [f"{name}.{field}", f"{name}.output"])
+    assert_close(seen[f"{name}.output"], outputs)
+    assert_close(seen[f"{name}.{field}"], torch.stack([getattr(state, field) for state in states]))
+    assert len(outputs.unique()) > 1
+    assert_close(net(x), y)
+    with tdn.backend("eager"):
+        again = tdn.record(net, x, [f"{name}.output"])
+    assert_close(again[f"{name}.output"], outputs)
+
+
+@pytest.mark.parametrize("place", ["chain", "nested", "recurrent", "deep", "connection"])
+def test_record_goes_on_from_a_state(place):
+    torch.manual_seed(0)
+    make, name, field = EVERYWHERE[place]
+    net, x, paths = make(), stream(), [f"{name}.{field}", f"{name}.output"]
+    whole, last = tdn.record(net, x, paths, return_state=True)
+    first, state = tdn.record(net, x[:8], paths, return_state=True)
+    second, end = tdn.record(net, x[8:], paths, state, return_state=True)
+    for path in paths:
+        assert_close(torch.cat([first[path], second[path]]), whole[path])
+    assert_close(tdn.leaves(end), tdn.leaves(last))
+    assert_close(tdn.leaves(end), tdn.leaves(net.scan(x)[1]))
+
+
+def test_record_goes_on_from_a_stream():
+    net, x = model(), stream()
+    live = tdn.Streaming(net)
+    live(x[:8])
+    whole = tdn.record(net, x, ["1.v", "2.neuron.v"])
+    rest, last = tdn.record(net, x[8:], ["1.v", "2.neuron.v"], live.states(), return_state=True)
+    live(x[8:])
+    for path, values in whole.items():
+        assert_close(rest[path], values[8:])
+    assert last.keys() == live.states().keys() == {"1", "2", "3"}
+    for name, state in live.states().items():
+        assert_close(tdn.leaves(last[name]), tdn.leaves(state))
+    with pytest.raises(ValueError, match=r"record: expected states by the names of dynamics, .* got \['9'\]; pass"):
+        tdn.record(net, x, ["1.v"], {"9": ()})
+    with pytest.raises(ValueError, match=r"LIF: expected a state"):
+        tdn.record(net, x, ["1.v"], {"1": (torch.zeros(3),)})
+
+
+def test_record_runs_in_the_fused_loop(monkeypatch):
+    chain, x = tdn.Chain(nn.Linear(3, 4), tdn.ExponentialSynapse(), tdn.LIF(v_th=0.2)), stream()
+    calls = []
+    for cell in (tdn.LIF, tdn.ExponentialSynapse):
+        step = cell.step
+        monkeypatch.setattr(cell, "step", lambda self, x_t, state, step=step: calls.append(1) or step(self, x_t, state))
+    with tdn.backend("cpp"):
+        short = tdn.record(chain, x[:5], ["1.s", "2.v", "2.output"])
+        recordings = len(calls)
+        long = tdn.record(chain, x, ["1.s", "2.v", "2.output"])
+    assert len(calls) == 2 * recordings, "a step is recorded, whatever the number of steps"
+    assert_close(long["2.v"][:5], short["2.v"])
+    loss = tdn.record(chain, x, ["2.v"])["2.v"].square().sum()
+    (fused,) = torch.autograd.grad(loss, chain[0].weight)
+    with tdn.backend("eager"):
+        loss = tdn.record(chain, x, ["2.v"])["2.v"].square().sum()
+    assert_close(fused, torch.autograd.grad(loss, chain[0].weight)[0])

@@ -1,5 +1,7 @@
 """Synapses and short-term plasticity from event to event, against the clock."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 
@@ -102,6 +104,8 @@ def test_bad_input_raises():
     events = make_events(torch.tensor([1.0, 2.0]), torch.tensor([0, 1]))
     with pytest.raises(TypeError, match="closed form"):
         filter_events(tdn.LIF(), events, 2, 3.0)
+    with pytest.raises(ValueError, match=r'expected AlphaSynapse\(output="end"\), got output=\'mean\'.*; build it'):
+        filter_events(tdn.AlphaSynapse(output="mean"), events, 2, 3.0)
     with pytest.raises(ValueError, match=r"from 0 to 1\.5 ms"):
         filter_events(tdn.ExponentialSynapse(), events, 2, 1.5)
     with pytest.raises(ValueError, match="units from 0 to 0"):
@@ -110,3 +114,45 @@ def test_bad_input_raises():
         filter_events(tdn.ExponentialSynapse(torch.ones(3)), events, 2, 3.0)
     with pytest.raises(ValueError, match="counts from 0 to 1"):
         filter_events(tdn.TsodyksMarkram(), events._replace(weight=torch.tensor([1.0, 2.0])), 2, 3.0)
+
+
+@pytest.mark.parametrize("name", ["alpha", "tm"])
+def test_a_state_handed_back_is_taken(name):
+    module, grid = MODULES[name]().double(), spikes()
+    whole, last = filter_events(module, events_from_grid(grid, DT), UNITS, STEPS * DT)
+    first, state = filter_events(module, events_from_grid(grid[:50], DT), UNITS, 50 * DT)
+    for given in (state, tuple(state), list(state)):
+        second, end = filter_events(module, events_from_grid(grid[50:], DT), UNITS, (STEPS - 50) * DT, given)
+        torch.testing.assert_close(torch.cat([first, second]), whole, rtol=1e-12, atol=1e-12)
+        assert type(end) is type(last)
+
+
+def test_threads_share_one_module():
+    module, events = MODULES["tm"]().double(), events_from_grid(spikes(), DT)
+    expected, _ = filter_events(module, events, UNITS, STEPS * DT)
+    with ThreadPoolExecutor(6) as pool:
+        for y, _ in pool.map(lambda _: filter_events(module, events, UNITS, STEPS * DT), range(24)):
+            assert torch.equal(y, expected)
+    assert module.tau_d().shape == (UNITS,)
+
+
+def state_of(*shape, value=0.0):
+    return tdn.ExponentialSynapse().initial_state(torch.zeros(shape))._replace(s=torch.full(shape, value))
+
+
+@pytest.mark.parametrize(
+    ("events", "duration", "state", "message"),
+    [
+        (([1.0], [0]), 3.0, state_of(1, 3), r"expected a state .*\(1, 2\).*got .*\(1, 3\)"),
+        (([1.0], [0]), 3.0, state_of(2, 2), "same number of neurons"),
+        (([1.0], [0]), 3.0, (state_of(1, 2).s, ()), "expected a state"),
+        (([1.0], [0]), 3.0, state_of(1, 2, value=torch.nan), "got NaN"),
+        (([-1.0], [0]), 3.0, None, "from 0 to 3 ms, got -1"),
+        (([1.0], [0], [torch.nan]), 3.0, None, "weight to be finite, got nan"),
+        (([1.0], [0]), float("nan"), None, "duration at least 0 ms, got nan"),
+        (([], []), -1.0, None, "duration at least 0 ms, got -1"),
+    ],
+)
+def test_wrong_runs_raise(events, duration, state, message):
+    with pytest.raises(ValueError, match=message):
+        filter_events(tdn.ExponentialSynapse(), events, 2, duration, state)

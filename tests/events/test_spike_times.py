@@ -9,6 +9,7 @@ from scipy.optimize import brentq
 
 import torchdyn_neuro as tdn
 from torchdyn_neuro.events import spike_times
+from torchdyn_neuro.events.cells import EventCell
 
 DURATION = 60.0
 
@@ -170,6 +171,43 @@ def test_delta_currents_spike_at_arrivals():
     assert times[0, 0].tolist() == [2.5, 9.0, float("inf")]
 
 
-def test_unsorted_times_raise():
-    with pytest.raises(ValueError, match="ascending"):
-        spike_times(tdn.SynapticLIF(), torch.tensor([[2.0, 1.0]]), torch.ones(1, 2, 1), 10.0)
+def test_arrivals_at_one_time_are_added_before_the_threshold_is_tested():
+    module = tdn.LIF(10.0).double()
+    time = torch.tensor([[1.0, 1.0, 4.0]], dtype=torch.float64)
+    gain = -np.expm1(-1 / 10.0)
+    weight = torch.tensor([1.5, -1.2, 0.9], dtype=torch.float64)[None, :, None] / gain
+    # 1.5 - 1.2 = 0.3 stays below; 0.3 e^{-0.3} + 0.9 = 1.12 spikes.
+    assert spike_times(module, time, weight, DURATION, most_spikes=2)[0, 0].tolist() == [4.0, float("inf")]
+
+
+def test_many_spikes_of_one_neuron():
+    """Charged towards 2 from 0, the potential meets 1 after ln 2, again and again."""
+    module = tdn.LIF(1.0, v_rest=2.0, reset="zero")
+    silent = torch.zeros(1, 1), torch.zeros(1, 1, 1)
+    assert spike_times(module, *silent, duration=1000.0).item() == pytest.approx(np.log(2), rel=1e-6)
+    times = spike_times(module.double(), *(part.double() for part in silent), 1000.0, most_spikes=2000).flatten()
+    expected = np.log(2) * torch.arange(1, 1443, dtype=torch.float64)
+    assert expected[-1] < 1000 < expected[-1] + np.log(2)
+    torch.testing.assert_close(times[:1442], expected, rtol=1e-12, atol=0)
+    assert torch.isinf(times[1442:]).all()
+    above = module.initial_state(silent[0].double())  # at 2, if that is what is asked for
+    assert spike_times(module, *(part.double() for part in silent), 1000.0, above).item() == 0
+
+
+def test_no_more_is_computed_than_asked(monkeypatch):
+    """The work counted in neurons that are looked at: one look for each spike, and one at the end of each gap."""
+    looks = []
+    found = EventCell.next_spike
+    monkeypatch.setattr(
+        EventCell,
+        "next_spike",
+        lambda self, state, horizon: looks.append(horizon.numel()) or found(self, state, horizon),
+    )
+    still = torch.zeros(1, 0), torch.zeros(1, 0, 100)
+    current = torch.zeros(100)
+    current[:5] = 2.0  # the others stay silent
+    for most, duration, spikes in ((1, 500.0, 5), (7, 500.0, 35), (1000, 500.0, 5 * 72), (1000, 50.0, 5 * 7)):
+        looks.clear()
+        times = spike_times(tdn.LIF(10.0), *still, duration, current=current, most_spikes=most)  # every 6.93 ms
+        assert torch.isfinite(times).sum() == spikes
+        assert sum(looks) <= 100 + spikes

@@ -39,8 +39,19 @@ def test_kernels_with_a_rise(normalize):
     assert_agrees(double.double(), spikes(), relative=1e-12)
 
 
-def test_conductances_of_several_receptors():
-    synapse = tdn.ConductanceSynapse([tdn.AMPA(tau_decay=Learned(2.0)), tdn.NMDA(tau_rise=Learned(2.0)), tdn.GABA_A()])
+def test_means_over_the_step():
+    for synapse in (
+        tdn.ExponentialSynapse(Learned(FAST), normalize="area", output="mean"),
+        tdn.AlphaSynapse(Learned(FAST), output="mean"),
+        tdn.DoubleExponentialSynapse(Learned(FAST), Learned(3.5), output="mean"),
+    ):
+        assert_agrees(synapse.double(), spikes(), relative=1e-12)
+
+
+@pytest.mark.parametrize("output", ["end", "mean"])
+def test_conductances_of_several_receptors(output):
+    receptors = [tdn.AMPA(tau_decay=Learned(2.0)), tdn.NMDA(tau_rise=Learned(2.0)), tdn.GABA_A()]
+    synapse = tdn.ConductanceSynapse(receptors, output=output)
     assert_agrees(synapse.double(), (spikes(), spikes(2), spikes().flip(0)), relative=1e-12)
 
 

@@ -58,7 +58,7 @@ def largest_error(integrator, steps):
     state = ode.initial_state(torch.zeros(1, 1, dtype=torch.float64))
     angles = [1.0]
     for n in range(steps):
-        drive = lambda fraction, n=n: torch.full((1, 1), torque((n + fraction) * dt), dtype=torch.float64)  # noqa: E731
+        drive = lambda fraction, _, n=n: torch.full((1, 1), torque((n + fraction) * dt), dtype=torch.float64)  # noqa: E731
         state = integrator(ode, drive, state, dt)
         angles.append(state.angle.item())
     return np.abs(np.array(angles) - reference(np.linspace(0, DURATION, steps + 1))).max()
@@ -88,12 +88,12 @@ def test_an_input_held_over_the_step_caps_the_order_at_one():
 @pytest.mark.parametrize("integrator", [tdn.Euler, tdn.Midpoint, tdn.Heun, tdn.RK4])
 def test_substeps_are_shorter_steps(integrator):
     assert largest_error(integrator(substeps=4), 10) == pytest.approx(largest_error(integrator(), 40), abs=2e-2)
-    dt, drive = 0.4, lambda fraction: torch.full((1, 1), 1.0 + fraction, dtype=torch.float64)
+    dt, drive = 0.4, lambda fraction, _=None: torch.full((1, 1), 1.0 + fraction, dtype=torch.float64)
     ode = DrivenPendulum(integrator=integrator(), dt=dt)
     state = ode.initial_state(torch.zeros(1, 1, dtype=torch.float64))
     whole = integrator(substeps=2)(ode, drive, state, dt)
-    half = integrator()(ode, lambda fraction: drive(fraction / 2), state, dt / 2)
-    half = integrator()(ode, lambda fraction: drive(0.5 + fraction / 2), half, dt / 2)
+    half = integrator()(ode, lambda fraction, _: drive(fraction / 2), state, dt / 2)
+    half = integrator()(ode, lambda fraction, _: drive(0.5 + fraction / 2), half, dt / 2)
     assert_close(whole, half)
 
 

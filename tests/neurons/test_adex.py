@@ -96,7 +96,7 @@ def interpolated() -> dict[float, np.ndarray]:
     table = {key: torch.tensor([p[key] for p in patterns], dtype=torch.float64) for key in next(iter(patterns))}
     current, found = table.pop("current"), {}
     for dt in (0.1, 0.05):
-        cell = tdn.AdEx(dt=dt, integrator=tdn.RK4(interpolate=True), **table)
+        cell = tdn.AdEx(dt=dt, integrator=tdn.Interpolated(tdn.RK4()), **table)
         found[dt] = potentials(cell, current.expand(round(1 / dt), 1, 8), 150)
     return found
 

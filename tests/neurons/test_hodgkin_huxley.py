@@ -96,7 +96,7 @@ def test_resting_potential():
     cell = tdn.HodgkinHuxley(dt=dt)
     _, state = cell.scan(steps_of(0.0, 600))
     torch.testing.assert_close(state.v.item(), expected, rtol=0, atol=1e-4)
-    rate = cell.derivative(torch.zeros(1, 1, dtype=torch.float64), state_of([expected, *steady(expected)]))
+    rate = cell.vector_field(torch.zeros(1, 1, dtype=torch.float64), state_of([expected, *steady(expected)]))
     assert abs(rate.v.item()) < 1e-9
     assert -65.1 < expected < -64.9
 
@@ -155,7 +155,7 @@ def test_hopf_current():
 
     def ours(v, current):
         def flat(y):
-            rate = cell.derivative(current, state_of_tensor(y))
+            rate = cell.vector_field(current, state_of_tensor(y))
             sodium, potassium, _ = rate.channels
             return torch.cat([rate.v, potassium.n, sodium.m, sodium.h]).flatten()
 
@@ -226,7 +226,7 @@ def test_gradients_of_the_smooth_part():
 
     def end(x, v, *rest):
         m, h, n, a, b, p = rest[: len(gates)]
-        channels = (tdn.SodiumGates(m, h), tdn.PotassiumGates(n), None, tdn.ATypeGates(a, b), tdn.MTypeGates(p))
+        channels = (tdn.SodiumGates(m, h), tdn.PotassiumGates(n), (), tdn.ATypeGates(a, b), tdn.MTypeGates(p))
         values = dict(zip(parameters, rest[len(gates) :], strict=True))
         return tuple(tdn.core.state.leaves(last_state(cell, values, x, tdn.HodgkinHuxleyState(v, channels))))
 

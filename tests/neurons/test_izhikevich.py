@@ -87,7 +87,7 @@ def interpolated() -> dict[float, np.ndarray]:
     table = {key: torch.tensor([p[key] for p in types], dtype=torch.float64) for key in ("a", "b", "c", "d")}
     found = {}
     for dt in (0.1, 0.05):
-        cell = tdn.Izhikevich(dt=dt, integrator=tdn.RK4(interpolate=True), **table).double()
+        cell = tdn.Izhikevich(dt=dt, integrator=tdn.Interpolated(tdn.RK4()), **table).double()
         found[dt] = potentials(cell, torch.full((round(0.5 / dt), 1, 5), CURRENT, dtype=torch.float64), 300)
     return found
 

@@ -24,7 +24,8 @@ def charging_steps(drive, start, dt, v_th=1.0, tau=TAU):
 def test_spike_times_under_a_constant_current(dt, t_ref, reset):
     currents = [0.8, 1.0, 1.05, 1.37, 2.2, 9.0]
     start = {"subtract": None, "value": -0.4, "zero": 0.0}[reset]
-    cell = tdn.LIF(TAU, R=2.0, v_reset=-0.4, reset=reset, t_ref=t_ref, dt=dt).double()
+    level = {"v_reset": -0.4} if reset == "value" else {}
+    cell = tdn.LIF(TAU, R=2.0, **level, reset=reset, t_ref=t_ref, dt=dt).double()
     steps = round(250 / dt)
     spikes = cell((torch.tensor(currents, dtype=torch.float64) / 2).expand(steps, 1, -1))[:, 0]
     for current, train in zip(currents, spikes.T, strict=True):
@@ -77,7 +78,8 @@ def test_gradient_of_the_potential_below_threshold_is_the_analytic_one():
     ("reset", "after"), [("subtract", 0.3), ("value", -0.25), ("zero", 0.0)], ids=["subtract", "value", "zero"]
 )
 def test_reset_modes(reset, after):
-    cell = tdn.LIF(v_rest=0.2, v_th=1.2, v_reset=-0.25, reset=reset, t_ref=2.0)
+    level = {"v_reset": -0.25} if reset == "value" else {}
+    cell = tdn.LIF(v_rest=0.2, v_th=1.2, **level, reset=reset, t_ref=2.0)
     state = cell.initial_state(torch.zeros(1, 1))._replace(v=torch.full((1, 1), 1.3))
     moved = []
     for drive in (1.1, 50.0, 50.0, 0.0):

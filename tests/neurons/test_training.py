@@ -55,7 +55,7 @@ def spiking_neurons():
         (
             cls
             for cls in classes
-            if "surrogate" in _arguments(cls) and cls is not tdn.SpikingODE and cls.__name__ not in PHYSICAL
+            if "surrogate" in _arguments(cls) and cls is not tdn.Spiking and cls.__name__ not in PHYSICAL
         ),
         key=lambda cls: cls.__name__,
     )

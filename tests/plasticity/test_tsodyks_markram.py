@@ -204,6 +204,8 @@ def test_wrong_arguments():
         tdn.TsodyksMarkram(U=1.5)
     with pytest.raises(ValueError, match="expected max_count to be 1, 2"):
         tdn.TsodyksMarkram(max_count=0)
+    with pytest.raises(ValueError, match=r"expected max_count to be 1, 2, .*, got True"):
+        tdn.TsodyksMarkram(max_count=True)
 
 
 def test_learns_the_parameters_of_another_synapse():

@@ -47,6 +47,14 @@ def test_a_tuple_and_a_tensor_with_an_axis_of_receptors_are_the_same():
     assert [part.shape for part in y_t] == [(2, 5)] * 4
 
 
+def test_a_tensor_for_a_single_receptor_is_its_input_as_for_the_cell():
+    x = arrivals()[:, :, 0]
+    for receptors in ([tdn.GABA_A()], [tdn.NMDA()]):
+        (g,) = tdn.ConductanceSynapse(receptors)(x)
+        assert_close(g, tdn.ConductanceSynapse(receptors)((x,))[0], rtol=0, atol=0)
+        assert g.shape == tdn.ConductanceLIF(receptors)(g).shape == x.shape
+
+
 def test_behind_one_linear_layer():
     net = nn.Sequential(nn.Linear(7, 10), nn.Unflatten(-1, (2, 5)), tdn.ConductanceSynapse())
     ampa, gaba = net(torch.rand(8, 3, 7))
@@ -91,9 +99,12 @@ def test_wrong_arguments():
         tdn.ConductanceSynapse([])
     with pytest.raises(TypeError, match="E_rev"):
         tdn.Receptor()
-    with pytest.raises(
-        ValueError, match=r"ConductanceSynapse: expected the input of 2 receptors \(AMPA, GABA_A\), got"
-    ):
+    expected = r"ConductanceSynapse: expected one input \[T, B, \*\] for each of AMPA, GABA_A, "
+    with pytest.raises(ValueError, match=r"for each of AMPA, GABA_A, got a tensor of shape \(5, 1, 3, 4\)"):
         tdn.ConductanceSynapse()(torch.zeros(5, 1, 3, 4))
-    with pytest.raises(ValueError, match=r"expected the input of 2 receptors"):
+    with pytest.raises(ValueError, match=expected + "all of one shape, got 1 of"):
         tdn.ConductanceSynapse()((torch.zeros(5, 1, 3),))
+    with pytest.raises(ValueError, match=expected + "all of one shape, got 2 of"):
+        tdn.ConductanceSynapse()((torch.zeros(5, 1, 3), torch.zeros(5, 1, 4)))
+    with pytest.raises(ValueError, match=r"ConductanceSynapse: expected GABA_A.tau_decay to broadcast to the neurons"):
+        tdn.ConductanceSynapse([tdn.AMPA(), tdn.GABA_A(tau_decay=torch.ones(3))])(torch.zeros(5, 1, 2, 4))

@@ -89,6 +89,25 @@ def test_pieces_and_frames_are_the_whole(name):
 
 
 @pytest.mark.parametrize("name", modules())
+def test_outputs_of_another_type(name):
+    module, x = modules()[name], noise(6, 2, 3)
+    y, state = module.scan(x, output_dtype=torch.float16)
+    expected, last = module.scan(x)
+    assert_close(y, expected.half(), rtol=0, atol=0)
+    assert_close(state.history, last.history, rtol=0, atol=0)
+    spikes, _ = tdn.Delay(2.0).scan((x > 0.5).float(), output_dtype=torch.bool)
+    assert spikes.dtype == torch.bool
+    assert torch.equal(spikes[2:], x[:-2] > 0.5)
+
+
+def test_arguments_are_attributes():
+    module = tdn.Delay(3.0, max_delay=8.0, kernel="gaussian", width=4.0, final_width=0.2, dt=0.5)
+    assert (module.max_delay, module.kernel, module.width.item(), module.final_width) == (8.0, "gaussian", 4.0, 0.2)
+    assert tdn.Delay(3.0, kernel="gaussian", dt=0.5).final_width == 0.25
+    assert tdn.Delay(torch.tensor([3.0, 5.0])).max_delay == 5.0
+
+
+@pytest.mark.parametrize("name", modules())
 def test_bfloat16_input_keeps_a_float32_state(name):
     y, state = modules()[name].scan(noise(6, 2, 3, dtype=torch.bfloat16))
     assert y.dtype == torch.bfloat16
@@ -160,6 +179,21 @@ def test_wrong_arguments():
         tdn.Delay(tdn.Learned(3.0))
     with pytest.raises(ValueError, match=r'Delay: expected kernel="gaussian" to anneal'):
         tdn.Delay(3.0).anneal(0.5)
+    for kind in (tdn.Delay, lambda *args, **options: tdn.DelayedLinear(2, 2, *args, **options)):
+        for unused in ({"width": 2.0}, {"final_width": 1.0}):
+            name = next(iter(unused))
+            with pytest.raises(ValueError, match=rf"expected no {name} with kernel=\"linear\", got [12] ms; drop it"):
+                kind(3.0, **unused)
+    for wrong in (0.0, -1.0, math.nan):
+        with pytest.raises(ValueError, match=r"Delay: expected final_width above 0 ms"):
+            tdn.Delay(3.0, kernel="gaussian", final_width=wrong)
+        with pytest.raises(ValueError, match=r"Delay: expected width above 0 ms"):
+            tdn.Delay(3.0, kernel="gaussian", width=wrong)
+    with pytest.raises(ValueError, match=r"Delay: expected width above 0 ms, got 0"):
+        tdn.Delay(0.0, kernel="gaussian")  # a quarter of the longest delay
+    for wrong in (-0.1, math.nan):
+        with pytest.raises(ValueError, match=r"Delay: expected progress at least 0"):
+            tdn.Delay(3.0, kernel="gaussian").anneal(wrong)
     with pytest.raises(ValueError, match=r"DelayedLinear: expected one delay, \(3,\) or \(2, 3\), got shape \(2,\)"):
         tdn.DelayedLinear(3, 2, torch.ones(2))
     with pytest.raises(ValueError, match=r"DelayedLinear: expected an input \[T, B, \*, 3\], got shape"):

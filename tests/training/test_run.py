@@ -6,8 +6,8 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from torchdyn_neuro.activity.current_scale import CurrentScale
 from torchdyn_neuro.data import Digits, Split
-from torchdyn_neuro.models.current_scale import CurrentScale
 from torchdyn_neuro.training import load_checkpoint, load_model, run
 
 ROOT = Path(__file__).parents[2]
@@ -141,6 +141,11 @@ def test_non_finite_loss_names_the_module(composed, monkeypatch):
     message = fails(composed("calibrate=0", "callbacks=minimal"))
     assert "expected a finite loss" in message
     assert "current0 (CurrentScale)" in message
+
+
+@pytest.mark.parametrize("key", ["model.readout.dt", "encoder.dt"])
+def test_two_time_steps_are_refused(composed, key):
+    assert "expected one time step, got 0.5 ms in" in fails(composed(f"{key}=0.5"))
 
 
 def test_diverged_parameters_are_named(composed):

@@ -1,9 +1,11 @@
 """Adaptation of the threshold."""
 
+from typing import ClassVar
+
 from torch import Tensor
 
-from ..core.parts import Adaptation
 from ..core.quantities import Positive, Quantity, Real
+from ..core.terms import Adaptation
 
 
 class AdaptiveThreshold(Adaptation):
@@ -26,13 +28,15 @@ class AdaptiveThreshold(Adaptation):
     and its published code; the time constant is a round value within the 200 to 1200 ms used there.
     """
 
+    on_threshold: ClassVar[bool] = True
+
     def __init__(self, tau: Quantity = 200.0, *, beta: Quantity = 180.0):
         super().__init__()
         self.tau = Positive(tau, unit="ms")
         self.beta = Real(beta)
 
-    def threshold(self, a: Tensor) -> Tensor:
-        return a
+    def threshold(self, value: Tensor, v: Tensor, dt: float) -> Tensor:
+        return value
 
-    def jump(self) -> Tensor:
+    def increment(self) -> Tensor:
         return self.beta() / self.tau()

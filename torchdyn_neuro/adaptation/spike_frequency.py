@@ -4,8 +4,8 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from ..core.parts import Adaptation
 from ..core.quantities import Positive, Quantity, Real
+from ..core.terms import Adaptation
 
 
 class SpikeFrequencyAdaptation(Adaptation):
@@ -32,7 +32,7 @@ class SpikeFrequencyAdaptation(Adaptation):
         tensor(True)
     """
 
-    enters_as_current: ClassVar[bool] = True
+    as_current: ClassVar[bool] = True
 
     def __init__(self, tau: Quantity = 100.0, *, b: Quantity = 10.0):
         super().__init__()
@@ -42,5 +42,5 @@ class SpikeFrequencyAdaptation(Adaptation):
     def current(self, a: Tensor) -> Tensor:
         return -a
 
-    def jump(self) -> Tensor:
+    def increment(self) -> Tensor:
         return self.b() / self.tau()

@@ -4,8 +4,8 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from ..core.parts import Adaptation
 from ..core.quantities import Positive, Quantity, Real
+from ..core.terms import Adaptation
 
 
 class SubThresholdAdaptation(Adaptation):
@@ -29,7 +29,7 @@ class SubThresholdAdaptation(Adaptation):
     defaults are round values, from no source.
     """
 
-    enters_as_current: ClassVar[bool] = True
+    as_current: ClassVar[bool] = True
     follows_potential: ClassVar[bool] = True
 
     def __init__(self, tau: Quantity = 100.0, *, a: Quantity = 0.5, b: Quantity = 10.0):
@@ -44,5 +44,5 @@ class SubThresholdAdaptation(Adaptation):
     def target(self, above_rest: Tensor) -> Tensor:
         return self.a() * above_rest
 
-    def jump(self) -> Tensor:
+    def increment(self) -> Tensor:
         return self.b() / self.tau()

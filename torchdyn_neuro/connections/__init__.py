@@ -9,14 +9,12 @@ from .delayed_linear import DelayedLinear
 from .event_conv2d import EventConv2d
 from .event_linear import EventLinear
 from .fluctuation_driven import fluctuation_driven_, postsynaptic_potential
-from .gap_junction import Coupled, CoupledState, GapJunction
+from .gap_junction import GapJunction
 from .one_to_one import OneToOne
 from .plastic_linear import PlasticLinear
 from .sparse import SparseMask, sparse
 
 __all__ = [
-    "Coupled",
-    "CoupledState",
     "DaleSigns",
     "DelayedLinear",
     "EventConv2d",

@@ -36,7 +36,8 @@ class DelayedLinear(DelayLine):
         - output: [T, B, \*, out_features]
 
     Raises:
-        ValueError: if a delay is negative or longer than ``max_delay``, or learned without ``max_delay``.
+        ValueError: if a delay is negative or longer than ``max_delay``, or learned without ``max_delay``; if a width is
+            not positive, or given with ``kernel="linear"``.
 
     Source: Hammouamri, Khalfaoui-Hassani & Masquelier (2024), ICLR (learned delays as Gaussian kernels in time).
 

@@ -23,9 +23,8 @@ class EventConv2d(EventDriven, nn.Conv2d):
     the input, which needs every weight, is the dense one. With a tenth of the inputs active, 64 channels to 64 take
     about a third of the dense time. Used on a CPU with a C++ compiler, outside autocast, for one group and padding with
     zeros, where the layer is large enough to gain and the share of active inputs, looked up in a sample, is at most
-    ``most_active``; in all other cases the dense convolution is taken. The weight keeps its shape and name, but lies in
-    memory as [height, width, channels, outputs]; the output of the event-driven way lies channels last, as the loops of
-    neurons take it without a copy.
+    ``most_active``; in all other cases the dense convolution is taken. The output of the event-driven way lies channels
+    last, as the loops of neurons take it without a copy.
 
     Args:
         in_channels: channels of the input.
@@ -78,10 +77,6 @@ class EventConv2d(EventDriven, nn.Conv2d):
             dtype=dtype,
         )
         self.drive_by_events(most_active)
-
-    @staticmethod
-    def lay_out(weight: Tensor) -> Tensor:
-        return weight.permute(2, 3, 1, 0).contiguous().permute(3, 2, 0, 1)
 
     @classmethod
     def from_conv2d(cls, convolution: nn.Conv2d, *, most_active: float = 0.2) -> "EventConv2d":

@@ -1,24 +1,18 @@
 """What layers have in common that touch the weights of active inputs only."""
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ..core.checks import fraction
 
 
 class EventDriven:
-    """Base beside one of torch's layers: how active an input may be, and weights that lie as their kernels read them.
+    """Base beside one of torch's layers: how active an input may be.
 
-    A subclass writes :meth:`lay_out`, and calls :meth:`drive_by_events` at the end of its constructor.
+    A subclass calls :meth:`drive_by_events` at the end of its constructor. Its parameters are those of torch's layer;
+    a kernel that wants them in another order in memory copies them, at each call: no copy is ever out of date.
     """
 
-    weight: nn.Parameter
     most_active: float
-
-    @staticmethod
-    def lay_out(weight: Tensor) -> Tensor:
-        """The same values and shape; what one input sends to its outputs is contiguous."""
-        raise NotImplementedError
 
     @classmethod
     def sharing(cls, layer: nn.Module, most_active: float) -> "EventDriven":
@@ -29,10 +23,8 @@ class EventDriven:
         return twin
 
     def drive_by_events(self, most_active: float) -> None:
-        """Set ``most_active`` and lay out the weight."""
+        """Set ``most_active``."""
         self.most_active = fraction(type(self).__name__, "most_active", most_active, of="the inputs")
-        with torch.no_grad():
-            self.weight.data = self.lay_out(self.weight.data)
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, most_active={self.most_active:g}"

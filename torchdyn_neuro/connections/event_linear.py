@@ -9,8 +9,9 @@ from ..fused.event_product import can_gather, event_linear
 from .event_driven import EventDriven
 
 _FEWEST_OUTPUTS = 96
+_FEWEST_ROWS = 128
 _LEAST_WORK = 2**18
-"""Outputs, and multiplications of the dense product, below which it is the faster one at any activity."""
+"""Outputs, rows and multiplications of the dense product, below which it is the faster one at any activity."""
 
 
 class EventLinear(EventDriven, nn.Linear):
@@ -22,9 +23,9 @@ class EventLinear(EventDriven, nn.Linear):
     Both sums are those of ``nn.Linear`` up to rounding, for counts and any other values as for spikes; the gradient of
     the input, which needs every weight, is the dense product. With a tenth of the inputs active, the products take
     about a third of the dense time. Columns are gathered on a CPU with a C++ compiler, outside autocast, where the
-    layer is large enough to gain and the share of active inputs, looked up in a sample of the rows, is at most
-    ``most_active``; in all other cases the dense product is taken. The weight keeps its shape and name, but lies in
-    memory column by column.
+    layer and the number of rows T B are large enough to gain (a call copies the weights column by column first) and the
+    share of active inputs, looked up in a sample of the rows, is at most ``most_active``; in all other cases the dense
+    product is taken.
 
     Args:
         in_features: number of presynaptic neurons.
@@ -62,10 +63,6 @@ class EventLinear(EventDriven, nn.Linear):
         super().__init__(in_features, out_features, bias, device=device, dtype=dtype)
         self.drive_by_events(most_active)
 
-    @staticmethod
-    def lay_out(weight: Tensor) -> Tensor:
-        return weight.t().contiguous().t()
-
     @classmethod
     def from_linear(cls, linear: nn.Linear, *, most_active: float = 0.2) -> "EventLinear":
         """The same layer, with the very parameters (and hooks) of ``linear``.
@@ -82,6 +79,7 @@ class EventLinear(EventDriven, nn.Linear):
             and self.out_features >= _FEWEST_OUTPUTS
             and x.numel() * self.out_features >= _LEAST_WORK
             and x.ndim > 1
+            and x.numel() >= _FEWEST_ROWS * self.in_features
             and x.shape[-1] == self.in_features  # left to the dense product, whose error says so
         )
         if not gains or not can_gather(x, self.weight):

@@ -3,42 +3,51 @@
 from .chain import Chain
 from .dynamics import Dynamics
 from .integrator import Integrator
-from .ode import ODE
-from .parts import Adaptation, Noise
+from .network import Network, NetworkState
+from .ode import ODE, Membrane
+from .plastic import LearningRule, Plastic, RowPlasticState, SharedPlasticState
 from .quantities import Learned, NonNegative, Parametrised, Positive, Quantity, Real, UnitInterval
-from .randomness import Draw, Noisy
 from .record import record
-from .recurrent import Recurrent, RecurrentState
-from .spiking import SpikingODE
+from .recurrent import Recurrent
+from .spiking import Spiking, SpikingOptions, Threshold
 from .state import Shared, State, detach_state, full_state, leaves, map_state, register_state, zeros_state
 from .stepwise import Stepwise, Unfolded
 from .streaming import Streaming
 from .surrogate import Surrogate
+from .terms import Adaptation, Noise, NoiseState, Term
 from .time_loop import available_backends, backend
 
 __all__ = [
     "ODE",
     "Adaptation",
     "Chain",
-    "Draw",
     "Dynamics",
     "Integrator",
     "Learned",
+    "LearningRule",
+    "Membrane",
+    "Network",
+    "NetworkState",
     "Noise",
-    "Noisy",
+    "NoiseState",
     "NonNegative",
     "Parametrised",
+    "Plastic",
     "Positive",
     "Quantity",
     "Real",
     "Recurrent",
-    "RecurrentState",
+    "RowPlasticState",
     "Shared",
-    "SpikingODE",
+    "SharedPlasticState",
+    "Spiking",
+    "SpikingOptions",
     "State",
     "Stepwise",
     "Streaming",
     "Surrogate",
+    "Term",
+    "Threshold",
     "Unfolded",
     "UnitInterval",
     "available_backends",

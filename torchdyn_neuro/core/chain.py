@@ -1,23 +1,40 @@
 """Layers one after the other, with their states threaded through."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Self
 
 import torch
 from torch import nn
 
 from .dynamics import Dynamics
-from .randomness import Draw, Noisy, parted, with_numbers
+from .layers import runs_apart, scan_layer, step_layer
+from .plastic import Plastic
+from .probe import next_frame
 from .state import State, first_frame, first_leaf, map_state
-from .stepwise import Stepwise, holds_dynamics
-from .time_loop import fuses, run_time_loop
+from .stepwise import Stepwise, run_folded
+from .time_loop import eager_loop, fuses, run_time_loop
+
+_TAKE_SEQUENCES = (
+    *(nn.Linear, nn.Identity, nn.LayerNorm, nn.RMSNorm, nn.Dropout, nn.AlphaDropout),
+    *(nn.ReLU, nn.LeakyReLU, nn.ReLU6, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish, nn.Softplus, nn.Softsign),
+    *(nn.Sigmoid, nn.LogSigmoid, nn.Tanh, nn.Hardtanh, nn.Hardsigmoid, nn.Hardswish, nn.Hardshrink, nn.Softshrink),
+)
+"""Layers of torch that take every leading axis for a batch: they act on elements or on the last axes."""
 
 
 class Chain(Dynamics):
     r"""An ``nn.Sequential`` that is itself a :class:`Dynamics`: it has ``scan``, ``step`` and a state.
 
+    A layer without time sees each frame [B, \*] as it does in ``step``: convolutions, pooling, flattening and batch
+    normalisation run on [T B, \*], time folded into the batch, and ``nn.Linear`` and activations on [T, B, \*].
+
+    Hooks on the layers fire as in ``nn.Sequential``: once for ``scan`` and ``forward``, with the sequences that the
+    layer takes and gives (a folded layer: with [T B, \*]), and once for ``step``, with the frames [B, \*]. A layer with
+    hooks does not fuse with its neighbours; the result is the same.
+
     Args:
-        layers: dynamics and layers without time, in order; see :class:`Stepwise` for the latter.
+        layers: dynamics and layers without time, in order, or one dictionary of names and layers.
+        named: further layers, by name.
 
     Shape:
         - input: [T, B, \*], what the first layer takes
@@ -26,33 +43,42 @@ class Chain(Dynamics):
 
     Raises:
         ValueError: if no layer is given, if steps differ in length, or if dynamics hide inside another module.
+        TypeError: if a layer is no module, or a recurrent one of torch.
 
     Example:
         >>> import torch, torchdyn_neuro as tdn
-        >>> net = tdn.Chain(nn.Linear(3, 4), tdn.LIF(), nn.Linear(4, 2), tdn.LeakyIntegrator())
+        >>> net = tdn.Chain(nn.Linear(3, 4), tdn.LIF(), nn.Linear(4, 2), readout=tdn.LeakyIntegrator())
         >>> y, state = net.scan(torch.zeros(10, 1, 3))
-        >>> y, state = net.scan(torch.zeros(10, 1, 3), state)
+        >>> y, state = net[:2].scan(torch.zeros(10, 1, 3), state[:2])
+        >>> net.readout is net[-1]
+        True
     """
 
     pointwise = None
 
-    def __init__(self, *layers: nn.Module):
-        for layer in layers:
-            if not isinstance(layer, nn.Module):
-                raise TypeError(f"Chain: expected modules, got {type(layer).__name__}; pass the layers one by one")
-            if not isinstance(layer, Dynamics) and holds_dynamics(layer):
-                raise ValueError(
-                    f"Chain: expected dynamics as direct layers, got some inside {type(layer).__name__}, where their "
-                    "state cannot be threaded; use a Chain there too"
-                )
-        steps = {layer.dt for layer in layers if isinstance(layer, Dynamics)}
-        if not layers or len(steps) > 1:
-            got = f"steps of {sorted(steps)} ms" if layers else "no layer"
-            raise ValueError(f"Chain: expected layers that share one dt, got {got}; give all of them the same dt")
-        super().__init__(dt=steps.pop() if steps else 1.0)
-        for index, layer in enumerate(layers):
-            self.add_module(str(index), layer)
+    def __init__(self, *layers: nn.Module | Mapping[str, nn.Module], **named: nn.Module):
+        if len(layers) == 1 and isinstance(layers[0], Mapping):
+            entries = [*layers[0].items(), *named.items()]
+        else:
+            entries = [*((str(index), layer) for index, layer in enumerate(layers)), *named.items()]
+        _check_layers([layer for _, layer in entries])
+        super().__init__()
         self._runs: dict[tuple[int, int], Chain] = {}
+        self._fill(entries)
+
+    def _fill(self, entries: Iterable[tuple[str, nn.Module]]) -> None:
+        """Hold these layers and no others; a name that is a number becomes the number of the place."""
+        entries = list(entries)
+        steps = _check_layers([layer for _, layer in entries])
+        self._modules.clear()
+        for index, (name, layer) in enumerate(entries):
+            name = str(index) if name.isdigit() else name
+            if hasattr(self, name):
+                raise ValueError(
+                    f"Chain: expected names that are free, got {name!r} which stands for something else; choose another"
+                )
+            self.add_module(name, layer)
+        self.dt = steps.pop() if steps else self.dt
 
     def __iter__(self) -> Iterator[nn.Module]:
         # Not children(), which names a module that stands in two places only once.
@@ -61,102 +87,121 @@ class Chain(Dynamics):
     def __len__(self) -> int:
         return len(self._modules)
 
-    def __getitem__(self, index: int) -> nn.Module:
+    def __getitem__(self, index: int | slice) -> nn.Module:
+        if isinstance(index, slice):
+            return Chain(dict(list(self._modules.items())[index]))
         return list(self)[index]
 
+    def __setitem__(self, index: int, layer: nn.Module) -> None:
+        entries = list(self._modules.items())
+        entries[index] = (entries[index][0], layer)
+        self._replace(entries)
+
+    def __delitem__(self, index: int | slice) -> None:
+        entries = list(self._modules.items())
+        del entries[index]
+        self._replace(entries)
+
+    def insert(self, index: int, layer: nn.Module) -> Self:
+        """Put a layer in front of the one at ``index``."""
+        entries = list(self._modules.items())
+        entries.insert(index, ("0", layer))
+        return self._replace(entries)
+
+    def append(self, layer: nn.Module) -> Self:
+        """Put a layer behind the last one."""
+        return self.insert(len(self), layer)
+
+    def extend(self, layers: Iterable[nn.Module]) -> Self:
+        """Put layers behind the last one, those of another chain too."""
+        return self._replace([*self._modules.items(), *(("0", layer) for layer in layers)])
+
+    def _replace(self, entries: list[tuple[str, nn.Module]]) -> Self:
+        before = list(self._modules.items())
+        try:
+            self._fill(entries)
+        except (TypeError, ValueError):
+            self._fill(before)
+            raise
+        return self
+
     def initial_state(self, x_t: State) -> tuple[State, ...]:
-        return tuple(
-            layer.initial_state(frame) if isinstance(layer, Dynamics) else ()
-            for layer, frame in zip(self, self._frames(x_t), strict=True)
-        )
-
-    def _frames(self, x_t: State) -> list[State]:
-        """A frame of the shape that each layer gets."""
-        frames = [x_t]
-        for layer in list(self)[:-1]:
-            with torch.no_grad(), _without_side_effects(layer):
-                dynamic = isinstance(layer, Dynamics)
-                # Only the shape matters: the numbers that a step would draw are left to the steps.
-                numbers = map_state(Draw.zeros, layer.random_numbers(frames[-1]) or ()) if dynamic else ()
-                state = layer.initial_state(frames[-1]) if dynamic else ()
-                frames.append(_step(layer, with_numbers(frames[-1], numbers), state)[0])
-        return frames
-
-    @property
-    def draws(self) -> bool:
-        return any(isinstance(layer, Dynamics) and layer.draws for layer in self)
-
-    def random_numbers(self, x_t: State) -> Noisy | None:
-        if not self.draws:
-            return None
-        layers = zip(self, self._frames(x_t), strict=True)
-        return Noisy(
-            (),
-            part=tuple(
-                layer.random_numbers(frame) or () if isinstance(layer, Dynamics) else () for layer, frame in layers
-            ),
-        )
+        layers, states = list(self), []
+        dynamic = [index for index, layer in enumerate(layers) if isinstance(layer, Dynamics)]
+        last = dynamic[-1] if dynamic else -1
+        for index, layer in enumerate(layers):
+            states.append(layer.initial_state(x_t) if isinstance(layer, Dynamics) else ())
+            if index < last:
+                x_t = next_frame(layer, x_t)
+        return tuple(states)
 
     def step(self, x_t: State, state: tuple[State, ...]) -> tuple[State, tuple[State, ...]]:
-        x_t, numbers = self._parted(self.with_noise(x_t))
-        states = []
-        for layer, before, drawn in zip(self, state, numbers, strict=True):
-            x_t, after = _step(layer, with_numbers(x_t, drawn), before)
+        states: list[State] = []
+        learning: tuple[Plastic, State] | None = None
+        for layer, before in zip(self, state, strict=True):
+            given = x_t
+            x_t, after = step_layer(layer, x_t, before)
+            if learning is not None:
+                # The layer behind a plastic connection is what it has driven.
+                states[-1] = learning[0].learn(learning[1], x_t, states[-1])
+            learning = (layer, given) if isinstance(layer, Plastic) else None
             states.append(after)
         return x_t, tuple(states)
 
-    def _parted(self, x: State) -> tuple[State, Sequence[Noisy | None]]:
-        """The input and the random numbers of each layer."""
-        x, numbers = parted(x)
-        return x, numbers or [None] * len(self)
-
-    def scan(self, x: State, state: tuple[State, ...] | None = None) -> tuple[State, tuple[State, ...]]:
-        self.check_input(parted(x)[0])
-        # All numbers are drawn beforehand, in the order in which the steps of the chain draw them.
-        x, numbers = self._parted(self.prepare(x))
+    def scan(
+        self, x: State, state: tuple[State, ...] | None = None, *, output_dtype: torch.dtype | None = None
+    ) -> tuple[State, tuple[State, ...]]:
+        self.check_input(x)
         if state is not None:
             self.take_state(first_frame(x), state)
+        if any(isinstance(layer, Plastic) for layer in self):
+            # Its weights follow the layer behind, step by step.
+            return eager_loop(self, x, self.initial_state(first_frame(x)) if state is None else state, output_dtype)
         before = list(state or [None] * len(self))
         after: list[State] = []
         while len(after) < len(self):
-            layer = self[len(after)]
+            start = len(after)
+            layer, stop = self[start], self._end_of_run(start)
+            dtype = output_dtype if stop == len(self) else None
             if not isinstance(layer, Dynamics):
-                x, states = layer(x), ((),)
-            elif _loops_by_itself(layer):
-                x, last = layer.scan(with_numbers(x, numbers[len(after)]), before[len(after)])
+                x, states = _over_time(layer, x, dtype), ((),)
+            elif stop == start + 1:
+                x, last = scan_layer(layer, x, before[start], dtype)
                 states = (last,)
             else:
-                x, states = self._scan_run(len(after), x, before, numbers)
+                x, states = self._scan_run(start, stop, x, before, output_dtype)
             after.extend(states)
         return x, tuple(after)
 
-    def _scan_run(
-        self, start: int, x: State, before: list[State], numbers: Sequence[Noisy | None]
-    ) -> tuple[State, tuple[State, ...]]:
-        """Run the layer at ``start`` and as many after it as the backend takes in one piece."""
-        stop = start + 1
-        while stop < len(self) and isinstance(self[stop], Dynamics) and not _loops_by_itself(self[stop]):
+    def _end_of_run(self, start: int) -> int:
+        """Behind the last of the layers from ``start`` on that may run in one piece."""
+        stop = start
+        while stop < len(self) and _may_fuse(self[stop]):
             stop += 1
-        first, x_0 = self[start], first_frame(x)
+        return max(stop, start + 1)
+
+    def _scan_run(
+        self, start: int, stop: int, x: State, before: list[State], output_dtype: torch.dtype | None
+    ) -> tuple[State, tuple[State, ...]]:
+        """Run the layer at ``start`` and as many after it, before ``stop``, as the backend takes in one piece."""
+        first = self[start]
+        x = first._read(x, axis=2)
         first.check_input(x)
-        inputs = first.prepare(with_numbers(x, numbers[start]))
+        x_0 = first_frame(x)
         given = before[start]
         states = [first.initial_state(x_0) if given is None else first.take_state(x_0, given)]
-        if stop > start + 1 and fuses(first, inputs, states[0]):
+        if fuses(first, x, states[0]):
             # Inside a fused run every frame has the shape of the first; a state of another shape does not fuse.
             for index in range(start + 1, stop):
                 given = before[index]
                 states.append(self[index].initial_state(first_leaf(x_0)) if given is None else given)
         for length in range(len(states), 1, -1):
             run, state = self._run(start, start + length), tuple(states[:length])
-            drive, _ = parted(inputs)
-            if run.draws:
-                drive = Noisy(drive, part=tuple(numbers[start : start + length]))
-            if fuses(run, drive, state):
+            if fuses(run, x, state):
                 for layer in list(run)[1:]:
                     layer.check_quantities(first_leaf(x))
-                return run_time_loop(run, drive, state)
-        y, last = run_time_loop(first, inputs, states[0])
+                return run_time_loop(run, x, state, output_dtype if start + length == len(self) else None)
+        y, last = scan_layer(first, x, states[0])
         return y, (last,)
 
     def _run(self, start: int, stop: int) -> "Chain":
@@ -170,7 +215,7 @@ class Chain(Dynamics):
         return known
 
     def take_state(self, x_t: State, state: State) -> State:
-        if not isinstance(state, tuple) or len(state) != len(self):
+        if not isinstance(state, (tuple, list)) or len(state) != len(self):
             raise ValueError(
                 f"Chain: expected a tuple of {len(self)} states, one per layer, got {type(state).__name__}; "
                 "pass the state that scan() or step() returned"
@@ -178,24 +223,34 @@ class Chain(Dynamics):
         return state
 
 
-def _loops_by_itself(layer: Dynamics) -> bool:
-    """Whether a layer has a loop of its own, as containers have."""
-    return type(layer).scan is not Dynamics.scan
+def _check_layers(layers: list[nn.Module]) -> set[float]:
+    """Raise if these cannot be a chain; the lengths of their steps."""
+    for layer in layers:
+        if not isinstance(layer, nn.Module):
+            raise TypeError(f"Chain: expected modules, got {type(layer).__name__}; pass the layers one by one")
+        if isinstance(layer, nn.RNNBase):
+            raise TypeError(
+                f"Chain: expected layers that know no time, got {type(layer).__name__} which loops over time itself; "
+                "use an nn.Sequential, or a cell as the step of a Dynamics"
+            )
+        if not isinstance(layer, Dynamics) and any(isinstance(part, Dynamics) for part in layer.modules()):
+            raise ValueError(
+                f"Chain: expected dynamics as direct layers, got some inside {type(layer).__name__}, where their "
+                "state cannot be threaded; use a Chain there too"
+            )
+    steps = {layer.dt for layer in layers if isinstance(layer, Dynamics)}
+    if not layers or len(steps) > 1:
+        got = f"steps of {sorted(steps)} ms" if layers else "no layer"
+        raise ValueError(f"Chain: expected layers that share one dt, got {got}; give all of them the same dt")
+    return steps
 
 
-def _step(layer: nn.Module, x_t: State, state: State) -> tuple[State, State]:
-    if isinstance(layer, Dynamics):
-        return layer.step(x_t, state)
-    return (layer.step(x_t) if isinstance(layer, Stepwise) else layer(x_t)), ()
+def _may_fuse(layer: nn.Module) -> bool:
+    """Whether a layer has no loop of its own, as containers have, and nobody who watches it."""
+    return isinstance(layer, Dynamics) and type(layer).scan is Dynamics.scan and not runs_apart(layer)
 
 
-@contextmanager
-def _without_side_effects(layer: nn.Module) -> Iterator[None]:
-    """Evaluation mode for a while: no running statistics are touched and no dropout mask is drawn."""
-    training = [module for module in layer.modules() if module.training]
-    layer.eval()
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True
+def _over_time(layer: nn.Module, x: State, output_dtype: torch.dtype | None) -> State:
+    """A layer without time on a sequence: what it gives for each frame."""
+    y = layer(x) if isinstance(layer, (Stepwise, *_TAKE_SEQUENCES)) else run_folded(layer, x, "Chain")
+    return y if output_dtype is None else map_state(lambda leaf: leaf.to(output_dtype), y)

@@ -1,7 +1,11 @@
 """Checks of plain arguments, with messages that say what was expected, what came and how to mend it."""
 
 import math
-from typing import TypeVar
+import sys
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
 
 Choice = TypeVar("Choice", bound=str)
 
@@ -46,3 +50,22 @@ def fraction(owner: str, name: str, value: float, *, of: str) -> float:
     if not 0 <= value <= 1:
         raise ValueError(f"{owner}: expected {name} from 0 to 1, got {value!r}; it is a share of {of}")
     return float(value)
+
+
+def refuse(owner: str, options: Mapping[str, Any], name: str, reason: str) -> None:
+    """``TypeError`` if ``name`` is among the options of ``owner``.
+
+    Example:
+        >>> refuse("ALIF", {}, "adaptation", "it has its own")
+    """
+    if name in options:
+        raise TypeError(f"{owner}: expected no {name}, because {reason}, got {options[name]!r}; leave it out")
+
+
+def warn(message: str) -> None:
+    """Warn at the line of the user's code that led here, however deep the package is at work."""
+    package = str(Path(__file__).parents[1])
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(package):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, stacklevel=level)

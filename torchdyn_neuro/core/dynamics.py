@@ -1,34 +1,18 @@
 """The contract: an equation with recurrent state, as a module."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from .checks import positive_number
+from .checks import one_of, positive_number
+from .context import interceptor
+from .inputs import check_tensor, refuse_scripting
 from .quantities import Constrained, Parametrised
-from .randomness import Noisy, draw_frame, draw_sequence, parted
-from .state import State, describe, first_frame, first_leaf, leaves, like_state, map_state, state_dtype
+from .random import without_drawing
+from .state import State, describe, first_frame, leaves, like_state, map_state, state_dtype
 from .time_loop import run_time_loop
-
-Interceptor = Callable[["Dynamics", State], State]
-
-_interceptors: list[Interceptor] = []
-
-
-@contextmanager
-def intercepting(interceptor: Interceptor) -> Iterator[None]:
-    """Let ``interceptor(module, x)`` stand in for every :meth:`Dynamics.forward` inside the block.
-
-    Streaming and recording use it to reach the dynamics inside any model; it calls ``module.scan`` itself.
-    """
-    _interceptors.append(interceptor)
-    try:
-        yield
-    finally:
-        _interceptors.remove(interceptor)
 
 
 class Dynamics(Parametrised):
@@ -39,12 +23,40 @@ class Dynamics(Parametrised):
 
     .. math:: (y_t, s_t) = \mathrm{step}(x_t, s_{t-1})
 
+    What the author of an equation may write, all of it; the names from the fourth on belong to :class:`ODE`, those from
+    the tenth on to :class:`Spiking`:
+
+    ====================  ==========================================================================
+    ``initial_state``     the state before the first step
+    ``step``              the equation over one step; an :class:`ODE` has it already
+    ``pointwise``         false where a step does not act on each element by itself
+    ``derivative``        the rate of change; follows from ``relaxation`` where that is given
+    ``relaxation``        steady state and time constant of each field
+    ``flow``              the exact solution over a step
+    ``diffusion``         the amplitude of white noise on each field
+    ``observe``           what is put out; the first field unless overridden
+    ``time_constants``    what an explicit integrator must resolve beside the quantities named ``tau``
+    ``membrane``          how a current moves the potential, and from where an adaptation measures it
+    ``arrive``            what spikes that come in do to the state
+    ``on_spike``          what a spike does to the state beside the reset
+    ====================  ==========================================================================
+
+    The time of a step. An input of frame ``n`` is one of two things, and the output stands at the end of the step::
+
+        a current, a conductance, a rate: held over the step   x[n] |======== step n ========|
+        spikes that arrive: act at its end                          |-------- step n --------^ x[n]
+        output and state                                            |-------- step n --------| y[n]
+
+    (With ``scan(x, input="linear")`` a current goes in a straight line from frame to frame instead.) What a layer puts
+    out at the end of its step ``n``, the next one takes as the input of its own step ``n``, whose clock so runs one
+    step behind. In a loop, through a recurrent connection, ``y[n]`` enters step ``n + 1``.
+
     Args:
         dt: time step, ms.
 
     Shape:
         - input of ``forward`` and ``scan``: [T, B, \*]; of ``step``: [B, \*]
-        - state: a named tuple of tensors [B, \*], float32 or wider
+        - state: a named tuple of tensors [B, \*], float32 or wider; ``()`` for what is absent
         - output: as the input, in the input's dtype
 
     Raises:
@@ -57,6 +69,8 @@ class Dynamics(Parametrised):
 
     Only a class that says ``True`` is worth a warning when it does not fuse.
     """
+
+    __prepare_scriptable__ = refuse_scripting
 
     def __init__(self, *, dt: float = 1.0):
         super().__init__()
@@ -74,61 +88,54 @@ class Dynamics(Parametrised):
         """The equation over one time step: ``(x_t, state) -> (y_t, state)``; it changes neither argument."""
         raise NotImplementedError(f"{type(self).__name__} does not define step(x_t, state)")
 
-    def scan(self, x: State, state: State = None, *, output_dtype: torch.dtype | None = None) -> tuple[State, State]:
+    def scan(
+        self,
+        x: State,
+        state: State = None,
+        *,
+        output_dtype: torch.dtype | None = None,
+        input: str = "held",
+    ) -> tuple[State, State]:
         """Run over a sequence, with the state explicit.
 
         Args:
             x: input [T, B, *].
-            state: state to start from; the initial one if omitted.
+            state: state to start from, in its own class or as plain tuples; the initial one if omitted.
             output_dtype: type of the outputs, for example ``torch.bool`` for spikes that are kept; that of the input
                 if omitted. Types without fractions carry no gradient.
+            input: ``"held"``: each frame over its step; ``"linear"``: a straight line from frame to frame, the last one
+                held, so that a Runge-Kutta method keeps its order (for an :class:`ODE`).
 
         Returns:
             The outputs [T, B, *] and the last state. Two halves of a sequence, the state handed on, give bit for bit
-            what the whole gives.
+            what the whole gives (of a held input).
         """
-        plain, _ = parted(x)
-        self.check_input(plain)
-        x_0 = first_frame(plain)
+        x = self._read(x, axis=2)
+        self.check_input(x)
+        x_0 = first_frame(x)
         state = self.initial_state(x_0) if state is None else self.take_state(x_0, state)
-        return run_time_loop(self, self.prepare(x), state, output_dtype)
+        if one_of(type(self).__name__, "input", input, "held", "linear") == "linear":
+            return run_time_loop(LinearInput(self), _with_next(x), state, output_dtype)
+        return run_time_loop(self, x, state, output_dtype)
 
     def forward(self, x: State) -> State:
         """Run over a sequence [T, B, *] from the initial state: a pure function of the sequence."""
-        if _interceptors:
-            return _interceptors[-1](self, x)
-        return self.scan(x)[0]
+        stand_in = interceptor()
+        return self.scan(x)[0] if stand_in is None else stand_in(self, x)
 
-    def prepare(self, x: State) -> State:
-        """What the time loop is fed: the input, with the random numbers of each step if it takes any."""
-        if isinstance(x, Noisy):
-            self._check_numbers(x)
-            return x
-        if not self.draws:
-            return x
-        return draw_sequence(self.random_numbers(first_frame(x)), first_leaf(x).shape[0])._replace(input=x)
+    def _read(self, x: State, axis: int) -> State:
+        """The input as the step takes it; ``axis`` is the first one behind the batch: 2 of a sequence, 1 of a frame."""
+        return x
 
-    @property
-    def draws(self) -> bool:
-        """Whether a step takes random numbers beside the input."""
-        return False
-
-    def random_numbers(self, x_t: State) -> Noisy | None:
-        """What a step draws beside the frame ``x_t``: :class:`Noisy` without an input, with a ``Draw`` in each place.
-
-        A sequence in pieces, or step by step, draws what the whole does.
-        """
-        return None
-
-    def with_noise(self, x_t: State) -> State:
-        """The frame with freshly drawn random numbers, if a step takes any and the frame has none yet."""
-        if not self.draws or isinstance(x_t, Noisy):
-            return x_t
-        return draw_frame(self.random_numbers(x_t))._replace(input=x_t)
+    def change_dt(self, dt: float) -> None:
+        """Take steps of ``dt`` ms from now on; ``ValueError`` where the equation does not allow that."""
+        self.dt = positive_number(type(self).__name__, "dt", dt, unit="ms")
+        for name, quantity in self.quantities():
+            self.accept(name, quantity)
 
     def quantities(self) -> Iterator[tuple[str, Constrained]]:
         """The quantities of this module (not of its children) and their names."""
-        for name, child in self.named_children():
+        for name, child in self._modules.items():
             if isinstance(child, Constrained):
                 yield name, child
 
@@ -139,8 +146,7 @@ class Dynamics(Parametrised):
         if not given:
             raise TypeError(f"{owner}: expected a tensor [T, B, *], got {x!r}; pass a tensor")
         for leaf in given:
-            if not isinstance(leaf, Tensor):
-                raise TypeError(f"{owner}: expected a tensor [T, B, *], got {type(leaf).__name__}; pass a tensor")
+            check_tensor(owner, leaf)
             if not leaf.is_floating_point():
                 raise TypeError(f"{owner}: expected a floating-point input, got {leaf.dtype}; call x.float() first")
             if leaf.ndim < 2 or leaf.shape[0] == 0:
@@ -172,19 +178,10 @@ class Dynamics(Parametrised):
                     "convert the module (module.double(), module.float()) or the input"
                 )
 
-    def _check_numbers(self, x: Noisy) -> None:
-        steps, wanted = first_leaf(x.input).shape[0], self.random_numbers(first_frame(x.input))
-        expected = map_state(lambda draw: (steps, *draw.shape), wanted or Noisy(()))
-        given = map_state(lambda leaf: tuple(leaf.shape), x._replace(input=()))
-        if expected != given:
-            raise ValueError(
-                f"{type(self).__name__}: expected random numbers of the shapes {expected}, got {given}; pass the input "
-                "alone to have them drawn"
-            )
-
     def take_state(self, x_t: State, state: State) -> State:
         """``state`` in the classes of this module, from plain tuples too; raise if it does not go with ``x_t``."""
-        expected = self.initial_state(x_t)
+        with without_drawing():
+            expected = self.initial_state(x_t)
         try:
             taken = like_state(expected, state)
         except ValueError:
@@ -198,6 +195,31 @@ class Dynamics(Parametrised):
 
     def extra_repr(self) -> str:
         return f"dt={self.dt:g} ms"
+
+
+class LinearInput(Dynamics):
+    """An equation under an input that goes in a straight line from each frame to the next, which both are its input."""
+
+    pointwise = None
+
+    def __init__(self, module: Dynamics):
+        super().__init__(dt=module.dt)
+        self.module = module
+
+    def step(self, x_t: tuple[State, State], state: State) -> tuple[State, State]:
+        start, end = x_t
+
+        def along(fraction: float, _: State) -> State:
+            return map_state(lambda a, b: a + fraction * (b - a), start, end)
+
+        y_t, state = self.module.step(along, state)
+        dtype = leaves(start)[0].dtype
+        return map_state(lambda leaf: leaf.to(dtype), y_t), state
+
+
+def _with_next(x: State) -> tuple[State, State]:
+    """A sequence and the frames that follow; the last one follows itself."""
+    return x, map_state(lambda leaf: torch.cat([leaf[1:], leaf[-1:]]), x)
 
 
 def _broadcasts(shape: torch.Size, target: torch.Size) -> bool:

@@ -7,28 +7,26 @@ from typing import TYPE_CHECKING, ClassVar
 
 from torch import Tensor
 
-from .checks import positive_number
+from .checks import positive_number, warn
+from .quantities import readable
 from .state import State, map_state
 
 if TYPE_CHECKING:
     from .ode import ODE
 
-Drive = Callable[[float], State]
-"""The input as a function of the time within the step, from 0 (its start) to 1 (its end)."""
+Drive = Callable[[float, State], State]
+"""The input at a moment of the step, from 0 (its start) to 1 (its end), and the state there."""
 
 
 @dataclass(frozen=True)
 class Integrator(ABC):
     """Base of the integrators: advances an :class:`ODE` by one time step.
 
-    A subclass writes :meth:`advance`. Integrators hold no state and may be shared between modules.
+    The integrator alone decides how the equation, and the terms that attach to it, are solved over a step: see
+    :class:`ExplicitIntegrator` and ``ExponentialEuler``. Integrators hold no state and may be shared between modules.
 
     Args:
         substeps: number of equal steps into which a time step is divided, for stiff equations.
-        interpolate: where a cell spikes, find the moment in the step at which the potential crossed the threshold,
-            reset the cell there, and integrate what is left of the step, at three times the work. Spike times then
-            converge with the order of the method (second order at most under a threshold that moves); on the grid
-            alone each interval is rounded up to a step, whatever the method.
 
     Raises:
         ValueError: if ``substeps`` is not above zero.
@@ -36,14 +34,11 @@ class Integrator(ABC):
     """
 
     substeps: int = 1
-    interpolate: bool = False
 
     order: ClassVar[int]
     """Order of convergence: the error over a fixed time falls as dt to this power."""
-    explicit: ClassVar[bool] = True
-    """Whether a step that is long against a time constant is unstable."""
-    stochastic: ClassVar[bool] = False
-    """Whether a step takes random numbers beside the input."""
+    crossings: ClassVar[bool] = False
+    """Whether it finds the moment of a spike within the step, by a method ``cross``."""
 
     def __post_init__(self) -> None:
         owner = type(self).__name__
@@ -56,35 +51,83 @@ class Integrator(ABC):
 
         Args:
             ode: the equation.
-            x: the input, held over the step; or a function of the time within the step (0 to 1), which a
-                Runge-Kutta method needs to keep its order under an input that changes.
+            x: the input, held over the step; or a function ``(fraction, state)`` of the time within the step (0 to 1)
+                and of the state there, as a coupling or an input that changes gives it.
             state: the state at the start of the step.
             dt: length of the step, ms.
         """
         return self.path(ode, x, state, dt)[-1]
 
-    def path(self, ode: "ODE", x: State | Drive, state: State, dt: float) -> list[State]:
-        """The states after each of the substeps; arguments as above."""
-        states = []
-        for k in range(self.substeps):
-            state = self.advance(ode, self._within(x, k), state, dt / self.substeps)
-            states.append(state)
-        return states
-
-    def _within(self, x: State | Drive, substep: int) -> Drive:
-        if callable(x) and not isinstance(x, Tensor):
-            return lambda fraction: x((substep + fraction) / self.substeps)
-        return lambda fraction: x
-
     @abstractmethod
-    def advance(self, ode: "ODE", x: Drive, state: State, dt: float) -> State:
-        """One step of length ``dt``."""
+    def path(self, ode: "ODE", x: State | Drive, state: State, dt: float | Tensor) -> list[State]:
+        """The states after each of the substeps, the last one with all that the terms do; arguments as above."""
+
+    def start(self, ode: "ODE", x_t: State) -> dict[str, State]:
+        """What the method itself keeps in the state, by field, at the start."""
+        return {}
 
     def check(self, ode: "ODE") -> None:
-        """Raise ``ValueError`` if ``ode`` lacks what this integrator needs; most need nothing special."""
+        """Raise ``ValueError`` if ``ode`` lacks what this integrator needs, or a step is too long for it."""
         return
 
 
-def shift(state: State, change: State, scale: float) -> State:
+class ExplicitIntegrator(Integrator):
+    """Base of the Runge-Kutta methods: the right-hand side, terms included, is evaluated at stages.
+
+    A term that is no differential equation (a noise) acts by the current that has its mean over the step. A subclass
+    writes :meth:`advance`.
+    """
+
+    @abstractmethod
+    def advance(self, ode: "ODE", x: Drive, state: State, dt: float | Tensor) -> State:
+        """One step of length ``dt``."""
+
+    def path(self, ode: "ODE", x: State | Drive, state: State, dt: float | Tensor) -> list[State]:
+        states = self.walk(ode, x, ode.hold_terms(state, dt), dt)
+        states[-1] = ode.release_terms(state, states[-1], dt)
+        return states
+
+    def walk(self, ode: "ODE", x: State | Drive, state: State, dt: float | Tensor) -> list[State]:
+        """The states after each of the substeps, with the terms held as they are in ``state``."""
+        states = []
+        for k in range(self.substeps):
+            state = self.advance(ode, within(x, k, self.substeps), state, dt / self.substeps)
+            states.append(state)
+        return states
+
+    def check(self, ode: "ODE") -> None:
+        owner, method, step = type(ode).__name__, type(self).__name__, ode.dt / self.substeps
+        if ode.derivative is None and ode.relaxation is None:
+            raise ValueError(
+                f"{owner}: expected a differential equation (a method derivative or relaxation) for {method}, got "
+                "none; use its default integrator"
+            )
+        advice = "lower dt, raise substeps, or use ExponentialEuler() where the equation allows it"
+        if step > ode._longest_explicit_step * (1 + 1e-9):
+            raise ValueError(
+                f"{owner}: expected a step of at most {ode._longest_explicit_step:g} ms for {method}, which spikes "
+                f"make unstable beyond, got {step:g} ms; {advice}"
+            )
+        for name, tau in ode.all_time_constants():
+            if not readable(tau):
+                continue
+            shortest = tau.min().item()
+            if step >= 2 * shortest:
+                raise ValueError(
+                    f"{owner}: expected a step below twice {name} for {method}, which is unstable beyond, got a step "
+                    f"of {step:g} ms for {name} = {shortest:g} ms; {advice}"
+                )
+            if step > shortest / 2:
+                warn(f"{owner}: a step of {step:g} ms is long for {method} with {name} = {shortest:g} ms; {advice}")
+
+
+def within(x: State | Drive, substep: int, substeps: int) -> Drive:
+    """The input of one of the substeps, as a function of the time within it."""
+    if not callable(x):
+        return lambda fraction, state: x
+    return x if substeps == 1 else lambda fraction, state: x((substep + fraction) / substeps, state)
+
+
+def shift(state: State, change: State, scale: float | Tensor) -> State:
     """``state + scale * change``; a field that ``change`` leaves ``()`` stays as it is."""
     return map_state(lambda leaf, slope: leaf + scale * slope, state, change)

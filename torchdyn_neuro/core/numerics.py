@@ -7,6 +7,7 @@ from torch import Tensor
 
 _LAST_TERM = 11  # the next one, 0.1**11 / 12!, is below the resolution of float64
 _LAST_MOMENT_TERM = 12  # the next one, 2 * 105 / (2**13 16!), is below the resolution of float64
+_LAST_RESPONSE_TERM = 11  # the next one, 13 * 0.25**12 / 14!, is below the resolution of float64
 _LAST_RAMP_TERM = 17  # the next one, 1 / (18! 20), is below the resolution of float64
 
 
@@ -41,6 +42,36 @@ def mean_decay(a: Tensor, b: Tensor) -> Tensor:
     return torch.exp(-torch.minimum(a, b)) * exprel(-(a - b).abs())
 
 
+def mean_response(a: Tensor, b: Tensor) -> Tensor:
+    r"""The mean, over a unit step, of the response of two decays in a row to an impulse.
+
+    .. math:: \int_0^1 \frac{e^{-a u} - e^{-b u}}{b - a} du
+
+    Symmetric, without overflow for any non-negative ``a`` and ``b``, and smooth where they meet; 1/2 where both are 0.
+
+    Args:
+        a, b: non-negative tensors, the step in units of each time constant.
+
+    Example:
+        >>> mean_response(torch.tensor(0.0), torch.tensor(1.0))
+        tensor(0.3679)
+    """
+    # The divided difference of the exponential over 0, -a and -b, formed across the widest gap, which vanishes only at
+    # zero; there the term of order n is the sum of all products of n rates, with repetition, over (n + 2)!.
+    low, high = torch.minimum(a, b), torch.maximum(a, b)
+    near = high < 0.25
+    safe = torch.where(near, torch.ones_like(high), high)
+    far = (exprel(-low) - torch.exp(-low) * exprel(-(high - low))) / safe
+    first, second = (torch.where(near, rate, torch.zeros_like(rate)) for rate in (low, high))
+    one = both = torch.ones_like(high)
+    series = both / 2
+    for n in range(1, _LAST_RESPONSE_TERM + 1):
+        one = first * one
+        both = one + second * both
+        series = series + (-1) ** n / math.factorial(n + 2) * both
+    return torch.where(near, series, far)
+
+
 def mean_ramp_decay(a: Tensor, b: Tensor) -> Tensor:
     r"""A decay convolved with a ramp times a decay, over a unit step.
 
@@ -56,12 +87,20 @@ def mean_ramp_decay(a: Tensor, b: Tensor) -> Tensor:
     # Not symmetric, so that absolute values would give a wrong slope where the two meet.
     later = a >= b
     down, up = torch.where(later, a - b, torch.zeros_like(a)), torch.where(later, torch.zeros_like(a), b - a)
-    falling = torch.exp(-b) * (exprel(-down) - _ramp_mean(down))
-    return torch.where(later, falling, torch.exp(-a) * _ramp_mean(up))
+    falling = torch.exp(-b) * (exprel(-down) - mean_ramp(down))
+    return torch.where(later, falling, torch.exp(-a) * mean_ramp(up))
 
 
-def _ramp_mean(x: Tensor) -> Tensor:
-    r""":math:`\int_0^1 u e^{-x u} du = (1 - (1 + x) e^{-x}) / x^2` for non-negative ``x``, 1/2 at 0."""
+def mean_ramp(x: Tensor) -> Tensor:
+    r"""The mean of a ramp times a decay over a unit step, :math:`\int_0^1 u e^{-x u} du = (1 - (1 + x) e^{-x}) / x^2`.
+
+    Args:
+        x: non-negative tensor, the step in units of the time constant of the decay; at 0 the value is 1/2.
+
+    Example:
+        >>> mean_ramp(torch.tensor([0.0, 1.0]))
+        tensor([0.5000, 0.2642])
+    """
     near = x < 1
     safe = torch.where(near, torch.ones_like(x), x)
     series = torch.zeros_like(x)

@@ -1,141 +1,283 @@
 """Threshold, spike, reset and refractoriness: written once for every spiking cell."""
 
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, TypedDict, Unpack
+
 import torch
 from torch import Tensor
 
 from .checks import one_of, positive_number
-from .crossing import interpolated_step
-from .integrator import Integrator
-from .membrane import Membrane, add
-from .parts import Adaptation, Noise
-from .quantities import Quantity, Real
-from .randomness import parted
-from .state import State, first_leaf, widen, zeros_state
+from .integrator import Drive, Integrator
+from .ode import ODE
+from .quantities import Learned, Quantity, Real, readable
+from .state import State, first_leaf, full_state, widen, zeros_state
 from .surrogate import Surrogate
-from .upstroke import Level, Upstroke
+from .terms import Adaptation, Noise
 
 
-class SpikingODE(Membrane):
-    r"""Base of the spiking cells: a membrane whose potential ``v`` meets a threshold.
+class SpikingOptions(TypedDict, total=False):
+    """What every spiking cell takes beside its physics.
 
-    One step, in this order: the equation is integrated; arrivals are added (:meth:`arrive`); a spike is fired where
-    :math:`v \ge v_{th}`; ``v`` is reset and, for :math:`\mathrm{round}(t_{ref}/dt)` steps, held where the reset put it.
-    The state of a subclass is a named tuple with the fields ``v`` and ``refractory`` (a tensor, or ``()``).
+    surrogate: slope of the spike in the backward pass.
+    detach_reset: cut the gradient through the reset; otherwise the surrogate acts below threshold too.
+    integrator: how a step is taken.
+    adaptation: what slows the cell down after its spikes, e.g. ``SpikeFrequencyAdaptation()``; none if omitted.
+    noise: what makes it random, e.g. ``WhiteNoise()``; none if omitted.
+    dt: time step, ms.
+    """
 
-    Adaptation and noise attach as :class:`Membrane` says.
+    surrogate: Surrogate
+    detach_reset: bool
+    integrator: Integrator
+    adaptation: Adaptation | None
+    noise: Noise | None
+    dt: float
+
+
+@dataclass(frozen=True)
+class Threshold:
+    r"""How a cell spikes and what a spike does: threshold, reset, refractory period and surrogate gradient.
+
+    A spike is fired where :math:`v \ge v_{th}`. The levels ``v_th``, ``v_reset`` and ``v_rest`` are quantities of the
+    cell, whose rule this is.
+
+    Args:
+        surrogate: slope of the spike in the backward pass.
+        reset: ``"subtract"`` (``v -= v_th - v_rest``), ``"value"`` (``v = v_reset``), ``"zero"`` or ``"none"``.
+        t_ref: refractory period, ms.
+        detach_reset: cut the gradient through the reset.
+    """
+
+    surrogate: Surrogate
+    reset: str = "value"
+    t_ref: float = 0.0
+    detach_reset: bool = True
+
+    movable: ClassVar[bool] = True
+    """Whether adaptation and noise may move the threshold."""
+
+    def level(self, cell: "Spiking", state: State) -> Tensor:
+        """The threshold in this step, with what adaptation and noise add to it."""
+        level = cell.v_th()
+        for name in cell.terms:
+            added = getattr(cell, name).threshold(getattr(state, name), state.v, cell.dt)
+            level = level if added is None else level + added
+        return level
+
+    def meet(self, cell: "Spiking", before: State, path: Sequence[State]) -> Tensor:
+        """The spikes of a step that leads from ``before`` along the states of ``path``."""
+        return self.surrogate(path[-1].v - self.level(cell, path[-1]))
+
+    def apply(self, cell: "Spiking", spikes: Tensor, v: Tensor) -> Tensor:
+        """The potential after the reset of the neurons that spiked."""
+        if self.reset == "none":
+            return v
+        if self.detach_reset:
+            spikes = spikes.detach()
+        if self.reset == "subtract":
+            return v - spikes * (cell.v_th() - cell.v_rest())
+        kept = (1 - spikes) * v
+        return kept + spikes * cell.v_reset() if self.reset == "value" else kept
+
+    def check(self, cell: "Spiking") -> None:
+        """Raise if the reset does not lead below the threshold."""
+        if self.reset == "none":
+            return
+        base = {"zero": 0.0, "value": "v_reset", "subtract": "v_rest"}[self.reset]
+        top, level = cell.v_th.start, getattr(cell, base).start if isinstance(base, str) else torch.tensor(base)
+        if not readable(top, level):
+            return
+        if not (top > level.to(top.device)).all():
+            name = base if isinstance(base, str) else "zero"
+            raise ValueError(
+                f"{type(cell).__name__}: expected v_th above {name} with reset={self.reset!r}, got v_th = "
+                f"{top.min().item():g} and {level.max().item():g}, where every step would spike; raise v_th or choose "
+                "another reset"
+            )
+
+
+class Spiking(ODE):
+    r"""Base of the spiking cells: an equation whose potential ``v`` meets a threshold.
+
+    One step, in this order: the equation is integrated; arrivals are added (``arrive``); a spike is fired where
+    :math:`v \ge v_{th}`; ``v`` is reset and, for :math:`t_{ref}/dt` steps, held where the reset put it. With
+    ``Interpolated(RK4())`` the spike is fired at the crossing itself. The state of a subclass is a named tuple with the
+    fields ``v``, ``refractory``, ``adaptation`` and ``noise``, all but the first ``()`` by default and started with
+    ``**self.initial_terms(x_t)``.
+
+    Class keywords (``class EIF(Spiking, integrator=RK4())``) are the defaults of the options; their documentation is
+    appended to that of the class.
 
     Args:
         v_th: threshold.
-        v_reset: value after a spike with ``reset="value"``.
-        v_rest: resting value, from which ``reset="subtract"`` measures the threshold.
-        reset: ``"subtract"`` (``v -= v_th - v_rest``), ``"value"`` (``v = v_reset``) or ``"zero"``.
-        t_ref: refractory period, ms, rounded to whole steps.
-        surrogate: slope of the spike in the backward pass.
-        detach_reset: cut the gradient through the reset; otherwise the surrogate acts below threshold too.
-        integrator: how a step is taken.
-        adaptation: e.g. ``SpikeFrequencyAdaptation()``; none if omitted.
-        noise: e.g. ``WhiteNoise()``; none if omitted.
-        dt: time step, ms.
+        v_reset: value after a spike with ``reset="value"``; ``v_rest`` if omitted.
+        v_rest: resting value, from which ``reset="subtract"`` measures the threshold; ``None`` where that has no
+            meaning.
+        reset: ``"subtract"`` (``v -= v_th - v_rest``), ``"value"`` (``v = v_reset``), ``"zero"`` or ``"none"``.
+        t_ref: refractory period, ms, a whole number of steps (any with ``Interpolated``).
+        unit: unit of the potential.
+        rule: how the cell spikes.
 
     Raises:
-        ValueError: if the reset does not lead below the threshold, ``t_ref`` is negative, or the cell lacks what the
-            adaptation or the noise needs.
-        TypeError: if the surrogate, the adaptation or the noise is none.
+        ValueError: if the reset does not lead below the threshold, ``v_reset`` is given to another reset, ``t_ref`` is
+            negative or no whole number of steps, or the cell lacks what the adaptation or the noise needs.
+        TypeError: if the surrogate, the integrator, the adaptation or the noise is none, or an option is unknown.
     """
+
+    defaults: ClassVar[SpikingOptions] = SpikingOptions(detach_reset=True, adaptation=None, noise=None, dt=1.0)
+
+    arrive: ClassVar[Callable[..., State] | None] = None
+    """``(x_t, state)``: the state with the spikes that arrive in this step added to its synaptic fields."""
+
+    def __init_subclass__(cls, **defaults: Unpack[SpikingOptions]) -> None:
+        super().__init_subclass__()
+        cls.defaults = {**cls.defaults, **defaults}
+        cls.__doc__ = _with_options(cls)
 
     def __init__(
         self,
         *,
         v_th: Quantity,
-        v_reset: Quantity,
-        surrogate: Surrogate,
-        integrator: Integrator,
+        v_reset: Quantity | None = None,
         v_rest: Quantity | None = None,
         reset: str = "value",
         t_ref: float = 0.0,
-        detach_reset: bool = True,
-        adaptation: Adaptation | None = None,
-        noise: Noise | None = None,
-        dt: float = 1.0,
+        unit: str = "",
+        rule: type[Threshold] = Threshold,
+        **options: Unpack[SpikingOptions],
     ):
-        super().__init__(integrator=integrator, adaptation=adaptation, noise=noise, dt=dt)
         owner = type(self).__name__
+        unknown = sorted(set(options) - set(SpikingOptions.__annotations__))
+        if unknown:
+            raise TypeError(
+                f"{owner}: expected arguments of this cell or {', '.join(SpikingOptions.__annotations__)}, got "
+                f"{', '.join(unknown)}; leave that out"
+            )
+        if reset == "none" and "detach_reset" in options:
+            raise ValueError(
+                f"{owner}: expected no detach_reset without a reset, got {options['detach_reset']!r}; drop it"
+            )
+        options = {**self.defaults, **options}
+        surrogate, detach_reset = options.pop("surrogate"), options.pop("detach_reset")
+        super().__init__(**options)
         if not isinstance(surrogate, Surrogate):
             raise TypeError(f"{owner}: expected a surrogate such as ATan(), got {surrogate!r}; pass an instance")
-        resets = ("value", "zero") if v_rest is None else ("subtract", "value", "zero")
-        self.reset = one_of(owner, "reset", reset, *resets)
-        self.t_ref = positive_number(owner, "t_ref", t_ref, zero=True, unit="ms")
-        self.refractory_steps = round(self.t_ref / self.dt)
-        self.surrogate = surrogate
-        self.detach_reset = detach_reset
-        self.v_th = Real(v_th)
-        if self.reset == "value":
-            self.v_reset = Real(v_reset)
+        resets = ("value", "zero", "none") if v_rest is None else ("subtract", "value", "zero", "none")
+        one_of(owner, "reset", reset, *resets)
+        t_ref = positive_number(owner, "t_ref", t_ref, zero=True, unit="ms")
+        self.threshold = rule(surrogate, reset, t_ref, detach_reset)
+        self.v_th = Real(v_th, unit=unit)
         if v_rest is not None:
-            self.v_rest = Real(v_rest)
-        if integrator.interpolate and self.refractory_steps:
+            self.v_rest = Real(v_rest, unit=unit)
+        if reset == "value":
+            if v_reset is None:
+                v_reset = v_rest.value if isinstance(v_rest, Learned) else v_rest
+            self.v_reset = Real(0.0 if v_reset is None else v_reset, unit=unit)
+        elif v_reset is not None:
             raise ValueError(
-                f"{owner}: expected t_ref = 0 with an integrator that interpolates crossings, got {t_ref:g} ms, which "
-                "counts whole steps; leave one of the two out"
-            )
-        if integrator.interpolate and not integrator.explicit and noise is not None and noise.enters_as_current:
-            raise ValueError(
-                f"{owner}: expected an explicit integrator to interpolate crossings under {type(noise).__name__}, got "
-                f"{type(integrator).__name__}, for which the noise is a jump without a path; use RK4(interpolate=True)"
-            )
-        self._check_reset()
-
-    def _check_reset(self) -> None:
-        base = {"zero": 0.0, "value": "v_reset", "subtract": "v_rest"}[self.reset]
-        level = getattr(self, base).start if isinstance(base, str) else torch.tensor(base)
-        if not (self.v_th.start > level).all():
-            name = base if isinstance(base, str) else "zero"
-            raise ValueError(
-                f"{type(self).__name__}: expected v_th above {name} with reset={self.reset!r}, got v_th = "
-                f"{self.v_th.start.min().item():g} and {level.max().item():g}, where every step would spike; raise "
-                "v_th or choose another reset"
+                f'{owner}: expected v_reset with reset="value" only, got it with reset={reset!r}, which does not use '
+                "it; leave one of the two out"
             )
 
-    def initial_refractory(self, x_t: State) -> State:
-        """The refractory field at the start: zeros, or ``()`` without a refractory period."""
-        return zeros_state(x_t) if self.refractory_steps else ()
+    def _whole_steps(self, t_ref: float) -> int:
+        steps = t_ref / self.dt
+        if abs(steps - round(steps)) > 1e-6 * max(1.0, steps) and not self.integrator.crossings:
+            whole = max(1, round(steps)) * self.dt
+            raise ValueError(
+                f"{type(self).__name__}: expected t_ref to be a whole number of steps of {self.dt:g} ms, got "
+                f"{t_ref:g} ms; pass {whole:g}, another dt, or an integrator such as Interpolated(RK4()), under which "
+                "any period is exact"
+            )
+        return round(steps)
 
-    def drift(self, x_t: State, state: State) -> State:
-        change = super().drift(x_t, state)
-        if isinstance(state.refractory, tuple):
+    def check(self) -> None:
+        self.refractory_steps = self._whole_steps(self.t_ref)
+        super().check()
+        self.threshold.check(self)
+        for name, term in self._terms():
+            if term.on_threshold and not self.threshold.movable:
+                raise ValueError(
+                    f"{type(self).__name__}: expected no {name}, or one that acts as a current, got "
+                    f"{type(term).__name__}, but its equation makes the spikes, which v_th only counts; use another"
+                )
+
+    def expect_above(self, upper: str, high: Real, lower: str, low: Real) -> None:
+        """Raise unless one level of the potential lies above another."""
+        if not readable(high, low) or (high.start > low.start).all():
+            return
+        raise ValueError(
+            f"{type(self).__name__}: expected {upper} above {lower}, got {high.start.min().item():g} and "
+            f"{low.start.max().item():g} mV; raise {upper}"
+        )
+
+    @property
+    def surrogate(self) -> Surrogate:
+        """Slope of the spike in the backward pass."""
+        return self.threshold.surrogate
+
+    @property
+    def reset(self) -> str:
+        """What a spike does to the potential."""
+        return self.threshold.reset
+
+    @property
+    def t_ref(self) -> float:
+        """Refractory period, ms."""
+        return self.threshold.t_ref
+
+    @property
+    def detach_reset(self) -> bool:
+        """Whether the gradient through the reset is cut."""
+        return self.threshold.detach_reset
+
+    def initial_terms(self, x_t: State) -> dict[str, State]:
+        fields = super().initial_terms(x_t)
+        if self.integrator.crossings:
+            # The time that is left, ms; below zero, how long ago the period ended.
+            fields["refractory"] = full_state(x_t, -self.dt)
+        elif self.refractory_steps:
+            fields["refractory"] = zeros_state(x_t)
+        return fields
+
+    def vector_field(self, x_t: State, state: State) -> State:
+        change = super().vector_field(x_t, state)
+        if not self.threshold.t_ref:
             return change
         return change._replace(v=torch.where(state.refractory > 0, torch.zeros_like(state.v), change.v))
 
-    def step(self, x_t: State, state: State) -> tuple[Tensor, State]:
-        x_t = self.with_noise(x_t)
-        if self.integrator.interpolate:
-            current, numbers = parted(widen(x_t))
-            spikes, moved = interpolated_step(self, current, numbers, state)
-            moved = self.arrive(current, moved)
+    def step(self, x_t: State | Drive, state: State) -> tuple[Tensor, State]:
+        if isinstance(x_t, Tensor):
+            dtype, drive = x_t.dtype, x_t.to(state.v.dtype)
+        elif callable(x_t):
+            dtype, drive = state.v.dtype, x_t
         else:
-            (*_, moved), current, numbers = self.move(x_t, state)
-            if isinstance(state.refractory, Tensor):
-                moved = moved._replace(v=torch.where(state.refractory > 0, state.v, moved.v))
-            spikes, moved = self.fire(self.arrive(current, moved), numbers)
-        return spikes.to(first_leaf(x_t).dtype), moved
+            dtype, drive = first_leaf(x_t).dtype, widen(x_t)
+        if self.terms:
+            state = self.begin_terms(state)
+        if self.integrator.crossings:
+            spikes, after = self.integrator.cross(self, drive, state)
+            if self.arrive is not None:
+                after = self.arrive(drive(1.0, after) if callable(drive) else drive, after)
+            return spikes.to(dtype), after
+        path = self.integrator.path(self, drive, state, self.dt)
+        if self.refractory_steps:
+            path[-1] = path[-1]._replace(v=torch.where(state.refractory > 0, state.v, path[-1].v))
+        if self.arrive is not None:
+            path[-1] = self.arrive(drive(0.0, state) if callable(drive) else drive, path[-1])
+        spikes, after = self.fire(state, path)
+        return spikes.to(dtype), after
 
-    def arrive(self, x_t: State, state: State) -> State:
-        """Add the spikes that arrive in this step to synaptic fields; none in this base."""
-        return state
-
-    def on_spike(self, spikes: Tensor, state: State) -> State:
-        """What a spike changes beside the potential, such as an adaptation current; nothing in this base."""
-        return state
-
-    def fire(self, state: State, numbers: State = None) -> tuple[Tensor, State]:
-        """Spike where the potential has reached the threshold; reset; start the refractory period.
+    def fire(self, before: State, path: Sequence[State]) -> tuple[Tensor, State]:
+        """Spike where the threshold is met; reset; start the refractory period.
 
         Args:
-            state: the state after integration and arrivals.
-            numbers: the random numbers of the step, if a noise is attached.
+            before: the state at the start of the step.
+            path: the states after each of its substeps, the last one with arrivals.
         """
-        spikes = self.surrogate(state.v - self.threshold(state, numbers))
-        if isinstance(state.refractory, Tensor):
+        spikes, state = self.threshold.meet(self, before, path), path[-1]
+        if self.refractory_steps:
             spikes = spikes * (state.refractory <= 0).to(spikes.dtype)
             left = torch.clamp(state.refractory - 1, min=0)
             state = state._replace(refractory=left + self.refractory_steps * spikes.detach())
@@ -143,31 +285,35 @@ class SpikingODE(Membrane):
 
     def settle(self, spikes: Tensor, state: State) -> State:
         """The state after spikes: the potential reset, adaptation raised, and what else they change."""
-        reset_spikes = spikes.detach() if self.detach_reset else spikes
-        state = state._replace(v=self.reset_potential(reset_spikes, state.v))
-        return self.on_spike(spikes, self.jump(spikes, state))
+        state = state._replace(v=self.threshold.apply(self, spikes, state.v))
+        if self.terms:
+            jumps = {name: term.jump(getattr(state, name), spikes) for name, term in self._terms()}
+            state = state._replace(**jumps)
+        return self.on_spike(spikes, state)
 
-    def upstroke(self) -> Upstroke:
-        """The coordinate in which crossings are found; a cell whose upstroke runs away overrides it."""
-        return Level()
-
-    def threshold(self, state: State, numbers: State = None) -> Tensor:
-        """The threshold in this step, with what adaptation and noise add to it."""
-        moved = add(
-            self.adaptation.threshold(state.adaptation) if self.adaptation is not None else None,
-            self.noise.threshold(numbers, self.dt) if self.noise is not None else None,
-        )
-        return self.v_th() if moved is None else self.v_th() + moved
-
-    def reset_potential(self, spikes: Tensor, v: Tensor) -> Tensor:
-        """The potential after the reset of the neurons that spiked."""
-        if self.reset == "subtract":
-            return v - spikes * (self.v_th() - self.v_rest())
-        kept = (1 - spikes) * v
-        return kept + spikes * self.v_reset() if self.reset == "value" else kept
+    def on_spike(self, spikes: Tensor, state: State) -> State:
+        """What a spike changes beside the potential, such as an adaptation current; nothing in this base."""
+        return state
 
     def extra_repr(self) -> str:
         parts = [f"reset={self.reset!r}", f"surrogate={self.surrogate!r}", f"integrator={self.integrator!r}"]
-        if self.refractory_steps:
+        if self.t_ref:
             parts.append(f"t_ref={self.t_ref:g} ms")
         return ", ".join([*parts, super().extra_repr()])
+
+
+def _with_options(cls: type[Spiking]) -> str | None:
+    """The documentation of a cell, with that of the common options at the end of its arguments."""
+    text = cls.__dict__.get("__doc__")
+    if not text or "Args:\n" not in text or "surrogate:" in text:
+        return text
+    start = text.index("Args:\n")
+    margin = " " * (start - text.rindex("\n", 0, start) - 1)
+    end = text.find("\n\n", start)
+    lines = []
+    for line in inspect.cleandoc(SpikingOptions.__doc__).split("\n\n", 1)[1].splitlines():
+        name, _, meaning = line.partition(":")
+        default = cls.defaults.get(name)
+        note = "" if default is None else f" The default is ``{default!r}``."
+        lines.append(f"{margin}    {name}:{meaning}{note}")
+    return text[:end] + "\n" + "\n".join(lines) + text[end:]

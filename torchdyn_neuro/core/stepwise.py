@@ -1,11 +1,14 @@
 """Time folded into the batch for layers that know no time, and unfolded for dynamics among them."""
 
+from typing import Any
+
+import torch
 from torch import Tensor, nn
+from torch.utils import _pytree
 
+from .context import Fold, folded_steps, folding, remember_fold
 from .dynamics import Dynamics
-
-_folded_steps: list[int] = []
-"""The numbers of steps that the enclosing Stepwise modules have folded, innermost last."""
+from .inputs import check_numbers, check_tensor, refuse_scripting
 
 
 def holds_dynamics(module: nn.Module) -> bool:
@@ -13,6 +16,54 @@ def holds_dynamics(module: nn.Module) -> bool:
     if isinstance(module, Unfolded):
         return False
     return isinstance(module, Dynamics) or any(holds_dynamics(child) for child in module.children())
+
+
+def run_folded(module: nn.Module, x: Any, owner: str) -> Any:
+    """``module`` on sequences [T, B, \\*] as if they were batches [T B, \\*].
+
+    Args:
+        module: knows no time.
+        x: a tree of tensors [T, B, \\*].
+        owner: who runs it, for messages.
+
+    Returns:
+        What the module gives, each tensor unfolded to [T, B, \\*].
+    """
+    leaves = [x] if isinstance(x, Tensor) else [leaf for leaf in _pytree.tree_leaves(x) if leaf is not None]
+    for leaf in leaves:
+        check_tensor(owner, leaf)
+        if leaf.ndim < 2 or leaf.shape[:2] != leaves[0].shape[:2]:
+            raise ValueError(
+                f"{owner}: expected inputs [T, B, *] that share [T, B], got {tuple(leaves[0].shape)} and "
+                f"{tuple(leaf.shape)}; give all of them the same number of steps and rows"
+            )
+        check_numbers(module, leaf, owner)
+    if not leaves:
+        raise TypeError(f"{owner}: expected a tensor [T, B, *], got {x!r}; pass a tensor")
+    steps, rows = leaves[0].shape[:2]
+    fold = Fold(steps)
+
+    def unfold(y: Any) -> Any:
+        if not isinstance(y, Tensor):
+            return y
+        if y.ndim == 0 or y.shape[0] != steps * rows:
+            raise ValueError(
+                f"{owner}: expected {type(module).__name__} to keep the axis of the batch, {steps * rows} here, got an "
+                f"output of shape {tuple(y.shape)}; wrap only layers that map [N, *] to [N, *]"
+            )
+        if fold.asked and y.requires_grad and not torch.compiler.is_compiling():
+            remember_fold(y, steps)
+        return y.unflatten(0, (steps, rows))
+
+    with folding(fold):
+        y = module(_map(lambda leaf: leaf.flatten(0, 1), x))
+    return unfold(y) if isinstance(y, Tensor) else _pytree.tree_map(unfold, y)
+
+
+def _map(function: Any, tree: Any) -> Any:
+    if isinstance(tree, Tensor):
+        return function(tree)
+    return _pytree.tree_map(lambda leaf: function(leaf) if isinstance(leaf, Tensor) else leaf, tree)
 
 
 class Stepwise(nn.Module):
@@ -26,17 +77,22 @@ class Stepwise(nn.Module):
         module: any module that maps [N, \*] to [N, \*] and holds no dynamics, but for unfolded ones.
 
     Shape:
-        - input: [T, B, \*]
-        - output: [T, B, \*]
+        - input: [T, B, \*], or any tree (tuples, lists, dicts) of such tensors
+        - output: [T, B, \*], in the tree that the module gives
 
     Raises:
-        ValueError: if ``module`` holds dynamics, which would take the batch for time.
+        ValueError: if ``module`` holds dynamics, which would take the batch for time; from ``forward`` for inputs that
+            are no sequences, and for outputs without the axis of the batch.
+        TypeError: from ``forward`` for what is no dense tensor, and for whole numbers or truth values where the module
+            has floating-point weights and no embedding.
 
     Example:
         >>> import torch, torchdyn_neuro as tdn
         >>> tdn.Stepwise(nn.Conv2d(1, 4, 3))(torch.zeros(10, 2, 1, 8, 8)).shape
         torch.Size([10, 2, 4, 6, 6])
     """
+
+    __prepare_scriptable__ = refuse_scripting
 
     def __init__(self, module: nn.Module):
         super().__init__()
@@ -47,17 +103,12 @@ class Stepwise(nn.Module):
             )
         self.module = module
 
-    def forward(self, x: Tensor) -> Tensor:
-        if x.ndim < 3:
+    def forward(self, x: Any) -> Any:
+        if isinstance(x, Tensor) and x.ndim < 3:
             raise ValueError(f"Stepwise: expected an input [T, B, *], got shape {tuple(x.shape)}; put time first")
-        _folded_steps.append(x.shape[0])
-        try:
-            y = self.module(x.flatten(0, 1))
-        finally:
-            _folded_steps.pop()
-        return y.unflatten(0, x.shape[:2])
+        return run_folded(self.module, x, "Stepwise")
 
-    def step(self, x_t: Tensor) -> Tensor:
+    def step(self, x_t: Any) -> Any:
         """The layer on one frame [B, *]."""
         return self.module(x_t)
 
@@ -66,13 +117,14 @@ class Unfolded(nn.Module):
     r"""Dynamics inside a model that :class:`Stepwise` runs with time folded into the batch.
 
     It takes the place of an activation in any existing model: time is unfolded for it and folded again behind it. The
-    same one may stand in several places, for it holds no state.
+    same one may stand in several places, for it holds no state. The blocks around it may be checkpointed
+    (``torch.utils.checkpoint``).
 
     Args:
         dynamics: the dynamics, e.g. a spiking neuron in the place of a ReLU.
 
     Shape:
-        - input: [T B, \*]
+        - input: [T B, \*], or a tree of such tensors
         - output: [T B, \*]
 
     Raises:
@@ -86,13 +138,18 @@ class Unfolded(nn.Module):
         torch.Size([8, 2, 10])
     """
 
+    __prepare_scriptable__ = refuse_scripting
+
     def __init__(self, dynamics: Dynamics):
         super().__init__()
         if not isinstance(dynamics, Dynamics):
             raise TypeError(f"Unfolded: expected a Dynamics, got {type(dynamics).__name__}; pass e.g. LIF()")
         self.dynamics = dynamics
 
-    def forward(self, x: Tensor) -> Tensor:
-        if not _folded_steps:
+    def forward(self, x: Any) -> Any:
+        for leaf in [x] if isinstance(x, Tensor) else _pytree.tree_leaves(x):
+            check_tensor("Unfolded", leaf, "a tensor [T B, *]")
+        steps = folded_steps()
+        if steps is None:
             raise RuntimeError("Unfolded: expected to run inside a Stepwise, got a call outside; use Stepwise(model)")
-        return self.dynamics(x.unflatten(0, (_folded_steps[-1], -1))).flatten(0, 1)
+        return _map(lambda y: y.flatten(0, 1), self.dynamics(_map(lambda leaf: leaf.unflatten(0, (steps, -1)), x)))

@@ -1,20 +1,28 @@
 """Live inference: the one thing that remembers."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.utils import _pytree
 
-from .dynamics import Dynamics, intercepting
-from .state import State, detach_state, first_frame, map_state
+from .context import intercepting
+from .dynamics import Dynamics
+from .inputs import check_tensor, refuse_scripting
+from .state import State, detach_state, first_frame, shared_fields
 
 
 class Streaming(nn.Module):
     r"""Carries the states of all dynamics of a model from call to call.
 
+    Each ``Streaming`` is one stream (a batch of them, row by row). Several may share a model, also in several threads.
+
     Args:
         model: any model that holds dynamics and calls each of them once per pass.
 
     Shape:
-        - input of ``forward``: the next piece [T, B, \*] of a stream; of ``step``: the next frame [B, \*]
+        - input of ``forward``: the next piece [T, B, \*] of a stream; of ``step``: the next frame [B, \*]; or any tree
+          (tuples, lists, dicts) of them
         - output: what the model gives for it
 
     Raises:
@@ -28,6 +36,8 @@ class Streaming(nn.Module):
         >>> live.reset()
     """
 
+    __prepare_scriptable__ = refuse_scripting
+
     def __init__(self, model: nn.Module):
         super().__init__()
         if not any(isinstance(module, Dynamics) for module in model.modules()):
@@ -35,7 +45,7 @@ class Streaming(nn.Module):
         self.model = model
         self._states: dict[Dynamics, tuple[State, State]] = {}
 
-    def forward(self, x: State) -> State:
+    def forward(self, x: Any) -> Any:
         visited: set[Dynamics] = set()
 
         def carry(module: Dynamics, x: State) -> State:
@@ -54,21 +64,65 @@ class Streaming(nn.Module):
         with torch.no_grad(), intercepting(carry):
             return self.model(x)
 
-    def step(self, x_t: State) -> State:
-        """The model on one frame [B, *]: the output [B, *]."""
-        return map_state(lambda y: y.squeeze(0), self(map_state(lambda leaf: leaf.unsqueeze(0), x_t)))
+    def step(self, x_t: Any) -> Any:
+        """The model on one frame [B, *], or a tree of frames: the output [B, *]."""
+        for leaf in _pytree.tree_leaves(x_t):
+            check_tensor("Streaming", leaf, "a frame [B, *]")
+        return _each_tensor(lambda y: y.squeeze(0), self(_each_tensor(lambda leaf: leaf.unsqueeze(0), x_t)))
 
-    def reset(self, mask: Tensor | None = None) -> None:
+    def states(self) -> dict[str, State]:
+        """The states after the last call, by the names of the dynamics inside ``model``; ``record`` starts from them.
+
+        Example:
+            >>> import torch, torchdyn_neuro as tdn
+            >>> live = tdn.Streaming(nn.Sequential(nn.Linear(3, 4), tdn.LIF()))
+            >>> spikes = live(torch.ones(5, 1, 3))
+            >>> list(live.states())
+            ['1']
+        """
+        names = {module: name for name, module in self.model.named_modules()}
+        return {names[module]: state for module, (_, state) in self._states.items() if module in names}
+
+    def reset(self, mask: Any = None) -> None:
         """Back to the initial state.
 
         Args:
-            mask: [B], true for the rows of the batch to reset; all of them if omitted.
+            mask: [B], true for the rows of the batch to reset, as a tensor, an array or a list; all of them if omitted.
+                What has no row of its own, such as the weights of a plastic connection, is reset with all of them only.
         """
         if mask is None:
             self._states.clear()
             return
+        chosen = _as_mask(mask)
         for module, (initial, state) in self._states.items():
-            self._states[module] = initial, map_state(lambda now, start: _choose(mask, start, now), state, initial)
+            self._states[module] = initial, _reset_rows(chosen, state, initial)
+
+
+def _each_tensor(function: Any, tree: Any) -> Any:
+    return _pytree.tree_map(lambda leaf: function(leaf) if isinstance(leaf, Tensor) else leaf, tree)
+
+
+def _as_mask(mask: Any) -> Tensor:
+    """One truth value per row, from a tensor, an array or a list."""
+    given = mask.detach() if isinstance(mask, Tensor) else torch.as_tensor(mask)
+    if given.dtype is not torch.bool and not ((given == 0) | (given == 1)).all():
+        raise ValueError(
+            f"Streaming: expected a mask of truth values, one per row, got {mask!r}; pass e.g. "
+            "[True, False] for the first of two rows"
+        )
+    return given.bool()
+
+
+def _reset_rows(mask: Tensor, state: State, initial: State) -> State:
+    if not isinstance(state, tuple):
+        return _choose(mask, initial, state)
+    shared = shared_fields(type(state)) if hasattr(state, "_fields") else ()
+    names = getattr(state, "_fields", (None,) * len(state))
+    children = [
+        now if name in shared else _reset_rows(mask, now, start)
+        for name, now, start in zip(names, state, initial, strict=True)
+    ]
+    return type(state)(*children) if hasattr(state, "_fields") else tuple(children)
 
 
 def _choose(mask: Tensor, chosen: Tensor, other: Tensor) -> Tensor:
@@ -76,4 +130,4 @@ def _choose(mask: Tensor, chosen: Tensor, other: Tensor) -> Tensor:
         raise ValueError(
             f"Streaming: expected a mask of shape {tuple(other.shape[:1])}, got {tuple(mask.shape)}; one entry per row"
         )
-    return torch.where(mask.bool().reshape(-1, *[1] * (other.ndim - 1)), chosen, other)
+    return torch.where(mask.to(other.device).reshape(-1, *[1] * (other.ndim - 1)), chosen, other)

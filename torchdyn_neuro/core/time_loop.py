@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from .context import backend_of, choosing
 from .state import State, frames, map_state, stack_frames
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ Fuses = Callable[["Dynamics", State, State], bool]
 
 _loops: dict[str, TimeLoop] = {}
 _fuses: dict[str, Fuses] = {}
-_chosen = "auto"
 
 
 def register_backend(name: str, loop: TimeLoop, fuses: Fuses = lambda module, x, state: False) -> None:
@@ -33,14 +33,12 @@ def available_backends() -> tuple[str, ...]:
     return tuple(_loops)
 
 
-def chosen_backend() -> str:
-    """The name of the backend in force."""
-    return _chosen
-
-
 @contextmanager
 def backend(name: str) -> Iterator[None]:
-    """Choose how time loops run inside a ``with`` block; the model does not change.
+    """Choose how time loops run inside a ``with`` block, in its own thread; the model does not change.
+
+    What activation checkpointing computes once more in the backward pass runs as it ran in the forward pass, inside the
+    block or outside.
 
     Args:
         name: ``"eager"``: the loop of :meth:`Dynamics.step`, the definition; ``"cpp"``: one fused C++ loop, on CPUs;
@@ -55,15 +53,11 @@ def backend(name: str) -> Iterator[None]:
         >>> with tdn.backend("eager"):
         ...     spikes = tdn.LIF()(torch.ones(10, 1, 4))
     """
-    global _chosen
     if name not in _loops:
         listed = ", ".join(repr(known) for known in _loops)
         raise ValueError(f"backend: expected one of {listed}, got {name!r}; choose one of them")
-    previous, _chosen = _chosen, name
-    try:
+    with choosing(name):
         yield
-    finally:
-        _chosen = previous
 
 
 def run_time_loop(
@@ -80,12 +74,12 @@ def run_time_loop(
     Returns:
         The outputs [T, B, \\*] and the state after the last step.
     """
-    return _loops[_chosen](module, x, state, output_dtype)
+    return _loops[backend_of(module)](module, x, state, output_dtype)
 
 
 def fuses(module: "Dynamics", x: State, state: State) -> bool:
     """Whether the chosen backend runs ``module`` over ``x`` [T, B, \\*] as one kernel."""
-    return _fuses[_chosen](module, x, state)
+    return _fuses[backend_of(module)](module, x, state)
 
 
 def eager_loop(

@@ -1,5 +1,6 @@
 """Coordinates of the potential in which the upstroke of a spike runs at a finite speed."""
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
@@ -10,6 +11,8 @@ from torch.nn import functional
 
 LARGEST_EXPONENT = 12.0
 """Beyond it the drift of an exponential upstroke is held: from there to any peak it is microseconds."""
+_LAST_EXPONENT = 60.0
+"""Beyond it the exponential comes close to the largest float32; the peak is e^-60 time constants away."""
 
 
 class Upstroke(ABC):
@@ -38,6 +41,14 @@ class Upstroke(ABC):
         """Where in the upstroke a spike that is to be counted at ``v_th`` is counted."""
         return v_th
 
+    def clip(self, v: Tensor) -> Tensor:
+        """The potential as the other equations of the cell see it: an overshoot of the upstroke is cut off."""
+        return v
+
+    def steepness(self, v: Tensor) -> Tensor | float:
+        """The part of the upstroke, per ms, that the cell leaves out beyond :data:`LARGEST_EXPONENT`."""
+        return 0.0
+
 
 class Level(Upstroke):
     """The potential itself, for cells without an upstroke."""
@@ -61,10 +72,14 @@ class ExponentialUpstroke(Upstroke):
     Args:
         V_T: where the exponential begins, mV.
         Delta_T: its width, mV.
+        tau: time constant of the membrane, ms.
+        peak: where the upstroke is cut, mV.
     """
 
     V_T: Tensor
     Delta_T: Tensor
+    tau: Tensor
+    peak: Tensor
 
     power: ClassVar[int] = 2  # at its end the potential is a logarithm of the coordinate
 
@@ -80,7 +95,14 @@ class ExponentialUpstroke(Upstroke):
         return self.V_T - self.Delta_T * (below + torch.log(-torch.expm1(-below)))
 
     def top(self, v_th: Tensor) -> Tensor:
-        return torch.minimum(v_th, self.V_T + LARGEST_EXPONENT * self.Delta_T)
+        return torch.minimum(v_th, self.V_T + _LAST_EXPONENT * self.Delta_T)
+
+    def clip(self, v: Tensor) -> Tensor:
+        return torch.minimum(v, self.peak)
+
+    def steepness(self, v: Tensor) -> Tensor:
+        exponent = torch.clamp((v - self.V_T) / self.Delta_T, LARGEST_EXPONENT, _LAST_EXPONENT)
+        return self.Delta_T / self.tau * (torch.exp(exponent) - math.exp(LARGEST_EXPONENT))
 
 
 @dataclass(frozen=True)
@@ -92,10 +114,12 @@ class QuadraticUpstroke(Upstroke):
     Args:
         middle: the bottom of the parabola, mV.
         width: distance ``h`` from it at which the coordinate bends, mV.
+        peak: where the upstroke is cut, mV.
     """
 
     middle: Tensor
     width: Tensor | float
+    peak: Tensor
 
     def straighten(self, v: Tensor) -> Tensor:
         z = (v - self.middle) / self.width
@@ -111,3 +135,6 @@ class QuadraticUpstroke(Upstroke):
     def bend(self, q: Tensor) -> Tensor:
         steep = -q / self.width
         return self.middle + self.width * (1 / steep - steep) / 2
+
+    def clip(self, v: Tensor) -> Tensor:
+        return torch.minimum(v, self.peak)

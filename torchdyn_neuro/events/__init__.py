@@ -2,12 +2,13 @@
 
 from .event_list import Events, events_from_grid, events_to_grid, make_events
 from .filters import filter_events
-from .network import EventNetwork
+from .network import EventNetwork, EventNetworkState
 from .sparse_propagation import propagate_events
 from .spike_times import spike_times
 
 __all__ = [
     "EventNetwork",
+    "EventNetworkState",
     "Events",
     "events_from_grid",
     "events_to_grid",

@@ -25,6 +25,9 @@ def unsuited(x: State, state: State) -> str | None:
     devices = {tensor.device.type for tensor in tensors}
     if len(devices) != 1 or not devices <= set(_LANGUAGES):
         return f"tensors on {', '.join(sorted(devices))}"
+    if torch._C._get_tracing_state() is not None:
+        # A tracer writes down the operations of torch; what a kernel of ours computes it does not see.
+        return "torch.jit.trace"
     return active_transform()
 
 
@@ -32,6 +35,11 @@ def named_loop(language: str) -> Callable:
     """The backend that runs everything in ``language`` or raises."""
 
     def loop(module: Dynamics, x: State, state: State, output_dtype: torch.dtype | None = None) -> tuple[State, State]:
+        if torch._C._get_tracing_state() is not None:
+            raise RuntimeError(
+                f"{type(module).__name__}: expected no tracer around the backend {language!r}, got torch.jit.trace, "
+                "which does not see what our kernels compute; trace with backend('auto') or backend('eager')"
+            )
         return _run(module, x, state, language, output_dtype)
 
     return loop

@@ -1,7 +1,7 @@
 """Convolutions of images that are mostly zero, as an operator of torch: only what an active entry touches is read.
 
-``torchdyn_neuro::event_conv2d`` is ``conv2d`` for weights that lie in memory as [height, width, channels, outputs]:
-what one entry sends to one output position is contiguous. Its results lie channels last. Sums run in an order that
+``torchdyn_neuro::event_conv2d`` is ``conv2d`` with the weights copied as [height, width, channels, outputs]: what one
+entry sends to one output position is contiguous. Its results lie channels last. Sums run in an order that
 depends on the input alone, so results are the same for any number of threads. Where the input is too active to gain,
 and without a compiler, the dense convolution is taken.
 """
@@ -35,7 +35,7 @@ def event_conv2d(
 
     Args:
         x: images [N, channels, height, width], mostly zero, for which ``can_gather`` holds.
-        weight: [outputs, channels, height, width], fastest if ``weight.permute(2, 3, 1, 0)`` is contiguous.
+        weight: [outputs, channels, height, width].
         bias: [outputs], or ``None``.
         stride, padding, dilation: for height and width.
         most_active: share of active entries above which the dense convolution is taken.
@@ -95,7 +95,7 @@ def _conv2d_weight(
     sizes = _sizes(x, gradient, kernel, stride, padding, dilation, last)
     if not _run("convolution_weights", [images, arriving, rows], sizes, most_active):
         weight.copy_(_dense_backward(gradient, x, weight, stride, padding, dilation, [False, True])[1])
-    return weight
+    return weight.contiguous()
 
 
 def _empty(x: Tensor, shape: list[int]) -> Tensor:
@@ -145,8 +145,8 @@ torch.library.register_fake(
 torch.library.register_fake(
     "torchdyn_neuro::event_conv2d_weight",
     lambda x, gradient, kernel, stride, padding, dilation, most_active: x.new_empty(
-        (*kernel, x.shape[1], gradient.shape[1])
-    ).permute(3, 2, 0, 1),
+        (gradient.shape[1], x.shape[1], *kernel)
+    ),
     lib=_library,
 )
 torch.library.register_autograd("torchdyn_neuro::event_conv2d", _backward, setup_context=_setup_context, lib=_library)

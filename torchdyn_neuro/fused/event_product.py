@@ -1,7 +1,7 @@
 """Products with inputs that are mostly zero, as an operator of torch: only what an active entry touches is read.
 
-``torchdyn_neuro::event_linear`` is ``linear`` for a weight that lies in memory column by column: what one presynaptic
-neuron sends out is contiguous. A spike adds one column to the output and, in the gradient of the weights, one row of
+``torchdyn_neuro::event_linear`` is ``linear`` with the weight copied column by column: what one presynaptic neuron
+sends out is contiguous. A spike adds one column to the output and, in the gradient of the weights, one row of
 the arriving gradient to a column. Sums run in an order that depends on the input alone, so results are the same for
 any number of threads. Where the input is too active to gain, and without a compiler, the dense product is taken.
 """
@@ -26,7 +26,7 @@ def event_linear(x: Tensor, weight: Tensor, bias: Tensor | None, most_active: fl
 
     Args:
         x: inputs [\\*, inputs], mostly zero.
-        weight: [outputs, inputs], fastest if it lies in memory column by column.
+        weight: [outputs, inputs].
         bias: [outputs], or ``None``.
         most_active: share of active inputs above which the dense product is taken.
     """
@@ -107,7 +107,7 @@ def _outer_product(x: Tensor, gradient: Tensor, most_active: float) -> Tensor:
     columns = x.new_empty((rows.shape[1], arriving.shape[1]))
     if not gather_outer_product(rows, arriving, columns, most_active):
         torch.mm(rows.t(), arriving, out=columns)
-    return columns.t()
+    return columns.t().contiguous()
 
 
 def matrix(x: Tensor) -> Tensor:
@@ -143,7 +143,7 @@ torch.library.register_fake(
 )
 torch.library.register_fake(
     "torchdyn_neuro::event_outer_product",
-    lambda x, gradient, most_active: x.new_empty((x.shape[-1], gradient.shape[-1])).t(),
+    lambda x, gradient, most_active: x.new_empty((gradient.shape[-1], x.shape[-1])),
     lib=_library,
 )
 torch.library.register_autograd("torchdyn_neuro::event_linear", _backward, setup_context=_setup_context, lib=_library)

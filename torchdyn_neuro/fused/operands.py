@@ -8,8 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from ..core.dynamics import Dynamics
+from ..core.layers import has_hooks
 from ..core.quantities import Constrained
+from ..core.stand_in import stand_in
 from ..core.state import State, fill, leaves, map_state
+from .trace import NotPointwise
 
 _INTERNALS = frozenset(nn.Module().__dict__) - {"training"}
 
@@ -53,6 +56,11 @@ def _survey(module: nn.Module, path: str, found: Survey, parts: list[Any], seen:
     seen.add(module)
     kind, attributes = module.__class__, module.__dict__
     children = attributes["_modules"]
+    if path and isinstance(module, Dynamics) and has_hooks(module):
+        raise NotPointwise(
+            f"{type(module).__name__}: expected dynamics inside others to have no hooks where a loop is fused, got "
+            "some; run it with backend('eager')"
+        )
     parts += (kind, *children)
     if isinstance(module, Constrained):
         parts.append(module.bound is None)
@@ -120,32 +128,10 @@ def structure(tree: State) -> State:
 
 def substitute(root: nn.Module, values: dict[Source, Tensor]) -> nn.Module:
     """A module like ``root`` that reads ``values`` in the places of its operands; ``root`` itself is not touched."""
-    by_path: dict[str, dict[str | None, Tensor]] = {}
+    replaced: dict[nn.Module, dict[str | None, Tensor]] = {}
     for source, value in values.items():
-        by_path.setdefault(source.path, {})[source.name] = value
-    places = {id(module): by_path.get(path, {}) for path, module in root.named_modules()}
-    return _stand_in(root, places, {})
-
-
-def _stand_in(module: nn.Module, places: dict[int, dict[str | None, Tensor]], made: dict[int, nn.Module]) -> nn.Module:
-    if id(module) in made:
-        return made[id(module)]
-    new = made[id(module)] = module.__class__.__new__(module.__class__)
-    attributes = dict(module.__dict__)
-    attributes["_parameters"] = dict(module._parameters)
-    attributes["_buffers"] = dict(module._buffers)
-    for name, value in places[id(module)].items():
-        if name is None:
-            attributes["bound"] = value
-        elif name in module._parameters:
-            attributes["_parameters"][name] = value
-        else:
-            attributes["_buffers"][name] = value
-    attributes["_modules"] = {
-        name: None if child is None else _stand_in(child, places, made) for name, child in module._modules.items()
-    }
-    new.__dict__.update(attributes)
-    return new
+        replaced.setdefault(root.get_submodule(source.path), {})[source.name] = value
+    return stand_in(root, replaced)
 
 
 def _print(value: Any, depth: int = 0) -> Any:

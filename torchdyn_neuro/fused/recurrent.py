@@ -4,7 +4,9 @@ import torch
 from torch import Tensor, nn
 
 from ..core.dynamics import Dynamics
-from ..core.recurrent import Recurrent, RecurrentState
+from ..core.layers import has_hooks
+from ..core.network import Network, NetworkState
+from ..core.recurrent import Recurrent
 from ..core.state import State, fill, first_frame, leaves
 from . import recurrent_native, recurrent_runtime  # noqa: F401 - the second defines the operators
 from .dispatch import fuse_call, laid_out_all, signature
@@ -14,7 +16,9 @@ from .trace import NotPointwise
 
 def takes_recurrent(module: Dynamics, x: State, output_dtype: torch.dtype | None) -> bool:
     """Whether :func:`run_recurrent` runs a module: a plain linear connection around a neuron with one input."""
-    if type(module) is not Recurrent or not _is_plain_linear(module.connection) or output_dtype is not None:
+    if type(module) not in (Network, Recurrent) or module.steps != 1 or output_dtype is not None:
+        return False
+    if not _is_plain_linear(module.connection) or module.input is not None or has_hooks(module.neuron):
         return False
     weight = module.connection.weight
     return (
@@ -31,10 +35,10 @@ def _is_plain_linear(layer: nn.Module) -> bool:
     kind = type(layer)
     if kind is not nn.Linear and not kind.__dict__.get("plain_linear", False):
         return False
-    return not (layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks or layer._backward_pre_hooks)
+    return not has_hooks(layer)
 
 
-def run_recurrent(module: Recurrent, x: State, state: RecurrentState, language: str) -> tuple[Tensor, RecurrentState]:
+def run_recurrent(module: Network, x: State, state: NetworkState, language: str) -> tuple[Tensor, NetworkState]:
     """The loop of a recurrent layer; raises what :func:`~torchdyn_neuro.fused.dispatch.fuse` raises."""
     weight, bias = module.connection.weight, module.connection.bias
     operands = (x, weight, bias, state.output, *leaves(state.neuron))
@@ -61,4 +65,4 @@ def run_recurrent(module: Recurrent, x: State, state: RecurrentState, language: 
         found.key, found.owner, drive, weight, before, states, parameters, inners, training
     )
     y, last = results[0], results[1 : 1 + len(states)]
-    return y, RecurrentState(fill(state.neuron, last), state.connection, y[-1].to(state.output.dtype))
+    return y, NetworkState(fill(state.neuron, last), state.connection, y[-1].to(state.output.dtype))

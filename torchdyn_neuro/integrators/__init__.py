@@ -5,7 +5,18 @@ from .euler_maruyama import EulerMaruyama
 from .exact import Exact
 from .exponential_euler import ExponentialEuler
 from .heun import Heun
+from .interpolated import Interpolated, crossing_times
 from .midpoint import Midpoint
 from .rk4 import RK4
 
-__all__ = ["RK4", "Euler", "EulerMaruyama", "Exact", "ExponentialEuler", "Heun", "Midpoint"]
+__all__ = [
+    "RK4",
+    "Euler",
+    "EulerMaruyama",
+    "Exact",
+    "ExponentialEuler",
+    "Heun",
+    "Interpolated",
+    "Midpoint",
+    "crossing_times",
+]

@@ -3,12 +3,15 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ..core.integrator import Drive, Integrator, shift
+from torch import Tensor
+
+from ..core.integrator import Drive, ExplicitIntegrator, shift
+from ..core.ode import ODE
 from ..core.state import State
 
 
 @dataclass(frozen=True)
-class Euler(Integrator):
+class Euler(ExplicitIntegrator):
     r"""Explicit Euler, first order: :math:`s(t + dt) = s + dt f(x, s)`.
 
     Args:
@@ -19,5 +22,5 @@ class Euler(Integrator):
 
     order: ClassVar[int] = 1
 
-    def advance(self, ode, x: Drive, state: State, dt: float) -> State:
-        return shift(state, ode.drift(x(0.0), state), dt)
+    def advance(self, ode: ODE, x: Drive, state: State, dt: float | Tensor) -> State:
+        return shift(state, ode.vector_field(x(0.0, state), state), dt)

@@ -1,18 +1,21 @@
 """Exact integration of linear equations."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
-from ..core.integrator import Drive, Integrator
+from torch import Tensor
+
 from ..core.ode import ODE
 from ..core.state import State
+from .exponential_euler import ExponentialEuler
 
 
 @dataclass(frozen=True)
-class Exact(Integrator):
+class Exact(ExponentialEuler):
     r"""The exact solution over a step under a constant input, for equations that define it as ``flow``.
 
     .. math:: s(t + dt) = e^{A\, dt} s + A^{-1} (e^{A\, dt} - 1)\, b(x)
+
+    What attaches is solved as in :class:`ExponentialEuler`.
 
     Args:
         substeps: number of equal steps into which a time step is divided; it changes nothing but rounding.
@@ -23,14 +26,11 @@ class Exact(Integrator):
     Source: Rotter & Diesmann (1999), Biol. Cybern. 81:381.
     """
 
-    order: ClassVar[int] = 1
-    explicit: ClassVar[bool] = False
-
-    def advance(self, ode, x: Drive, state: State, dt: float) -> State:
-        return ode.flow(x(0.0), state, dt)
+    def advance(self, ode: ODE, x: State, state: State, dt: float | Tensor) -> State:
+        return ode.flow(x, state, dt)
 
     def check(self, ode: ODE) -> None:
-        if type(ode).flow is ODE.flow:
+        if ode.flow is None:
             raise ValueError(
                 f"{type(ode).__name__}: expected an equation with a known exact solution (a method flow) for Exact, "
                 "got none; use ExponentialEuler() or RK4()"

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from torch import Tensor
 
 from ..core.integrator import Drive, Integrator
 from ..core.ode import ODE
@@ -16,6 +17,12 @@ class ExponentialEuler(Integrator):
 
     .. math:: s(t + dt) = s_\infty + (s - s_\infty) e^{-dt / \tau}
 
+    The current of an adaptation or a noise is convolved with the leak of the membrane over the step,
+
+    .. math:: v(t + dt) \mathrel{+}= g \int_0^{dt} I(u)\, e^{-(dt - u) / \tau} du
+
+    exact for a linear membrane; an adaptation then relaxes at the new potential.
+
     Args:
         substeps: number of equal steps into which a time step is divided.
 
@@ -26,17 +33,59 @@ class ExponentialEuler(Integrator):
     """
 
     order: ClassVar[int] = 1
-    explicit: ClassVar[bool] = False
 
-    def advance(self, ode, x: Drive, state: State, dt: float) -> State:
-        target, tau = ode.pull(x(0.0), state)
-        return map_state(
-            lambda value, goal, constant: goal + (value - goal) * torch.exp(-dt / constant), state, target, tau
-        )
+    def path(self, ode: ODE, x: State | Drive, state: State, dt: float | Tensor) -> list[State]:
+        drive, moved, states = x, state, []
+        if ode.terms and not ode.membrane().leaks:
+            drive, moved = _with_inflow(ode, x), ode.hold_terms(state, dt)
+        for k in range(self.substeps):
+            now = drive(k / self.substeps, moved) if callable(drive) else drive
+            moved = self.advance(ode, now, moved, dt / self.substeps)
+            states.append(moved)
+        if ode.terms:
+            states[-1] = _solve_terms(ode, x, state, moved, dt)
+        return states
+
+    def advance(self, ode: ODE, x: State, state: State, dt: float | Tensor) -> State:
+        """One step of the equation alone, under a constant input."""
+        target, tau = ode.relaxation(x, state)
+
+        def relaxed(value: Tensor, goal: Tensor, constant: Tensor) -> Tensor:
+            return goal + (value - goal) * torch.exp(-dt / constant)
+
+        if not isinstance(state, tuple):
+            return relaxed(state, target, tau)
+        fields = []
+        for value, goal, constant in zip(state, target, tau, strict=True):
+            if isinstance(goal, Tensor):
+                fields.append(relaxed(value, goal, constant))
+            else:
+                fields.append(map_state(relaxed, value, goal, constant) if goal else value)
+        return type(state)(*fields) if hasattr(state, "_fields") else tuple(fields)
 
     def check(self, ode: ODE) -> None:
-        if type(ode).relaxation is ODE.relaxation:
+        if ode.relaxation is None:
             raise ValueError(
                 f"{type(ode).__name__}: expected an equation tau ds/dt = s_inf - s (a method relaxation) for "
                 "ExponentialEuler, got only a derivative; use Euler(), Heun(), Midpoint() or RK4()"
             )
+
+
+def _with_inflow(ode: ODE, x: State | Drive) -> Drive:
+    return lambda fraction, state: ode.with_inflow(x(fraction, state) if callable(x) else x, state)
+
+
+def _solve_terms(ode: ODE, x: State | Drive, before: State, after: State, dt: float | Tensor) -> State:
+    """What the terms have done over the step: their currents against the leak, and their own variables."""
+    membrane = ode.membrane() if ode.membrane is not None else None
+    if membrane is not None and membrane.leaks:
+        leak = torch.zeros_like(before.v)
+        if ode.relaxation is not None:
+            leak = dt / ode.relaxation(x(0.0, before) if callable(x) else x, before)[1].v
+        pushes = [getattr(ode, name).push(getattr(before, name), leak, dt) for name in ode.terms]
+        pushes = [push for push in pushes if push is not None]
+        if pushes:
+            after = after._replace(v=after.v + membrane.gain * sum(pushes[1:], start=pushes[0]))
+    above = ode.above_rest(after.v)
+    relaxed = {name: getattr(ode, name).relax(getattr(before, name), above, dt) for name in ode.terms}
+    return after._replace(**relaxed)

@@ -3,12 +3,15 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ..core.integrator import Drive, Integrator, shift
+from torch import Tensor
+
+from ..core.integrator import Drive, ExplicitIntegrator, shift
+from ..core.ode import ODE
 from ..core.state import State
 
 
 @dataclass(frozen=True)
-class Midpoint(Integrator):
+class Midpoint(ExplicitIntegrator):
     r"""Explicit midpoint method, second order.
 
     .. math:: s(t + dt) = s + dt\, f(x_{1/2}, s + \tfrac{dt}{2} f(x_0, s))
@@ -21,6 +24,6 @@ class Midpoint(Integrator):
 
     order: ClassVar[int] = 2
 
-    def advance(self, ode, x: Drive, state: State, dt: float) -> State:
-        middle = shift(state, ode.drift(x(0.0), state), dt / 2)
-        return shift(state, ode.drift(x(0.5), middle), dt)
+    def advance(self, ode: ODE, x: Drive, state: State, dt: float | Tensor) -> State:
+        middle = shift(state, ode.vector_field(x(0.0, state), state), dt / 2)
+        return shift(state, ode.vector_field(x(0.5, middle), middle), dt)

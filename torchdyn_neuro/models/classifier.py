@@ -4,23 +4,22 @@ import copy
 import warnings
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.modules.dropout import _DropoutNd
 
+from ..activity import ActivityReport, CurrentScale, calibrate
+from ..activity.layers import spiking_layers
 from ..core.checks import one_of
-from ..core.dynamics import Dynamics
 from ..core.stepwise import Stepwise, holds_dynamics
-from .current_scale import CurrentScale
-
-# Scales are sought between 2**LOWEST_POWER and 2**HIGHEST_POWER, which spans dimensionless units to pA.
-LOWEST_POWER, HIGHEST_POWER = -6, 16
 
 
 class SpikingClassifier(nn.Module):
     r"""Base of the feed-forward classifiers: named layers, one after the other.
 
     A sequence whose frames are all the same (stride zero along time, as :class:`DirectCurrent` puts out) passes the
-    layers in front of the first dynamics only once: the result is the same and T times cheaper.
+    layers in front of the first dynamics only once: the result is the same but for rounding, and T times cheaper. A
+    norm over the batch that trains gets all frames, for its running variance counts them; dropout draws for each.
 
     Args:
         input_shape: shape of one sample without time and batch.
@@ -55,48 +54,39 @@ class SpikingClassifier(nn.Module):
                 "encode the samples over time and build the model for their shape (input_shape)"
             )
 
-    @torch.no_grad()
-    def calibrate(self, x: Tensor, rate: float = 100.0) -> dict[str, float]:
-        r"""Set every :class:`CurrentScale` so that the neurons behind it fire: no layer is dead at the start.
-
-        Layer by layer, the smallest scale is sought at which the neurons that follow reach the mean rate on ``x``.
+    def calibrate(self, x: Tensor, rate: float = 100.0) -> ActivityReport:
+        r"""Bring every spiking layer to a mean rate on a batch: no layer is dead at the start; see :func:`calibrate`.
 
         Args:
             x: a batch of encoded samples [T, B, \*input_shape].
             rate: mean firing rate to reach, Hz.
 
         Returns:
-            The mean firing rate of each layer after its calibration, Hz.
+            The activity of each layer after its calibration; empty for a network of cells that do not spike.
         """
         self.check_input(x)
-        layers, training, rates = list(self.named_children()), self.training, {}
-        for index, (_, layer) in enumerate(layers):
-            follower, neuron = layers[index + 1] if index + 1 < len(layers) else ("", None)
-            if isinstance(layer, CurrentScale) and isinstance(neuron, Dynamics):
-                rates[follower] = _calibrate_layer(layer, neuron, x, rate)
-                if rates[follower] < rate / 2:
-                    warnings.warn(
-                        f"{type(self).__name__}: {follower} fires at {rates[follower]:.1f} Hz, below the {rate:g} Hz "
-                        "asked for, whatever the current; give it more time steps or check its threshold",
-                        stacklevel=2,
-                    )
-            # Normalisation by the statistics of this batch, without a trace in the running ones.
-            x = (
-                run_layer(copy.deepcopy(layer).train(), x)
-                if _is_normalised_by_batch(layer)
-                else run_layer(layer.eval(), x)
+        if not spiking_layers(self):
+            warnings.warn(
+                f"{type(self).__name__}: no layer spikes, so all stay below the {rate:g} Hz asked for, whatever the "
+                "current; choose a neuron with a threshold, or calibrate=0 in a configuration",
+                stacklevel=2,
             )
-        self.train(training)
-        return rates
+            return ActivityReport([])
+        return calibrate(self, x, rate=rate)
 
 
 def run_layer(layer: nn.Module, x: Tensor) -> Tensor:
     """The layer on a sequence; once for all steps if it knows no time and the frames are all the same."""
     static = x.shape[0] > 1 and x.stride(0) == 0
-    if static and not holds_dynamics(layer):
-        frame = layer(x[:1])
-        return frame.expand(x.shape[0], *frame.shape[1:])
-    return layer(x)
+    if not static or holds_dynamics(layer) or _trains(layer, _DropoutNd):
+        return layer(x)
+    # The running variance of a norm counts its samples, and a batch of one has a variance only over time.
+    frame = layer(x)[:1] if _trains(layer, _NormBase) else layer(x[:1])
+    return frame.expand(x.shape[0], *frame.shape[1:])
+
+
+def _trains(layer: nn.Module, kind: type[nn.Module]) -> bool:
+    return any(isinstance(module, kind) and module.training for module in layer.modules())
 
 
 def normalisation(kind: str, features: int, *, image: bool = False) -> nn.Module:
@@ -118,25 +108,3 @@ def spiking_block(index: int, parts: dict[str, nn.Module], neuron: nn.Module, sy
         for name, layer in block.items()
         if layer is not None and not isinstance(layer, nn.Identity)
     }
-
-
-def _is_normalised_by_batch(layer: nn.Module) -> bool:
-    return isinstance(layer, Stepwise) and isinstance(layer.module, (nn.BatchNorm1d, nn.BatchNorm2d))
-
-
-def _calibrate_layer(scale: CurrentScale, neuron: Dynamics, x: Tensor, rate: float) -> float:
-    """Doubles the scale until the neurons fire fast enough, then halves the gap; returns the rate reached, Hz."""
-
-    def rate_at(power: float) -> float:
-        scale.scale.fill_(2.0**power)
-        return neuron(scale(x)).float().mean().item() * 1000 / neuron.dt
-
-    powers = range(LOWEST_POWER, HIGHEST_POWER + 1)
-    high = next((float(power) for power in powers if rate_at(power) >= rate), None)
-    if high is None:
-        return rate_at(0.0)
-    low = high - 1
-    for _ in range(5):
-        middle = (low + high) / 2
-        low, high = (low, middle) if rate_at(middle) >= rate else (middle, high)
-    return rate_at(high)

@@ -17,7 +17,7 @@ from .integrate_and_fire import IF, IFState
 from .izhikevich import Izhikevich, IzhikevichState
 from .leaky_integrator import LeakyIntegrator, LeakyIntegratorState
 from .lif import LIF, LIFState
-from .parallel_lif import ParallelLIF, ParallelLIFState
+from .parallel_lif import ParallelLIF
 from .parametric_lif import ParametricLIF
 from .presets import IZHIKEVICH_2003, NAUD_2008
 from .quadratic import QIF, QIFState
@@ -57,7 +57,6 @@ __all__ = [
     "LeakyIntegrator",
     "LeakyIntegratorState",
     "ParallelLIF",
-    "ParallelLIFState",
     "ParametricLIF",
     "ResonateAndFire",
     "ResonateAndFireState",

@@ -1,9 +1,11 @@
 """The leaky integrate-and-fire neuron with spike-frequency adaptation."""
 
-from typing import Any
+from typing import Unpack
 
 from ..adaptation import SpikeFrequencyAdaptation
+from ..core.checks import refuse
 from ..core.quantities import Quantity
+from ..core.spiking import SpikingOptions
 from .lif import LIF
 
 
@@ -37,5 +39,13 @@ class AdaptiveLIF(LIF):
     from no source.
     """
 
-    def __init__(self, tau_mem: Quantity = 20.0, tau_a: Quantity = 100.0, *, b: Quantity = 10.0, **options: Any):
+    def __init__(
+        self,
+        tau_mem: Quantity = 20.0,
+        tau_a: Quantity = 100.0,
+        *,
+        b: Quantity = 10.0,
+        **options: Unpack[SpikingOptions],
+    ):
+        refuse(type(self).__name__, options, "adaptation", "it has its own")
         super().__init__(tau_mem, adaptation=SpikeFrequencyAdaptation(tau_a, b=b), **options)

@@ -1,18 +1,16 @@
 """The adaptive exponential integrate-and-fire neuron."""
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Unpack
 
 import torch
 from torch import Tensor
 
 from ..core.checks import one_of
-from ..core.integrator import Integrator
 from ..core.numerics import limited_exp
-from ..core.parts import Adaptation, Noise
+from ..core.ode import Membrane
 from ..core.quantities import Positive, Quantity, Real
-from ..core.spiking import SpikingODE
+from ..core.spiking import Spiking, SpikingOptions
 from ..core.state import State, full_state, register_state, zeros_state
-from ..core.surrogate import Surrogate
 from ..core.upstroke import ExponentialUpstroke
 from ..integrators import RK4
 from ..surrogates import ATan
@@ -32,7 +30,7 @@ class AdExState(NamedTuple):
     noise: State = ()
 
 
-class AdEx(SpikingODE):
+class AdEx(Spiking, integrator=RK4(), surrogate=ATan(slope=0.1), dt=0.1):
     r"""Adaptive exponential integrate-and-fire neuron.
 
     .. math::
@@ -55,13 +53,7 @@ class AdEx(SpikingODE):
         b: adaptation per spike, pA.
         v_peak: where the upstroke is cut and the spike counted, mV; the threshold ``v_th`` of the base class.
         v_reset: potential after a spike, mV.
-        t_ref: refractory period, ms, during which w goes on.
-        surrogate: slope of the spike in the backward pass; the default is 10 mV wide.
-        detach_reset: cut the gradient through the reset; otherwise the surrogate acts below threshold too.
-        integrator: how a step is taken: RK4, Heun, Midpoint, Euler or ExponentialEuler.
-        adaptation: what slows the cell down after its spikes, none if omitted.
-        noise: what makes it random, none if omitted.
-        dt: time step, ms.
+        t_ref: refractory period, ms, a whole number of steps, during which w goes on.
 
     Shape:
         - input: [T, B, \*] current, pA
@@ -95,24 +87,9 @@ class AdEx(SpikingODE):
         v_peak: Quantity = 20.0,
         v_reset: Quantity = -70.6,
         t_ref: float = 0.0,
-        surrogate: Surrogate = ATan(slope=0.1),
-        detach_reset: bool = True,
-        integrator: Integrator = RK4(),
-        adaptation: Adaptation | None = None,
-        noise: Noise | None = None,
-        dt: float = 0.1,
+        **options: Unpack[SpikingOptions],
     ):
-        super().__init__(
-            v_th=v_peak,
-            v_reset=v_reset,
-            t_ref=t_ref,
-            surrogate=surrogate,
-            detach_reset=detach_reset,
-            integrator=integrator,
-            adaptation=adaptation,
-            noise=noise,
-            dt=dt,
-        )
+        super().__init__(v_th=v_peak, v_reset=v_reset, t_ref=t_ref, unit="mV", **options)
         self.C = Positive(C, unit="pF")
         self.g_L = Positive(g_L, unit="nS")
         self.E_L = Real(E_L, unit="mV")
@@ -121,12 +98,7 @@ class AdEx(SpikingODE):
         self.tau_w = Positive(tau_w, unit="ms")
         self.a = Real(a, unit="nS")
         self.b = Real(b, unit="pA")
-        self.check_stability()
-        if not (self.v_th.start > self.V_T.start).all():
-            raise ValueError(
-                f"AdEx: expected v_peak above V_T, got {self.v_th.start.min().item():g} and "
-                f"{self.V_T.start.max().item():g} mV; raise v_peak"
-            )
+        self.expect_above("v_peak", self.v_th, "V_T", self.V_T)
 
     @classmethod
     def preset(cls, name: str, **changes: Any) -> "AdEx":
@@ -142,37 +114,26 @@ class AdEx(SpikingODE):
         pattern = NAUD_2008[one_of(cls.__name__, "name", name, *NAUD_2008)]
         return cls(**{**{key: value for key, value in pattern.items() if key != "current"}, **changes})
 
-    def check_stability(self) -> None:
-        super().check_stability()
-        self._check_time_constant("C / g_L", (self.C() / self.g_L()).detach())
+    def time_constants(self) -> dict[str, Tensor]:
+        return {"C / g_L": self.C() / self.g_L()}
 
     def initial_state(self, x_t: State) -> AdExState:
-        return AdExState(
-            v=full_state(x_t, self.E_L()),
-            w=zeros_state(x_t),
-            refractory=self.initial_refractory(x_t),
-            **self.initial_parts(x_t),
-        )
+        return AdExState(v=full_state(x_t, self.E_L()), w=zeros_state(x_t), **self.initial_terms(x_t))
 
-    def current_gain(self) -> Tensor:
-        return 1 / self.C()
+    def membrane(self) -> Membrane:
+        upstroke = ExponentialUpstroke(self.V_T(), self.Delta_T(), self.C() / self.g_L(), self.v_th())
+        return Membrane(gain=1 / self.C(), rest=self.E_L(), upstroke=upstroke)
 
-    def resting_potential(self) -> Tensor:
-        return self.E_L()
-
-    def clip(self, v: Tensor) -> Tensor:
+    def _clip(self, v: Tensor) -> Tensor:
         return torch.minimum(v, self.v_th())
 
-    def upstroke(self) -> ExponentialUpstroke:
-        return ExponentialUpstroke(self.V_T(), self.Delta_T())
-
     def derivative(self, x_t: Tensor, state: AdExState) -> AdExState:
-        clipped = state._replace(v=self.clip(state.v))
+        clipped = state._replace(v=self._clip(state.v))
         target, tau = self.relaxation(x_t, clipped)
         return AdExState(v=(target.v - clipped.v) / tau.v, w=(target.w - clipped.w) / tau.w)
 
     def relaxation(self, x_t: Tensor, state: AdExState) -> tuple[AdExState, AdExState]:
-        v = self.clip(state.v)
+        v = self._clip(state.v)
         upstroke = self.Delta_T() * limited_exp((v - self.V_T()) / self.Delta_T())
         target = AdExState(v=self.E_L() + upstroke + (x_t - state.w) / self.g_L(), w=self.a() * (v - self.E_L()))
         return target, AdExState(v=self.C() / self.g_L(), w=self.tau_w())

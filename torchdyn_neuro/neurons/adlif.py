@@ -1,9 +1,11 @@
 """The leaky integrate-and-fire neuron with sub-threshold adaptation."""
 
-from typing import Any
+from typing import Unpack
 
 from ..adaptation import SubThresholdAdaptation
+from ..core.checks import refuse
 from ..core.quantities import Quantity
+from ..core.spiking import SpikingOptions
 from .lif import LIF
 
 
@@ -43,6 +45,7 @@ class AdLIF(LIF):
         *,
         a: Quantity = 0.5,
         b: Quantity = 10.0,
-        **options: Any,
+        **options: Unpack[SpikingOptions],
     ):
+        refuse(type(self).__name__, options, "adaptation", "it has its own")
         super().__init__(tau_mem, adaptation=SubThresholdAdaptation(tau_w, a=a, b=b), **options)

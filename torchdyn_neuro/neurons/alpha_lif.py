@@ -1,18 +1,16 @@
 """The leaky integrate-and-fire neuron with an alpha-shaped synaptic current."""
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, Unpack
 
 import torch
 from torch import Tensor
 
-from ..core.integrator import Integrator
 from ..core.numerics import mean_decay, mean_ramp_decay
-from ..core.parts import Adaptation, Noise
+from ..core.ode import Membrane
 from ..core.quantities import Positive, Quantity
-from ..core.spiking import SpikingODE
+from ..core.spiking import Spiking, SpikingOptions
 from ..core.state import State, full_state, register_state, zeros_state
-from ..core.surrogate import Surrogate
 from ..integrators import Exact
 from ..surrogates import ATan
 
@@ -31,7 +29,7 @@ class AlphaLIFState(NamedTuple):
     noise: State = ()
 
 
-class AlphaLIF(SpikingODE):
+class AlphaLIF(Spiking, integrator=Exact(), surrogate=ATan()):
     r"""Leaky integrate-and-fire neuron with an alpha-shaped synaptic current.
 
     .. math::
@@ -48,15 +46,9 @@ class AlphaLIF(SpikingODE):
         R: membrane resistance, potential per unit of current.
         v_rest: resting potential, mV or dimensionless.
         v_th: threshold, as ``v_rest``.
-        v_reset: potential after a spike with ``reset="value"``, as ``v_rest``.
-        reset: ``"subtract"``, ``"value"`` or ``"zero"``.
-        t_ref: refractory period, ms; the synaptic current goes on in it.
-        surrogate: slope of the spike in the backward pass.
-        detach_reset: cut the gradient through the reset; otherwise the surrogate acts below threshold too.
-        integrator: how a step is taken; exact by default.
-        adaptation: what slows the cell down after its spikes, none if omitted.
-        noise: what makes it random, none if omitted.
-        dt: time step, ms.
+        v_reset: potential after a spike with ``reset="value"``; ``v_rest`` if omitted.
+        reset: ``"subtract"``, ``"value"``, ``"zero"`` or ``"none"``.
+        t_ref: refractory period, ms, a whole number of steps; the synaptic current goes on in it.
 
     Shape:
         - input: [T, B, \*] weighted spikes
@@ -78,29 +70,12 @@ class AlphaLIF(SpikingODE):
         R: Quantity = 1.0,
         v_rest: Quantity = 0.0,
         v_th: Quantity = 1.0,
-        v_reset: Quantity = 0.0,
+        v_reset: Quantity | None = None,
         reset: str = "subtract",
         t_ref: float = 0.0,
-        surrogate: Surrogate = ATan(),
-        detach_reset: bool = True,
-        integrator: Integrator = Exact(),
-        adaptation: Adaptation | None = None,
-        noise: Noise | None = None,
-        dt: float = 1.0,
+        **options: Unpack[SpikingOptions],
     ):
-        super().__init__(
-            v_th=v_th,
-            v_reset=v_reset,
-            v_rest=v_rest,
-            reset=reset,
-            t_ref=t_ref,
-            surrogate=surrogate,
-            detach_reset=detach_reset,
-            integrator=integrator,
-            adaptation=adaptation,
-            noise=noise,
-            dt=dt,
-        )
+        super().__init__(v_th=v_th, v_reset=v_reset, v_rest=v_rest, reset=reset, t_ref=t_ref, **options)
         self.tau_mem = Positive(tau_mem, unit="ms")
         self.tau_syn = Positive(tau_syn, unit="ms")
         self.R = Positive(R)
@@ -110,15 +85,11 @@ class AlphaLIF(SpikingODE):
             v=full_state(x_t, self.v_rest()),
             s=zeros_state(x_t),
             h=zeros_state(x_t),
-            refractory=self.initial_refractory(x_t),
-            **self.initial_parts(x_t),
+            **self.initial_terms(x_t),
         )
 
-    def current_gain(self) -> Tensor:
-        return self.R() / self.tau_mem()
-
-    def resting_potential(self) -> Tensor:
-        return self.v_rest()
+    def membrane(self) -> Membrane:
+        return Membrane(gain=self.R() / self.tau_mem(), rest=self.v_rest())
 
     def relaxation(self, x_t: Tensor, state: AlphaLIFState) -> tuple[AlphaLIFState, AlphaLIFState]:
         target = AlphaLIFState(v=self.v_rest() + self.R() * state.s, s=state.h, h=torch.zeros_like(state.h))

@@ -1,15 +1,17 @@
 """The balanced resonate-and-fire neuron."""
 
 import math
-from typing import NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple, Unpack
 
 import torch
 from torch import Tensor
 
-from ..core.dynamics import Dynamics
-from ..core.quantities import Constrained, NonNegative, Positive, Quantity, Real
-from ..core.state import State, register_state, widen, zeros_state
-from ..core.surrogate import Surrogate
+from ..core.quantities import Constrained, NonNegative, Positive, Quantity, readable
+from ..core.spiking import Spiking, SpikingOptions, Threshold
+from ..core.state import State, register_state, zeros_state
+from ..integrators import Exact
 from ..surrogates import ATan
 
 
@@ -22,7 +24,22 @@ class BalancedResonateAndFireState(NamedTuple):
     q: Tensor
 
 
-class BalancedResonateAndFire(Dynamics):
+@dataclass(frozen=True)
+class RaisedThreshold(Threshold):
+    """A threshold of the real part, raised by the refractory trace; nothing is reset."""
+
+    movable: ClassVar[bool] = False
+
+    def meet(
+        self,
+        cell: "BalancedResonateAndFire",
+        before: BalancedResonateAndFireState,
+        path: Sequence[BalancedResonateAndFireState],
+    ) -> Tensor:
+        return self.surrogate(path[-1].u - cell.v_th() - before.q)
+
+
+class BalancedResonateAndFire(Spiking, integrator=Exact(), surrogate=ATan()):
     r"""Balanced resonate-and-fire neuron: no reset; a spike raises threshold and damping for a while.
 
     .. math::
@@ -41,8 +58,6 @@ class BalancedResonateAndFire(Dynamics):
         k: damping that a spike adds, 1/ms.
         tau_q: time constant of the refractory trace, ms.
         v_th: threshold of the real part.
-        surrogate: slope of the spike in the backward pass.
-        dt: time step, ms.
 
     Shape:
         - input: [T, B, \*] current
@@ -65,23 +80,16 @@ class BalancedResonateAndFire(Dynamics):
         k: Quantity = 0.01,
         tau_q: Quantity = 10.0,
         v_th: Quantity = 1.0,
-        surrogate: Surrogate = ATan(),
-        dt: float = 1.0,
+        **options: Unpack[SpikingOptions],
     ):
-        super().__init__(dt=dt)
-        if not isinstance(surrogate, Surrogate):
-            raise TypeError(
-                f"BalancedResonateAndFire: expected a surrogate such as ATan(), got {surrogate!r}; pass an instance"
-            )
+        super().__init__(v_th=v_th, reset="none", rule=RaisedThreshold, **options)
         self.frequency = Positive(frequency, unit="Hz")
         self.b = Positive(b, unit="1/ms")
         self.k = NonNegative(k, unit="1/ms")
         self.tau_q = Positive(tau_q, unit="ms")
-        self.v_th = Real(v_th)
-        self.surrogate = surrogate
 
     def accept(self, name: str, quantity: Constrained) -> None:
-        if name == "frequency" and (2e-3 * math.pi * self.dt * quantity.start >= 1).any():
+        if name == "frequency" and readable(quantity) and (2e-3 * math.pi * self.dt * quantity.start >= 1).any():
             raise ValueError(
                 f"BalancedResonateAndFire: expected dt times 2 pi frequency below 1, got {quantity.start.max():g} Hz "
                 f"with a step of {self.dt:g} ms; lower dt"
@@ -90,15 +98,14 @@ class BalancedResonateAndFire(Dynamics):
     def initial_state(self, x_t: State) -> BalancedResonateAndFireState:
         return BalancedResonateAndFireState(u=zeros_state(x_t), v=zeros_state(x_t), q=zeros_state(x_t))
 
-    def step(self, x_t: Tensor, state: BalancedResonateAndFireState) -> tuple[Tensor, BalancedResonateAndFireState]:
-        # The factors of the step, in units of dt; a frequency that learning moves past the bound stays at it.
-        turn = torch.clamp(2e-3 * math.pi * self.dt * self.frequency(), max=0.999)
-        kept = torch.sqrt(1 - turn * turn) - self.dt * (self.b() + self.k() * state.q)
-        u = kept * state.u - turn * state.v + self.dt * widen(x_t)
+    def flow(self, x_t: Tensor, state: BalancedResonateAndFireState, dt: float) -> BalancedResonateAndFireState:
+        # The factors of the step, in units of dt. A frequency that learning moves past the bound stays at it in value.
+        turn = 2e-3 * math.pi * dt * self.frequency()
+        turn = turn - (turn - 0.999).detach().clamp(min=0)
+        kept = torch.sqrt(1 - turn * turn) - dt * (self.b() + self.k() * state.q)
+        u = kept * state.u - turn * state.v + dt * x_t
         v = kept * state.v + turn * state.u
-        spikes = self.surrogate(u - self.v_th() - state.q)
-        q = state.q * torch.exp(-self.dt / self.tau_q()) + spikes
-        return spikes.to(x_t.dtype), BalancedResonateAndFireState(u, v, q)
+        return BalancedResonateAndFireState(u, v, state.q * torch.exp(-dt / self.tau_q()))
 
-    def extra_repr(self) -> str:
-        return f"surrogate={self.surrogate!r}, {super().extra_repr()}"
+    def on_spike(self, spikes: Tensor, state: BalancedResonateAndFireState) -> BalancedResonateAndFireState:
+        return state._replace(q=state.q + spikes)

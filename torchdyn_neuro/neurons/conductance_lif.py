@@ -1,16 +1,14 @@
 """The leaky integrate-and-fire neuron with conductance synapses."""
 
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple, Unpack
 
 from torch import Tensor
 
-from ..core.integrator import Integrator
-from ..core.parts import Adaptation, Noise
-from ..core.quantities import Constrained, Positive, Quantity, Real
-from ..core.spiking import SpikingODE
+from ..core.ode import Membrane
+from ..core.quantities import Positive, Quantity, Real
+from ..core.spiking import Spiking, SpikingOptions
 from ..core.state import State, full_state, register_state
-from ..core.surrogate import Surrogate
 from ..integrators import ExponentialEuler
 from ..surrogates import ATan
 from ..synapses.receptors import AMPA, GABA_A, Receptor, ReceptorSet
@@ -26,15 +24,15 @@ class ConductanceLIFState(NamedTuple):
     noise: State = ()
 
 
-class ConductanceLIF(SpikingODE):
+class ConductanceLIF(Spiking, integrator=ExponentialEuler(), surrogate=ATan(slope=0.2)):
     r"""Leaky integrate-and-fire neuron with any set of conductance synapses.
 
     .. math:: C \dot v = g_L (E_L - v) + \sum_r g_r B_r(v) (E_r - v), \qquad v \ge v_{th}: \text{ spike and reset}
 
-    With :math:`B_r = 1`, the magnesium block of an NMDA receptor apart. The conductances are held over a step: those of
-    its middle make the default integrator second order. It relaxes to :math:`v_\infty = \sum g E / \sum g` with
-    :math:`\tau = C / \sum g`, so that ``v`` stays between the lowest and the highest :math:`E` for any ``dt``.
-    A negative conductance counts as none.
+    With :math:`B_r = 1`, the magnesium block of an NMDA receptor apart. The conductances are held over a step: their
+    mean, ``ConductanceSynapse(output="mean")``, makes the default integrator second order (with NMDA, ``Heun()`` is).
+    It relaxes to :math:`v_\infty = \sum g E / \sum g` with :math:`\tau = C / \sum g`, so that ``v`` stays between
+    the lowest and the highest :math:`E` for any ``dt``. A negative conductance counts as none.
 
     Args:
         receptors: the receptors of the membrane, e.g. ``[AMPA(), NMDA(), GABA_A()]``, or the :class:`ReceptorSet` of
@@ -44,13 +42,7 @@ class ConductanceLIF(SpikingODE):
         E_L: leak reversal (resting) potential, mV.
         v_th: threshold, mV.
         v_reset: potential after a spike, mV.
-        t_ref: refractory period, ms.
-        surrogate: slope of the spike in the backward pass, per mV.
-        detach_reset: cut the gradient through the reset; otherwise the surrogate acts below threshold too.
-        integrator: how a step is taken.
-        adaptation: what slows the cell down after its spikes, pA or mV; none if omitted.
-        noise: what makes it random, pA or mV; none if omitted.
-        dt: time step, ms.
+        t_ref: refractory period, ms, a whole number of steps.
 
     Shape:
         - input: a tuple of conductances [T, B, \*], nS, one per receptor in their order; or one tensor with the
@@ -83,64 +75,35 @@ class ConductanceLIF(SpikingODE):
         v_th: Quantity = -50.0,
         v_reset: Quantity = -60.0,
         t_ref: float = 0.0,
-        surrogate: Surrogate = ATan(slope=0.2),
-        detach_reset: bool = True,
-        integrator: Integrator = ExponentialEuler(),
-        adaptation: Adaptation | None = None,
-        noise: Noise | None = None,
-        dt: float = 1.0,
+        **options: Unpack[SpikingOptions],
     ):
-        super().__init__(
-            v_th=v_th,
-            v_reset=v_reset,
-            t_ref=t_ref,
-            surrogate=surrogate,
-            detach_reset=detach_reset,
-            integrator=integrator,
-            adaptation=adaptation,
-            noise=noise,
-            dt=dt,
-        )
+        super().__init__(v_th=v_th, v_reset=v_reset, t_ref=t_ref, unit="mV", **options)
         self.receptors = ReceptorSet.of([AMPA(), GABA_A()] if receptors is None else receptors)
         self.C = Positive(C, unit="pF")
         self.g_L = Positive(g_L, unit="nS")
         self.E_L = Real(E_L, unit="mV")
-        self.check_stability()
-
-    def quantities(self) -> Iterator[tuple[str, Constrained]]:
-        yield from super().quantities()
-        for name, quantity in self.receptors.membrane_quantities():
-            yield f"receptors.{name}", quantity
 
     def initial_state(self, x_t: State) -> ConductanceLIFState:
         frame = self.receptors.split(x_t, axis=1)
-        return ConductanceLIFState(
-            v=full_state(frame, self.E_L()),
-            refractory=self.initial_refractory(frame),
-            **self.initial_parts(frame),
-        )
+        return ConductanceLIFState(v=full_state(frame, self.E_L()), **self.initial_terms(frame))
 
-    def current_gain(self) -> Tensor:
-        return 1 / self.C()
-
-    def resting_potential(self) -> Tensor:
-        return self.E_L()
+    def membrane(self) -> Membrane:
+        return Membrane(gain=1 / self.C(), rest=self.E_L())
 
     def relaxation(self, x_t: tuple[Tensor, ...], state: ConductanceLIFState) -> tuple[State, State]:
         g_syn, pull = self.receptors.total(x_t, state.v)
         g = self.g_L() + g_syn
         return ConductanceLIFState(v=(self.g_L() * self.E_L() + pull) / g), ConductanceLIFState(v=self.C() / g)
 
-    def prepare(self, x: State) -> State:
-        return super().prepare(self.receptors.split(x, axis=2))
+    def time_constants(self) -> dict[str, Tensor]:
+        return {"C / g_L": self.C() / self.g_L()}
 
     def step(self, x_t: State, state: ConductanceLIFState) -> tuple[Tensor, ConductanceLIFState]:
-        return super().step(self.receptors.split(x_t, axis=1), state)
+        return super().step(self._read(x_t, axis=1), state)
 
-    def check_input(self, x: State) -> None:
-        self.receptors.check_conductances(type(self).__name__, x)
-        super().check_input(self.receptors.split(x, axis=2))
-
-    def check_stability(self) -> None:
-        super().check_stability()
-        self._check_time_constant("C / g_L", (self.C() / self.g_L()).detach())
+    def _read(self, x: State, axis: int) -> State:
+        if callable(x) or (isinstance(x, Tensor) and x.ndim < axis):
+            return x
+        if axis == 2:
+            self.receptors.check_conductances(type(self).__name__, x)
+        return self.receptors.split(x, axis)

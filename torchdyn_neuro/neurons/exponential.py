@@ -1,17 +1,15 @@
 """The exponential integrate-and-fire neuron."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Unpack
 
 import torch
 from torch import Tensor
 
-from ..core.integrator import Integrator
 from ..core.numerics import limited_exp
-from ..core.parts import Adaptation, Noise
+from ..core.ode import Membrane
 from ..core.quantities import Positive, Quantity, Real
-from ..core.spiking import SpikingODE
+from ..core.spiking import Spiking, SpikingOptions
 from ..core.state import State, full_state, register_state
-from ..core.surrogate import Surrogate
 from ..core.upstroke import ExponentialUpstroke
 from ..integrators import RK4
 from ..surrogates import ATan
@@ -27,7 +25,7 @@ class EIFState(NamedTuple):
     noise: State = ()
 
 
-class EIF(SpikingODE):
+class EIF(Spiking, integrator=RK4(), surrogate=ATan(slope=0.1), dt=0.1):
     r"""Exponential integrate-and-fire neuron: the fast sodium current as an exponential of the potential.
 
     .. math::
@@ -48,13 +46,7 @@ class EIF(SpikingODE):
         R: membrane resistance, mV per unit of input.
         v_peak: where the upstroke is cut and the spike counted, mV; the threshold ``v_th`` of the base class.
         v_reset: potential after a spike, mV.
-        t_ref: refractory period, ms.
-        surrogate: slope of the spike in the backward pass; the default is 10 mV wide.
-        detach_reset: cut the gradient through the reset; otherwise the surrogate acts below threshold too.
-        integrator: how a step is taken: RK4, Heun, Midpoint, Euler or ExponentialEuler.
-        adaptation: what slows the cell down after its spikes, none if omitted.
-        noise: what makes it random, none if omitted.
-        dt: time step, ms.
+        t_ref: refractory period, ms, a whole number of steps.
 
     Shape:
         - input: [T, B, \*] current
@@ -79,58 +71,32 @@ class EIF(SpikingODE):
         v_peak: Quantity = 0.0,
         v_reset: Quantity = -68.0,
         t_ref: float = 1.7,
-        surrogate: Surrogate = ATan(slope=0.1),
-        detach_reset: bool = True,
-        integrator: Integrator = RK4(),
-        adaptation: Adaptation | None = None,
-        noise: Noise | None = None,
-        dt: float = 0.1,
+        **options: Unpack[SpikingOptions],
     ):
-        super().__init__(
-            v_th=v_peak,
-            v_reset=v_reset,
-            t_ref=t_ref,
-            surrogate=surrogate,
-            detach_reset=detach_reset,
-            integrator=integrator,
-            adaptation=adaptation,
-            noise=noise,
-            dt=dt,
-        )
+        super().__init__(v_th=v_peak, v_reset=v_reset, t_ref=t_ref, unit="mV", **options)
         self.tau_mem = Positive(tau_mem, unit="ms")
         self.v_rest = Real(v_rest, unit="mV")
         self.V_T = Real(V_T, unit="mV")
         self.Delta_T = Positive(Delta_T, unit="mV")
         self.R = Positive(R)
-        if not (self.v_th.start > self.V_T.start).all():
-            raise ValueError(
-                f"EIF: expected v_peak above V_T, got {self.v_th.start.min().item():g} and "
-                f"{self.V_T.start.max().item():g} mV; raise v_peak"
-            )
+        self.expect_above("v_peak", self.v_th, "V_T", self.V_T)
 
     def initial_state(self, x_t: State) -> EIFState:
-        return EIFState(
-            v=full_state(x_t, self.v_rest()), refractory=self.initial_refractory(x_t), **self.initial_parts(x_t)
-        )
+        return EIFState(v=full_state(x_t, self.v_rest()), **self.initial_terms(x_t))
 
-    def current_gain(self) -> Tensor:
-        return self.R() / self.tau_mem()
+    def membrane(self) -> Membrane:
+        upstroke = ExponentialUpstroke(self.V_T(), self.Delta_T(), self.tau_mem(), self.v_th())
+        return Membrane(gain=self.R() / self.tau_mem(), rest=self.v_rest(), upstroke=upstroke)
 
-    def resting_potential(self) -> Tensor:
-        return self.v_rest()
-
-    def clip(self, v: Tensor) -> Tensor:
+    def _clip(self, v: Tensor) -> Tensor:
         return torch.minimum(v, self.v_th())
 
-    def upstroke(self) -> ExponentialUpstroke:
-        return ExponentialUpstroke(self.V_T(), self.Delta_T())
-
     def derivative(self, x_t: Tensor, state: EIFState) -> EIFState:
-        clipped = state._replace(v=self.clip(state.v))
+        clipped = state._replace(v=self._clip(state.v))
         target, tau = self.relaxation(x_t, clipped)
         return EIFState(v=(target.v - clipped.v) / tau.v)
 
     def relaxation(self, x_t: Tensor, state: EIFState) -> tuple[EIFState, EIFState]:
-        v = self.clip(state.v)
+        v = self._clip(state.v)
         upstroke = self.Delta_T() * limited_exp((v - self.V_T()) / self.Delta_T())
         return EIFState(v=self.v_rest() + upstroke + self.R() * x_t), EIFState(v=self.tau_mem())

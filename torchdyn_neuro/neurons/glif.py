@@ -1,17 +1,16 @@
 """The generalized leaky integrate-and-fire neurons of the Allen Institute."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple, Unpack
 
 import torch
 from torch import Tensor
 
-from ..core.integrator import Integrator
-from ..core.parts import Adaptation, Noise
-from ..core.quantities import Positive, Quantity, Real
-from ..core.spiking import SpikingODE
+from ..core.ode import Membrane
+from ..core.quantities import Positive, Quantity, Real, readable
+from ..core.spiking import Spiking, SpikingOptions, Threshold
 from ..core.state import State, full_state, register_state, zeros_state
-from ..core.surrogate import Surrogate
 from ..integrators import RK4
 from ..surrogates import ATan
 
@@ -34,7 +33,51 @@ class GLIFState(NamedTuple):
     noise: State = ()
 
 
-class GLIF(SpikingODE):
+_RULED = (2, 4, 5)
+_OF_LEVELS = {
+    "v_reset": ((1, 3), -78.85),
+    "f_v": (_RULED, 0.2),
+    "delta_v": (_RULED, 18.51),
+    "delta_s": (_RULED, 0.37),
+    "b_s": (_RULED, 0.009),
+    "a_v": ((5,), 0.005),
+    "b_v": ((5,), 0.09),
+    "tau_currents": ((3, 4, 5), (1000 / 3, 10.0)),
+    "delta_currents": ((3, 4, 5), (-9.18, -198.94)),
+    "f_currents": ((3, 4, 5), (1.0, 1.0)),
+}
+"""The levels that an argument belongs to, and its default there."""
+
+
+@dataclass(frozen=True)
+class GLIFThreshold(Threshold):
+    """The moving threshold of a GLIF neuron, and its reset rule."""
+
+    def level(self, cell: "GLIF", state: GLIFState) -> Tensor:
+        parts = (part for part in (state.theta_spike, state.theta_voltage) if isinstance(part, Tensor))
+        return sum(parts, start=super().level(cell, state))
+
+    def apply(self, cell: "GLIF", spikes: Tensor, v: Tensor) -> Tensor:
+        if cell.level in (1, 3):
+            return super().apply(cell, spikes, v)
+        if self.detach_reset:
+            spikes = spikes.detach()
+        return (1 - spikes) * v + spikes * (cell.E_L() + cell.f_v() * (v - cell.E_L()) + cell.delta_v())
+
+    def check(self, cell: "GLIF") -> None:
+        if cell.level in (1, 3):
+            super().check(cell)
+            return
+        rest, threshold = cell.E_L.start, cell.v_th.start
+        after = rest + cell.f_v.start * (threshold - rest) + cell.delta_v.start
+        if readable(after) and not (after < threshold + cell.delta_s.start).all():
+            raise ValueError(
+                f"GLIF: expected a reset below the threshold, got {after.max().item():g} mV after a spike at "
+                f"{threshold.min().item():g} mV; lower f_v or delta_v, otherwise every step would spike"
+            )
+
+
+class GLIF(Spiking, integrator=RK4(), surrogate=ATan(slope=0.1), dt=0.05):
     r"""Generalized leaky integrate-and-fire neuron, levels 1 to 5.
 
     .. math::
@@ -75,22 +118,16 @@ class GLIF(SpikingODE):
         tau_currents: time constants of the after-spike currents, ms.
         delta_currents: current added by a spike to each of them, pA.
         f_currents: fraction of each of them that a spike leaves.
-        t_ref: refractory period, ms, rounded to whole steps.
-        surrogate: slope of the spike in the backward pass; the default is 10 mV wide.
-        detach_reset: cut the gradient through the reset; otherwise the surrogate acts below threshold too.
-        integrator: how a step is taken: RK4, Heun, Midpoint, Euler or ExponentialEuler.
-        adaptation: what slows the cell down after its spikes, none if omitted.
-        noise: what makes it random, none if omitted.
-        dt: time step, ms.
+        t_ref: refractory period, ms, a whole number of steps.
 
     Shape:
         - input: [T, B, \*] current, pA
         - output: [T, B, \*] spikes, 0 or 1
 
     Raises:
-        ValueError: if ``level`` is not 1 to 5, if a rate, time constant, ``C``, ``g`` or ``dt`` is not positive, if the
-            after-spike currents are not given in equal number, if the reset does not lead below the threshold, or if
-            ``dt`` is too long for an explicit integrator.
+        ValueError: if ``level`` is not 1 to 5, if an argument belongs to another level, if a rate, time constant,
+            ``C``, ``g`` or ``dt`` is not positive, if the after-spike currents are not given in equal number, if the
+            reset does not lead below the threshold, or if ``dt`` is too long for an explicit integrator.
 
     Source: Teeter et al. (2018), Nat. Commun. 9:709; Mihalas & Niebur (2009), Neural Comput. 21:704. The defaults are
     the level-5 fit to cell 490626718 of the Allen Cell Types Database, rounded as in the ``glif_psc`` model of NEST.
@@ -104,80 +141,71 @@ class GLIF(SpikingODE):
         g: Quantity = 9.43,
         E_L: Quantity = -78.85,
         theta_inf: Quantity = -51.68,
-        v_reset: Quantity = -78.85,
-        f_v: Quantity = 0.2,
-        delta_v: Quantity = 18.51,
-        delta_s: Quantity = 0.37,
-        b_s: Quantity = 0.009,
-        a_v: Quantity = 0.005,
-        b_v: Quantity = 0.09,
-        tau_currents: Sequence[Quantity] = (1000 / 3, 10.0),
-        delta_currents: Sequence[Quantity] = (-9.18, -198.94),
-        f_currents: Sequence[Quantity] = (1.0, 1.0),
+        v_reset: Quantity | None = None,
+        f_v: Quantity | None = None,
+        delta_v: Quantity | None = None,
+        delta_s: Quantity | None = None,
+        b_s: Quantity | None = None,
+        a_v: Quantity | None = None,
+        b_v: Quantity | None = None,
+        tau_currents: Sequence[Quantity] | None = None,
+        delta_currents: Sequence[Quantity] | None = None,
+        f_currents: Sequence[Quantity] | None = None,
         t_ref: float = 3.75,
-        surrogate: Surrogate = ATan(slope=0.1),
-        detach_reset: bool = True,
-        integrator: Integrator = RK4(),
-        adaptation: Adaptation | None = None,
-        noise: Noise | None = None,
-        dt: float = 0.1,
+        **options: Unpack[SpikingOptions],
     ):
-        super().__init__(
-            v_th=theta_inf,
-            v_reset=v_reset,
-            t_ref=t_ref,
-            surrogate=surrogate,
-            detach_reset=detach_reset,
-            integrator=integrator,
-            adaptation=adaptation,
-            noise=noise,
-            dt=dt,
-        )
         if level not in (1, 2, 3, 4, 5):
             raise ValueError(f"GLIF: expected level to be 1, 2, 3, 4 or 5, got {level!r}; choose one of them")
+        given = {name: value for name, value in locals().items() if name in _OF_LEVELS and value is not None}
+        foreign = sorted(name for name in given if level not in _OF_LEVELS[name][0])
+        if foreign:
+            raise ValueError(
+                f"GLIF: expected the arguments of level {level}, got {', '.join(foreign)}, which belong to level "
+                f"{', '.join(map(str, _OF_LEVELS[foreign[0]][0]))}; leave them out or choose another level"
+            )
+        value = {name: given.get(name, default) for name, (_, default) in _OF_LEVELS.items()}
+        ruled = level in (2, 4, 5)
+        super().__init__(
+            v_th=theta_inf,
+            v_reset=E_L if ruled else value["v_reset"],
+            t_ref=t_ref,
+            unit="mV",
+            rule=GLIFThreshold,
+            **options,
+        )
         self.level = level
         self.C = Positive(C, unit="pF")
         self.g = Positive(g, unit="nS")
         self.E_L = Real(E_L, unit="mV")
-        if level in (2, 4, 5):
-            self.f_v = Real(f_v)
-            self.delta_v = Real(delta_v, unit="mV")
-            self.delta_s = Real(delta_s, unit="mV")
-            self.b_s = Positive(b_s, unit="1/ms")
-            self._check_reset_rule()
+        if ruled:
+            self.f_v = Real(value["f_v"])
+            self.delta_v = Real(value["delta_v"], unit="mV")
+            self.delta_s = Real(value["delta_s"], unit="mV")
+            self.b_s = Positive(value["b_s"], unit="1/ms")
             del self.v_reset  # the reset rule takes its place
         if level == 5:
-            self.a_v = Real(a_v, unit="1/ms")
-            self.b_v = Positive(b_v, unit="1/ms")
-        self.n_currents = len(tau_currents) if level >= 3 else 0
+            self.a_v = Real(value["a_v"], unit="1/ms")
+            self.b_v = Positive(value["b_v"], unit="1/ms")
+        sizes = [len(value[name]) for name in ("tau_currents", "delta_currents", "f_currents")]
+        self.n_currents = sizes[0] if level >= 3 else 0
         if level >= 3:
-            if not len(tau_currents) == len(delta_currents) == len(f_currents):
+            if len(set(sizes)) > 1:
                 raise ValueError(
                     "GLIF: expected tau_currents, delta_currents and f_currents of one length, got "
-                    f"{len(tau_currents)}, {len(delta_currents)} and {len(f_currents)}; give one of each per current"
+                    f"{sizes[0]}, {sizes[1]} and {sizes[2]}; give one of each per current"
                 )
             for j in range(self.n_currents):
-                setattr(self, f"tau_current_{j}", Positive(tau_currents[j], unit="ms"))
-                setattr(self, f"delta_current_{j}", Real(delta_currents[j], unit="pA"))
-                setattr(self, f"f_current_{j}", Real(f_currents[j]))
-        self.check_stability()
+                setattr(self, f"tau_current_{j}", Positive(value["tau_currents"][j], unit="ms"))
+                setattr(self, f"delta_current_{j}", Real(value["delta_currents"][j], unit="pA"))
+                setattr(self, f"f_current_{j}", Real(value["f_currents"][j]))
 
-    def _check_reset_rule(self) -> None:
-        rest, threshold = self.E_L.start, self.v_th.start
-        after = rest + self.f_v.start * (threshold - rest) + self.delta_v.start
-        if not (after < threshold + self.delta_s.start).all():
-            raise ValueError(
-                f"GLIF: expected a reset below the threshold, got {after.max().item():g} mV after a spike at "
-                f"{threshold.min().item():g} mV; lower f_v or delta_v, otherwise every step would spike"
-            )
-
-    def check_stability(self) -> None:
-        super().check_stability()
-        self._check_time_constant("C / g", (self.C() / self.g()).detach())
+    def time_constants(self) -> dict[str, Tensor]:
+        constants = {"C / g": self.C() / self.g()}
         if self.level in (2, 4, 5):
-            self._check_time_constant("1 / b_s", (1 / self.b_s()).detach())
+            constants["1 / b_s"] = 1 / self.b_s()
         if self.level == 5:
-            self._check_time_constant("1 / b_v", (1 / self.b_v()).detach())
+            constants["1 / b_v"] = 1 / self.b_v()
+        return constants
 
     def _each_current(self, name: str) -> tuple[Tensor, ...]:
         return tuple(getattr(self, f"{name}_{j}")() for j in range(self.n_currents))
@@ -188,15 +216,11 @@ class GLIF(SpikingODE):
             currents=tuple(zeros_state(x_t) for _ in range(self.n_currents)) if self.level >= 3 else (),
             theta_spike=zeros_state(x_t) if self.level in (2, 4, 5) else (),
             theta_voltage=zeros_state(x_t) if self.level == 5 else (),
-            refractory=self.initial_refractory(x_t),
-            **self.initial_parts(x_t),
+            **self.initial_terms(x_t),
         )
 
-    def current_gain(self) -> Tensor:
-        return 1 / self.C()
-
-    def resting_potential(self) -> Tensor:
-        return self.E_L()
+    def membrane(self) -> Membrane:
+        return Membrane(gain=1 / self.C(), rest=self.E_L())
 
     def relaxation(self, x_t: Tensor, state: GLIFState) -> tuple[GLIFState, GLIFState]:
         target = GLIFState(v=self.E_L() + sum(state.currents, start=x_t) / self.g())
@@ -215,15 +239,6 @@ class GLIF(SpikingODE):
             target = target._replace(theta_voltage=_unless_held(state, state.theta_voltage, followed))
             tau = tau._replace(theta_voltage=1 / self.b_v())
         return target, tau
-
-    def threshold(self, state: GLIFState, numbers: Tensor | None = None) -> Tensor:
-        parts = (part for part in (state.theta_spike, state.theta_voltage) if isinstance(part, Tensor))
-        return sum(parts, start=super().threshold(state, numbers))
-
-    def reset_potential(self, spikes: Tensor, v: Tensor) -> Tensor:
-        if self.level in (1, 3):
-            return super().reset_potential(spikes, v)
-        return (1 - spikes) * v + spikes * (self.E_L() + self.f_v() * (v - self.E_L()) + self.delta_v())
 
     def on_spike(self, spikes: Tensor, state: GLIFState) -> GLIFState:
         held = self.refractory_steps * self.dt

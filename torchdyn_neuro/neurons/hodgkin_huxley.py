@@ -1,23 +1,20 @@
 """The Hodgkin-Huxley neuron, made of ion channels."""
 
-from collections.abc import Iterable, Iterator
-from types import MappingProxyType
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple, Unpack
 
 import torch
 from torch import Tensor, nn
 
-from ..core.integrator import Integrator
-from ..core.membrane import Membrane
-from ..core.parts import Adaptation, Noise
-from ..core.quantities import Constrained, Positive, Quantity, Real
-from ..core.state import State, first_leaf, full_state, register_state
-from ..core.surrogate import Surrogate
+from ..core.ode import Membrane
+from ..core.quantities import Positive, Quantity, Real
+from ..core.spiking import Spiking, SpikingOptions, Threshold
+from ..core.state import State, full_state, register_state
 from ..integrators import ExponentialEuler
 from ..surrogates import ATan
 from .channels import IonChannel, Leak, Potassium, Sodium
 
-_LONGEST_EXPLICIT_STEP = 0.025  # ms; in a spike the membrane is as fast as that
 _SATURATION = 200.0  # mV; beyond it the rates of the gates would leave the range of the numbers
 
 
@@ -33,7 +30,22 @@ class HodgkinHuxleyState(NamedTuple):
     noise: State = ()
 
 
-class HodgkinHuxley(Membrane):
+@dataclass(frozen=True)
+class UpwardCrossing(Threshold):
+    """A spike where the potential crosses ``v_th`` from below, from one substep to the next; nothing is reset."""
+
+    movable: ClassVar[bool] = False
+
+    def meet(self, cell: Spiking, before: State, path: Sequence[State]) -> Tensor:
+        spikes = torch.zeros_like(before.v)
+        # A spike is shorter than many a step: the crossing may lie in any of the substeps.
+        for earlier, later in zip([before, *path], path, strict=False):
+            crossed = (earlier.v < cell.v_th()).to(later.v.dtype) * self.surrogate(later.v - cell.v_th())
+            spikes = spikes + crossed - spikes * crossed
+        return spikes
+
+
+class HodgkinHuxley(Spiking, integrator=ExponentialEuler(), surrogate=ATan(slope=0.1), dt=0.025):
     r"""Hodgkin-Huxley neuron: a membrane with any set of ion channels.
 
     .. math::
@@ -52,11 +64,6 @@ class HodgkinHuxley(Membrane):
         C: capacitance, uF/cm^2.
         v_init: potential at the start, with the gates in their steady state there, mV.
         v_th: potential whose upward crossing is a spike, mV.
-        surrogate: slope of the spike in the backward pass, per mV.
-        integrator: how a step is taken; an explicit one, such as ``RK4()``, takes steps of at most 0.025 ms.
-        adaptation: what slows the cell down after its spikes, none if omitted; see :class:`MType` for the channel.
-        noise: what makes it random, none if omitted.
-        dt: time step, ms; beyond about 0.5 ms give the integrator ``substeps``, or a spike may pass between two steps.
 
     Shape:
         - input: [T, B, \*] current, uA/cm^2
@@ -75,8 +82,7 @@ class HodgkinHuxley(Membrane):
         tensor([[4., 4.]])
     """
 
-    refused_parts = MappingProxyType({"threshold": "its channels make the spikes, which v_th only counts"})
-    leaks = False
+    _longest_explicit_step = 0.025  # in a spike the membrane is as fast as that
 
     def __init__(
         self,
@@ -85,44 +91,19 @@ class HodgkinHuxley(Membrane):
         C: Quantity = 1.0,
         v_init: Quantity = -65.0,
         v_th: Quantity = 0.0,
-        surrogate: Surrogate = ATan(slope=0.1),
-        integrator: Integrator = ExponentialEuler(),
-        adaptation: Adaptation | None = None,
-        noise: Noise | None = None,
-        dt: float = 0.025,
+        **options: Unpack[SpikingOptions],
     ):
-        super().__init__(integrator=integrator, adaptation=adaptation, noise=noise, dt=dt)
-        if not isinstance(surrogate, Surrogate):
-            raise TypeError(f"HodgkinHuxley: expected a surrogate such as ATan(), got {surrogate!r}; pass an instance")
-        step = dt / integrator.substeps
-        if integrator.explicit and step > _LONGEST_EXPLICIT_STEP * (1 + 1e-9):
-            raise ValueError(
-                f"HodgkinHuxley: expected a step of at most {_LONGEST_EXPLICIT_STEP:g} ms for "
-                f"{type(integrator).__name__}, which spikes make unstable beyond, got {step:g} ms; lower dt, raise "
-                "substeps, or use ExponentialEuler()"
-            )
-        self.surrogate = surrogate
+        super().__init__(v_th=v_th, reset="none", unit="mV", rule=UpwardCrossing, **options)
         self.channels = nn.ModuleList(_checked([Sodium(), Potassium(), Leak()] if channels is None else channels))
         self.C = Positive(C, unit="uF/cm^2")
         self.v_init = Real(v_init, unit="mV")
-        self.v_th = Real(v_th, unit="mV")
-
-    def quantities(self) -> Iterator[tuple[str, Constrained]]:
-        yield from super().quantities()
-        for index, channel in enumerate(self.channels):
-            for name, child in channel.named_children():
-                if isinstance(child, Constrained):
-                    yield f"channels.{index}.{name}", child
 
     def initial_state(self, x_t: State) -> HodgkinHuxleyState:
         v = full_state(x_t, self.v_init())
-        return HodgkinHuxleyState(v, self.gate_kinetics(v)[0], **self.initial_parts(x_t))
+        return HodgkinHuxleyState(v, self.gate_kinetics(v)[0], **self.initial_terms(x_t))
 
-    def current_gain(self) -> Tensor:
-        return 1 / self.C()
-
-    def resting_potential(self) -> Tensor:
-        return self.v_init()
+    def membrane(self) -> Membrane:
+        return Membrane(gain=1 / self.C(), rest=self.v_init(), leaks=False)
 
     def gate_kinetics(self, v: Tensor) -> tuple[tuple[State, ...], tuple[State, ...]]:
         """The steady states and the time constants of the gates of all channels at the potential ``v``."""
@@ -136,18 +117,6 @@ class HodgkinHuxley(Membrane):
         g = sum(open_)
         steady, tau = self.gate_kinetics(state.v)
         return HodgkinHuxleyState((x_t + pull) / g, steady), HodgkinHuxleyState(self.C() / g, tau)
-
-    def step(self, x_t: State, state: HodgkinHuxleyState) -> tuple[Tensor, HodgkinHuxleyState]:
-        path, _, _ = self.move(self.with_noise(x_t), state)
-        spikes = torch.zeros_like(state.v)
-        # A spike is shorter than many a step: the crossing may lie in any of the substeps.
-        for before, after in zip([state, *path], path, strict=False):
-            crossed = (before.v < self.v_th()).to(after.v.dtype) * self.surrogate(after.v - self.v_th())
-            spikes = spikes + crossed - spikes * crossed
-        return spikes.to(first_leaf(x_t).dtype), self.jump(spikes, path[-1])
-
-    def extra_repr(self) -> str:
-        return f"surrogate={self.surrogate!r}, integrator={self.integrator!r}, {super().extra_repr()}"
 
 
 def _checked(channels: Iterable[IonChannel]) -> list[IonChannel]:

@@ -1,15 +1,13 @@
 """The perfect integrate-and-fire neuron."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Unpack
 
 from torch import Tensor
 
-from ..core.integrator import Integrator
-from ..core.parts import Adaptation, Noise
+from ..core.ode import Membrane
 from ..core.quantities import Positive, Quantity
-from ..core.spiking import SpikingODE
+from ..core.spiking import Spiking, SpikingOptions
 from ..core.state import State, full_state, register_state
-from ..core.surrogate import Surrogate
 from ..integrators import Euler
 from ..surrogates import ATan
 
@@ -24,7 +22,7 @@ class IFState(NamedTuple):
     noise: State = ()
 
 
-class IF(SpikingODE):
+class IF(Spiking, integrator=Euler(), surrogate=ATan()):
     r"""Perfect (non-leaky) integrate-and-fire neuron.
 
     .. math:: C \dot v = I, \qquad v \ge v_{th}: \text{ spike and reset}
@@ -33,15 +31,9 @@ class IF(SpikingODE):
         C: capacitance; with 1 and a step of 1 ms the potential is the running sum of the input.
         v_rest: initial potential, from which ``reset="subtract"`` measures the threshold, mV or dimensionless.
         v_th: threshold, as ``v_rest``.
-        v_reset: potential after a spike with ``reset="value"``, as ``v_rest``.
-        reset: ``"subtract"``, ``"value"`` or ``"zero"``.
-        t_ref: refractory period, ms.
-        surrogate: slope of the spike in the backward pass.
-        detach_reset: cut the gradient through the reset; otherwise the surrogate acts below threshold too.
-        integrator: how a step is taken; Euler is exact for an input that is constant over the step.
-        adaptation: what slows the cell down after its spikes, none if omitted.
-        noise: what makes it random, none if omitted.
-        dt: time step, ms.
+        v_reset: potential after a spike with ``reset="value"``; ``v_rest`` if omitted.
+        reset: ``"subtract"``, ``"value"``, ``"zero"`` or ``"none"``.
+        t_ref: refractory period, ms, a whole number of steps.
 
     Shape:
         - input: [T, B, \*] current
@@ -59,41 +51,19 @@ class IF(SpikingODE):
         C: Quantity = 1.0,
         v_rest: Quantity = 0.0,
         v_th: Quantity = 1.0,
-        v_reset: Quantity = 0.0,
+        v_reset: Quantity | None = None,
         reset: str = "subtract",
         t_ref: float = 0.0,
-        surrogate: Surrogate = ATan(),
-        detach_reset: bool = True,
-        integrator: Integrator = Euler(),
-        adaptation: Adaptation | None = None,
-        noise: Noise | None = None,
-        dt: float = 1.0,
+        **options: Unpack[SpikingOptions],
     ):
-        super().__init__(
-            v_th=v_th,
-            v_reset=v_reset,
-            v_rest=v_rest,
-            reset=reset,
-            t_ref=t_ref,
-            surrogate=surrogate,
-            detach_reset=detach_reset,
-            integrator=integrator,
-            adaptation=adaptation,
-            noise=noise,
-            dt=dt,
-        )
+        super().__init__(v_th=v_th, v_reset=v_reset, v_rest=v_rest, reset=reset, t_ref=t_ref, **options)
         self.C = Positive(C)
 
     def initial_state(self, x_t: State) -> IFState:
-        return IFState(
-            v=full_state(x_t, self.v_rest()), refractory=self.initial_refractory(x_t), **self.initial_parts(x_t)
-        )
+        return IFState(v=full_state(x_t, self.v_rest()), **self.initial_terms(x_t))
 
-    def current_gain(self) -> Tensor:
-        return 1 / self.C()
-
-    def resting_potential(self) -> Tensor:
-        return self.v_rest()
+    def membrane(self) -> Membrane:
+        return Membrane(gain=1 / self.C(), rest=self.v_rest())
 
     def derivative(self, x_t: Tensor, state: IFState) -> IFState:
         return IFState(v=x_t / self.C())

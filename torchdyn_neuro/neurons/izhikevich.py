@@ -1,18 +1,16 @@
 """Izhikevich's neuron."""
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Unpack
 
 import torch
 from torch import Tensor
 
 from ..core.checks import one_of
-from ..core.integrator import Integrator
 from ..core.numerics import limited_square
-from ..core.parts import Adaptation, Noise
+from ..core.ode import Membrane
 from ..core.quantities import Positive, Quantity, Real
-from ..core.spiking import SpikingODE
+from ..core.spiking import Spiking, SpikingOptions
 from ..core.state import State, full_state, register_state
-from ..core.surrogate import Surrogate
 from ..core.upstroke import QuadraticUpstroke
 from ..integrators import RK4, Euler
 from ..surrogates import ATan
@@ -36,7 +34,7 @@ class IzhikevichState(NamedTuple):
     noise: State = ()
 
 
-class Izhikevich(SpikingODE):
+class Izhikevich(Spiking, integrator=RK4(), surrogate=ATan(slope=0.1), dt=0.1):
     r"""Izhikevich's neuron: a quadratic upstroke and a linear recovery.
 
     .. math::
@@ -62,12 +60,6 @@ class Izhikevich(SpikingODE):
         v_peak: where the upstroke is cut and the spike counted, mV; the threshold ``v_th`` of the base class.
         t_ref: refractory period, ms; only with ``scheme="ode"``.
         scheme: ``"ode"`` or ``"izhikevich2003"``.
-        surrogate: slope of the spike in the backward pass; the default is 10 mV wide.
-        detach_reset: cut the gradient through the reset; otherwise the surrogate acts below threshold too.
-        integrator: how a step of the ODE is taken: RK4 (the default), Heun, Midpoint or Euler.
-        adaptation: what slows the cell down after its spikes, none if omitted.
-        noise: what makes it random, none if omitted.
-        dt: time step, ms; by default 0.1 for the ODE and 1, the only one it has, for the published scheme.
 
     Shape:
         - input: [T, B, \*] current, mV/ms
@@ -96,37 +88,23 @@ class Izhikevich(SpikingODE):
         v_peak: Quantity = 30.0,
         t_ref: float = 0.0,
         scheme: str = "ode",
-        surrogate: Surrogate = ATan(slope=0.1),
-        detach_reset: bool = True,
-        integrator: Integrator | None = None,
-        adaptation: Adaptation | None = None,
-        noise: Noise | None = None,
-        dt: float | None = None,
+        **options: Unpack[SpikingOptions],
     ):
-        self_contained = one_of("Izhikevich", "scheme", scheme, "ode", "izhikevich2003") == "izhikevich2003"
-        fixed = {"integrator": integrator, "t_ref": t_ref or None, "adaptation": adaptation, "noise": noise}
-        given = [name for name, value in fixed.items() if value is not None] + ["dt"] * (dt not in (None, 1))
-        if self_contained and given:
+        printed = one_of("Izhikevich", "scheme", scheme, "ode", "izhikevich2003") == "izhikevich2003"
+        given = [name for name in ("integrator", "adaptation", "noise") if options.get(name) is not None]
+        given += ["t_ref"] * (t_ref != 0) + ["dt"] * (options.get("dt", 1.0) != 1)
+        if printed and given:
             raise ValueError(
                 'Izhikevich: expected scheme="izhikevich2003" without integrator, t_ref, adaptation, noise or a dt '
                 f'other than 1 ms, for it fixes them, got {", ".join(given)}; drop that or use scheme="ode"'
             )
-        super().__init__(
-            v_th=v_peak,
-            v_reset=c,
-            t_ref=t_ref,
-            surrogate=surrogate,
-            detach_reset=detach_reset,
-            integrator=integrator or (Euler(substeps=2) if self_contained else RK4()),
-            adaptation=adaptation,
-            noise=noise,
-            dt=dt or (1.0 if self_contained else 0.1),
-        )
+        if printed:
+            options = {**options, "integrator": Euler(substeps=2), "dt": 1.0}
+        super().__init__(v_th=v_peak, v_reset=c, t_ref=t_ref, unit="mV", **options)
         self.scheme = scheme
         self.a = Positive(a, unit="1/ms")
         self.b = Real(b, unit="1/ms")
         self.d = Real(d, unit="mV/ms")
-        self.check_stability()
 
     @classmethod
     def preset(cls, name: str, **changes: Any) -> "Izhikevich":
@@ -141,34 +119,35 @@ class Izhikevich(SpikingODE):
         """
         return cls(**{**IZHIKEVICH_2003[one_of(cls.__name__, "name", name, *IZHIKEVICH_2003)], **changes})
 
-    def check_stability(self) -> None:
-        super().check_stability()
-        self._check_time_constant("1 / a", (1 / self.a()).detach())
+    def check(self) -> None:
+        if self.scheme == "izhikevich2003" and self.dt != 1:
+            raise ValueError(
+                f'Izhikevich: expected a step of 1 ms for scheme="izhikevich2003", got {self.dt:g} ms; use scheme="ode"'
+            )
+        super().check()
+
+    def time_constants(self) -> dict[str, Tensor]:
+        return {"1 / a": 1 / self.a()}
 
     def initial_state(self, x_t: State) -> IzhikevichState:
         v = full_state(x_t, _START)
-        return IzhikevichState(v=v, u=self.b() * v, refractory=self.initial_refractory(x_t), **self.initial_parts(x_t))
+        return IzhikevichState(v=v, u=self.b() * v, **self.initial_terms(x_t))
 
-    def current_gain(self) -> Tensor:
-        return torch.ones_like(self.a())
+    def membrane(self) -> Membrane:
+        upstroke = QuadraticUpstroke(torch.full_like(self.a(), -_LINEAR / (2 * _SQUARE)), _BEND, self.v_th())
+        return Membrane(gain=torch.ones_like(self.a()), rest=self._rest(), upstroke=upstroke)
 
-    def resting_potential(self) -> Tensor:
+    def _rest(self) -> Tensor:
         """Where v rests together with u without input; the bottom of its parabola where it does not rest."""
         slope = _LINEAR - self.b()
         # Far from zero for all published cells; where the two roots merge, the slope of the root would be infinite.
         inside = torch.clamp(slope * slope - 4 * _SQUARE * _CONSTANT, min=1e-6)
         return -(slope + torch.sqrt(inside)) / (2 * _SQUARE)
 
-    def clip(self, v: Tensor) -> Tensor:
-        return torch.minimum(v, self.v_th())
-
-    def upstroke(self) -> QuadraticUpstroke:
-        return QuadraticUpstroke(torch.full_like(self.a(), -_LINEAR / (2 * _SQUARE)), _BEND)
-
     def derivative(self, x_t: Tensor, state: IzhikevichState) -> IzhikevichState:
-        v = self.clip(state.v)
+        v = torch.minimum(state.v, self.v_th())
         # Where the slope of the parabola is -1 / step.
-        lowest = -(self.integrator.substeps / self.dt + _LINEAR) / (2 * _SQUARE)
+        lowest = -(self.steps_per_ms + _LINEAR) / (2 * _SQUARE)
         parabola = _SQUARE * limited_square(v, lowest) + _LINEAR * v + _CONSTANT
         return IzhikevichState(v=parabola - state.u + x_t, u=self.a() * (self.b() * v - state.u))
 
@@ -176,7 +155,7 @@ class Izhikevich(SpikingODE):
         if self.scheme == "ode":
             return super().step(x_t, state)
         current = x_t.to(state.v.dtype)
-        spikes, state = self.fire(state)
+        spikes, state = self.fire(state, [state])
         v, u = state.v, state.u
         for _ in range(2):
             v = v + 0.5 * ((_SQUARE * v + _LINEAR) * v + _CONSTANT - u + current)

@@ -5,17 +5,19 @@ from typing import NamedTuple
 from torch import Tensor
 
 from ..core.integrator import Integrator
-from ..core.ode import ODE
+from ..core.ode import ODE, Membrane
 from ..core.quantities import Positive, Quantity, Real
 from ..core.state import State, full_state, register_state
+from ..core.terms import Noise
 from ..integrators import ExponentialEuler
 
 
 @register_state
 class LeakyIntegratorState(NamedTuple):
-    """v: membrane potential, [B, *]."""
+    """v: membrane potential, [B, *]; noise: of the part, () if absent."""
 
     v: Tensor
+    noise: State = ()
 
 
 class LeakyIntegrator(ODE):
@@ -28,6 +30,7 @@ class LeakyIntegrator(ODE):
         R: membrane resistance, potential per unit of input.
         v_rest: resting potential, mV or dimensionless.
         integrator: how a step is taken; the default is exact for an input that is constant over the step.
+        noise: what makes it random, e.g. ``WhiteNoise()``; none if omitted.
         dt: time step, ms.
 
     Shape:
@@ -52,15 +55,19 @@ class LeakyIntegrator(ODE):
         R: Quantity = 1.0,
         v_rest: Quantity = 0.0,
         integrator: Integrator = ExponentialEuler(),
+        noise: Noise | None = None,
         dt: float = 1.0,
     ):
-        super().__init__(integrator=integrator, dt=dt)
+        super().__init__(integrator=integrator, noise=noise, dt=dt)
         self.tau_mem = Positive(tau_mem, unit="ms")
         self.R = Positive(R)
         self.v_rest = Real(v_rest)
 
     def initial_state(self, x_t: State) -> LeakyIntegratorState:
-        return LeakyIntegratorState(v=full_state(x_t, self.v_rest()))
+        return LeakyIntegratorState(v=full_state(x_t, self.v_rest()), **self.initial_terms(x_t))
+
+    def membrane(self) -> Membrane:
+        return Membrane(gain=self.R() / self.tau_mem(), rest=self.v_rest())
 
     def relaxation(self, x_t: Tensor, state: LeakyIntegratorState) -> tuple[LeakyIntegratorState, LeakyIntegratorState]:
         return LeakyIntegratorState(v=self.v_rest() + self.R() * x_t), LeakyIntegratorState(v=self.tau_mem())

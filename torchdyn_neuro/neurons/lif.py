@@ -1,16 +1,14 @@
 """The leaky integrate-and-fire neuron."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Unpack
 
 import torch
 from torch import Tensor
 
-from ..core.integrator import Integrator
-from ..core.parts import Adaptation, Noise
+from ..core.ode import Membrane
 from ..core.quantities import Positive, Quantity
-from ..core.spiking import SpikingODE
+from ..core.spiking import Spiking, SpikingOptions
 from ..core.state import State, full_state, register_state
-from ..core.surrogate import Surrogate
 from ..integrators import ExponentialEuler
 from ..surrogates import ATan
 
@@ -25,7 +23,7 @@ class LIFState(NamedTuple):
     noise: State = ()
 
 
-class LIF(SpikingODE):
+class LIF(Spiking, integrator=ExponentialEuler(), surrogate=ATan()):
     r"""Leaky integrate-and-fire neuron.
 
     .. math:: \tau_m \dot v = -(v - v_{rest}) + R I, \qquad v \ge v_{th}: \text{ spike and reset}
@@ -39,15 +37,10 @@ class LIF(SpikingODE):
         R: membrane resistance, potential per unit of input.
         v_rest: resting potential, mV or dimensionless.
         v_th: threshold, as ``v_rest``.
-        v_reset: potential after a spike with ``reset="value"``, as ``v_rest``.
-        reset: ``"subtract"`` (``v -= v_th - v_rest``), ``"value"`` (``v = v_reset``) or ``"zero"``.
-        t_ref: refractory period, ms.
-        surrogate: slope of the spike in the backward pass.
-        detach_reset: cut the gradient through the reset; otherwise the surrogate acts below threshold too.
-        integrator: how a step is taken.
-        adaptation: what slows the cell down after its spikes, none if omitted.
-        noise: what makes it random, none if omitted.
-        dt: time step, ms.
+        v_reset: potential after a spike with ``reset="value"``; ``v_rest`` if omitted.
+        reset: ``"subtract"`` (``v -= v_th - v_rest``), ``"value"`` (``v = v_reset``), ``"zero"`` or
+            ``"none"``.
+        t_ref: refractory period, ms, a whole number of steps.
 
     Shape:
         - input: [T, B, \*] current
@@ -74,42 +67,20 @@ class LIF(SpikingODE):
         R: Quantity = 1.0,
         v_rest: Quantity = 0.0,
         v_th: Quantity = 1.0,
-        v_reset: Quantity = 0.0,
+        v_reset: Quantity | None = None,
         reset: str = "subtract",
         t_ref: float = 0.0,
-        surrogate: Surrogate = ATan(),
-        detach_reset: bool = True,
-        integrator: Integrator = ExponentialEuler(),
-        adaptation: Adaptation | None = None,
-        noise: Noise | None = None,
-        dt: float = 1.0,
+        **options: Unpack[SpikingOptions],
     ):
-        super().__init__(
-            v_th=v_th,
-            v_reset=v_reset,
-            v_rest=v_rest,
-            reset=reset,
-            t_ref=t_ref,
-            surrogate=surrogate,
-            detach_reset=detach_reset,
-            integrator=integrator,
-            adaptation=adaptation,
-            noise=noise,
-            dt=dt,
-        )
+        super().__init__(v_th=v_th, v_reset=v_reset, v_rest=v_rest, reset=reset, t_ref=t_ref, **options)
         self.tau_mem = Positive(tau_mem, unit="ms")
         self.R = Positive(R)
 
     def initial_state(self, x_t: State) -> LIFState:
-        return LIFState(
-            v=full_state(x_t, self.v_rest()), refractory=self.initial_refractory(x_t), **self.initial_parts(x_t)
-        )
+        return LIFState(v=full_state(x_t, self.v_rest()), **self.initial_terms(x_t))
 
-    def current_gain(self) -> Tensor:
-        return self.R() / self.tau_mem()
-
-    def resting_potential(self) -> Tensor:
-        return self.v_rest()
+    def membrane(self) -> Membrane:
+        return Membrane(gain=self.R() / self.tau_mem(), rest=self.v_rest())
 
     def relaxation(self, x_t: Tensor, state: LIFState) -> tuple[LIFState, LIFState]:
         return LIFState(v=self.v_rest() + self.R() * x_t), LIFState(v=self.tau_mem())

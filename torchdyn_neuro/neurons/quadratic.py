@@ -1,17 +1,15 @@
 """The quadratic integrate-and-fire neuron."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Unpack
 
 import torch
 from torch import Tensor
 
-from ..core.integrator import Integrator
 from ..core.numerics import limited_square
-from ..core.parts import Adaptation, Noise
+from ..core.ode import Membrane
 from ..core.quantities import Positive, Quantity, Real
-from ..core.spiking import SpikingODE
+from ..core.spiking import Spiking, SpikingOptions
 from ..core.state import State, full_state, register_state
-from ..core.surrogate import Surrogate
 from ..core.upstroke import QuadraticUpstroke
 from ..integrators import RK4
 from ..surrogates import ATan
@@ -27,7 +25,7 @@ class QIFState(NamedTuple):
     noise: State = ()
 
 
-class QIF(SpikingODE):
+class QIF(Spiking, integrator=RK4(), surrogate=ATan(slope=0.1), dt=0.1):
     r"""Quadratic integrate-and-fire neuron, the normal form of a saddle-node bifurcation onto firing.
 
     .. math::
@@ -50,13 +48,7 @@ class QIF(SpikingODE):
         R: membrane resistance, mV per unit of input.
         v_peak: where the upstroke is cut and the spike counted, mV; the threshold ``v_th`` of the base class.
         v_reset: potential after a spike, mV.
-        t_ref: refractory period, ms.
-        surrogate: slope of the spike in the backward pass; the default is 10 mV wide.
-        detach_reset: cut the gradient through the reset; otherwise the surrogate acts below threshold too.
-        integrator: how a step is taken: RK4, Heun, Midpoint or Euler.
-        adaptation: what slows the cell down after its spikes, none if omitted.
-        noise: what makes it random, none if omitted.
-        dt: time step, ms.
+        t_ref: refractory period, ms, a whole number of steps.
 
     Shape:
         - input: [T, B, \*] current
@@ -81,60 +73,29 @@ class QIF(SpikingODE):
         v_peak: Quantity = 0.0,
         v_reset: Quantity = -65.0,
         t_ref: float = 0.0,
-        surrogate: Surrogate = ATan(slope=0.1),
-        detach_reset: bool = True,
-        integrator: Integrator = RK4(),
-        adaptation: Adaptation | None = None,
-        noise: Noise | None = None,
-        dt: float = 0.1,
+        **options: Unpack[SpikingOptions],
     ):
-        super().__init__(
-            v_th=v_peak,
-            v_reset=v_reset,
-            t_ref=t_ref,
-            surrogate=surrogate,
-            detach_reset=detach_reset,
-            integrator=integrator,
-            adaptation=adaptation,
-            noise=noise,
-            dt=dt,
-        )
+        super().__init__(v_th=v_peak, v_reset=v_reset, t_ref=t_ref, unit="mV", **options)
         self.tau_mem = Positive(tau_mem, unit="ms")
         self.v_rest = Real(v_rest, unit="mV")
         self.v_c = Real(v_c, unit="mV")
         self.k = Positive(k, unit="1/mV")
         self.R = Positive(R)
-        self._check_above("v_c", self.v_c, "v_rest", self.v_rest)
-        self._check_above("v_peak", self.v_th, "v_c", self.v_c)
-
-    def _check_above(self, upper: str, high: Real, lower: str, low: Real) -> None:
-        if not (high.start > low.start).all():
-            raise ValueError(
-                f"QIF: expected {upper} above {lower}, got {high.start.min().item():g} and "
-                f"{low.start.max().item():g} mV; raise {upper}"
-            )
+        self.expect_above("v_c", self.v_c, "v_rest", self.v_rest)
+        self.expect_above("v_peak", self.v_th, "v_c", self.v_c)
 
     def initial_state(self, x_t: State) -> QIFState:
-        return QIFState(
-            v=full_state(x_t, self.v_rest()), refractory=self.initial_refractory(x_t), **self.initial_parts(x_t)
-        )
+        return QIFState(v=full_state(x_t, self.v_rest()), **self.initial_terms(x_t))
 
-    def current_gain(self) -> Tensor:
-        return self.R() / self.tau_mem()
-
-    def resting_potential(self) -> Tensor:
-        return self.v_rest()
-
-    def clip(self, v: Tensor) -> Tensor:
-        return torch.minimum(v, self.v_th())
-
-    def upstroke(self) -> QuadraticUpstroke:
-        return QuadraticUpstroke((self.v_rest() + self.v_c()) / 2, self.v_c() - self.v_rest())
+    def membrane(self) -> Membrane:
+        middle, width = (self.v_rest() + self.v_c()) / 2, self.v_c() - self.v_rest()
+        upstroke = QuadraticUpstroke(middle, width, self.v_th())
+        return Membrane(gain=self.R() / self.tau_mem(), rest=self.v_rest(), upstroke=upstroke)
 
     def derivative(self, x_t: Tensor, state: QIFState) -> QIFState:
         middle, half = (self.v_rest() + self.v_c()) / 2, (self.v_c() - self.v_rest()) / 2
         # The slope of the parabola is -1 / step at this distance from its middle.
-        lowest = -self.tau_mem() / (2 * self.k()) * (self.integrator.substeps / self.dt)
-        from_middle = self.clip(state.v) - middle
+        lowest = -self.tau_mem() / (2 * self.k()) * self.steps_per_ms
+        from_middle = torch.minimum(state.v, self.v_th()) - middle
         parabola = self.k() * (limited_square(from_middle, lowest) - half * half)
         return QIFState(v=(parabola + self.R() * x_t) / self.tau_mem())

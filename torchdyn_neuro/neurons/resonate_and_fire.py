@@ -1,18 +1,15 @@
 """The resonate-and-fire neuron."""
 
 import math
-from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, Unpack
 
 import torch
 from torch import Tensor
 
-from ..core.integrator import Integrator
-from ..core.parts import Adaptation, Noise
+from ..core.ode import Membrane
 from ..core.quantities import Positive, Quantity
-from ..core.spiking import SpikingODE
+from ..core.spiking import Spiking, SpikingOptions
 from ..core.state import State, register_state, zeros_state
-from ..core.surrogate import Surrogate
 from ..integrators import Exact
 from ..surrogates import ATan
 
@@ -30,27 +27,21 @@ class ResonateAndFireState(NamedTuple):
     noise: State = ()
 
 
-class ResonateAndFire(SpikingODE):
+class ResonateAndFire(Spiking, integrator=Exact(), surrogate=ATan()):
     r"""Resonate-and-fire neuron: a damped oscillator that spikes most readily for input at its own frequency.
 
     .. math::
         \dot z = \left(-\tfrac{1}{\tau} + i \omega\right) z + I, \qquad z = u + i v, \qquad
         v \ge v_{th}: \text{ spike and } z \leftarrow i v_{reset}
 
-    The default integrator is exact for an input that is constant over the step. Adaptation and noise attach if they
-    act on the threshold; a current moves ``u``, not ``v``.
+    The default integrator is exact for an input that is constant over the step. The current of an adaptation or a noise
+    is held over the step, and moves ``u``, as the input does.
 
     Args:
         tau: time constant of the damping, ms.
         frequency: frequency of the oscillation, Hz.
         v_th: threshold of the imaginary part.
         v_reset: imaginary part after a spike; the real part becomes 0.
-        surrogate: slope of the spike in the backward pass.
-        detach_reset: cut the gradient through the reset; otherwise the surrogate acts below threshold too.
-        integrator: how a step is taken; exact by default.
-        adaptation: an adaptation of the threshold, none if omitted.
-        noise: escape noise, none if omitted.
-        dt: time step, ms.
 
     Shape:
         - input: [T, B, \*] current
@@ -64,8 +55,6 @@ class ResonateAndFire(SpikingODE):
     :math:`z \leftarrow i`; the defaults are round values.
     """
 
-    refused_parts = MappingProxyType({"current": "a current moves its real part u, not the potential v"})
-
     def __init__(
         self,
         tau: Quantity = 20.0,
@@ -73,31 +62,18 @@ class ResonateAndFire(SpikingODE):
         *,
         v_th: Quantity = 1.0,
         v_reset: Quantity = 0.0,
-        surrogate: Surrogate = ATan(),
-        detach_reset: bool = True,
-        integrator: Integrator = Exact(),
-        adaptation: Adaptation | None = None,
-        noise: Noise | None = None,
-        dt: float = 1.0,
+        **options: Unpack[SpikingOptions],
     ):
-        super().__init__(
-            v_th=v_th,
-            v_reset=v_reset,
-            surrogate=surrogate,
-            detach_reset=detach_reset,
-            integrator=integrator,
-            adaptation=adaptation,
-            noise=noise,
-            dt=dt,
-        )
+        super().__init__(v_th=v_th, v_reset=v_reset, **options)
         self.tau = Positive(tau, unit="ms")
         self.frequency = Positive(frequency, unit="Hz")
 
     def initial_state(self, x_t: State) -> ResonateAndFireState:
-        return ResonateAndFireState(v=zeros_state(x_t), u=zeros_state(x_t), **self.initial_parts(x_t))
+        return ResonateAndFireState(v=zeros_state(x_t), u=zeros_state(x_t), **self.initial_terms(x_t))
 
-    def resting_potential(self) -> Tensor:
-        return torch.zeros_like(self.v_th())
+    def membrane(self) -> Membrane:
+        # A current moves u, as the input does, and only through it v.
+        return Membrane(gain=torch.ones_like(self.v_th()), rest=torch.zeros_like(self.v_th()), leaks=False)
 
     def omega(self) -> Tensor:
         """The angular frequency, rad/ms."""
@@ -120,5 +96,5 @@ class ResonateAndFire(SpikingODE):
         return state._replace(v=v_rest + sine * u + cosine * v, u=u_rest + cosine * u - sine * v)
 
     def on_spike(self, spikes: Tensor, state: ResonateAndFireState) -> ResonateAndFireState:
-        reset_spikes = spikes.detach() if self.detach_reset else spikes
+        reset_spikes = spikes.detach() if self.threshold.detach_reset else spikes
         return state._replace(u=(1 - reset_spikes) * state.u)

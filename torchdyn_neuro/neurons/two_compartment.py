@@ -1,16 +1,14 @@
 """The two-compartment neuron: a soma that spikes and a dendrite with receptors."""
 
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple, Unpack
 
 from torch import Tensor
 
-from ..core.integrator import Integrator
-from ..core.parts import Adaptation, Noise
-from ..core.quantities import Constrained, NonNegative, Positive, Quantity, Real
-from ..core.spiking import SpikingODE
+from ..core.ode import Membrane
+from ..core.quantities import NonNegative, Positive, Quantity, Real
+from ..core.spiking import Spiking, SpikingOptions
 from ..core.state import State, full_state, leaves, register_state
-from ..core.surrogate import Surrogate
 from ..integrators import ExponentialEuler
 from ..surrogates import ATan
 from ..synapses.receptors import NMDA, Receptor, ReceptorSet
@@ -42,7 +40,7 @@ class TwoCompartmentState(NamedTuple):
     noise: State = ()
 
 
-class TwoCompartment(SpikingODE):
+class TwoCompartment(Spiking, integrator=ExponentialEuler(), surrogate=ATan(slope=0.2)):
     r"""Two coupled compartments: a leaky integrate-and-fire soma and a dendrite with receptors.
 
     .. math::
@@ -64,12 +62,6 @@ class TwoCompartment(SpikingODE):
         v_th: threshold of the soma, mV.
         v_reset: potential of the soma after a spike, mV.
         t_ref: refractory period of the soma, ms; the dendrite goes on in it.
-        surrogate: slope of the spike in the backward pass, per mV.
-        detach_reset: cut the gradient through the reset; otherwise the surrogate acts below threshold too.
-        integrator: how a step is taken.
-        adaptation: what slows the cell down after its spikes, pA or mV; none if omitted.
-        noise: what makes it random, pA or mV; none if omitted.
-        dt: time step, ms.
 
     Shape:
         - input: :class:`TwoCompartmentInput` of sequences [T, B, \*]; a tensor alone is the current into the dendrite,
@@ -104,24 +96,9 @@ class TwoCompartment(SpikingODE):
         v_th: Quantity = -50.0,
         v_reset: Quantity = -60.0,
         t_ref: float = 0.0,
-        surrogate: Surrogate = ATan(slope=0.2),
-        detach_reset: bool = True,
-        integrator: Integrator = ExponentialEuler(),
-        adaptation: Adaptation | None = None,
-        noise: Noise | None = None,
-        dt: float = 1.0,
+        **options: Unpack[SpikingOptions],
     ):
-        super().__init__(
-            v_th=v_th,
-            v_reset=v_reset,
-            t_ref=t_ref,
-            surrogate=surrogate,
-            detach_reset=detach_reset,
-            integrator=integrator,
-            adaptation=adaptation,
-            noise=noise,
-            dt=dt,
-        )
+        super().__init__(v_th=v_th, v_reset=v_reset, t_ref=t_ref, unit="mV", **options)
         self.receptors = ReceptorSet.of([NMDA()] if receptors is None else receptors)
         self.C_soma = Positive(C_soma, unit="pF")
         self.C_dendrite = Positive(C_dendrite, unit="pF")
@@ -129,24 +106,13 @@ class TwoCompartment(SpikingODE):
         self.g_dendrite = Positive(g_dendrite, unit="nS")
         self.g_c = NonNegative(g_c, unit="nS")
         self.E_L = Real(E_L, unit="mV")
-        self.check_stability()
-
-    def quantities(self) -> Iterator[tuple[str, Constrained]]:
-        yield from super().quantities()
-        for name, quantity in self.receptors.membrane_quantities():
-            yield f"receptors.{name}", quantity
 
     def initial_state(self, x_t: State) -> TwoCompartmentState:
         v = full_state(x_t, self.E_L())
-        return TwoCompartmentState(
-            v=v, v_dendrite=v.clone(), refractory=self.initial_refractory(x_t), **self.initial_parts(x_t)
-        )
+        return TwoCompartmentState(v=v, v_dendrite=v.clone(), **self.initial_terms(x_t))
 
-    def current_gain(self) -> Tensor:
-        return 1 / self.C_soma()
-
-    def resting_potential(self) -> Tensor:
-        return self.E_L()
+    def membrane(self) -> Membrane:
+        return Membrane(gain=1 / self.C_soma(), rest=self.E_L())
 
     def relaxation(self, x_t: State, state: TwoCompartmentState) -> tuple[TwoCompartmentState, TwoCompartmentState]:
         drive = _as_input(x_t)
@@ -164,7 +130,16 @@ class TwoCompartment(SpikingODE):
         target = TwoCompartmentState(v=pull_soma / g_soma, v_dendrite=pull_dendrite / g_dendrite)
         return target, TwoCompartmentState(v=self.C_soma() / g_soma, v_dendrite=self.C_dendrite() / g_dendrite)
 
-    def check_input(self, x: State) -> None:
+    def time_constants(self) -> dict[str, Tensor]:
+        g_c = self.g_c()
+        return {
+            "C / g of the soma": self.C_soma() / (self.g_soma() + g_c),
+            "C / g of the dendrite": self.C_dendrite() / (self.g_dendrite() + g_c),
+        }
+
+    def _read(self, x: State, axis: int) -> State:
+        if callable(x) or axis == 1:
+            return x
         owner = type(self).__name__
         if isinstance(x, tuple) and not isinstance(x, TwoCompartmentInput):
             raise TypeError(
@@ -180,13 +155,7 @@ class TwoCompartment(SpikingODE):
             raise ValueError(
                 f"{owner}: expected inputs of one shape [T, B, *], got {sorted(shapes)}; expand them to one"
             )
-        super().check_input(drive)
-
-    def check_stability(self) -> None:
-        super().check_stability()
-        coupling = self.g_c()
-        for name, C, g in (("soma", self.C_soma(), self.g_soma()), ("dendrite", self.C_dendrite(), self.g_dendrite())):
-            self._check_time_constant(f"C / g of the {name}", (C / (g + coupling)).detach())
+        return drive
 
 
 def _as_input(x: State) -> TwoCompartmentInput:

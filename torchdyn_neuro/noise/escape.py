@@ -5,9 +5,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ..core.parts import Noise
 from ..core.quantities import Positive, Quantity
-from ..core.randomness import Draw
+from ..core.terms import Noise, NoiseState
 
 _SMALLEST = 1e-12  # keeps the logarithm finite; the spike it would miss has a probability below 1e-12
 
@@ -33,16 +32,14 @@ class EscapeNoise(Noise):
     defaults are round values for a threshold of one, from no source.
     """
 
-    enters_as_current: ClassVar[bool] = False
+    as_current: ClassVar[bool] = False
+    on_threshold: ClassVar[bool] = True
 
     def __init__(self, rho_0: Quantity = 0.1, *, Delta_u: Quantity = 0.1):
         super().__init__()
         self.rho_0 = Positive(rho_0, unit="1/ms")
         self.Delta_u = Positive(Delta_u)
 
-    def numbers(self, like: Tensor) -> Draw:
-        return Draw.uniform(like)
-
-    def threshold(self, numbers: Tensor, dt: float) -> Tensor:
-        hazard = torch.clamp(-torch.log1p(-numbers), min=_SMALLEST)
-        return self.Delta_u() * torch.log(hazard / (self.rho_0() * dt))
+    def threshold(self, value: NoiseState, v: Tensor, dt: float) -> Tensor:
+        hazard = -torch.log1p(-self.uniform(value.key, v.dtype))
+        return self.Delta_u() * torch.log(torch.clamp(hazard, min=_SMALLEST) / (self.rho_0() * dt))

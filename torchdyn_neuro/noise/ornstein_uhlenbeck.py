@@ -7,9 +7,8 @@ import torch
 from torch import Tensor
 
 from ..core.numerics import exprel, response_moments
-from ..core.parts import Noise
 from ..core.quantities import NonNegative, Positive, Quantity
-from ..core.randomness import Draw
+from ..core.terms import Noise, NoiseState
 
 _SMALLEST = 1e-6  # of the variance; less than that of the potential is not left to the second number
 
@@ -53,19 +52,17 @@ class OrnsteinUhlenbeckNoise(Noise):
         self.tau = Positive(tau, unit="ms")
         self.sigma = NonNegative(sigma)
 
-    def numbers(self, like: Tensor) -> tuple[Draw, Draw]:
-        """Two standard normal numbers: that of the current, and that which the potential has besides."""
-        return Draw.normal(like), Draw.normal(like)
-
-    def kick(self, numbers: tuple[Tensor, Tensor], leak: Tensor, dt: float) -> Tensor:
+    def kick(self, key: Tensor, leak: Tensor, dt: float) -> Tensor:
+        number, besides = self.normals(key, leak.dtype)
         beta = dt / self.tau()
         covariance, square = response_moments(leak, beta)
         correlation = covariance * torch.rsqrt(exprel(-2 * beta) * square)
         rest = torch.sqrt(torch.clamp(1 - correlation * correlation, min=_SMALLEST))
         deviation = self.sigma() * math.sqrt(dt) * beta * torch.sqrt(square)
-        return deviation * (correlation * numbers[0] + rest * numbers[1])
+        return deviation * (correlation * number + rest * besides)
 
-    def advance(self, state: Tensor, numbers: tuple[Tensor, Tensor], dt: float) -> Tensor:
+    def relax(self, value: NoiseState, above_rest: Tensor, dt: float) -> NoiseState:
+        number, _ = self.normals(value.key, value.current.dtype)
         beta = dt / self.tau()
         deviation = self.sigma() * torch.sqrt(-torch.expm1(-2 * beta) / (2 * self.tau()))
-        return state * torch.exp(-beta) + deviation * numbers[0]
+        return value._replace(current=value.current * torch.exp(-beta) + deviation * number)

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from ..core.numerics import exprel
-from ..core.parts import Noise
 from ..core.quantities import NonNegative, Quantity
+from ..core.terms import Noise
 
 
 class WhiteNoise(Noise):
@@ -40,5 +40,6 @@ class WhiteNoise(Noise):
         super().__init__()
         self.sigma = NonNegative(sigma)
 
-    def kick(self, numbers: Tensor, leak: Tensor, dt: float) -> Tensor:
-        return self.sigma() * math.sqrt(dt) * torch.sqrt(exprel(-2 * leak)) * numbers
+    def kick(self, key: Tensor, leak: Tensor, dt: float) -> Tensor:
+        number, _ = self.normals(key, leak.dtype)
+        return self.sigma() * math.sqrt(dt) * torch.sqrt(exprel(-2 * leak)) * number

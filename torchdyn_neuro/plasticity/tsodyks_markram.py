@@ -34,8 +34,9 @@ class TsodyksMarkram(Dynamics):
       while it releases :math:`u^+ R^-`: what is released is not what is lost.
 
     Between spikes the solution is exact, so results on the grid do not depend on ``dt``. Without facilitation
-    (``tau_f=None``) ``u`` is ``U`` at every spike; without depression (``tau_d=None``) ``R`` is 1. One module before an
-    ``nn.Linear`` has one state per presynaptic neuron; :class:`PlasticLinear` has one per synapse.
+    (``tau_f=None``) ``u`` is ``U`` at every spike, in all forms; without depression (``tau_d=None``) ``R`` is 1. What
+    the spikes of a frame release stands in the same frame. One module before an ``nn.Linear`` has one state per
+    presynaptic neuron; :class:`PlasticLinear` has one per synapse.
 
     Args:
         U: utilisation of resources at rest, from 0 to 1.
@@ -80,7 +81,7 @@ class TsodyksMarkram(Dynamics):
         self.tau_f = None if tau_f is None else Positive(tau_f, unit="ms")
         self.tau_d = None if tau_d is None else Positive(tau_d, unit="ms")
         self.form = one_of("TsodyksMarkram", "form", form, "tm", "m98", "text")
-        if not isinstance(max_count, int) or max_count < 1:
+        if not isinstance(max_count, int) or isinstance(max_count, bool) or max_count < 1:
             raise ValueError(f"TsodyksMarkram: expected max_count to be 1, 2, ..., got {max_count!r}; pass an integer")
         self.max_count = max_count
 

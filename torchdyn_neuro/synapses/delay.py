@@ -33,7 +33,8 @@ class Delay(DelayLine):
         - output: [T, B, \*], zero before the first input has come through
 
     Raises:
-        ValueError: if a delay is negative or longer than ``max_delay``, or learned without ``max_delay``.
+        ValueError: if a delay is negative or longer than ``max_delay``, or learned without ``max_delay``; if a width is
+            not positive, or given with ``kernel="linear"``.
 
     Source: Hammouamri, Khalfaoui-Hassani & Masquelier (2024), ICLR (Gaussian kernels and their annealing).
 

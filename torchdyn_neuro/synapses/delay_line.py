@@ -1,5 +1,6 @@
 """What all delays share: the line of past frames in the state, the delay as a quantity, and how a line is read."""
 
+import math
 from abc import ABC, abstractmethod
 from typing import NamedTuple
 
@@ -8,7 +9,7 @@ from torch import Tensor
 
 from ..core.checks import one_of, positive_number
 from ..core.dynamics import Dynamics
-from ..core.quantities import Constrained, Learned, Quantity
+from ..core.quantities import Constrained, Learned, Quantity, readable
 from ..core.state import State, first_frame, register_state, state_dtype, widen
 
 
@@ -26,15 +27,9 @@ class DelayTime(Constrained):
     """
 
     def __init__(self, value: Quantity, *, limit: float = 1.0, unit: str = "ms"):
-        super().__init__(value, unit=unit)
+        super().__init__(value, unit=unit, low=0.0, high=limit)
         self.limit = limit
         self.expected = f"a delay from 0 to max_delay = {limit:g} ms"
-
-    def transform(self, initial: Tensor, raw: Tensor) -> Tensor:
-        return self.limit * torch.sigmoid(torch.logit(initial / self.limit) + raw)
-
-    def allows(self, value: Tensor) -> Tensor:
-        return (value > 0) & (value < self.limit) if self.learned else (value >= 0) & (value <= self.limit)
 
 
 @register_state
@@ -53,7 +48,7 @@ class DelayLine(Dynamics, ABC):
         delay: delay, ms.
         max_delay: what the buffer holds, ms; the longest fixed delay if omitted.
         kernel: ``"linear"`` interpolates between the two nearest frames, ``"gaussian"`` averages around the delay.
-        width: standard deviation of the Gaussian at the start, ms.
+        width: standard deviation of the Gaussian at the start, ms; now, as an attribute.
         final_width: its standard deviation at the end of :meth:`anneal`, ms.
         dt: time step, ms.
 
@@ -62,7 +57,8 @@ class DelayLine(Dynamics, ABC):
         - state: history [B, steps, \*]
 
     Raises:
-        ValueError: if a delay is negative or longer than ``max_delay``, or learned without ``max_delay``.
+        ValueError: if a delay is negative or longer than ``max_delay``, or learned without ``max_delay``; if a width is
+            not positive, or given with ``kernel="linear"``.
 
     Source: Hammouamri, Khalfaoui-Hassani & Masquelier (2024), ICLR (Gaussian kernels and their annealing).
     """
@@ -87,25 +83,42 @@ class DelayLine(Dynamics, ABC):
                     f"{owner}: expected max_delay with a learned delay, got none; pass the longest delay, in ms, that "
                     "it may learn"
                 )
-            max_delay = float(torch.as_tensor(delay).max())
+            max_delay = _longest(owner, delay)
         limit = positive_number(owner, "max_delay", max_delay, zero=True, unit="ms")
+        self.max_delay = limit
         self.delay = DelayTime(delay, limit=limit)
         self.kernel = one_of(owner, "kernel", kernel, "linear", "gaussian")
         self.steps = _whole_steps(limit / self.dt)
-        first = limit / 4 if width is None else positive_number(owner, "width", width, unit="ms")
-        self.width_range = (first, dt / 2 if final_width is None else final_width)
+        self.first_width = self.final_width = None
+        if kernel == "gaussian":
+            first, last = limit / 4 if width is None else width, self.dt / 2 if final_width is None else final_width
+            self.first_width = positive_number(owner, "width", first, unit="ms")
+            self.final_width = positive_number(owner, "final_width", last, unit="ms")
+        else:
+            for name, value in {"width": width, "final_width": final_width}.items():
+                if value is not None:
+                    raise ValueError(
+                        f'{owner}: expected no {name} with kernel="linear", got {value:g} ms; drop it, or pass '
+                        'kernel="gaussian"'
+                    )
         # A tensor, so that annealing recompiles nothing and a checkpoint resumes where it was.
-        self.register_buffer("width", torch.tensor(first) if kernel == "gaussian" else None)
+        self.register_buffer("width", None if self.first_width is None else torch.tensor(self.first_width))
+
+    def change_dt(self, dt: float) -> None:
+        first, last = self.width_range
+        self.width_range = (first, dt / 2 if last == self.dt / 2 else last)
+        super().change_dt(dt)
+        self.steps = _whole_steps(self.delay.limit / self.dt)
 
     def anneal(self, progress: float) -> None:
-        """Set the width of the Gaussian: geometrically from ``width`` (progress 0) to ``final_width`` (progress 1)."""
+        """Set the width of the Gaussian: geometrically from ``width`` (progress 0) to ``final_width`` (1 and later)."""
         if self.width is None:
             raise ValueError(
                 f'{type(self).__name__}: expected kernel="gaussian" to anneal, got kernel={self.kernel!r}; '
                 "only the Gaussian has a width"
             )
-        first, last = self.width_range
-        self.width.fill_(first * (last / first) ** min(max(progress, 0.0), 1.0))
+        progress = positive_number(type(self).__name__, "progress", progress, zero=True)
+        self.width.fill_(self.first_width * (self.final_width / self.first_width) ** min(progress, 1.0))
 
     def lag(self) -> Tensor:
         """The delay in steps; a fixed one that misses a whole number by rounding is made whole."""
@@ -137,11 +150,14 @@ class DelayLine(Dynamics, ABC):
         y, state = self.advance(x_t.unsqueeze(0), state)
         return y.squeeze(0), state
 
-    def scan(self, x: Tensor, state: DelayState | None = None) -> tuple[Tensor, DelayState]:
+    def scan(
+        self, x: Tensor, state: DelayState | None = None, *, output_dtype: torch.dtype | None = None
+    ) -> tuple[Tensor, DelayState]:
         self.check_input(x)
         x_0 = first_frame(x)
         state = self.initial_state(x_0) if state is None else self.take_state(x_0, state)
-        return self.advance(x, state)
+        y, state = self.advance(x, state)
+        return (y if output_dtype is None else y.to(output_dtype)), state
 
     def advance(self, x: Tensor, state: DelayState) -> tuple[Tensor, DelayState]:
         """Several steps at once: a delay needs no loop."""
@@ -151,7 +167,19 @@ class DelayLine(Dynamics, ABC):
         return self.read(line).to(x.dtype), DelayState(history)
 
     def extra_repr(self) -> str:
-        return f"max_delay={self.delay.limit:g} ms, kernel={self.kernel!r}, {super().extra_repr()}"
+        return f"max_delay={self.max_delay:g} ms, kernel={self.kernel!r}, {super().extra_repr()}"
+
+
+def _longest(owner: str, delay: float | Tensor) -> float:
+    start = DelayTime(delay, limit=math.inf).start
+    if not isinstance(delay, Tensor):
+        return float(delay)
+    if not readable(start):
+        raise ValueError(
+            f"{owner}: expected max_delay with delays whose values are not there yet, got none; pass the longest "
+            "delay, in ms"
+        )
+    return start.max().item()
 
 
 def _whole_steps(steps: float) -> int:

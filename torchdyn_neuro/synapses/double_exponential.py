@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..core.checks import one_of
 from ..core.dynamics import Dynamics
-from ..core.numerics import exprel, mean_decay
+from ..core.numerics import exprel, mean_decay, mean_response
 from ..core.quantities import Positive, Quantity
 from ..core.state import State, register_state, widen, zeros_state
 
@@ -50,26 +50,37 @@ class DoubleExponentialSynapse(Dynamics):
         tau_rise: time constant of the rise, ms.
         tau_decay: time constant of the decay, ms.
         normalize: ``"peak"`` (the response to a spike rises to 1) or ``"area"`` (its integral over ms is 1).
+        output: ``"end"`` (the value at the end of a step) or ``"mean"`` (the exact mean over the step that follows, of
+            exact charge for a cell that holds it; see :class:`ExponentialSynapse`).
         dt: time step, ms.
 
     Shape:
         - input: [T, B, \*] spikes (0/1 or counts) or weighted spikes
-        - output: [T, B, \*] gating at the end of each step, which a spike of that step has not moved yet
+        - output: [T, B, \*] gating at the end of each step, which a spike of that step has not moved yet; or its mean
+          over the step that follows, which one has
 
     Raises:
-        ValueError: if a time constant or ``dt`` is not positive, or ``normalize`` is neither of the two.
+        ValueError: if a time constant or ``dt`` is not positive, or ``normalize`` or ``output`` is
+            neither of the two.
 
     Source: Dayan & Abbott (2001), Theoretical Neuroscience, ch. 5; Roth & van Rossum (2009), in Computational Modeling
     Methods for Neuroscientists, ch. 6. The defaults are round values.
     """
 
     def __init__(
-        self, tau_rise: Quantity = 1.0, tau_decay: Quantity = 5.0, *, normalize: str = "peak", dt: float = 1.0
+        self,
+        tau_rise: Quantity = 1.0,
+        tau_decay: Quantity = 5.0,
+        *,
+        normalize: str = "peak",
+        output: str = "end",
+        dt: float = 1.0,
     ):
         super().__init__(dt=dt)
         self.tau_rise = Positive(tau_rise, unit="ms")
         self.tau_decay = Positive(tau_decay, unit="ms")
         self.normalize = one_of("DoubleExponentialSynapse", "normalize", normalize, "peak", "area")
+        self.output = one_of("DoubleExponentialSynapse", "output", output, "end", "mean")
 
     def initial_state(self, x_t: State) -> DoubleExponentialSynapseState:
         return DoubleExponentialSynapseState(s=zeros_state(x_t), h=zeros_state(x_t))
@@ -80,7 +91,8 @@ class DoubleExponentialSynapse(Dynamics):
         a, b = self.dt / tau_rise, self.dt / tau_decay
         s = state.s * torch.exp(-b) + state.h * (b * mean_decay(a, b))
         h = state.h * torch.exp(-a) + widen(x_t) * factor
-        return s.to(x_t.dtype), DoubleExponentialSynapseState(s, h)
+        y = s if self.output == "end" else s * (-torch.expm1(-b) / b) + h * (b * mean_response(a, b))
+        return y.to(x_t.dtype), DoubleExponentialSynapseState(s, h)
 
     def extra_repr(self) -> str:
-        return f"normalize={self.normalize!r}, {super().extra_repr()}"
+        return f"normalize={self.normalize!r}, output={self.output!r}, {super().extra_repr()}"

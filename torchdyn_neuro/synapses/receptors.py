@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 
 from ..core.quantities import Constrained, NonNegative, Parametrised, Positive, Quantity, Real
-from ..core.randomness import Noisy
 from ..core.state import State
 
 
@@ -235,20 +234,18 @@ class ReceptorSet(nn.Module):
         open_ = [receptor.conductance(g_r, v) for receptor, g_r in zip(self, g, strict=True)]
         return sum(open_), sum(g_r * receptor.E_rev() for receptor, g_r in zip(self, open_, strict=True))
 
-    def split(self, conductances: State, axis: int) -> tuple[Tensor, ...]:
-        """One conductance per receptor, from a tuple of them or from a tensor that holds the receptors on ``axis``.
+    def split(self, inputs: State, axis: int) -> tuple[Tensor, ...]:
+        """The spikes or conductances of each receptor, from a tuple or from a tensor that holds them along ``axis``.
 
-        With a single receptor, a tensor is its conductance.
+        With a single receptor, a tensor is what comes for it.
         """
-        if isinstance(conductances, Noisy):
-            return conductances._replace(input=self.split(conductances.input, axis))
-        if not isinstance(conductances, Tensor):
-            return conductances
-        return (conductances,) if len(self) == 1 else conductances.unbind(axis)
+        if not isinstance(inputs, Tensor):
+            return inputs
+        return (inputs,) if len(self) == 1 else inputs.unbind(axis)
 
     def check_conductances(self, owner: str, x: State) -> None:
-        """Raise, in the name of ``owner``, if ``x`` does not hold one sequence of conductances per receptor."""
-        expected = f"{owner}: expected one conductance [T, B, *] for each of {', '.join(self.names)}"
+        """Raise, in the name of ``owner``, if ``x`` does not hold one sequence per receptor, all of one shape."""
+        expected = f"{owner}: expected one input [T, B, *] for each of {', '.join(self.names)}"
         if isinstance(x, tuple):
             shapes = [tuple(g.shape) if isinstance(g, Tensor) else type(g).__name__ for g in x]
             if len(x) != len(self) or len(set(shapes)) != 1:

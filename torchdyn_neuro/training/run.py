@@ -15,6 +15,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from ..activity import check
 from .checkpoints import PlainCheckpoints, load_checkpoint
 from .classification import Classification
 from .instantiate import build, check_targets
@@ -65,6 +66,7 @@ def _run(config: DictConfig) -> float:
         scheduler=build(plain["scheduler"], "scheduler"),
         config={"config": plain, "data": shape},
     )
+    check(task)
     resume = plain["checkpoint"]
     if resume is not None:
         load_checkpoint(resume)

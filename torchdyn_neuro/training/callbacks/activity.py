@@ -6,7 +6,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
-from .layers import spiking_layers
+from ...activity.layers import spiking_layers
 
 
 class Activity(Callback):

@@ -7,10 +7,11 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
+from ...activity.layers import spikes
 from ...core.dynamics import Dynamics
 from ...core.record import record
 from ...core.recurrent import Recurrent
-from .layers import outermost_dynamics, spikes
+from .layers import outermost_dynamics
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -1,0 +1,90 @@
+"""How a container runs one of its layers: over a sequence or for one step, from a state, with its hooks.
+
+``nn.Module`` fires hooks where a module is called. A container calls ``scan`` and ``step``, which take a state; where a
+layer has hooks, it is called all the same, and its forward pass is what the container wants of it.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+from torch.nn.modules import module as nn_module
+
+from .context import intercepting, interceptor, scan_in_place, step_observer
+from .dynamics import Dynamics
+from .state import State, map_state
+from .stepwise import Stepwise
+
+Run = Callable[[State, State], tuple[State, State]]
+"""``(x, state) -> (y, state)``."""
+
+
+def has_hooks(layer: nn.Module) -> bool:
+    """Whether anybody listens when ``layer`` is called."""
+    return bool(
+        layer._forward_hooks
+        or layer._forward_pre_hooks
+        or layer._backward_hooks
+        or layer._backward_pre_hooks
+        or nn_module._has_any_global_hook()
+    )
+
+
+def runs_apart(layer: Dynamics) -> bool:
+    """Whether a layer may not run in one piece with its neighbours: somebody wants to see what it gets and gives."""
+    return has_hooks(layer) or scan_in_place(layer) is not None
+
+
+def scan_layer(
+    layer: Dynamics, x: State, state: State = None, output_dtype: torch.dtype | None = None
+) -> tuple[State, State]:
+    """``layer.scan``, with the hooks of the layer."""
+
+    def run(x: State, state: State) -> tuple[State, State]:
+        scan = scan_in_place(layer)
+        if scan is not None:
+            return scan(layer, x, state, output_dtype)
+        # A layer that has written its own scan need not know the argument that nobody uses.
+        return layer.scan(x, state) if output_dtype is None else layer.scan(x, state, output_dtype=output_dtype)
+
+    return _called(layer, x, state, run) if has_hooks(layer) else run(x, state)
+
+
+def step_layer(layer: nn.Module, x_t: State, state: State) -> tuple[State, State]:
+    """One step of a layer, with its hooks; a layer without time has the state ``()``."""
+    if not isinstance(layer, Dynamics):
+        return _without_time(layer, x_t), ()
+    y_t, after = _called(layer, x_t, state, layer.step) if has_hooks(layer) else layer.step(x_t, state)
+    observer = step_observer()
+    if observer is not None:
+        observer(layer, y_t)
+    return y_t, after
+
+
+def _without_time(layer: nn.Module, x_t: State) -> State:
+    if not isinstance(layer, Stepwise):
+        return layer(x_t)
+    if not has_hooks(layer):
+        return layer.step(x_t)
+    return map_state(lambda y: y.squeeze(0), layer(map_state(lambda leaf: leaf.unsqueeze(0), x_t)))
+
+
+def _called(layer: Dynamics, x: State, state: State, run: Run) -> tuple[State, State]:
+    """``layer(x)`` with ``run`` in the place of its forward pass: its output, which hooks may change, and the state."""
+    outer, ends = interceptor(), []
+
+    def stand_in(module: Dynamics, x: State) -> State:
+        if module is not layer or ends:
+            return module.scan(x)[0] if outer is None else outer(module, x)
+        y, end = run(x, state)
+        ends.append(end)
+        return y
+
+    with intercepting(stand_in):
+        y = layer(x)
+    if not ends:
+        raise RuntimeError(
+            f"{type(layer).__name__}: expected its forward pass to run when called with hooks inside a container, got "
+            "none; let forward(x) call super().forward(x)"
+        )
+    return y, ends[0]

@@ -1,0 +1,44 @@
+"""What can be done with a tensor: whether its values can be looked at, whether it stands for one of another shape."""
+
+from typing import Protocol
+
+from torch import Size, Tensor, nn
+
+
+class HasStart(Protocol):
+    """A quantity."""
+
+    @property
+    def start(self) -> Tensor: ...
+
+
+def readable(*values: Tensor | HasStart) -> bool:
+    """Whether the values of tensors and quantities can be looked at: not those on the meta device or under a fake mode.
+
+    Every check of a value asks this first, so that a model can be built before there is memory for it.
+
+    Example:
+        >>> readable(torch.ones(2)), readable(torch.ones(2, device="meta"))
+        (True, False)
+    """
+    return all(_has_values(value if isinstance(value, Tensor) else value.start) for value in values)
+
+
+def _has_values(tensor: Tensor) -> bool:
+    if tensor.is_meta:
+        return False
+    # A fake tensor says that it is on the device which it stands for; its memory is not.
+    plain = type(tensor) in (Tensor, nn.Parameter, nn.Buffer)
+    return plain or tensor.untyped_storage().device.type != "meta"
+
+
+def expanded(entry: Tensor, shape: Size) -> Tensor | None:
+    """A tensor of that shape with the values of ``entry``; ``None`` if ``entry`` holds more."""
+    if entry.shape == shape:
+        return entry
+    if entry.numel() == 1 and not shape:
+        return entry.reshape(())
+    if len(entry.shape) > len(shape):
+        return None
+    pairs = zip(reversed(entry.shape), reversed(shape), strict=False)
+    return entry.expand(shape).clone() if all(size in (1, goal) for size, goal in pairs) else None
