@@ -23,12 +23,10 @@ class Case:
 
     build: makes the module; the class without arguments if omitted. Its last axis has ``NEURONS`` entries.
     drive: makes the input from uniform numbers [T, B, *] in [0, 1); omitted, they are scaled until the output varies.
-    random: whether the step draws random numbers; rows of a batch cannot be compared then.
     """
 
     build: Callable[[], tdn.Dynamics] | None = None
     drive: Callable[[torch.Tensor], State] | None = None
-    random: bool = False
 
 
 def dyadic_linear() -> nn.Linear:
@@ -55,13 +53,13 @@ EXAMPLES: dict[str, Case] = {
     "Chain": Case(lambda: tdn.Chain(tdn.LIF(), dyadic_linear(), tdn.LeakyIntegrator())),
     "ConductanceLIF": Case(drive=lambda uniform: (20 * uniform, 5 * uniform.flip(0))),
     "ConductanceSynapse": Case(drive=lambda uniform: torch.stack([uniform, 2 * uniform], 2)),
-    "Coupled": Case(lambda: tdn.Coupled(tdn.LIF(), tdn.GapJunction(NEURONS))),
     "Delay": Case(lambda: tdn.Delay(torch.tensor([0.0, 1.0, 2.5, 3.0, 4.0]))),
     "DelayedLinear": Case(lambda: dyadic(tdn.DelayedLinear(NEURONS, NEURONS, 2.5)), spikes),
+    "Network": Case(lambda: tdn.Network(tdn.LIF(), tdn.GapJunction(NEURONS), source="v")),
+    "Plastic": Case(lambda: tdn.Plastic(dyadic_linear(), tdn.Hebbian())),
     "PlasticLinear": Case(lambda: tdn.PlasticLinear(NEURONS, NEURONS, tdn.TsodyksMarkram()), spikes),
     "TsodyksMarkram": Case(drive=spikes),
     "HodgkinHuxley": Case(lambda: tdn.HodgkinHuxley(dt=0.2), lambda uniform: 60 * uniform),
-    "EscapeLIF": Case(random=True),
     "Recurrent": Case(lambda: tdn.Recurrent(tdn.LIF(), dyadic_linear())),
     "TwoCompartment": Case(
         drive=lambda uniform: tdn.TwoCompartmentInput(1e3 * uniform, 400 * uniform.flip(0), (50 * uniform,))

@@ -9,6 +9,7 @@ from scipy.integrate import solve_ivp
 
 import torchdyn_neuro as tdn
 from tests.fused.agreement import assert_agrees
+from tests.random_numbers import normals_of, uniforms_of
 from torchdyn_neuro.core.state import leaves
 
 TAU, CURRENT = 10.0, 1.7
@@ -162,17 +163,36 @@ def test_fused_equals_eager(name):
 def test_noise_is_held_over_the_step_in_which_it_crosses():
     """With an explicit integrator the path under noise is that under a current."""
     torch.manual_seed(0)
-    x, z = torch.full((60, 1, 4), 1.2, dtype=torch.float64), torch.randn(60, 1, 4, dtype=torch.float64)
+    x = torch.full((60, 1, 4), 1.2, dtype=torch.float64)
     integrator = tdn.Interpolated(tdn.RK4())
     noisy = tdn.LIF(integrator=integrator, noise=tdn.WhiteNoise(2.0)).double()
-    spikes, state = noisy.scan(tdn.Noisy(x, part=z))
+    start = noisy.initial_state(x[0])
+    spikes, state = noisy.scan(x, start)
+    z = normals_of(start.noise.key, 60)[:, 0]
     expected, end = tdn.LIF(integrator=integrator).double().scan(x + 2.0 * z)
     assert expected.sum() > 3
     assert torch.equal(spikes, expected)
     torch.testing.assert_close(state.v, end.v)
     with pytest.raises(ValueError, match=r"explicit integrator .* WhiteNoise, got ExponentialEuler"):
         tdn.LIF(integrator=tdn.Interpolated(tdn.ExponentialEuler()), noise=tdn.WhiteNoise())
-    tdn.LIF(integrator=tdn.Interpolated(tdn.ExponentialEuler()), noise=tdn.EscapeNoise())(torch.ones(5, 1, 2))
+
+
+@pytest.mark.parametrize("method", [tdn.ExponentialEuler(), tdn.RK4()], ids=repr)
+def test_a_soft_threshold_is_one_level_in_each_step(method):
+    """The number of a step moves its threshold; the key goes on by one, also where it spikes."""
+    torch.manual_seed(0)
+    cell = tdn.LIF(TAU, integrator=tdn.Interpolated(method), noise=tdn.EscapeNoise(0.5), reset="zero").double()
+    x = torch.full((40, 2, 20), CURRENT, dtype=torch.float64)
+    start = cell.initial_state(x[0])
+    seen, last = cell.scan(x, start)
+    assert 40 < seen.sum() < seen.numel() / 2
+    assert last.noise.key.dtype == torch.int64
+    assert torch.equal(last.noise.key, start.noise.key + 40)
+    # Until its first spike a cell only charges: it spikes in the step that ends above the level of the step.
+    numbers = uniforms_of(start.noise.key, 40)
+    v = CURRENT * (1 - torch.exp(-torch.arange(1, 41, dtype=torch.float64) / TAU))
+    above = v[:, None, None] >= 1 + 0.1 * torch.log(-torch.log1p(-numbers) / 0.5)
+    assert torch.equal(seen.argmax(0), above.double().argmax(0))
 
 
 def test_gradient_is_finite_and_fused_equals_eager():

@@ -1,7 +1,5 @@
 """Every equation of the library runs fused and gives what the eager loop gives."""
 
-import inspect
-
 import pytest
 import torch
 from torch import nn
@@ -12,7 +10,7 @@ from tests.contract_cases import NEURONS, build, concrete_dynamics, sequence
 from .agreement import assert_agrees
 
 UNFUSED = {
-    "Coupled": "each neuron feels the potentials of its neighbours",
+    "Plastic": "every synapse has a state of its own",
     "Delay": "its scan shifts the whole sequence at once, without a loop",
     "DelayedLinear": "as Delay, and it sums over the neurons before it",
     "PlasticLinear": "a state for each synapse, and a sum over the neurons before it",
@@ -31,9 +29,13 @@ PARTS = {
     },
 }
 """One adaptation and one noise of each kind."""
-TAKES_PARTS = [name for name, cls in SHIPPED.items() if {"adaptation", "noise"} <= {*inspect.signature(cls).parameters}]
-NO_CURRENT = {"ResonateAndFire"}
-"""Cells whose input is no current, so that only what acts on the threshold attaches."""
+HAS_ITS_OWN = {"ALIF", "AdLIF", "AdaptiveLIF", "EscapeLIF"}
+"""Cells that are another with a term, and take no further one of its kind."""
+NO_CURRENT = {"BalancedResonateAndFire"}
+"""Cells without an equation for what a current does to them."""
+TAKES_CURRENTS = [
+    name for name, cls in SHIPPED.items() if issubclass(cls, tdn.Spiking) and name not in HAS_ITS_OWN | NO_CURRENT
+]
 
 
 def drive(steps=23, rows=2, neurons=13, scale=4.0, dtype=torch.float64):
@@ -54,13 +56,18 @@ def test_equation_agrees(name):
 @pytest.mark.parametrize(
     ("name", "parts"),
     [
-        *((name, "threshold" if name in NO_CURRENT else "current") for name in TAKES_PARTS),
+        *((name, "current") for name in TAKES_CURRENTS),
         *((name, "potential") for name in ("LIF", "EIF", "Izhikevich")),
         ("LIF", "threshold"),
     ],
 )
 def test_equation_with_adaptation_and_noise_agrees(name, parts):
     assert_agrees(SHIPPED[name](**PARTS[parts]()).double(), driven(name), relative=1e-12)
+
+
+def test_a_readout_with_noise_agrees():
+    for noise in (tdn.WhiteNoise(tdn.Learned(0.5)), tdn.OrnsteinUhlenbeckNoise(tdn.Learned(5.0))):
+        assert_agrees(tdn.LeakyIntegrator(noise=noise).double(), drive(), relative=1e-12)
 
 
 @pytest.mark.parametrize("name", UNFUSED)
@@ -122,11 +129,11 @@ def test_layouts():
 
 
 def test_noise_is_the_same_on_every_backend():
-    class Noisy(tdn.LeakyIntegrator):
+    class Jittered(tdn.LeakyIntegrator):
         def diffusion(self, x_t, state):
             return state._replace(v=0.1)
 
-    assert_agrees(Noisy(integrator=tdn.EulerMaruyama()).double(), drive(), relative=1e-12)
+    assert_agrees(Jittered(integrator=tdn.EulerMaruyama()).double(), drive(), relative=1e-12)
 
 
 def test_chain_runs_neighbours_as_one_loop():

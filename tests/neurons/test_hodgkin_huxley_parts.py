@@ -9,6 +9,7 @@ from scipy.integrate import solve_ivp
 from torch.testing import assert_close
 
 import torchdyn_neuro as tdn
+from tests.random_numbers import normals_of
 
 INTEGRATORS = [tdn.ExponentialEuler(substeps=4), tdn.RK4(substeps=4)]
 
@@ -19,23 +20,23 @@ def test_noise_is_a_current_held_over_the_step(integrator):
     torch.manual_seed(0)
     dt, sigma, tau = 0.1, 6.0, 3.0
     x = torch.full((120, 2, 3), 15.0, dtype=torch.float64)
-    z = torch.randn(2, 120, 2, 3, dtype=torch.float64)
     plain = tdn.HodgkinHuxley(dt=dt, integrator=integrator).double()
     white = tdn.HodgkinHuxley(dt=dt, integrator=integrator, noise=tdn.WhiteNoise(sigma)).double()
-    expected, _ = plain.scan(x + sigma / math.sqrt(dt) * z[0])
-    got, _ = white.scan(tdn.Noisy(x, part=z[0]))
+    start = white.initial_state(x[0])
+    expected, _ = plain.scan(x + sigma / math.sqrt(dt) * normals_of(start.noise.key, 120)[:, 0])
+    got, _ = white.scan(x, start)
     assert expected.sum() > 5
     assert torch.equal(got, expected)
     coloured = tdn.HodgkinHuxley(dt=dt, integrator=integrator, noise=tdn.OrnsteinUhlenbeckNoise(tau, sigma=sigma))
-    coloured = coloured.double()
-    seen = tdn.record(coloured, tdn.Noisy(x, part=(z[0], z[1])), ["v", "noise"])
-    # The mean of the noise over a step, as an integrator without leak finds it.
+    torch.manual_seed(1)
+    seen = tdn.record(coloured.double(), x, ["v"])
+    # The mean of the noise over a step, as an integrator without leak finds it from the same start.
+    torch.manual_seed(1)
     charge = tdn.record(
-        tdn.IF(v_th=1e9, noise=tdn.OrnsteinUhlenbeckNoise(tau, sigma=sigma), dt=dt).double(),
-        tdn.Noisy(torch.zeros_like(x), part=(z[0], z[1])),
-        ["v"],
+        tdn.IF(v_th=1e9, noise=tdn.OrnsteinUhlenbeckNoise(tau, sigma=sigma), dt=dt).double(), torch.zeros_like(x), ["v"]
     )["v"]
     mean = torch.diff(charge, dim=0, prepend=torch.zeros_like(charge[:1])) / dt
+    assert mean.std() > 0
     assert_close(seen["v"], tdn.record(plain, x + mean, ["v"])["v"], rtol=1e-7, atol=1e-7)
 
 
@@ -97,5 +98,8 @@ def test_sub_threshold_adaptation_follows_the_potential():
     "part", [{"adaptation": tdn.AdaptiveThreshold()}, {"noise": tdn.EscapeNoise()}], ids=["adaptation", "noise"]
 )
 def test_parts_of_the_threshold_are_refused_because_it_makes_no_spike(part):
-    with pytest.raises(ValueError, match=r"acts as a current, got .*, but its channels make the spikes"):
+    message = (
+        r"HodgkinHuxley: expected no .*, or one that acts as a current, got .*, but its equation makes the spikes, "
+    )
+    with pytest.raises(ValueError, match=message + "which v_th only counts; use another"):
         tdn.HodgkinHuxley(**part)

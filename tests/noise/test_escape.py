@@ -7,6 +7,7 @@ from scipy import stats
 from torch.testing import assert_close
 
 import torchdyn_neuro as tdn
+from tests.random_numbers import uniforms_of
 
 RHO, WIDTH, TAU, DRIVE = 0.08, 0.15, 20.0, 1.1
 
@@ -66,23 +67,46 @@ def test_width_towards_zero_is_the_hard_threshold():
     assert torch.equal(soft, tdn.LIF()(x))
 
 
-def test_expected_gradient_is_that_of_the_probability():
+def test_spikes_for_the_numbers_of_its_key():
+    """A step spikes where its uniform number lies below the probability of the potential that it has reached."""
+    torch.manual_seed(0)
+    steps, dt, drive = 60, 0.5, 1.2
+    cell = tdn.LIF(TAU, noise=tdn.EscapeNoise(RHO, Delta_u=WIDTH), reset="zero", dt=dt).double()
+    x = torch.full((steps, 2, 40), drive, dtype=torch.float64)
+    start = cell.initial_state(x[0])
+    v, rows = np.zeros((2, 40)), []
+    for number in uniforms_of(start.noise.key, steps).numpy():
+        v = drive + (v - drive) * math.exp(-dt / TAU)
+        rows.append(number < -np.expm1(-dt * RHO * np.exp((v - 1) / WIDTH)))
+        v = np.where(rows[-1], 0.0, v)
+    spikes, _ = cell.scan(x, start)
+    assert 20 < spikes.sum() < spikes.numel() / 2
+    assert torch.equal(spikes, torch.from_numpy(np.stack(rows)).double())
+
+
+def test_expected_gradient_is_that_of_the_probability(monkeypatch):
     """Averaged over the uniform number, a narrow surrogate of unit area gives dp/dv."""
     numbers = (torch.arange(200000, dtype=torch.float64) + 0.5).reshape(-1, 1) / 200000
+    monkeypatch.setattr(tdn.EscapeNoise, "uniform", lambda self, key, dtype: numbers.to(dtype))
     cell = tdn.IF(surrogate=tdn.Rectangular(0.01), noise=tdn.EscapeNoise(RHO, Delta_u=WIDTH)).double()
     x = torch.full((1, 200000, 1), 1.05, dtype=torch.float64, requires_grad=True)
-    cell(tdn.Noisy(x, part=numbers.unsqueeze(0))).mean().backward()
+    with tdn.backend("eager"):
+        cell(x).mean().backward()
     rho = RHO * math.exp(0.05 / WIDTH)
     # 0.01 is not infinitely narrow.
     assert_close(x.grad.sum(), torch.tensor(rho / WIDTH * math.exp(-rho), dtype=torch.float64), rtol=1e-3, atol=0)
 
 
-@pytest.mark.parametrize("edge", [0.0, 1 - 2**-24])
-def test_extreme_numbers_leave_value_and_gradient_finite(edge):
+@pytest.mark.parametrize("edge", [0.0, 2.0**-33, 1 - 2**-24])
+def test_extreme_numbers_leave_value_and_gradient_finite(edge, monkeypatch):
+    monkeypatch.setattr(tdn.EscapeNoise, "uniform", lambda self, key, dtype: torch.full(key.shape, edge, dtype=dtype))
     noise = tdn.EscapeNoise(tdn.Learned(RHO), Delta_u=tdn.Learned(WIDTH))
     cell = tdn.LIF(noise=noise)
     x = torch.tensor([[[-1e6, 0.0, 1e6]]], requires_grad=True)
-    y = cell(tdn.Noisy(x, part=torch.full((1, 1, 3), edge)))
+    moved = noise.threshold(cell.initial_state(x[0]).noise, torch.zeros(1, 3), cell.dt)
+    assert moved.isfinite().all()
+    with tdn.backend("eager"):
+        y = cell(x)
     y.sum().backward()
     for value in (y, x.grad, noise.rho_0.raw.grad, noise.Delta_u.raw.grad):
         assert value.isfinite().all()

@@ -35,7 +35,7 @@ class _Checked(type(nn.Module)):
 
     def __call__(cls, *args: Any, **options: Any) -> "ODE":
         module = super().__call__(*args, **options)
-        module.check()
+        module._check()
         return module
 
 
@@ -103,7 +103,7 @@ class ODE(Dynamics, metaclass=_Checked):
             setattr(self, name, term)
         self.terms = tuple(name for name, term in (("adaptation", adaptation), ("noise", noise)) if term is not None)
 
-    def check(self) -> None:
+    def _check(self) -> None:
         """Raise if what the module is made of does not go together; called once it is built."""
         owner = type(self).__name__
         for name, term in self._terms():
@@ -122,7 +122,7 @@ class ODE(Dynamics, metaclass=_Checked):
 
     def change_dt(self, dt: float) -> None:
         super().change_dt(dt)
-        self.check()
+        self._check()
 
     def check_stability(self) -> None:
         """Raise if the step is too long for the integrator, as it can become by learning."""

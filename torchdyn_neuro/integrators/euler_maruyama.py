@@ -1,5 +1,6 @@
 """The Euler-Maruyama method for equations with noise."""
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import ClassVar
@@ -9,7 +10,8 @@ from torch import Tensor
 from ..core.integrator import Drive, ExplicitIntegrator, shift
 from ..core.ode import ODE
 from ..core.random import normals, start_key
-from ..core.state import State, fill, leaves
+from ..core.state import State, map_state
+from ..core.terms import NoiseState
 
 _STREAM = 16  # the first of its random numbers; those of an attached noise come from lower streams
 
@@ -21,8 +23,8 @@ class EulerMaruyama(ExplicitIntegrator):
     .. math:: s(t + dt) = s + dt\, f(x, s) + g(x, s) \sqrt{dt}\, \xi, \quad \xi \sim N(0, 1)
 
     The equation gives the amplitude :math:`g` as ``diffusion``; the numbers are independent for each neuron, row of the
-    batch, field and step. They follow from the state field ``key: State = ()``, which the equation starts with
-    ``**self.initial_terms(x_t)``.
+    batch, field and step. They follow from the key in the state field ``noise: State = ()``, which the equation starts
+    with ``**self.initial_terms(x_t)``, as for a noise that attaches to it.
 
     Args:
         substeps: 1, for one draw belongs to one step.
@@ -41,14 +43,20 @@ class EulerMaruyama(ExplicitIntegrator):
             raise ValueError(f"EulerMaruyama: expected substeps = 1, got {self.substeps}; lower dt instead")
 
     def start(self, ode: ODE, x_t: State) -> dict[str, State]:
-        return {"key": start_key(x_t)}
+        # A noise that attaches to the equation has a key already, and moves it on.
+        return {} if ode.noise is not None else {"noise": NoiseState(start_key(x_t))}
 
     def advance(self, ode: ODE, x: Drive, state: State, dt: float | Tensor) -> State:
         now = x(0.0, state)
         drifted = shift(state, ode.vector_field(now, state), dt)
-        amplitude = ode.diffusion(now, state)
-        kicks = [scale * normals(state.key, _STREAM + k, scale.dtype)[0] for k, scale in enumerate(leaves(amplitude))]
-        return shift(drifted, fill(amplitude, kicks), math.sqrt(dt))._replace(key=state.key + 1)
+        noise = drifted.noise if ode.noise is not None else state.noise._replace(key=state.noise.key + 1)
+        streams = itertools.count(_STREAM)
+
+        def kicked(leaf: Tensor, scale: Tensor) -> Tensor:
+            return leaf + math.sqrt(dt) * scale * normals(noise.key, next(streams), leaf.dtype)[0]
+
+        # The key has no noise of its own, also where the equation hands out its whole state.
+        return map_state(kicked, drifted._replace(noise=()), ode.diffusion(now, state))._replace(noise=noise)
 
     def check(self, ode: ODE) -> None:
         if ode.diffusion is None:

@@ -11,6 +11,7 @@ from ..core.ode import ODE
 from ..core.spiking import Spiking
 from ..core.state import State, map_state
 from ..core.upstroke import Level, Upstroke
+from .euler_maruyama import EulerMaruyama
 from .rk4 import RK4
 
 
@@ -65,7 +66,7 @@ class Interpolated(Integrator):
                 f"{owner}: expected a cell that is reset at a threshold for Interpolated, got one without a reset; use "
                 f"{self.method!r}"
             )
-        if ode.diffusion is not None and self.method.start(ode, torch.zeros(1, 1)):
+        if isinstance(self.method, EulerMaruyama):
             raise ValueError(
                 f"{owner}: expected a method without noise inside Interpolated, got {self.method!r}, whose path "
                 "crosses more than once; use RK4()"
@@ -113,10 +114,13 @@ class _Step:
         target = torch.where(fired, first + share * (last - first), before)
         crossing, elapsed, resolved = self.find(self.moving(start), before, target, free)
         resolved = resolved & (elapsed <= free)
-        crossing = map_state(
-            lambda exact, a, b: torch.where(fired, torch.where(resolved, exact, a + share * (b - a)), b),
-            crossing, start, trial,
-        )  # fmt: skip
+
+        def at_the_crossing(exact: Tensor, a: Tensor, b: Tensor) -> Tensor:
+            if not b.is_floating_point():  # the key of a noise, one for the whole step
+                return b
+            return torch.where(fired, torch.where(resolved, exact, a + share * (b - a)), b)
+
+        crossing = map_state(at_the_crossing, crossing, start, trial)
         elapsed = torch.where(resolved, elapsed, share * free)
         crossing = crossing._replace(v=torch.where(fired, v_first + share * (v_last - v_first), reached))
         reset = cell.settle(spikes, crossing)

@@ -8,8 +8,9 @@ from torch import Tensor
 from ..core.checks import one_of
 from ..core.numerics import limited_exp
 from ..core.ode import Membrane
+from ..core.options import SpikingOptions
 from ..core.quantities import Positive, Quantity, Real
-from ..core.spiking import Spiking, SpikingOptions
+from ..core.spiking import Spiking
 from ..core.state import State, full_state, register_state, zeros_state
 from ..core.upstroke import ExponentialUpstroke
 from ..integrators import RK4

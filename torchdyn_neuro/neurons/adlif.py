@@ -4,8 +4,8 @@ from typing import Unpack
 
 from ..adaptation import SubThresholdAdaptation
 from ..core.checks import refuse
+from ..core.options import SpikingOptions
 from ..core.quantities import Quantity
-from ..core.spiking import SpikingOptions
 from .lif import LIF
 
 

@@ -3,8 +3,8 @@
 from typing import Unpack
 
 from ..core.checks import refuse
+from ..core.options import SpikingOptions
 from ..core.quantities import Quantity
-from ..core.spiking import SpikingOptions
 from ..noise import EscapeNoise
 from .lif import LIF
 

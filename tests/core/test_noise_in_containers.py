@@ -1,4 +1,4 @@
-"""Random numbers: one order for a whole and its pieces, and nothing kept of them for the backward pass."""
+"""Noisy cells and layers: a state holds all that is random, so pieces are the whole and a replay is exact."""
 
 import pytest
 import torch
@@ -7,73 +7,11 @@ from torch.testing import assert_close
 from torch.utils.checkpoint import checkpoint
 
 import torchdyn_neuro as tdn
-from torchdyn_neuro.core.randomness import Draw, draw_frame, draw_sequence, drawn_again
+from tests.fused.agreement import assert_agrees
+from tests.random_numbers import normals_of
 from torchdyn_neuro.core.state import leaves, map_state
 
 STEPS = 100
-
-
-def draw(law, *shape, dtype=torch.float32):
-    return Draw(law, torch.Size(shape), dtype, torch.device("cpu"))
-
-
-TREES = {
-    "one": draw("normal", 2, 3),
-    "a single number": draw("normal", 1, 1),
-    "aligned": (draw("normal", 4, 8), draw("normal", 2, 8)),
-    "two sizes": (draw("normal", 2, 3), (draw("normal", 1, 37), None)),
-    "uniform": (draw("uniform", 5, 7), draw("uniform", 1, 1)),
-    "two laws": (draw("normal", 2, 3), draw("uniform", 2, 3), draw("normal", 40, 5)),
-    "two types": (draw("normal", 2, 3), draw("normal", 2, 3, dtype=torch.float64)),
-}
-
-
-@pytest.mark.parametrize("name", TREES)
-def test_a_sequence_draws_what_its_frames_and_its_pieces_draw(name):
-    tree = TREES[name]
-    torch.manual_seed(0)
-    whole = draw_sequence(tree, 7)
-    after = torch.rand(1)
-    torch.manual_seed(0)
-    singly = [draw_frame(tree) for _ in range(7)]
-    assert torch.equal(torch.rand(1), after), "both leave the generator at the same place"
-    torch.manual_seed(0)
-    pieces = map_state(lambda a, b: torch.cat([a, b]), draw_sequence(tree, 3), draw_sequence(tree, 4))
-    stacked = map_state(lambda *frames: torch.stack(frames), *singly)
-    for one, two, three in zip(leaves(whole), leaves(stacked), leaves(pieces), strict=True):
-        assert torch.equal(one, two)
-        assert torch.equal(one, three)
-        assert len(one.unique()) == one.numel(), "no number twice"
-
-
-def test_laws():
-    normal, uniform = draw_sequence((draw("normal", 100, 10), draw("uniform", 100, 10)), 40)
-    # Five standard errors of 40000 numbers.
-    assert abs(normal.mean()) < 0.025
-    assert normal.var().item() == pytest.approx(1, abs=0.036)
-    assert uniform.mean().item() == pytest.approx(0.5, abs=0.0073)
-    assert 0 <= uniform.min() < uniform.max() < 1
-
-
-@pytest.mark.parametrize("name", TREES)
-def test_drawn_again_bit_for_bit_without_the_global_generator(name):
-    torch.manual_seed(0)
-    numbers = leaves(draw_sequence(TREES[name], 7))
-    torch.rand(11)
-    state = torch.get_rng_state()
-    again = [drawn_again(tensor)() for tensor in numbers]
-    assert torch.equal(torch.get_rng_state(), state)
-    for one, two in zip(numbers, again, strict=True):
-        assert torch.equal(one, two)
-        assert one.data_ptr() != two.data_ptr()
-
-
-def test_numbers_that_were_changed_are_kept():
-    numbers = draw_sequence(draw("normal", 2, 3), 7)
-    numbers.zero_()
-    assert drawn_again(numbers) is None
-    with torch.no_grad():
-        assert drawn_again(draw_sequence(draw("normal", 2, 3), 7)) is None
 
 
 CELLS = {
@@ -105,22 +43,29 @@ def gradients(module, x, y, **options):
 
 
 @pytest.mark.parametrize("name", CELLS)
-def test_gradients_are_those_with_the_numbers_kept(name):
+def test_the_backward_pass_takes_the_numbers_of_the_forward_pass(name):
     module, x = CELLS[name](), inputs()
-    torch.manual_seed(3)
-    prepared = module.prepare(x)
-    kept = module.scan(map_state(lambda leaf: leaf if leaf is x else leaf.clone(), prepared))[0]
+    (y, *_), found = assert_agrees(module.double(), x.detach().double(), relative=1e-12, backend="auto")
+    assert y.sum() > 0
+    assert all(gradient.any() for gradient in found)
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_the_backward_pass_may_be_repeated_and_leaves_the_generator_alone(name):
+    module, x = CELLS[name](), inputs()
     torch.manual_seed(3)
     y = module(x)
     torch.rand(5)
     state = torch.get_rng_state()
-    assert y.sum() > 0
-    assert torch.equal(y, kept)
-    expected = gradients(module, x, kept)
-    for _ in range(2):
-        for got, wanted in zip(gradients(module, x, y, retain_graph=True), expected, strict=True):
-            assert torch.equal(got, wanted)
-    assert torch.equal(torch.get_rng_state(), state), "the backward pass leaves the generator alone"
+    first = gradients(module, x, y, retain_graph=True)
+    for got, wanted in zip(gradients(module, x, y, retain_graph=True), first, strict=True):
+        assert torch.equal(got, wanted)
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.manual_seed(3)
+    again = module(x)
+    assert torch.equal(again, y)
+    for got, wanted in zip(gradients(module, x, again), first, strict=True):
+        assert torch.equal(got, wanted)
 
 
 @pytest.mark.parametrize("name", CELLS)
@@ -191,10 +136,10 @@ CONTAINERS = {
     "chain in a chain": lambda: tdn.Chain(
         tdn.LIF(noise=tdn.WhiteNoise(20.0)),
         tdn.Chain(nn.Linear(4, 4), tdn.LIF(noise=tdn.WhiteNoise(20.0)), tdn.LIF()),
-        tdn.Coupled(tdn.LIF(noise=tdn.WhiteNoise(20.0)), tdn.GapJunction(4)),
+        tdn.Network(tdn.LIF(noise=tdn.WhiteNoise(20.0)), tdn.GapJunction(4), source="v"),
         tdn.LIF(noise=tdn.WhiteNoise(20.0)),
     ),
-    "neighbours": lambda: tdn.Chain(*(tdn.LIF(tau, noise=tdn.WhiteNoise(5.0)) for tau in (5.0, 10.0, 20.0))),
+    "neighbours": lambda: tdn.Chain(*(tdn.LIF(tau, noise=tdn.WhiteNoise(10.0)) for tau in (5.0, 10.0, 20.0))),
     "recurrent": lambda: recurrent(noise=tdn.WhiteNoise(20.0)),
     "recurrent in a chain": lambda: tdn.Chain(
         tdn.LIF(noise=tdn.WhiteNoise(20.0)),
@@ -232,34 +177,107 @@ def test_noisy_layers_in_pieces_and_step_by_step_are_the_whole(name):
         assert torch.equal(a, c)
 
 
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_a_run_is_a_pure_function_of_its_state(name):
+    """Again, and with rows in another order."""
+    torch.manual_seed(0)
+    module = CONTAINERS[name]()
+    x, order = 4 * torch.rand(20, 3, 4), torch.tensor([2, 0, 1])
+    with tdn.backend("eager"), torch.no_grad():
+        start = module.initial_state(x[0])
+        y, last = module.scan(x, start)
+        again, _ = module.scan(x, start)
+        permuted, end = module.scan(x[:, order], map_state(lambda leaf: leaf[order], start))
+        other, _ = module.scan(x)
+    assert torch.equal(again, y)
+    assert not torch.equal(other, y), "another start, other numbers"
+    assert_close(permuted, y[:, order])
+    assert_close(leaves(end), [leaf[order] for leaf in leaves(last)])
+
+
+def sequential(name):
+    """The layers of a chain, or the one module, in torch's own container, whose layers know nothing of each other."""
+    module = CONTAINERS[name]()
+    return nn.Sequential(*module) if isinstance(module, tdn.Chain) else nn.Sequential(module, nn.Linear(4, 2))
+
+
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_halves_and_frames_of_a_stream_give_the_whole(name):
+    torch.manual_seed(0)
+    net = sequential(name)
+    x = 4 * torch.rand(20, 2, 4)
+    with tdn.backend("eager"), torch.no_grad():
+        torch.manual_seed(1)
+        whole = net(x)
+        torch.manual_seed(1)
+        live = tdn.Streaming(net)
+        halves = torch.cat([live(x[:10]), live(x[10:])])
+        torch.manual_seed(1)
+        live = tdn.Streaming(net)
+        frames = torch.stack([live.step(x_t) for x_t in x])
+    assert len(whole.unique()) > 1
+    assert torch.equal(halves, whole)
+    assert_close(frames, whole)
+
+
+def test_a_record_sees_the_numbers_of_the_run():
+    net, x = sequential("chain"), 4 * torch.rand(20, 2, 4, generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(1)
+    y = net(x)
+    torch.manual_seed(1)
+    seen = tdn.record(net, x, ["0.noise.current", "0.output", "2.output"])
+    assert y.any()
+    assert_close(seen["2.output"], y)
+    assert_close(net[1](seen["0.output"]).shape, y.shape)
+    assert seen["0.noise.current"].std() > 0
+
+
 def test_noisy_neighbours_run_as_one_kernel():
     module, x = CONTAINERS["neighbours"](), 4 * torch.rand(20, 2, 4)
-    torch.manual_seed(1)
-    with tdn.backend("eager"):
-        expected = module(x)
-    torch.manual_seed(1)
-    prepared = module.prepare(x)
     state = module.initial_state(x[0])
+    with tdn.backend("eager"):
+        expected, _ = module.scan(x, state)
     with tdn.backend("cpp"):
-        assert tdn.core.time_loop.fuses(module, prepared, state)
-        assert torch.equal(module.scan(prepared)[0], expected)
+        assert tdn.core.time_loop.fuses(module, x, state)
+        assert torch.equal(module.scan(x, state)[0], expected)
 
 
-def test_layers_of_a_chain_draw_numbers_of_their_own():
+def test_layers_of_a_chain_have_numbers_of_their_own():
     cells = [tdn.IF(v_th=1e9, noise=tdn.WhiteNoise()) for _ in range(2)]
     chain = tdn.Chain(cells[0], nn.Identity(), cells[1])
-    numbers = chain.prepare(torch.zeros(500, 1, 20)).part
-    assert numbers[1] is None
-    correlation = (numbers[0].part * numbers[2].part).mean()
-    assert abs(correlation) < 5 / 100  # five standard errors of 10000 products
+    torch.manual_seed(0)
+    states = chain.initial_state(torch.zeros(1, 20))
+    assert states[1] == ()
+    first, second = (normals_of(state.noise.key, 500)[:, 0] for state in (states[0], states[2]))
+    assert abs((first * second).mean()) < 5 / 100  # five standard errors of 10000 products
 
 
-def test_numbers_of_another_shape_are_refused():
+def test_a_noise_of_another_shape_or_kind_is_refused():
     x = torch.zeros(5, 2, 3)
-    for cell, part in (
-        (tdn.LIF(noise=tdn.WhiteNoise()), torch.zeros(5, 2, 1)),
-        (tdn.LIF(noise=tdn.OrnsteinUhlenbeckNoise()), torch.zeros(5, 2, 3)),
-        (tdn.LIF(), torch.zeros(5, 2, 3)),
-    ):
-        with pytest.raises(ValueError, match=r"LIF: expected random numbers of the shapes .* got .*; pass the input"):
-            cell(tdn.Noisy(x, part=part))
+    cell = tdn.LIF(noise=tdn.WhiteNoise())
+    start = cell.initial_state(x[0])
+    coloured = tdn.LIF(noise=tdn.OrnsteinUhlenbeckNoise()).initial_state(x[0])
+    with tdn.backend("eager"):
+        cell.scan(x, start)
+        for noise in (
+            start.noise._replace(key=start.noise.key[:, :1]),
+            start.noise._replace(key=start.noise.key.float()),
+            coloured.noise,
+            (),
+        ):
+            with pytest.raises(ValueError, match=r"LIF: expected a state .* for this input, got .*; pass the state"):
+                cell.scan(x, start._replace(noise=noise))
+        with pytest.raises(ValueError, match=r"LIF: expected a state .* for this input, got .*; pass the state"):
+            tdn.LIF().scan(x, start)
+
+
+def test_looking_at_a_state_draws_nothing():
+    """To check a state, the one that was expected is built; the generator stays where it is."""
+    x = torch.ones(5, 2, 4)
+    for name, build in CONTAINERS.items():
+        module = build()
+        with tdn.backend("eager"), torch.no_grad():
+            start = module.initial_state(x[0])
+            before = torch.get_rng_state()
+            module.scan(x, start)
+        assert torch.equal(torch.get_rng_state(), before), name
