@@ -40,7 +40,7 @@ def test_two_clocks_become_one():
 
 
 REFUSED = {
-    "refractory": (lambda: tdn.LIF(t_ref=2.0), 0.3, "t_ref to be a multiple of dt, got 2 ms with a step of 0.3 ms"),
+    "refractory": (lambda: tdn.LIF(t_ref=2.0), 0.3, "t_ref to be a whole number of steps of 0.3 ms, got 2 ms"),
     "explicit": (lambda: tdn.LIF(tau_mem=2.0, integrator=tdn.Euler()), 5.0, "step below twice tau_mem for Euler"),
     "hodgkin_huxley": (lambda: tdn.HodgkinHuxley(integrator=tdn.RK4()), 0.5, "a step of at most"),
     "printed": (lambda: tdn.Izhikevich(scheme="izhikevich2003"), 0.5, "a step of 1 ms for scheme"),
@@ -53,12 +53,12 @@ def test_refused_before_anything_changes(name):
     make, dt, message = REFUSED[name]
     delay = tdn.Delay(4.0, kernel="gaussian")
     model = nn.Sequential(tdn.LIF(tau_mem=50.0), delay, make())
-    before = [(layer.dt, layer.extra_repr()) for layer in model], delay.steps, delay.width_range
+    before = [(layer.dt, layer.extra_repr()) for layer in model], delay.steps, (delay.first_width, delay.final_width)
     with pytest.raises(
         ValueError, match=f"expected modules that allow a step of {dt:g} ms.*changed nothing: 2: .*{message}"
     ):
         tdn.set_dt(model, dt)
-    assert ([(layer.dt, layer.extra_repr()) for layer in model], delay.steps, delay.width_range) == before
+    assert ([(layer.dt, layer.extra_repr()) for layer in model], delay.steps, (delay.first_width, delay.final_width)) == before
 
 
 def test_no_step_of_zero():
