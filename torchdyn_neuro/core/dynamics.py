@@ -136,9 +136,15 @@ class Dynamics(Parametrized):
         """The input as the step takes it; ``axis`` is the first one behind the batch: 2 of a sequence, 1 of a frame."""
         return x
 
+    def __setattr__(self, name: str, value: object) -> None:
+        if name == "dt" and "dt" in vars(self):
+            self.change_dt(value)
+        else:
+            super().__setattr__(name, value)
+
     def change_dt(self, dt: float) -> None:
         """Take steps of ``dt`` ms from now on; ``ValueError`` where the equation does not allow that."""
-        self.dt = positive_number(type(self).__name__, "dt", dt, unit="ms")
+        vars(self)["dt"] = positive_number(type(self).__name__, "dt", dt, unit="ms")
         for name, quantity in self.quantities():
             self.accept(name, quantity)
 

@@ -41,9 +41,16 @@ class _Checked(type(nn.Module)):
         return inspect.Signature([shown for parameter in parameters for shown in cls._spelled_out(parameter)])
 
     def __call__(cls, *args: Any, **options: Any) -> "ODE":
+        cls._refuse_unknown(options)
         module = super().__call__(*args, **options)
         module._check()
+        module._built = True
         return module
+
+
+_PARTS = {"integrator": Integrator, "adaptation": Adaptation, "noise": Noise}
+_ARTICLES = {Integrator: "an integrator", Adaptation: "an adaptation", Noise: "a noise"}
+_EXAMPLES = {Integrator: "Euler", Adaptation: "AdaptiveThreshold", Noise: "WhiteNoise"}
 
 
 class ODE(Dynamics, metaclass=_Checked):
@@ -92,6 +99,11 @@ class ODE(Dynamics, metaclass=_Checked):
         """A parameter as the signature of the class shows it."""
         return [parameter]
 
+    @classmethod
+    def _refuse_unknown(cls, options: Mapping[str, Any]) -> None:
+        """Raise if there is an argument that the class hands on to a base which would not use it."""
+        return
+
     def __init__(
         self,
         *,
@@ -101,19 +113,33 @@ class ODE(Dynamics, metaclass=_Checked):
         dt: float = 1.0,
     ):
         super().__init__(dt=dt)
-        if not isinstance(integrator, Integrator):
-            raise TypeError(
-                f"{type(self).__name__}: expected an integrator such as Euler(), got {integrator!r}; pass an instance"
-            )
+        self.terms: tuple[str, ...] = ()
         self.integrator = integrator
-        for name, term, kind in (("adaptation", adaptation, Adaptation), ("noise", noise, Noise)):
-            if term is not None and not isinstance(term, kind):
-                raise TypeError(
-                    f"{type(self).__name__}: expected {name} to be a {kind.__name__.lower()} such as "
-                    f"{'AdaptiveThreshold' if kind is Adaptation else 'WhiteNoise'}(), got {term!r}; pass an instance"
-                )
-            setattr(self, name, term)
-        self.terms = tuple(name for name, term in (("adaptation", adaptation), ("noise", noise)) if term is not None)
+        self.adaptation = adaptation
+        self.noise = noise
+
+    def __setattr__(self, name: str, value: object) -> None:
+        kind = _PARTS.get(name)
+        if kind is not None and not (isinstance(value, kind) or (value is None and kind is not Integrator)):
+            raise TypeError(
+                f"{type(self).__name__}: expected {name} to be {_ARTICLES[kind]} such as {_EXAMPLES[kind]}(), got "
+                f"{value!r}; pass an instance"
+            )
+        if not (self.__dict__.get("_built") and (kind is not None or isinstance(value, Constrained))):
+            self._assign(name, value)
+            return
+        before = getattr(self, name, None)
+        self._assign(name, value)
+        try:
+            self._check()
+        except Exception:
+            self._assign(name, before)
+            raise
+
+    def _assign(self, name: str, value: object) -> None:
+        super().__setattr__(name, value)
+        if name in ("adaptation", "noise"):
+            self.terms = tuple(term for term in ("adaptation", "noise") if getattr(self, term, None) is not None)
 
     def _check(self) -> None:
         """Raise if what the module is made of does not go together; called once it is built."""

@@ -1,7 +1,7 @@
 """Threshold, spike, reset and refractoriness: written once for every spiking cell."""
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Unpack
 
@@ -149,6 +149,24 @@ class Spiking(ODE):
             for name, kind in SpikingOptions.__annotations__.items()
         ]
 
+    @classmethod
+    def _refuse_unknown(cls, options: Mapping[str, Any]) -> None:
+        known: set[str] = set()
+        for kind in cls.__mro__:
+            if "__init__" not in vars(kind):
+                continue
+            parameters = inspect.signature(kind.__init__).parameters.values()
+            known.update(parameter.name for parameter in parameters)
+            further = [parameter for parameter in parameters if parameter.kind is inspect.Parameter.VAR_KEYWORD]
+            if not further or further[0].annotation == Unpack[SpikingOptions]:
+                break  # what is handed on is named; arguments of the base that the cell does not know are not for it
+        unknown = sorted(set(options) - known - set(SpikingOptions.__annotations__))
+        if unknown:
+            raise TypeError(
+                f"{cls.__name__}: expected arguments of this cell or {', '.join(SpikingOptions.__annotations__)}, got "
+                f"{', '.join(unknown)}; leave that out"
+            )
+
     def __init__(
         self,
         *,
@@ -162,12 +180,6 @@ class Spiking(ODE):
         **options: Unpack[SpikingOptions],
     ):
         owner = type(self).__name__
-        unknown = sorted(set(options) - set(SpikingOptions.__annotations__))
-        if unknown:
-            raise TypeError(
-                f"{owner}: expected arguments of this cell or {', '.join(SpikingOptions.__annotations__)}, got "
-                f"{', '.join(unknown)}; leave that out"
-            )
         if reset == "none" and "detach_reset" in options:
             raise ValueError(
                 f"{owner}: expected no detach_reset without a reset, got {options['detach_reset']!r}; drop it"
@@ -175,12 +187,10 @@ class Spiking(ODE):
         options = {**self.defaults, **options}
         surrogate, detach_reset = options.pop("surrogate"), options.pop("detach_reset")
         super().__init__(**options)
-        if not isinstance(surrogate, Surrogate):
-            raise TypeError(f"{owner}: expected a surrogate such as ATan(), got {surrogate!r}; pass an instance")
         resets = ("value", "zero", "none") if v_rest is None else ("subtract", "value", "zero", "none")
         one_of(owner, "reset", reset, *resets)
-        t_ref = positive_number(owner, "t_ref", t_ref, zero=True, unit="ms")
         self.threshold = rule(surrogate, reset, t_ref, detach_reset)
+        self._check_rule()
         self.v_th = Real(v_th, unit=unit)
         if v_rest is not None:
             self.v_rest = Real(v_rest, unit=unit)
@@ -195,6 +205,16 @@ class Spiking(ODE):
                 "it; leave one of the two out"
             )
 
+    def _check_rule(self) -> None:
+        """Raise if what the threshold was given is of the wrong kind."""
+        owner, rule = type(self).__name__, self.threshold
+        if not isinstance(rule.surrogate, Surrogate):
+            raise TypeError(f"{owner}: expected a surrogate such as ATan(), got {rule.surrogate!r}; pass an instance")
+        if not isinstance(rule.detach_reset, bool):
+            raise TypeError(f"{owner}: expected detach_reset to be True or False, got {rule.detach_reset!r}; pass one")
+        one_of(owner, "reset", rule.reset, "subtract", "value", "zero", "none")
+        positive_number(owner, "t_ref", rule.t_ref, zero=True, unit="ms")
+
     def _whole_steps(self, t_ref: float) -> int:
         steps = t_ref / self.dt
         if abs(steps - round(steps)) > 1e-6 * max(1.0, steps) and not self.integrator.crossings:
@@ -207,9 +227,15 @@ class Spiking(ODE):
         return round(steps)
 
     def _check(self) -> None:
+        self._check_rule()
         self.refractory_steps = self._whole_steps(self.t_ref)
         super()._check()
         self.threshold.check(self)
+        if self.v_reset is not None and self.reset != "value":
+            raise ValueError(
+                f"{type(self).__name__}: expected v_reset with reset=\"value\" only, got it with reset={self.reset!r}, "
+                "which does not use it; choose that reset"
+            )
         for name, term in self._terms():
             if term.on_threshold and not self.threshold.movable:
                 raise ValueError(

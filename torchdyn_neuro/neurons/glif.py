@@ -262,7 +262,7 @@ class GLIF(Spiking, integrator=RK4(), surrogate=ATan(slope=0.1), dt=0.05):
         return target, tau
 
     def on_spike(self, spikes: Tensor, state: GLIFState) -> GLIFState:
-        held = self.refractory_steps * self.dt
+        held = self.t_ref
         # (1 - spikes) s + spikes (f s + delta), written so that a neuron without a spike keeps its state exactly.
         if isinstance(state.theta_spike, Tensor):
             lost = -torch.expm1(-held * self.b_s())
