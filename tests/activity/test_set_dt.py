@@ -58,7 +58,11 @@ def test_refused_before_anything_changes(name):
         ValueError, match=f"expected modules that allow a step of {dt:g} ms.*changed nothing: 2: .*{message}"
     ):
         tdn.set_dt(model, dt)
-    assert ([(layer.dt, layer.extra_repr()) for layer in model], delay.steps, (delay.first_width, delay.final_width)) == before
+    assert (
+        [(layer.dt, layer.extra_repr()) for layer in model],
+        delay.steps,
+        (delay.first_width, delay.final_width),
+    ) == before
 
 
 def test_no_step_of_zero():

@@ -186,5 +186,5 @@ def test_what_cannot_couple_is_refused():
         tdn.Network(tdn.LeakyIntegrator(), tdn.ExponentialSynapse(), delay=0.0)
     with pytest.raises(TypeError, match="Network: expected a Dynamics as neuron, got Linear"):
         tdn.Network(nn.Linear(3, 3), nn.Linear(3, 3))
-    with pytest.raises(ValueError, match=r"expected a field 'w' in the state of LIF, got v, refractory"):
+    with pytest.raises(ValueError, match=r"expected a field 'w' in the state of LIF, got v;"):
         tdn.Network(cell, nn.Linear(3, 3), source="w")(torch.ones(2, 1, 3))

@@ -9,6 +9,7 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from ..core.chain import Chain
 from ..core.dynamics import Dynamics
+from ..core.plastic import Plastic
 from ..core.surrogate import Surrogate
 
 
@@ -28,7 +29,7 @@ def spiking_cell(layer: nn.Module) -> nn.Module:
 def spiking_layers(model: nn.Module) -> dict[str, Dynamics]:
     """The layers of a model that put out spikes, by name: cells, and containers such as ``Recurrent`` as a whole.
 
-    The layers of a :class:`Chain` count one by one. One that stands in several places has the first name.
+    The layers of a :class:`Chain` count one by one, unless a :class:`Plastic` is among them. One that stands in several places has the first name.
     """
     found: dict[Dynamics, str] = {}
     for name, layer in _outermost(model, ""):
@@ -38,7 +39,9 @@ def spiking_layers(model: nn.Module) -> dict[str, Dynamics]:
 
 
 def _outermost(module: nn.Module, name: str) -> Iterator[tuple[str, Dynamics]]:
-    if isinstance(module, Dynamics) and not isinstance(module, Chain):
+    # A chain that learns runs step by step, as a whole.
+    whole = not isinstance(module, Chain) or any(isinstance(layer, Plastic) for layer in module)
+    if isinstance(module, Dynamics) and whole:
         yield name, module
         return
     for child_name, child in module._modules.items():

@@ -75,6 +75,13 @@ def replace(
         torch.Size([8, 2, 10])
     """
     kinds = what if isinstance(what, tuple) else (what,) if isinstance(what, type) else ()
+    if not all(isinstance(kind, type) for kind in kinds) or (
+        not kinds and (isinstance(what, nn.Module) or not callable(what))
+    ):
+        raise TypeError(
+            f"replace: expected a class of modules, a tuple of classes or a function of a module, got {what!r}; pass "
+            "e.g. nn.ReLU"
+        )
     chosen = (lambda module: isinstance(module, kinds)) if kinds else what
     forms = set().union(*(function_forms(kind) for kind in kinds))
     places, left = [], []

@@ -6,6 +6,7 @@ from typing import Self
 import torch
 from torch import nn
 
+from .checks import one_of
 from .dynamics import Dynamics
 from .layers import runs_apart, scan_layer, step_layer
 from .plastic import Plastic
@@ -149,8 +150,15 @@ class Chain(Dynamics):
         return x_t, tuple(states)
 
     def scan(
-        self, x: State, state: tuple[State, ...] | None = None, *, output_dtype: torch.dtype | None = None
+        self,
+        x: State,
+        state: tuple[State, ...] | None = None,
+        *,
+        output_dtype: torch.dtype | None = None,
+        input: str = "held",
     ) -> tuple[State, tuple[State, ...]]:
+        if one_of(type(self).__name__, "input", input, "held", "linear") == "linear":
+            self._check_linear_input()
         self.check_input(x)
         if state is not None:
             self.take_state(first_frame(x), state)

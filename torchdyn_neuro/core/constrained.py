@@ -96,6 +96,12 @@ class Constrained(nn.Module):
         self.bound: Tensor | None = None
 
     def _narrowed(self, bounds: tuple[float, float], low: float | None, high: float | None) -> tuple[float, float]:
+        for bound in (low, high):
+            if bound is not None and (isinstance(bound, bool) or not isinstance(bound, (int, float))):
+                raise TypeError(
+                    f"{type(self).__name__}: expected low and high to be numbers, got {bound!r}; pass floats, which "
+                    "hold for all neurons"
+                )
         low, high = bounds[0] if low is None else float(low), bounds[1] if high is None else float(high)
         if not bounds[0] <= low <= high <= bounds[1]:
             raise ValueError(

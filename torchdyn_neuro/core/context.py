@@ -30,7 +30,7 @@ StepObserver = Callable[[nn.Module, State], None]
 """``(layer, y_t)``, after each step of a layer inside a container."""
 
 
-class _Ambient:
+class Ambient:
     """A value that holds inside a block and in its thread.
 
     Args:
@@ -79,11 +79,11 @@ class Fold:
         self.asked = False
 
 
-_choice = _Ambient("backend", _Choice("auto", -1))
-_forward = _Ambient("forward", None)
-_scan = _Ambient("scan", None)
-_step_observer = _Ambient("step_observer", None)
-_fold = _Ambient("fold", None)
+_choice = Ambient("backend", _Choice("auto", -1))
+_forward = Ambient("forward", None)
+_scan = Ambient("scan", None)
+_step_observer = Ambient("step_observer", None)
+_fold = Ambient("fold", None)
 _unfolding: ContextVar[tuple[int, int]] = ContextVar("unfolding", default=(-1, 0))
 """The backward pass at work in a Stepwise, and the steps that this one had folded."""
 

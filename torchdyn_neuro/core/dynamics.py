@@ -137,10 +137,15 @@ class Dynamics(Parametrized):
         return x
 
     def __setattr__(self, name: str, value: object) -> None:
-        if name == "dt" and "dt" in vars(self):
-            self.change_dt(value)
-        else:
+        if name != "dt" or "dt" not in vars(self):
             super().__setattr__(name, value)
+            return
+        before = dict(vars(self))
+        try:
+            self.change_dt(value)
+        except Exception:
+            vars(self).update(before)
+            raise
 
     def change_dt(self, dt: float) -> None:
         """Take steps of ``dt`` ms from now on; ``ValueError`` where the equation does not allow that."""

@@ -2,15 +2,16 @@
 
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor, nn
 
+from .checks import positive_number
 from .dynamics import Dynamics
 from .layers import step_layer
 from .ode import ODE
 from .plastic import Plastic
+from .random import without_drawing
 from .spiking import Spiking
-from .state import State, first_leaf, leaves, register_state, widen, zeros_state
+from .state import State, first_frame, first_leaf, leaves, register_state, widen, zeros_state
 from .stepwise import holds_dynamics
 
 
@@ -88,6 +89,10 @@ class Network(Dynamics):
         owner = type(self).__name__
         if not isinstance(neuron, Dynamics):
             raise TypeError(f"{owner}: expected a Dynamics as neuron, got {type(neuron).__name__}; pass e.g. LIF()")
+        if not isinstance(connection, nn.Module):
+            raise TypeError(
+                f"{owner}: expected a module as connection, got {type(connection).__name__}; pass e.g. nn.Linear(4, 4)"
+            )
         if not isinstance(connection, Dynamics) and holds_dynamics(connection):
             raise ValueError(
                 f"{owner}: expected a connection that threads its state, got {type(connection).__name__} with "
@@ -98,25 +103,56 @@ class Network(Dynamics):
                 f"{owner}: expected one dt, got {neuron.dt} ms for the neuron and {connection.dt} ms for the "
                 "connection; give both the same"
             )
+        if isinstance(input, bool) or not isinstance(input, (int, str, type(None))):
+            raise TypeError(
+                f"{owner}: expected input to be the place or the name of an input, got {input!r}; pass e.g. 0"
+            )
         super().__init__(dt=neuron.dt)
         self.neuron = neuron
         self.connection = connection
         self.source = source
         self.input = input
-        stepwise = source == "output" and (isinstance(neuron, Spiking) or not isinstance(neuron, ODE))
-        self.delay = (self.dt if stepwise or isinstance(connection, Dynamics) else 0.0) if delay is None else delay
-        self.steps = self._whole_steps(stepwise)
+        self._delay: float | None = None
+        self.delay = delay
 
-    def _whole_steps(self, stepwise: bool) -> int:
+    @property
+    def delay(self) -> float:
+        """The delay, ms; one that was not given is a step where there must be one."""
+        if self._delay is not None:
+            return self._delay
+        return self.dt if self._stepwise() or isinstance(self.connection, Dynamics) else 0.0
+
+    @delay.setter
+    def delay(self, delay: float | None) -> None:
+        before = self._delay
+        self._delay = (
+            None if delay is None else positive_number(type(self).__name__, "delay", delay, zero=True, unit="ms")
+        )
+        try:
+            self.steps = self._whole_steps()
+        except ValueError:
+            self._delay = before
+            raise
+
+    def _stepwise(self) -> bool:
+        """Whether what is fed back exists at the end of a step only."""
+        return self.source == "output" and (isinstance(self.neuron, Spiking) or not isinstance(self.neuron, ODE))
+
+    def _whole_steps(self) -> int:
         owner, steps = type(self).__name__, self.delay / self.dt
-        if not 0 <= steps < float("inf") or abs(steps - round(steps)) > 1e-6 * max(1.0, steps):
+        if abs(steps - round(steps)) > 1e-6 * max(1.0, steps):
             raise ValueError(
                 f"{owner}: expected a delay of a whole number of steps of {self.dt:g} ms, got {self.delay} ms; pass a "
                 "multiple, or put a Delay into the connection"
             )
         steps = round(steps)
         name = type(self.neuron).__name__
-        if not steps and (stepwise or not isinstance(self.neuron, ODE)):
+        if not steps and getattr(self.neuron, "arrive", None) is not None:
+            raise ValueError(
+                f"{owner}: expected neurons with a current as input for a coupling inside the step, got {name}, whose "
+                f"input is spikes that arrive at the end of it; pass a delay of at least {self.dt:g} ms"
+            )
+        if not steps and (self._stepwise() or not isinstance(self.neuron, ODE)):
             raise ValueError(
                 f"{owner}: expected a delay of one step at least for the output of {name}, which exists at the end of "
                 f"a step only, got 0 ms; pass delay={self.dt:g}, or feed back a field of its state, source='v'"
@@ -135,13 +171,7 @@ class Network(Dynamics):
 
     def change_dt(self, dt: float) -> None:
         super().change_dt(dt)
-        delayed = self.delay if type(self) is Network or self.steps != 1 else dt
-        self.delay, self.steps = delayed, round(delayed / dt)
-        if abs(self.steps - delayed / dt) > 1e-6 * max(1, self.steps):
-            raise ValueError(
-                f"{type(self).__name__}: expected a delay of a whole number of steps, got {delayed:g} ms for steps of "
-                f"{dt:g} ms; choose a dt that divides it"
-            )
+        self.steps = self._whole_steps()
 
     def initial_state(self, x_t: State) -> NetworkState:
         neuron = self.neuron.initial_state(x_t)
@@ -154,7 +184,9 @@ class Network(Dynamics):
             )
         if not self.steps:
             return NetworkState(neuron)
-        connection = self.connection.initial_state(output) if isinstance(self.connection, Dynamics) else ()
+        # In the dtype that it gets in a step.
+        carried = output.to(first_leaf(x_t).dtype)
+        connection = self.connection.initial_state(carried) if isinstance(self.connection, Dynamics) else ()
         return NetworkState(neuron, connection, output if self.steps == 1 else (output,) * self.steps)
 
     def step(self, x_t: State, state: NetworkState) -> tuple[Tensor, NetworkState]:
@@ -202,16 +234,19 @@ class Network(Dynamics):
             return names.index(self.input) if self.input in names else -1
         return (0 if self.input is None else self.input) % max(1, len(x_t))
 
+    def _within(self, count: int) -> bool:
+        return -count <= self.input < count
+
     def check_input(self, x: State) -> None:
         super().check_input(x)
         x = self.neuron._read(x, axis=2)
         self.neuron.check_input(x)
         owner, name = type(self).__name__, type(self.neuron).__name__
         if isinstance(x, Tensor):
-            known = self.input is None or (isinstance(self.input, int) and x.ndim > 2 and self.input < x.shape[2])
+            known = self.input is None or (isinstance(self.input, int) and x.ndim > 2 and self._within(x.shape[2]))
             count = "one tensor"
         else:
-            known = len(x) == 1 if self.input is None else isinstance(self.input, str) or self.input < len(x)
+            known = len(x) == 1 if self.input is None else isinstance(self.input, str) or self._within(len(x))
             known = known and self._place(x) >= 0 and isinstance(x[self._place(x)], Tensor)
             count = ", ".join(getattr(x, "_fields", ())) or f"{len(x)} inputs"
         if not known:
@@ -219,11 +254,11 @@ class Network(Dynamics):
                 f"{owner}: expected input= to name the input of {name} that the feedback is added to, got "
                 f"input={self.input!r} for {count}; pass its place or its name"
             )
-        fields = (
-            getattr(self.neuron.initial_state(torch.zeros_like(first_leaf(x)[0])), "_fields", ())
-            if (self.source != "output")
-            else (self.source,)
-        )
+        if self.source == "output":
+            return
+        with without_drawing():
+            state = self.neuron.initial_state(first_frame(x))
+        fields = [name for name in getattr(state, "_fields", ()) if isinstance(getattr(state, name), Tensor)]
         if self.source not in fields:
             raise ValueError(
                 f"{owner}: expected a field {self.source!r} in the state of {name}, got {', '.join(fields) or 'none'}; "

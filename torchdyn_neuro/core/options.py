@@ -1,7 +1,8 @@
 """What every spiking cell takes beside its physics, and its documentation, written once."""
 
 import inspect
-from typing import TypedDict
+from collections.abc import Mapping
+from typing import Any, TypedDict, Unpack
 
 from .integrator import Integrator
 from .surrogate import Surrogate
@@ -41,3 +42,26 @@ def with_options(text: str | None, defaults: SpikingOptions) -> str | None:
         note = "" if default is None else f" The default is ``{default!r}``."
         lines.append(f"{margin}    {name}:{meaning}{note}")
     return text[:end] + "\n" + "\n".join(lines) + text[end:]
+
+
+def refuse_unknown(kind: type, options: Mapping[str, Any]) -> None:
+    """Raise ``TypeError`` if a cell of this class would hand an argument on to a base that makes nothing of it.
+
+    A cell that takes ``**options: Unpack[SpikingOptions]`` takes those by name; one that takes anything takes what the
+    class takes from which it is derived.
+    """
+    known = set(SpikingOptions.__annotations__)
+    for base in kind.__mro__:
+        if "__init__" not in vars(base):
+            continue
+        parameters = inspect.signature(base.__init__).parameters.values()
+        known.update(parameter.name for parameter in parameters)
+        further = [parameter for parameter in parameters if parameter.kind is inspect.Parameter.VAR_KEYWORD]
+        if not further or further[0].annotation == Unpack[SpikingOptions]:
+            break
+    unknown = sorted(set(options) - known)
+    if unknown:
+        raise TypeError(
+            f"{kind.__name__}: expected arguments of this cell or {', '.join(SpikingOptions.__annotations__)}, got "
+            f"{', '.join(unknown)}; leave that out"
+        )

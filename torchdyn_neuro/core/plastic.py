@@ -99,7 +99,16 @@ class Plastic(Dynamics):
             raise TypeError(f"Plastic: expected a learning rule, got {type(rule).__name__}; pass e.g. Hebbian()")
         self.connection = connection
         self.rule = rule
-        self.weights = one_of("Plastic", "weights", weights, "rows", "mean", "sum")
+        self.weights = weights
+
+    @property
+    def weights(self) -> str:
+        """Whose weights they are: ``"rows"``, ``"mean"`` or ``"sum"``."""
+        return self._weights
+
+    @weights.setter
+    def weights(self, weights: str) -> None:
+        self._weights = one_of("Plastic", "weights", weights, "rows", "mean", "sum")
 
     def initial_state(self, x_t: Tensor) -> RowPlasticState | SharedPlasticState:
         weight = widen(self.connection.weight)

@@ -13,11 +13,11 @@ Source: Salmon et al. (2011), Parallel random numbers: as easy as 1, 2, 3, SC'11
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
 
 import torch
 from torch import Tensor
 
+from .context import Ambient
 from .state import State, first_leaf
 
 Word = Tensor | int
@@ -29,7 +29,7 @@ _ROUNDS = 10
 _WORD = 0xFFFFFFFF
 _BELOW_ONE = {torch.float32: 1 - 2.0**-24, torch.float64: 1 - 2.0**-33}
 
-_drawing: ContextVar[bool] = ContextVar("drawing", default=True)
+_drawing = Ambient("drawing", True)
 
 
 def philox(counter: Sequence[Word], key: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -179,8 +179,5 @@ def start_key(x_t: State) -> Tensor:
 @contextmanager
 def without_drawing() -> Iterator[None]:
     """Let :func:`start_key` give zeros and leave the generator alone, where only the structure of a state is wanted."""
-    token = _drawing.set(False)
-    try:
+    with _drawing.being(False):
         yield
-    finally:
-        _drawing.reset(token)

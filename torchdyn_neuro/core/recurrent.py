@@ -37,4 +37,7 @@ class Recurrent(Network):
     """
 
     def __init__(self, neuron: Dynamics, connection: nn.Module, *, input: int | str | None = None):
-        super().__init__(neuron, connection, delay=getattr(neuron, "dt", 1.0), input=input)
+        super().__init__(neuron, connection, input=input)
+
+    def _stepwise(self) -> bool:
+        return True

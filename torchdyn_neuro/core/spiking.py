@@ -11,10 +11,11 @@ from torch import Tensor
 from .checks import one_of, positive_number
 from .integrator import Drive
 from .ode import ODE
-from .options import SpikingOptions, with_options
+from .options import SpikingOptions, refuse_unknown, with_options
 from .quantities import Learned, Quantity, Real, readable
 from .state import State, first_leaf, full_state, widen, zeros_state
 from .surrogate import Surrogate
+from .upstroke import Level
 
 
 @dataclass(frozen=True)
@@ -151,21 +152,7 @@ class Spiking(ODE):
 
     @classmethod
     def _refuse_unknown(cls, options: Mapping[str, Any]) -> None:
-        known: set[str] = set()
-        for kind in cls.__mro__:
-            if "__init__" not in vars(kind):
-                continue
-            parameters = inspect.signature(kind.__init__).parameters.values()
-            known.update(parameter.name for parameter in parameters)
-            further = [parameter for parameter in parameters if parameter.kind is inspect.Parameter.VAR_KEYWORD]
-            if not further or further[0].annotation == Unpack[SpikingOptions]:
-                break  # what is handed on is named; arguments of the base that the cell does not know are not for it
-        unknown = sorted(set(options) - known - set(SpikingOptions.__annotations__))
-        if unknown:
-            raise TypeError(
-                f"{cls.__name__}: expected arguments of this cell or {', '.join(SpikingOptions.__annotations__)}, got "
-                f"{', '.join(unknown)}; leave that out"
-            )
+        refuse_unknown(cls, options)
 
     def __init__(
         self,
@@ -233,11 +220,13 @@ class Spiking(ODE):
         self.threshold.check(self)
         if self.v_reset is not None and self.reset != "value":
             raise ValueError(
-                f"{type(self).__name__}: expected v_reset with reset=\"value\" only, got it with reset={self.reset!r}, "
+                f'{type(self).__name__}: expected v_reset with reset="value" only, got it with reset={self.reset!r}, '
                 "which does not use it; choose that reset"
             )
+        # An upstroke that runs away reaches any threshold all the same.
+        counted = self.membrane is not None and not isinstance(self.membrane().upstroke, Level)
         for name, term in self._terms():
-            if term.on_threshold and not self.threshold.movable:
+            if term.on_threshold and (counted or not self.threshold.movable):
                 raise ValueError(
                     f"{type(self).__name__}: expected no {name}, or one that acts as a current, got "
                     f"{type(term).__name__}, but its equation makes the spikes, which v_th only counts; use another"

@@ -8,11 +8,14 @@ from torch import Tensor
 
 from ..core.integrator import Drive, ExplicitIntegrator, Integrator, shift, within
 from ..core.ode import ODE
+from ..core.quantities import readable
 from ..core.spiking import Spiking
 from ..core.state import State, map_state
 from ..core.upstroke import Level, Upstroke
 from .euler_maruyama import EulerMaruyama
 from .rk4 import RK4
+
+_ROUNDING = 1e-3  # in steps
 
 
 @dataclass(frozen=True)
@@ -215,7 +218,8 @@ def crossing_times(spikes: Tensor, refractory: Tensor, cell: Spiking) -> Tensor:
         gradient of the crossing.
 
     Raises:
-        ValueError: if the integrator of the cell does not interpolate.
+        TypeError: if the cell is none.
+        ValueError: if the integrator of the cell does not interpolate, or the two trajectories are not of one run.
 
     Example:
         >>> import torchdyn_neuro as tdn
@@ -225,11 +229,32 @@ def crossing_times(spikes: Tensor, refractory: Tensor, cell: Spiking) -> Tensor:
         >>> round(times[~times.isnan()].item(), 3)  # 10 ln 2
         6.931
     """
+    if not isinstance(cell, Spiking):
+        raise TypeError(f"crossing_times: expected a spiking cell, got {type(cell).__name__}; pass the cell itself")
     if not cell.integrator.crossings:
         raise ValueError(
             f"crossing_times: expected a cell with the integrator Interpolated(RK4()), got {cell.integrator!r}, whose "
             "spikes lie on the grid"
         )
+    if spikes.shape != refractory.shape:
+        raise ValueError(
+            f"crossing_times: expected spikes and refractory of one run, got shapes {tuple(spikes.shape)} and "
+            f"{tuple(refractory.shape)}; record both in one call"
+        )
+    fired = spikes > 0
+    if readable(spikes, refractory) and not _belong_together(spikes, refractory, cell):
+        raise ValueError(
+            "crossing_times: expected spikes of 0 and 1, and the state field refractory after each step of the same "
+            'run, got others; pass what record(cell, x, ["output", "refractory"]) gives, in this order'
+        )
     ends = torch.arange(1, spikes.shape[0] + 1, dtype=refractory.dtype, device=spikes.device) * cell.dt
     times = ends.reshape(-1, *[1] * (spikes.ndim - 1)) - (cell.t_ref - refractory)
-    return torch.where(spikes > 0, times, torch.full_like(times, torch.nan))
+    return torch.where(fired, times, torch.full_like(times, torch.nan))
+
+
+def _belong_together(spikes: Tensor, refractory: Tensor, cell: Spiking) -> bool:
+    """Whether the one is spikes and the other says, where there is one, that it was fired within the step."""
+    ago = (cell.t_ref - refractory) / cell.dt
+    within_step = (ago > -_ROUNDING) & (ago < 1 + _ROUNDING)
+    known = (spikes == 0) | ((spikes == 1) & within_step) | spikes.isnan()
+    return bool(known.all())

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ..core.checks import one_of
+from ..core.integrator import Drive
 from ..core.numerics import limited_square
 from ..core.ode import Membrane
 from ..core.options import SpikingOptions
@@ -19,6 +20,7 @@ from .presets import IZHIKEVICH_2003
 
 _SQUARE, _LINEAR, _CONSTANT, _START = 0.04, 5.0, 140.0, -65.0
 _BEND = 20.0  # mV above the bottom of the parabola, where the upstroke begins
+_PRINTED = Euler(substeps=2)
 _LARGEST = 1e4  # mV; the published scheme overshoots by up to some 1e3 mV, and overflows far beyond
 
 
@@ -103,7 +105,7 @@ class Izhikevich(Spiking, integrator=RK4(), surrogate=ATan(slope=0.1), dt=0.1):
                 f'other than 1 ms, for it fixes them, got {", ".join(given)}; drop that or use scheme="ode"'
             )
         if printed:
-            options = {**options, "integrator": Euler(substeps=2), "dt": 1.0}
+            options = {**options, "integrator": _PRINTED, "dt": 1.0}
         super().__init__(v_th=v_peak, v_reset=c, t_ref=t_ref, unit="mV", **options)
         self.scheme = scheme
         self.a = Positive(a, unit="1/ms")
@@ -124,10 +126,17 @@ class Izhikevich(Spiking, integrator=RK4(), surrogate=ATan(slope=0.1), dt=0.1):
         return cls(**{**IZHIKEVICH_2003[one_of(cls.__name__, "name", name, *IZHIKEVICH_2003)], **changes})
 
     def _check(self) -> None:
-        if self.scheme == "izhikevich2003" and self.dt != 1:
-            raise ValueError(
-                f'Izhikevich: expected a step of 1 ms for scheme="izhikevich2003", got {self.dt:g} ms; use scheme="ode"'
-            )
+        if self.scheme == "izhikevich2003":
+            if self.dt != 1:
+                raise ValueError(
+                    f'Izhikevich: expected a step of 1 ms for scheme="izhikevich2003", got {self.dt:g} ms; use '
+                    'scheme="ode"'
+                )
+            if self.integrator != _PRINTED or self.terms or self.t_ref:
+                raise ValueError(
+                    'Izhikevich: expected scheme="izhikevich2003" without integrator, t_ref, adaptation or noise, for '
+                    'it fixes them, got one of them; use scheme="ode"'
+                )
         super()._check()
 
     def time_constants(self) -> dict[str, Tensor]:
@@ -155,17 +164,18 @@ class Izhikevich(Spiking, integrator=RK4(), surrogate=ATan(slope=0.1), dt=0.1):
         parabola = _SQUARE * limited_square(v, lowest) + _LINEAR * v + _CONSTANT
         return IzhikevichState(v=parabola - state.u + x_t, u=self.a() * (self.b() * v - state.u))
 
-    def step(self, x_t: Tensor, state: IzhikevichState) -> tuple[Tensor, IzhikevichState]:
+    def step(self, x_t: Tensor | Drive, state: IzhikevichState) -> tuple[Tensor, IzhikevichState]:
         if self.scheme == "ode":
             return super().step(x_t, state)
-        current = x_t.to(state.v.dtype)
+        dtype = state.v.dtype if callable(x_t) else x_t.dtype
         spikes, state = self.fire(state, [state])
         v, u = state.v, state.u
-        for _ in range(2):
+        for fraction in (0.0, 0.5):
+            current = x_t(fraction, state._replace(v=v)) if callable(x_t) else x_t.to(v.dtype)
             v = v + 0.5 * ((_SQUARE * v + _LINEAR) * v + _CONSTANT - u + current)
             v = torch.clamp(v, -_LARGEST, _LARGEST)
         u = u + self.a() * (self.b() * v - u)
-        return spikes.to(x_t.dtype), state._replace(v=v, u=u)
+        return spikes.to(dtype), state._replace(v=v, u=u)
 
     def on_spike(self, spikes: Tensor, state: IzhikevichState) -> IzhikevichState:
         return state._replace(u=state.u + self.d() * spikes)

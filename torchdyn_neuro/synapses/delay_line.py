@@ -152,8 +152,15 @@ class DelayLine(Dynamics, ABC):
         return y.squeeze(0), state
 
     def scan(
-        self, x: Tensor, state: DelayState | None = None, *, output_dtype: torch.dtype | None = None
+        self,
+        x: Tensor,
+        state: DelayState | None = None,
+        *,
+        output_dtype: torch.dtype | None = None,
+        input: str = "held",
     ) -> tuple[Tensor, DelayState]:
+        if one_of(type(self).__name__, "input", input, "held", "linear") == "linear":
+            self._check_linear_input()
         self.check_input(x)
         x_0 = first_frame(x)
         state = self.initial_state(x_0) if state is None else self.take_state(x_0, state)
