@@ -29,7 +29,8 @@ def spiking_cell(layer: nn.Module) -> nn.Module:
 def spiking_layers(model: nn.Module) -> dict[str, Dynamics]:
     """The layers of a model that put out spikes, by name: cells, and containers such as ``Recurrent`` as a whole.
 
-    The layers of a :class:`Chain` count one by one, unless a :class:`Plastic` is among them. One that stands in several places has the first name.
+    The layers of a :class:`Chain` count one by one, unless a :class:`Plastic` is among them. One that stands in several
+    places has the first name.
     """
     found: dict[Dynamics, str] = {}
     for name, layer in _outermost(model, ""):

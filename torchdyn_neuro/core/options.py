@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any, TypedDict, Unpack
 
+from .checks import one_of, positive_number
 from .integrator import Integrator
 from .surrogate import Surrogate
 from .terms import Adaptation, Noise
@@ -65,3 +66,13 @@ def refuse_unknown(kind: type, options: Mapping[str, Any]) -> None:
             f"{kind.__name__}: expected arguments of this cell or {', '.join(SpikingOptions.__annotations__)}, got "
             f"{', '.join(unknown)}; leave that out"
         )
+
+
+def check_rule(owner: str, surrogate: Surrogate, reset: str, t_ref: float, detach_reset: bool) -> None:
+    """Raise if a part of the rule by which a cell spikes is of another kind than it should be."""
+    if not isinstance(surrogate, Surrogate):
+        raise TypeError(f"{owner}: expected a surrogate such as ATan(), got {surrogate!r}; pass an instance")
+    if not isinstance(detach_reset, bool):
+        raise TypeError(f"{owner}: expected detach_reset to be True or False, got {detach_reset!r}; pass one of them")
+    one_of(owner, "reset", reset, "subtract", "value", "zero", "none")
+    positive_number(owner, "t_ref", t_ref, zero=True, unit="ms")

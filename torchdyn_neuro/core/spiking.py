@@ -1,17 +1,17 @@
 """Threshold, spike, reset and refractoriness: written once for every spiking cell."""
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Unpack
 
 import torch
 from torch import Tensor
 
-from .checks import one_of, positive_number
+from .checks import one_of
 from .integrator import Drive
 from .ode import ODE
-from .options import SpikingOptions, refuse_unknown, with_options
+from .options import SpikingOptions, check_rule, refuse_unknown, with_options
 from .quantities import Learned, Quantity, Real, readable
 from .state import State, first_leaf, full_state, widen, zeros_state
 from .surrogate import Surrogate
@@ -150,9 +150,7 @@ class Spiking(ODE):
             for name, kind in SpikingOptions.__annotations__.items()
         ]
 
-    @classmethod
-    def _refuse_unknown(cls, options: Mapping[str, Any]) -> None:
-        refuse_unknown(cls, options)
+    _refuse_unknown = classmethod(refuse_unknown)
 
     def __init__(
         self,
@@ -177,7 +175,7 @@ class Spiking(ODE):
         resets = ("value", "zero", "none") if v_rest is None else ("subtract", "value", "zero", "none")
         one_of(owner, "reset", reset, *resets)
         self.threshold = rule(surrogate, reset, t_ref, detach_reset)
-        self._check_rule()
+        check_rule(type(self).__name__, **vars(self.threshold))
         self.v_th = Real(v_th, unit=unit)
         if v_rest is not None:
             self.v_rest = Real(v_rest, unit=unit)
@@ -192,16 +190,6 @@ class Spiking(ODE):
                 "it; leave one of the two out"
             )
 
-    def _check_rule(self) -> None:
-        """Raise if what the threshold was given is of the wrong kind."""
-        owner, rule = type(self).__name__, self.threshold
-        if not isinstance(rule.surrogate, Surrogate):
-            raise TypeError(f"{owner}: expected a surrogate such as ATan(), got {rule.surrogate!r}; pass an instance")
-        if not isinstance(rule.detach_reset, bool):
-            raise TypeError(f"{owner}: expected detach_reset to be True or False, got {rule.detach_reset!r}; pass one")
-        one_of(owner, "reset", rule.reset, "subtract", "value", "zero", "none")
-        positive_number(owner, "t_ref", rule.t_ref, zero=True, unit="ms")
-
     def _whole_steps(self, t_ref: float) -> int:
         steps = t_ref / self.dt
         if abs(steps - round(steps)) > 1e-6 * max(1.0, steps) and not self.integrator.crossings:
@@ -214,7 +202,7 @@ class Spiking(ODE):
         return round(steps)
 
     def _check(self) -> None:
-        self._check_rule()
+        check_rule(type(self).__name__, **vars(self.threshold))
         self.refractory_steps = self._whole_steps(self.t_ref)
         super()._check()
         self.threshold.check(self)
