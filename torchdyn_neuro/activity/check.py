@@ -5,8 +5,11 @@ from collections.abc import Iterator
 
 from torch import nn
 
+from ..core.chain import Chain
 from ..core.dynamics import Dynamics
+from ..core.network import Network
 from ..core.ode import ODE
+from ..core.plastic import Plastic
 from ..core.stepwise import Stepwise, Unfolded, holds_dynamics
 from ..core.streaming import Streaming
 from .set_dt import timed_modules
@@ -23,6 +26,7 @@ def check(model: nn.Module) -> None:
       transformers inside one that take their first axis for time.
     - Dynamics that stand in several places of a model in :class:`Streaming`, where each has one state.
     - Transformers with dynamics for an activation whose fast path computes a ReLU or GELU in evaluation.
+    - Plastic connections that no container tells what the neurons behind them did, so that they learn nothing.
     - Learned time constants that have left the region in which an explicit integrator is stable.
 
     The trainer calls it on every model. It looks at the modules, not at the code of a forward.
@@ -52,6 +56,7 @@ def problems(model: nn.Module) -> list[str]:
         *_shared_states(model),
         *_fast_paths(model),
         *_instability(model),
+        *_untaught(model),
     ]
 
 
@@ -141,6 +146,21 @@ def _instability(model: nn.Module) -> Iterator[str]:
                     module.check_stability()
             except ValueError as error:
                 yield f"{name or 'the model'}: {error}"
+
+
+def _untaught(model: nn.Module) -> Iterator[str]:
+    taught: set[nn.Module] = set()
+    for module in model.modules():
+        if isinstance(module, Chain):
+            taught.update(list(module)[:-1])
+        if isinstance(module, Network):
+            taught.add(module.connection)
+    for name, module in model.named_modules():
+        if isinstance(module, Plastic) and module not in taught:
+            yield (
+                f"expected {name or 'the model'} (Plastic) in front of another layer of a Chain, or as the connection of "
+                "a Network, got a place where it learns nothing; put it and the neurons into one Chain"
+            )
 
 
 def _has_dynamics(module: nn.Module) -> bool:

@@ -128,6 +128,11 @@ class Chain(Dynamics):
 
     def initial_state(self, x_t: State) -> tuple[State, ...]:
         layers, states = list(self), []
+        if isinstance(layers[-1], Plastic):
+            raise ValueError(
+                "Chain: expected a layer behind Plastic, which learns from what that layer puts out, got Plastic as the "
+                "last one, whose weights would stay; put it and the neurons into one Chain"
+            )
         dynamic = [index for index, layer in enumerate(layers) if isinstance(layer, Dynamics)]
         last = dynamic[-1] if dynamic else -1
         for index, layer in enumerate(layers):

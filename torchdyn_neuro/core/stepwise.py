@@ -40,6 +40,7 @@ def run_folded(module: nn.Module, x: Any, owner: str) -> Any:
         check_numbers(module, leaf, owner)
     if not leaves:
         raise TypeError(f"{owner}: expected a tensor [T, B, *], got {x!r}; pass a tensor")
+    _check_rows(module, leaves[0], owner)
     steps, rows = leaves[0].shape[:2]
     fold = Fold(steps)
 
@@ -58,6 +59,26 @@ def run_folded(module: nn.Module, x: Any, owner: str) -> Any:
     with folding(fold):
         y = module(_map(lambda leaf: leaf.flatten(0, 1), x))
     return unfold(y) if isinstance(y, Tensor) else _pytree.tree_map(unfold, y)
+
+
+def _check_rows(module: nn.Module, x: Tensor, owner: str) -> None:
+    """Raise if a layer would mix the rows of its batch, and so steps and rows of the sequence ``x``."""
+    for part in module.modules():
+        if isinstance(part, (nn.Softmax, nn.LogSoftmax, nn.Softmin)) and part.dim == 0:
+            raise ValueError(
+                f"{owner}: expected layers that treat each row of the batch by itself, got {type(part).__name__}(dim=0), "
+                "which would mix steps and rows; choose another dim"
+            )
+        if isinstance(part, (nn.MultiheadAttention, nn.RNNBase)) and not part.batch_first:
+            raise ValueError(
+                f"{owner}: expected layers that take the batch first, got {type(part).__name__}, which would take steps "
+                "and rows for its sequence; pass batch_first=True"
+            )
+    if isinstance(module, (nn.TransformerEncoder, nn.TransformerEncoderLayer)) and x.ndim == 3:
+        raise ValueError(
+            f"{owner}: expected frames [B, tokens, features] for {type(module).__name__}, got a sequence of shape "
+            f"{tuple(x.shape)}, whose steps and rows it would take for tokens; give them an axis of their own"
+        )
 
 
 def _map(function: Any, tree: Any) -> Any:
