@@ -153,3 +153,9 @@ def test_nothing_to_replace_raises():
     with pytest.raises(TypeError, match="expected no tau_mem beside a ready LIF"):
         tdn.replace(model, nn.GELU, tdn.LIF(), tau_mem=3.0)
     assert isinstance(model[1], nn.GELU)
+
+
+@pytest.mark.parametrize("what", ["ReLU", nn.ReLU(), (nn.ReLU, "GELU"), None], ids=str)
+def test_what_is_to_be_replaced_is_a_class_or_a_function(what):
+    with pytest.raises(TypeError, match="replace: expected a class of modules, a tuple of classes or a function"):
+        tdn.replace(nn.Sequential(nn.ReLU()), what, tdn.LIF)

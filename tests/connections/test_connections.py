@@ -142,7 +142,7 @@ def test_coupled_neurons_share_a_current_by_the_formula():
     excitable = tdn.LIF(v_th=torch.tensor([1.0, 0.3]))
     assert excitable(x.float() * 4)[..., 1].sum() == 0
     assert tdn.Network(excitable, tdn.GapJunction(2, 1.0), source="v")(x.float() * 4)[..., 1].sum() > 0
-    with pytest.raises(ValueError, match="Network: expected a field 'w' in the state of LIF, got v, refractory"):
+    with pytest.raises(ValueError, match="Network: expected a field 'w' in the state of LIF, got v;"):
         tdn.Network(tdn.LIF(), tdn.GapJunction(2), source="w")(x.float())
 
 

@@ -188,3 +188,47 @@ def test_what_cannot_couple_is_refused():
         tdn.Network(nn.Linear(3, 3), nn.Linear(3, 3))
     with pytest.raises(ValueError, match=r"expected a field 'w' in the state of LIF, got v;"):
         tdn.Network(cell, nn.Linear(3, 3), source="w")(torch.ones(2, 1, 3))
+
+
+def test_arguments_of_another_kind_are_refused():
+    cell = tdn.LIF()
+    with pytest.raises(TypeError, match="expected a module as connection, got NoneType"):
+        tdn.Network(cell, None)
+    with pytest.raises(TypeError, match="expected delay to be a number, got str"):
+        tdn.Network(cell, nn.Linear(3, 3), delay="1")
+    with pytest.raises(TypeError, match="expected input to be the place or the name of an input, got True"):
+        tdn.Network(tdn.ConductanceLIF(), nn.Linear(3, 3), input=True)
+    x = torch.rand(4, 2, 3)
+    for place in (-5, 2):
+        with pytest.raises(ValueError, match=f"got input={place} for 2 inputs"):
+            tdn.Network(tdn.ConductanceLIF(), nn.Linear(3, 3), input=place)((x, x))
+    with pytest.raises(ValueError, match="expected a field 'noise' in the state of LIF, got v;"):
+        tdn.Network(tdn.LIF(noise=tdn.WhiteNoise()), nn.Linear(3, 3), source="noise")(x)
+
+
+def test_a_current_within_the_step_needs_neurons_that_take_one():
+    """What arrives at a synapse at the end of each step is no current: the coupling would grow with their number."""
+    for cell in (tdn.SynapticLIF(), tdn.AlphaLIF()):
+        with pytest.raises(ValueError, match="expected neurons with a current as input for a coupling inside the step"):
+            tdn.Network(cell, tdn.GapJunction(3), source="v")
+
+
+def test_a_delay_that_is_changed_acts_and_one_that_is_not_given_is_a_step():
+    layer, x = nn.Linear(3, 3), 5 * torch.rand(20, 2, 3)
+    net = tdn.Network(tdn.LIF(3.0), layer, delay=2.0)
+    net.delay = 5.0
+    assert torch.equal(net(x), tdn.Network(tdn.LIF(3.0), layer, delay=5.0)(x))
+    with pytest.raises(ValueError, match="a whole number of steps of 1 ms, got 2.5 ms"):
+        net.delay = 2.5
+    assert net.delay == net.steps == 5
+    for kind in (tdn.Network, tdn.Recurrent):
+        changed = tdn.set_dt(kind(tdn.LIF(3.0), layer), 0.5)
+        assert torch.equal(changed(x), kind(tdn.LIF(3.0, dt=0.5), layer)(x))
+        assert changed.delay == 0.5
+
+
+def test_a_connection_of_layers_and_synapses_in_half_precision():
+    net = tdn.Network(tdn.LIF(), tdn.Chain(nn.Linear(3, 3), tdn.ExponentialSynapse())).bfloat16()
+    y, state = net.scan(torch.rand(5, 2, 3).bfloat16())
+    assert y.dtype == torch.bfloat16
+    assert {leaf.dtype for leaf in tdn.leaves(state)} == {torch.float32}

@@ -128,3 +128,44 @@ def test_wrong_arguments():
         tdn.Plastic(nn.Conv2d(1, 1, 3), tdn.Hebbian())
     with pytest.raises(ValueError, match="weights to be one of 'rows', 'mean', 'sum'"):
         tdn.Plastic(nn.Linear(2, 2), tdn.Hebbian(), weights="one")
+
+
+def test_a_connection_that_nobody_teaches_is_found():
+    """Its weights would stay where they are, without a word."""
+    untaught = nn.Sequential(plastic(pre=3, post=3), tdn.LIF())
+    with pytest.raises(ValueError, match=r"expected 0 \(Plastic\) in front of another layer of a Chain"):
+        tdn.check(untaught)
+    tdn.check(tdn.Chain(plastic(), tdn.LIF()))
+    tdn.check(tdn.Network(tdn.LIF(), plastic(pre=3, post=3)))
+    x = torch.rand(5, 2, 3).double()
+    for chain in (
+        tdn.Chain(tdn.LIF().double(), plastic()),
+        tdn.Chain(tdn.Chain(plastic()), tdn.LIF().double()),
+        tdn.Network(tdn.LIF().double(), tdn.Chain(tdn.ExponentialSynapse().double(), plastic(pre=3, post=3))),
+    ):
+        with pytest.raises(ValueError, match="expected a layer behind Plastic"):
+            chain(x)
+
+
+@pytest.mark.parametrize(
+    "change", [tdn.dale, lambda layer: tdn.sparse(layer, 0.5), nn.utils.parametrizations.weight_norm]
+)
+def test_a_weight_that_follows_from_another_is_refused(change):
+    with pytest.raises(TypeError, match="expected a layer whose weight is a parameter"):
+        tdn.Plastic(change(nn.Linear(4, 4)), tdn.Hebbian())
+
+
+def test_whose_weights_they_are_is_checked_when_it_is_changed():
+    layer = plastic()
+    with pytest.raises(ValueError, match="weights to be one of"):
+        layer.weights = "one"
+    assert layer.weights == "rows"
+
+
+def test_the_neurons_behind_are_calibrated():
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Linear(5, 8), tdn.LIF(), tdn.Chain(tdn.Plastic(nn.Linear(8, 6), tdn.Hebbian(1e-4)), tdn.LIF())
+    )
+    report = tdn.calibrate(model, torch.rand(200, 4, 5), rate=40.0)
+    assert [round(layer.rate / 40.0, 1) for layer in report] == [1.0, 1.0]

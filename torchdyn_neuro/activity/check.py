@@ -158,8 +158,8 @@ def _untaught(model: nn.Module) -> Iterator[str]:
     for name, module in model.named_modules():
         if isinstance(module, Plastic) and module not in taught:
             yield (
-                f"expected {name or 'the model'} (Plastic) in front of another layer of a Chain, or as the connection of "
-                "a Network, got a place where it learns nothing; put it and the neurons into one Chain"
+                f"expected {name or 'the model'} (Plastic) in front of another layer of a Chain, or as the connection "
+                "of a Network, got a place where it learns nothing; put it and the neurons into one Chain"
             )
 
 

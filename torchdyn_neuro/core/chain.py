@@ -130,8 +130,8 @@ class Chain(Dynamics):
         layers, states = list(self), []
         if isinstance(layers[-1], Plastic):
             raise ValueError(
-                "Chain: expected a layer behind Plastic, which learns from what that layer puts out, got Plastic as the "
-                "last one, whose weights would stay; put it and the neurons into one Chain"
+                "Chain: expected a layer behind Plastic, which learns from what that layer puts out, got Plastic as "
+                "the last one, whose weights would stay; put it and the neurons into one Chain"
             )
         dynamic = [index for index, layer in enumerate(layers) if isinstance(layer, Dynamics)]
         last = dynamic[-1] if dynamic else -1

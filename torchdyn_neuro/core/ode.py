@@ -133,6 +133,8 @@ class ODE(Dynamics, metaclass=_Checked):
         try:
             self._check()
         except Exception:
+            if before is None:
+                self._modules.pop(name, None)
             self._assign(name, before)
             raise
 

@@ -73,7 +73,7 @@ class Plastic(Dynamics):
         - output: [B, post] current
 
     Raises:
-        TypeError: if the connection has no weight or the rule is none.
+        TypeError: if the connection has no weight of its own or the rule is none.
         ValueError: if the weight has other than two axes, or ``weights`` is none of the three.
 
     Example:
@@ -92,6 +92,12 @@ class Plastic(Dynamics):
         if not isinstance(weight, Tensor) or isinstance(connection, Dynamics):
             raise TypeError(
                 f"Plastic: expected a layer with a weight, got {type(connection).__name__}; pass e.g. nn.Linear(8, 4)"
+            )
+        if connection._parameters.get("weight") is None:
+            raise TypeError(
+                f"Plastic: expected a layer whose weight is a parameter, got {type(connection).__name__}, whose "
+                "weight follows from another (dale, sparse, weight_norm, pruning), past which a rule would learn; pass "
+                "nn.Linear"
             )
         if weight.ndim != 2:
             raise ValueError(f"Plastic: expected a weight [post, pre], got shape {tuple(weight.shape)}; use nn.Linear")

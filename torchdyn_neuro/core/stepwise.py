@@ -66,13 +66,13 @@ def _check_rows(module: nn.Module, x: Tensor, owner: str) -> None:
     for part in module.modules():
         if isinstance(part, (nn.Softmax, nn.LogSoftmax, nn.Softmin)) and part.dim == 0:
             raise ValueError(
-                f"{owner}: expected layers that treat each row of the batch by itself, got {type(part).__name__}(dim=0), "
-                "which would mix steps and rows; choose another dim"
+                f"{owner}: expected layers that treat each row of the batch by itself, got "
+                f"{type(part).__name__}(dim=0), which would mix steps and rows; choose another dim"
             )
         if isinstance(part, (nn.MultiheadAttention, nn.RNNBase)) and not part.batch_first:
             raise ValueError(
-                f"{owner}: expected layers that take the batch first, got {type(part).__name__}, which would take steps "
-                "and rows for its sequence; pass batch_first=True"
+                f"{owner}: expected layers that take the batch first, got {type(part).__name__}, which would take "
+                "steps and rows for its sequence; pass batch_first=True"
             )
     if isinstance(module, (nn.TransformerEncoder, nn.TransformerEncoderLayer)) and x.ndim == 3:
         raise ValueError(
