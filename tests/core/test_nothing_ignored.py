@@ -45,7 +45,7 @@ def test_a_cell_that_takes_anything_takes_what_its_base_takes():
             super().__init__(20.0 * gain, **options)
 
     assert Own(v_th=2.0).v_th() == 2
-    with pytest.raises(TypeError, match="Own: expected arguments of this cell.*got gian"):
+    with pytest.raises(TypeError, match=r"Own: expected arguments of this cell.*got gian"):
         Own(gian=2.0)
 
 
@@ -76,7 +76,7 @@ def test_a_step_that_is_set_later_reaches_what_is_counted_in_steps():
     cell = tdn.LIF(4.0, t_ref=3.0)
     cell.dt = 0.5
     assert torch.equal(cell(drive()), tdn.LIF(4.0, t_ref=3.0, dt=0.5)(drive()))
-    with pytest.raises(ValueError, match="t_ref to be a whole number of steps of 0.7 ms"):
+    with pytest.raises(ValueError, match=r"t_ref to be a whole number of steps of 0\.7 ms"):
         cell.dt = 0.7
     assert cell.dt == 0.5
     with pytest.raises(ValueError, match="LIF: expected dt above 0 ms, got -1"):
