@@ -2,15 +2,15 @@
 
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor, nn
 
 from .dynamics import Dynamics
 from .layers import step_layer
 from .ode import ODE
 from .plastic import Plastic
+from .random import without_drawing
 from .spiking import Spiking
-from .state import State, first_leaf, leaves, register_state, widen, zeros_state
+from .state import State, first_frame, first_leaf, leaves, register_state, widen, zeros_state
 from .stepwise import holds_dynamics
 
 
@@ -33,9 +33,9 @@ class Network(Dynamics):
 
     Without a delay, on the left, the coupling is part of the vector field: every stage of the integrator evaluates it,
     from what the equation puts out (a rate) or from a field of its state (the potential, for gap junctions), so that a
-    Runge-Kutta method keeps its order. An exponential integrator takes it from the state at the start of each substep. With a delay
-    of whole steps, on the right, outputs are fed back later: spikes, which only exist at the end of a step, take one
-    step at least.
+    Runge-Kutta method keeps its order. An exponential integrator takes it from the state at the start of each substep.
+    With a delay of whole steps, on the right, outputs are fed back later: spikes, which only exist at the end of a
+    step, take one step at least.
 
     A :class:`Plastic` connection sees what it carried and what the neurons answered, and moves its weights on after
     every step. Hooks on the neurons and on the connection fire once per step (the connection: per stage), with frames
@@ -219,11 +219,10 @@ class Network(Dynamics):
                 f"{owner}: expected input= to name the input of {name} that the feedback is added to, got "
                 f"input={self.input!r} for {count}; pass its place or its name"
             )
-        fields = (
-            getattr(self.neuron.initial_state(torch.zeros_like(first_leaf(x)[0])), "_fields", ())
-            if (self.source != "output")
-            else (self.source,)
-        )
+        if self.source == "output":
+            return
+        with without_drawing():
+            fields = getattr(self.neuron.initial_state(first_frame(x)), "_fields", ())
         if self.source not in fields:
             raise ValueError(
                 f"{owner}: expected a field {self.source!r} in the state of {name}, got {', '.join(fields) or 'none'}; "

@@ -207,8 +207,8 @@ class Spiking(ODE):
         return round(steps)
 
     def _check(self) -> None:
-        self.refractory_steps = self._whole_steps(self.t_ref)
         super()._check()
+        self.refractory_steps = self._whole_steps(self.t_ref)
         self.threshold.check(self)
         for name, term in self._terms():
             if term.on_threshold and not self.threshold.movable:

@@ -105,8 +105,8 @@ class DelayLine(Dynamics, ABC):
         self.register_buffer("width", None if self.first_width is None else torch.tensor(self.first_width))
 
     def change_dt(self, dt: float) -> None:
-        first, last = self.width_range
-        self.width_range = (first, dt / 2 if last == self.dt / 2 else last)
+        if self.final_width == self.dt / 2:
+            self.final_width = dt / 2
         super().change_dt(dt)
         self.steps = _whole_steps(self.delay.limit / self.dt)
 
