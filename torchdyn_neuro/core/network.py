@@ -9,6 +9,7 @@ from .dynamics import Dynamics
 from .layers import step_layer
 from .ode import ODE
 from .plastic import Plastic
+from .random import without_drawing
 from .spiking import Spiking
 from .state import State, first_leaf, leaves, register_state, widen, zeros_state
 from .stepwise import holds_dynamics
@@ -219,11 +220,10 @@ class Network(Dynamics):
                 f"{owner}: expected input= to name the input of {name} that the feedback is added to, got "
                 f"input={self.input!r} for {count}; pass its place or its name"
             )
-        fields = (
-            getattr(self.neuron.initial_state(torch.zeros_like(first_leaf(x)[0])), "_fields", ())
-            if (self.source != "output")
-            else (self.source,)
-        )
+        fields: tuple[str, ...] = (self.source,)
+        if self.source != "output":
+            with without_drawing():
+                fields = getattr(self.neuron.initial_state(torch.zeros_like(first_leaf(x)[0])), "_fields", ())
         if self.source not in fields:
             raise ValueError(
                 f"{owner}: expected a field {self.source!r} in the state of {name}, got {', '.join(fields) or 'none'}; "
