@@ -85,7 +85,12 @@ FED = {
     "batch norm": ([dense(30, 40), lambda: tdn.Stepwise(nn.BatchNorm1d(40)), tdn.LIF], "1.module by"),
     "nothing": ([tdn.LIF], "its input"),
     "a convolution": (
-        [lambda: nn.Unflatten(2, (3, 10)), lambda: tdn.Stepwise(nn.Conv1d(3, 8, 3)), lambda: nn.Flatten(2), tdn.LIF],
+        [
+            lambda: tdn.Stepwise(nn.Unflatten(1, (3, 10))),
+            lambda: tdn.Stepwise(nn.Conv1d(3, 8, 3)),
+            lambda: tdn.Stepwise(nn.Flatten()),
+            tdn.LIF,
+        ],
         "1.module by",
     ),
 }

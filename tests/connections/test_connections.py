@@ -134,15 +134,15 @@ def test_coupled_neurons_share_a_current_by_the_formula():
     g = 0.5
     x = torch.zeros(3000, 1, 2, dtype=torch.float64)
     x[..., 0] = 0.6
-    pair = tdn.Coupled(tdn.LeakyIntegrator(tau_mem=20.0), tdn.GapJunction(2, g)).double()
+    pair = tdn.Network(tdn.LeakyIntegrator(tau_mem=20.0), tdn.GapJunction(2, g), source="v").double()
     v, _ = pair.scan(x)
     first, second = v[-1, 0].tolist()
     assert abs(second / first - g / (1 + g)) < 1e-9
     assert abs(first * (1 + g) - g * second - 0.6) < 1e-9
     excitable = tdn.LIF(v_th=torch.tensor([1.0, 0.3]))
     assert excitable(x.float() * 4)[..., 1].sum() == 0
-    assert tdn.Coupled(excitable, tdn.GapJunction(2, 1.0))(x.float() * 4)[..., 1].sum() > 0
-    with pytest.raises(ValueError, match="Coupled: expected a field 'w' in the state of LIF, got v, refractory"):
+    assert tdn.Network(excitable, tdn.GapJunction(2, 1.0), source="v")(x.float() * 4)[..., 1].sum() > 0
+    with pytest.raises(ValueError, match="Network: expected a field 'w' in the state of LIF, got v, refractory"):
         tdn.Network(tdn.LIF(), tdn.GapJunction(2), source="w")(x.float())
 
 

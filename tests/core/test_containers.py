@@ -178,10 +178,10 @@ def test_the_input_of_the_feedback_has_a_name():
 @pytest.mark.parametrize(
     ("arguments", "stacked", "message"),
     [
-        ({}, False, r"Recurrent: expected input= .* got input=None for 2 inputs; pass"),
-        ({}, True, r"Recurrent: expected input= .* got none for inputs on an axis of their own .*; pass e.g. input=0"),
+        ({}, False, r"Recurrent: expected input= .* ConductanceLIF .* got input=None for 2 inputs; pass"),
+        ({}, True, r"Recurrent: expected input= .* ConductanceLIF .* got .*; pass"),
         ({"input": 2}, False, r"Recurrent: expected input= .* got input=2 for 2 inputs; pass"),
-        ({"input": 2}, True, r"Recurrent: expected input= .* got input=2 for one tensor; pass"),
+        ({"input": 2}, True, r"Recurrent: expected input= .* ConductanceLIF .* got input=2 for .*; pass"),
     ],
 )
 def test_several_inputs_need_a_choice(arguments, stacked, message):

@@ -73,7 +73,7 @@ def test_bounds_hold_and_gradients_stay_finite_far_out(kind, low, high):
     ],
 )
 def test_values_out_of_bounds_raise_under_their_name(kind, wrong):
-    class Cell(tdn.Parametrised):
+    class Cell(tdn.Parametrized):
         """Owns one quantity."""
 
     cell = Cell()

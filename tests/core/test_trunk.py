@@ -2,6 +2,7 @@
 
 import ast
 import collections
+import inspect
 import pathlib
 import sys
 
@@ -9,7 +10,7 @@ import pytest
 import torch
 
 import torchdyn_neuro as tdn
-from tests.contract_cases import concrete_dynamics
+from tests.contract_cases import build, concrete_dynamics
 
 PACKAGE = pathlib.Path(tdn.__file__).parent
 
@@ -112,3 +113,13 @@ def test_random_numbers_are_known_to_four_files():
 @pytest.mark.parametrize("name", ["Noisy", "Draw"])
 def test_nothing_is_left_of_the_old_way(name):
     assert not hasattr(tdn, name)
+
+
+def test_every_argument_is_an_attribute_of_the_same_name():
+    """What a module was built with can be read from it; what a level or a reset does not use reads as None."""
+    missing = []
+    for cls in concrete_dynamics():
+        module = build(cls)
+        taken = set(inspect.signature(cls).parameters) - {"layers", "named", "options"}
+        missing += [f"{cls.__name__}.{name}" for name in sorted(taken) if not hasattr(module, name)]
+    assert not missing

@@ -9,6 +9,7 @@ from torch import Tensor
 from triton.runtime.interpreter import InterpreterBuilder
 
 import torchdyn_neuro as tdn
+from torchdyn_neuro.core import random
 from torchdyn_neuro.fused import triton_source
 from torchdyn_neuro.fused.ops import OPS
 from torchdyn_neuro.fused.plan import plan_backward, plan_forward
@@ -18,11 +19,17 @@ from torchdyn_neuro.fused.triton import TritonKernels
 
 from .agreement import assert_agrees
 from .agreement import run as run_backend
-from .cells import composed, shipped
+from .cells import Words, composed, shipped
 
 # What each operation is applied to lies where it is smooth, and near enough to zero to show where a formula cancels.
 WIDE = torch.tensor([-3.0, -1.5, -0.7, -0.1, -1e-3, -1e-6, 1e-6, 1e-3, 0.1, 0.7, 1.5, 3.0, 9.0])
 POSITIVE = WIDE.abs()
+
+
+def _keys(x: Tensor) -> Tensor:
+    key = torch.full_like(x, -5, dtype=torch.int64)
+    return torch.where(x > 0, key, key + (1 << 40))
+
 
 FUNCTIONS = {
     "add": (lambda x, p: x + p, WIDE),
@@ -58,6 +65,7 @@ FUNCTIONS = {
     "clamp": (lambda x, p: torch.clamp(x, -1.0, 1.0), WIDE),
     "softplus": (lambda x, p: torch.nn.functional.softplus(x), WIDE),
     "lerp": (lambda x, p: torch.lerp(x, p, 0.3), WIDE),
+    "random numbers": (lambda x, p: x * random.uniform(_keys(x), 3, x.dtype), WIDE),
 }
 
 
@@ -214,6 +222,19 @@ def compare(module, x):
     for found, expected in zip(results[1], results[0], strict=True):
         torch.testing.assert_close(found, expected)
     assert results[0][0].abs().sum() > 0
+
+
+def test_random_words_are_those_of_the_eager_loop():
+    x = torch.linspace(-1, 1, 17 * 2 * 150, dtype=torch.float64).reshape(17, 2, 150).sin()
+    state = Words().initial_state(x[0])
+    results = {}
+    for name in ("eager", "triton"):
+        with tdn.backend(name), torch.no_grad():
+            y, last = Words().scan(x, state)
+            results[name] = [*y, *last]
+    for found, expected in zip(results["triton"], results["eager"], strict=True):
+        assert torch.equal(found, expected)
+    assert results["eager"][0].max() > 2**31
 
 
 def test_a_recurrent_layer():

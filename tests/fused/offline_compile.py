@@ -29,6 +29,7 @@ _POINTERS = {
     torch.float16: "*fp16",
     torch.uint8: "*u8",
     torch.bool: "*i1",
+    torch.int64: "*i64",
 }
 
 

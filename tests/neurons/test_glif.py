@@ -48,7 +48,7 @@ def test_each_level_against_a_loop(level):
     fractions = {"f_currents": tuple(FRACTIONS)} if level >= 3 else {}
     cell = tdn.GLIF(level, **fractions, t_ref=T_REF, dt=DT).double()
     for key, quantity in cell.quantities():  # the float32 defaults, in full precision
-        exact = {"C": C, "g": G, "E_L": REST, "v_th": THRESHOLD, "v_reset": RESET, "f_v": F_V, "delta_v": DELTA_V}
+        exact = {"C": C, "g_L": G, "E_L": REST, "v_th": THRESHOLD, "v_reset": RESET, "f_v": F_V, "delta_v": DELTA_V}
         exact |= {"delta_s": DELTA_S, "b_s": B_S, "a_v": A_V, "b_v": B_V}
         exact |= {f"tau_current_{j}": TAUS[j] for j in range(2)} | {f"delta_current_{j}": DELTAS[j] for j in range(2)}
         quantity.value.fill_(exact[key] if key in exact else FRACTIONS[int(key[-1])])
@@ -66,7 +66,7 @@ def test_each_level_against_a_loop(level):
 
 
 def test_the_defaults_are_the_published_fit():
-    numbers = {"C": 58.72, "g": 9.43, "E_L": -78.85, "v_th": -51.68, "f_v": 0.2, "delta_v": 18.51, "delta_s": 0.37}
+    numbers = {"C": 58.72, "g_L": 9.43, "E_L": -78.85, "v_th": -51.68, "f_v": 0.2, "delta_v": 18.51, "delta_s": 0.37}
     numbers |= {"b_s": 0.009, "a_v": 0.005, "b_v": 0.09, "f_current_0": 1.0, "f_current_1": 1.0}
     # The source gives the rates of the after-spike currents: 0.003 and 0.1 per ms.
     numbers |= {"tau_current_0": 1 / 0.003, "tau_current_1": 10.0, "delta_current_0": -9.18, "delta_current_1": -198.94}

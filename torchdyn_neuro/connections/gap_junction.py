@@ -2,10 +2,10 @@
 
 from torch import Tensor
 
-from ..core.quantities import NonNegative, Parametrised, Quantity
+from ..core.quantities import NonNegative, Parametrized, Quantity
 
 
-class GapJunction(Parametrised):
+class GapJunction(Parametrized):
     r"""Electrical coupling: current flows from the neuron of higher potential to the one of lower.
 
     .. math:: I_i = \sum_j g_{ij} (v_j - v_i), \qquad g_{ij} = g_{ji}

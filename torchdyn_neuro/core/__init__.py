@@ -5,11 +5,12 @@ from .dynamics import Dynamics
 from .integrator import Integrator
 from .network import Network, NetworkState
 from .ode import ODE, Membrane
+from .options import SpikingOptions
 from .plastic import LearningRule, Plastic, RowPlasticState, SharedPlasticState
-from .quantities import Learned, NonNegative, Parametrised, Positive, Quantity, Real, UnitInterval
+from .quantities import Learned, NonNegative, Parametrized, Positive, Quantity, Real, UnitInterval
 from .record import record
 from .recurrent import Recurrent
-from .spiking import Spiking, SpikingOptions, Threshold
+from .spiking import Spiking, Threshold
 from .state import Shared, State, detach_state, full_state, leaves, map_state, register_state, zeros_state
 from .stepwise import Stepwise, Unfolded
 from .streaming import Streaming
@@ -31,7 +32,7 @@ __all__ = [
     "Noise",
     "NoiseState",
     "NonNegative",
-    "Parametrised",
+    "Parametrized",
     "Plastic",
     "Positive",
     "Quantity",

@@ -26,7 +26,7 @@ class Chain(Dynamics):
     r"""An ``nn.Sequential`` that is itself a :class:`Dynamics`: it has ``scan``, ``step`` and a state.
 
     A layer without time sees each frame [B, \*] as it does in ``step``: convolutions, pooling, flattening and batch
-    normalisation run on [T B, \*], time folded into the batch, and ``nn.Linear`` and activations on [T, B, \*].
+    normalization run on [T B, \*], time folded into the batch, and ``nn.Linear`` and activations on [T, B, \*].
 
     Hooks on the layers fire as in ``nn.Sequential``: once for ``scan`` and ``forward``, with the sequences that the
     layer takes and gives (a folded layer: with [T B, \*]), and once for ``step``, with the frames [B, \*]. A layer with

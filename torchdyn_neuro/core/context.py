@@ -43,7 +43,7 @@ class _Ambient:
         self.while_compiling: list[Any] = []
 
     def get(self) -> Any:
-        if torch.compiler.is_compiling() and self.while_compiling:
+        if self.while_compiling and torch.compiler.is_compiling():
             return self.while_compiling[-1]
         return self.variable.get()
 

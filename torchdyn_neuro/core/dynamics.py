@@ -9,13 +9,13 @@ from torch import Tensor
 from .checks import one_of, positive_number
 from .context import interceptor
 from .inputs import check_tensor, refuse_scripting
-from .quantities import Constrained, Parametrised
+from .quantities import Constrained, Parametrized
 from .random import without_drawing
 from .state import State, describe, first_frame, leaves, like_state, map_state, state_dtype
 from .time_loop import run_time_loop
 
 
-class Dynamics(Parametrised):
+class Dynamics(Parametrized):
     r"""One equation with recurrent state: the base of every neuron, synapse and container.
 
     A subclass writes :meth:`initial_state` and :meth:`step`; the base gives :meth:`scan` and :meth:`forward`.

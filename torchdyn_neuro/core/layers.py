@@ -21,11 +21,13 @@ Run = Callable[[State, State], tuple[State, State]]
 
 def has_hooks(layer: nn.Module) -> bool:
     """Whether anybody listens when ``layer`` is called."""
+    # From the dictionary: attributes of modules take their time, and this is asked in every step.
+    own = layer.__dict__
     return bool(
-        layer._forward_hooks
-        or layer._forward_pre_hooks
-        or layer._backward_hooks
-        or layer._backward_pre_hooks
+        own["_forward_hooks"]
+        or own["_forward_pre_hooks"]
+        or own["_backward_hooks"]
+        or own["_backward_pre_hooks"]
         or nn_module._has_any_global_hook()
     )
 

@@ -140,7 +140,7 @@ class Network(Dynamics):
         self.delay, self.steps = delayed, round(delayed / dt)
         if abs(self.steps - delayed / dt) > 1e-6 * max(1, self.steps):
             raise ValueError(
-                f"{type(self).__name__}: expected a delay of a whole number of steps, got {delayed:g} ms with a step of "
+                f"{type(self).__name__}: expected a delay of a whole number of steps, got {delayed:g} ms for steps of "
                 f"{dt:g} ms; choose a dt that divides it"
             )
 

@@ -1,5 +1,6 @@
 """Differential equations as dynamics: the derivative is written once, the integrator is an argument."""
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple
@@ -33,9 +34,15 @@ class Membrane(NamedTuple):
 class _Checked(type(nn.Module)):
     """Lets a module look at itself once it is built, whatever the order in which its constructors set things."""
 
+    @property
+    def __signature__(cls) -> inspect.Signature:
+        # Otherwise that of the call below.
+        parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
+        return inspect.Signature([shown for parameter in parameters for shown in cls._spelled_out(parameter)])
+
     def __call__(cls, *args: Any, **options: Any) -> "ODE":
         module = super().__call__(*args, **options)
-        module.check()
+        module._check()
         return module
 
 
@@ -80,6 +87,11 @@ class ODE(Dynamics, metaclass=_Checked):
     _longest_explicit_step: ClassVar[float] = float("inf")
     """Beyond it, in ms, the equation is too fast somewhere for an explicit integrator, whatever its time constants."""
 
+    @classmethod
+    def _spelled_out(cls, parameter: inspect.Parameter) -> list[inspect.Parameter]:
+        """A parameter as the signature of the class shows it."""
+        return [parameter]
+
     def __init__(
         self,
         *,
@@ -103,7 +115,7 @@ class ODE(Dynamics, metaclass=_Checked):
             setattr(self, name, term)
         self.terms = tuple(name for name, term in (("adaptation", adaptation), ("noise", noise)) if term is not None)
 
-    def check(self) -> None:
+    def _check(self) -> None:
         """Raise if what the module is made of does not go together; called once it is built."""
         owner = type(self).__name__
         for name, term in self._terms():
@@ -122,7 +134,7 @@ class ODE(Dynamics, metaclass=_Checked):
 
     def change_dt(self, dt: float) -> None:
         super().change_dt(dt)
-        self.check()
+        self._check()
 
     def check_stability(self) -> None:
         """Raise if the step is too long for the integrator, as it can become by learning."""

@@ -8,7 +8,7 @@ from torch.func import functional_call, vmap
 
 from .checks import one_of
 from .dynamics import Dynamics
-from .quantities import Parametrised
+from .quantities import Parametrized
 from .state import Shared, State, register_state, widen
 
 
@@ -28,7 +28,7 @@ class SharedPlasticState(NamedTuple):
     traces: State = ()
 
 
-class LearningRule(Parametrised):
+class LearningRule(Parametrized):
     """Base of the learning rules: how the weights of a connection follow what is active on either side.
 
     A subclass writes :meth:`update` for one row of the batch: a connection with weights per row, or one for all, runs

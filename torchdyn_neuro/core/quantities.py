@@ -8,10 +8,11 @@ from .constrained import Constrained, Learned, Quantity
 from .tensors import readable
 
 __all__ = [
+    "Alias",
     "Constrained",
     "Learned",
     "NonNegative",
-    "Parametrised",
+    "Parametrized",
     "Positive",
     "Quantity",
     "Real",
@@ -66,10 +67,34 @@ class UnitInterval(Constrained):
     expected = "a number from 0 to 1"
 
 
-class Parametrised(nn.Module):
+class Alias:
+    """A quantity under the name that the source of an equation has for it: an argument is an attribute.
+
+    Args:
+        path: where the quantity is, such as ``"v_th"`` or ``"adaptation.tau"``.
+    """
+
+    def __init__(self, path: str):
+        self.owner, _, self.name = path.rpartition(".")
+
+    def __get__(self, module: nn.Module | None, kind: type) -> object:
+        return self if module is None else getattr(self._holder(module), self.name)
+
+    def __set__(self, module: nn.Module, value: object) -> None:
+        setattr(self._holder(module), self.name, value)
+
+    def _holder(self, module: nn.Module) -> nn.Module:
+        return module.get_submodule(self.owner)
+
+
+class Parametrized(nn.Module):
     """A module whose quantities are checked, under their names, at the moment they are assigned."""
 
     def __setattr__(self, name: str, value: object) -> None:
+        alias = getattr(type(self), name, None)
+        if isinstance(alias, Alias):
+            alias.__set__(self, value)
+            return
         if isinstance(value, Constrained):
             value.check(f"{type(self).__name__}.{name}")
             self.accept(name, value)

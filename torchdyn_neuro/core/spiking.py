@@ -2,38 +2,19 @@
 
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import ClassVar, TypedDict, Unpack
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Unpack
 
 import torch
 from torch import Tensor
 
 from .checks import one_of, positive_number
-from .integrator import Drive, Integrator
+from .integrator import Drive
 from .ode import ODE
+from .options import SpikingOptions, with_options
 from .quantities import Learned, Quantity, Real, readable
 from .state import State, first_leaf, full_state, widen, zeros_state
 from .surrogate import Surrogate
-from .terms import Adaptation, Noise
-
-
-class SpikingOptions(TypedDict, total=False):
-    """What every spiking cell takes beside its physics.
-
-    surrogate: slope of the spike in the backward pass.
-    detach_reset: cut the gradient through the reset; otherwise the surrogate acts below threshold too.
-    integrator: how a step is taken.
-    adaptation: what slows the cell down after its spikes, e.g. ``SpikeFrequencyAdaptation()``; none if omitted.
-    noise: what makes it random, e.g. ``WhiteNoise()``; none if omitted.
-    dt: time step, ms.
-    """
-
-    surrogate: Surrogate
-    detach_reset: bool
-    integrator: Integrator
-    adaptation: Adaptation | None
-    noise: Noise | None
-    dt: float
 
 
 @dataclass(frozen=True)
@@ -86,6 +67,11 @@ class Threshold:
         if self.reset == "none":
             return
         base = {"zero": 0.0, "value": "v_reset", "subtract": "v_rest"}[self.reset]
+        if isinstance(base, str) and base not in cell._modules:
+            raise ValueError(
+                f"{type(cell).__name__}: expected a cell with {base} for reset={self.reset!r}, got one without; build "
+                "it with that reset"
+            )
         top, level = cell.v_th.start, getattr(cell, base).start if isinstance(base, str) else torch.tensor(base)
         if not readable(top, level):
             return
@@ -96,6 +82,19 @@ class Threshold:
                 f"{top.min().item():g} and {level.max().item():g}, where every step would spike; raise v_th or choose "
                 "another reset"
             )
+
+
+def _of_threshold(name: str, meaning: str) -> property:
+    def changed(cell: "Spiking", value: Any) -> None:
+        before = cell.threshold
+        cell.threshold = replace(before, **{name: value})
+        try:
+            cell._check()
+        except Exception:
+            cell.threshold = before
+            raise
+
+    return property(lambda cell: getattr(cell.threshold, name), changed, doc=meaning)
 
 
 class Spiking(ODE):
@@ -134,7 +133,21 @@ class Spiking(ODE):
     def __init_subclass__(cls, **defaults: Unpack[SpikingOptions]) -> None:
         super().__init_subclass__()
         cls.defaults = {**cls.defaults, **defaults}
-        cls.__doc__ = _with_options(cls)
+        cls.__doc__ = with_options(cls.__doc__ if "__doc__" in vars(cls) else None, cls.defaults)
+
+    @classmethod
+    def _spelled_out(cls, parameter: inspect.Parameter) -> list[inspect.Parameter]:
+        if parameter.annotation != Unpack[SpikingOptions]:
+            return [parameter]
+        return [
+            parameter.replace(
+                name=name,
+                kind=inspect.Parameter.KEYWORD_ONLY,
+                default=cls.defaults.get(name, inspect.Parameter.empty),
+                annotation=kind,
+            )
+            for name, kind in SpikingOptions.__annotations__.items()
+        ]
 
     def __init__(
         self,
@@ -171,6 +184,7 @@ class Spiking(ODE):
         self.v_th = Real(v_th, unit=unit)
         if v_rest is not None:
             self.v_rest = Real(v_rest, unit=unit)
+        self.v_reset = None
         if reset == "value":
             if v_reset is None:
                 v_reset = v_rest.value if isinstance(v_rest, Learned) else v_rest
@@ -192,9 +206,9 @@ class Spiking(ODE):
             )
         return round(steps)
 
-    def check(self) -> None:
+    def _check(self) -> None:
         self.refractory_steps = self._whole_steps(self.t_ref)
-        super().check()
+        super()._check()
         self.threshold.check(self)
         for name, term in self._terms():
             if term.on_threshold and not self.threshold.movable:
@@ -212,25 +226,11 @@ class Spiking(ODE):
             f"{low.start.max().item():g} mV; raise {upper}"
         )
 
-    @property
-    def surrogate(self) -> Surrogate:
-        """Slope of the spike in the backward pass."""
-        return self.threshold.surrogate
-
-    @property
-    def reset(self) -> str:
-        """What a spike does to the potential."""
-        return self.threshold.reset
-
-    @property
-    def t_ref(self) -> float:
-        """Refractory period, ms."""
-        return self.threshold.t_ref
-
-    @property
-    def detach_reset(self) -> bool:
-        """Whether the gradient through the reset is cut."""
-        return self.threshold.detach_reset
+    # What the constructor took for the threshold can be read and changed by the same names.
+    surrogate = _of_threshold("surrogate", "Slope of the spike in the backward pass.")
+    reset = _of_threshold("reset", "What a spike does to the potential.")
+    t_ref = _of_threshold("t_ref", "Refractory period, ms.")
+    detach_reset = _of_threshold("detach_reset", "Whether the gradient through the reset is cut.")
 
     def initial_terms(self, x_t: State) -> dict[str, State]:
         fields = super().initial_terms(x_t)
@@ -300,20 +300,3 @@ class Spiking(ODE):
         if self.t_ref:
             parts.append(f"t_ref={self.t_ref:g} ms")
         return ", ".join([*parts, super().extra_repr()])
-
-
-def _with_options(cls: type[Spiking]) -> str | None:
-    """The documentation of a cell, with that of the common options at the end of its arguments."""
-    text = cls.__dict__.get("__doc__")
-    if not text or "Args:\n" not in text or "surrogate:" in text:
-        return text
-    start = text.index("Args:\n")
-    margin = " " * (start - text.rindex("\n", 0, start) - 1)
-    end = text.find("\n\n", start)
-    lines = []
-    for line in inspect.cleandoc(SpikingOptions.__doc__).split("\n\n", 1)[1].splitlines():
-        name, _, meaning = line.partition(":")
-        default = cls.defaults.get(name)
-        note = "" if default is None else f" The default is ``{default!r}``."
-        lines.append(f"{margin}    {name}:{meaning}{note}")
-    return text[:end] + "\n" + "\n".join(lines) + text[end:]

@@ -70,7 +70,7 @@ class Stepwise(nn.Module):
     r"""Applies a layer that knows no time to a sequence, by folding time into the batch.
 
     Layers that treat all leading axes as batch (``nn.Linear``, norms over the last axis) do not need it; convolutions,
-    pooling, flattening and batch normalisation do. Batch normalisation then shares its statistics over time.
+    pooling, flattening and batch normalization do. Batch normalization then shares its statistics over time.
     A whole model may be wrapped; the dynamics in it each go into an :class:`Unfolded`.
 
     Args:

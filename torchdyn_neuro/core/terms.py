@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 
 from .numerics import mean_decay
-from .quantities import Parametrised, Positive
+from .quantities import Parametrized, Positive
 from .random import normals, start_key, uniform
 from .state import State, register_state, zeros_state
 
 
-class Term(Parametrised):
+class Term(Parametrized):
     r"""Base of what attaches to a cell: it says what it does, the integrator says how that is solved.
 
     A term has a variable of its own, the state field of its name, and acts on the cell as a current (:meth:`inflow`,

@@ -21,6 +21,7 @@ _STORED = {
     torch.float16: "half",
     torch.bool: "byte",
     torch.uint8: "byte",
+    torch.int64: "I",
 }
 _DECIMAL = re.compile(r"\b\d+\.\d+\b")
 
@@ -29,6 +30,8 @@ class LoopText:
     """The text of one function, line by line."""
 
     def __init__(self, nodes: Iterable[Node]):
+        nodes = list(nodes)
+        self.random = any(node.op == "random_bits" for node in nodes)
         # Masks are numbers of the width of the other operands.
         self.mask = "double" if any(node.dtype == torch.float64 for node in nodes) else "float"
         self.lines: list[str] = []
@@ -40,7 +43,7 @@ class LoopText:
 
     def source(self) -> str:
         head = "#define HALF\n" if self.narrow else ""
-        prelude = header("memory.h", "prelude.h")
+        prelude = header("memory.h", "prelude.h", *["random.h"] * self.random)
         function = 'extern "C" void run(void* const* tensors, const I* sizes) {\n'
         return (
             f"{head}{prelude}\nenum {{ BLOCK = {BLOCK}, LINE = 64 / sizeof({self.mask}) }};\n\n{function}"
@@ -56,7 +59,9 @@ class LoopText:
 
     def kind(self, node: Node) -> str:
         """The C++ type in which the value of a node is held."""
-        return {torch.bool: self.mask, torch.float64: "double"}.get(node.dtype, "float")
+        if node.op == "random_bits":
+            return "uint32_t"
+        return {torch.bool: self.mask, torch.float64: "double", torch.int64: "I"}.get(node.dtype, "float")
 
     def stored(self, dtype: torch.dtype) -> str:
         self.narrow |= dtype == torch.float16
@@ -118,7 +123,7 @@ class LoopText:
         self.add("#pragma omp parallel num_threads(threads) if (T * M > 32768)")
         self.add("{")
         if self.scratches:
-            width = {"float": 4, "double": 8}
+            width = {"float": 4, "double": 8, "I": 8}
             size = " + ".join(str(width[kind]) for _, kind in self.scratches)
             self.add(
                 f"char* const memory = (char*)__builtin_malloc((__SIZE_TYPE__)(every * BLOCK * ({size}) + ALIGNMENT));"
@@ -210,7 +215,7 @@ class LoopText:
         kinds = [self.kind(source) for source in node.sources if source.dtype != torch.bool] or [self.kind(node)]
         kind = self.mask if OPS[node.op].mask and node.sources[0].dtype == torch.bool else kinds[0]
         template = _DECIMAL.sub(lambda number: f"{kind}({number.group()})", OPS[node.op].cpp)
-        expression = template.format(*(names[source] for source in node.sources))
+        expression = template.format(*(names[arg] if isinstance(arg, Node) else repr(arg) for arg in node.args))
         if node.op == "cast" and node.dtype in (torch.bfloat16, torch.float16):
             self.narrow |= node.dtype == torch.float16
             return f"round_{_STORED[node.dtype]}({expression})"

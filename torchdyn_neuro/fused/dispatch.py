@@ -95,13 +95,23 @@ def _classes(tree: State) -> Any:
     return (tree.__class__, *map(_classes, tree)) if isinstance(tree, tuple) else tree
 
 
+def _of_classes(classes: Any) -> State:
+    """The structure that :func:`_classes` describes."""
+    if not isinstance(classes, tuple):
+        return classes
+    kind, *children = classes
+    children = map(_of_classes, children)
+    return kind(*children) if hasattr(kind, "_fields") else tuple(children)
+
+
 def _fuse(module: Dynamics, call: Signature, sources: list[Source], values: list[Operand], language: str) -> Fused:
     operands = [Operand(*description) for description in call.tensors]
     count = len(leaves(call.x))
     ndim = max(len(operand.broadcast) for operand in operands)
     # A state that learns is on the way of every gradient.
     training = any(operand.gradient for operand in (*operands, *values))
-    inputs, states = operands[:count], [replace(operand, gradient=training) for operand in operands[count:]]
+    inputs, states = operands[:count], operands[count:]
+    states = [replace(operand, gradient=training and operand.dtype.is_floating_point) for operand in states]
     fitting = [k for k, value in enumerate(values) if len(value.broadcast) <= ndim]
     step = ModuleStep(module, [sources[k] for k in fitting], call.x, call.state, call.output_dtype)
     try:
@@ -169,7 +179,9 @@ def fuse_call(module: Dynamics, call: Signature, language: str, x_t: State, stat
         return _fuse_values(module, call, language)
     # The result is not used: it makes the compiler watch everything that the step reads.
     module.step(x_t, state)
-    found = _fuse_while_compiling(module, call, language, torch.is_grad_enabled())
+    # In plain tuples: torch 2.14 hands over a named one without its content.
+    plain = _classes(call.x), _classes(call.state), call.tensors, call.output_dtype
+    found = _fuse_while_compiling(module, plain, language, torch.is_grad_enabled())
     if found is None:
         raise NotPointwise(f"{type(module).__name__}: expected a step that acts on each element by itself")
     return found, [source.value(module) for source in found.step.sources]
@@ -203,7 +215,7 @@ def run_fused(
         back = sorted(range(len(order)), key=order.__getitem__)
         ys = [y.permute(0, *(1 + axis for axis in back)) for y in ys]
         last = [leaf.permute(back) for leaf in last]
-    return fill(found.step.output, ys), fill(found.step.state, last)
+    return fill(found.step.output, ys), fill(state, last)
 
 
 def memory_order(frame: Tensor) -> list[int] | None:
@@ -217,10 +229,11 @@ def memory_order(frame: Tensor) -> list[int] | None:
     return order if frame.permute(order).is_contiguous() else None
 
 
-def _fuse_while_compiling(module: Dynamics, call: Signature, language: str, training: bool) -> Fused | None:
+def _fuse_while_compiling(module: Dynamics, plain: tuple, language: str, training: bool) -> Fused | None:
+    x, state, *rest = plain
     try:
         with torch.set_grad_enabled(training):
-            return fuse(module, call, language)
+            return fuse(module, Signature(_of_classes(x), _of_classes(state), *rest), language)
     except (NotPointwise, CompilerUnavailableError):
         return None
 

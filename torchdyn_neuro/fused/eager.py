@@ -47,7 +47,6 @@ def replayed_recurrent_gradients(
     drive: Tensor,
     weight: Tensor,
     before: Tensor,
-    others: Sequence[Tensor],
     states: Sequence[Tensor],
     parameters: Sequence[Tensor],
     arriving: Sequence[Tensor | None],
@@ -58,9 +57,8 @@ def replayed_recurrent_gradients(
     def run(outer: list[Tensor], states: Sequence[Tensor], parameters: list[Tensor]) -> list[Tensor]:
         drive, weight, feedback = outer
         frames = []
-        for t, drive_t in enumerate(drive.unbind(0)):
-            x_t = [drive_t + functional.linear(feedback, weight), *(x[t] for x in others)]
-            (feedback,), states = step(x_t, states, parameters)
+        for drive_t in drive.unbind(0):
+            (feedback,), states = step([drive_t + functional.linear(feedback, weight)], states, parameters)
             frames.append(feedback)
         return [torch.stack(frames), *states]
 

@@ -7,7 +7,9 @@ The format, from the leaves up:
   arguments of everything else are nodes. ``dtype`` is the type of the result in torch's terms: float32 or float64
   for a computation, whose arguments have that type too; ``torch.bool`` for a mask. Only leaves and the operation
   ``"cast"`` have other types: bfloat16 and float16, which are held as float32 after rounding, and uint8. Equal
-  operations are one node.
+  operations are one node. Keys of random numbers are ``torch.int64``: ``"add"`` and ``"where"`` give one;
+  ``"random_bits"``, whose last two arguments are whole numbers, gives a word of 32 bits in that type, of which only
+  ``"cast"`` makes a number for a computation.
 - A :class:`StepGraph` names the leaves (``states``, ``inputs``, ``parameters``, and the gradients that arrive from the
   step after, ``state_gradients``, and from the outputs, ``output_gradients``) and the results: ``next_states`` and
   ``outputs`` of the step, and ``grad_states``, ``grad_inputs``, ``grad_parameters`` of its vector-Jacobian product. A
@@ -26,7 +28,7 @@ class Node:
     """One elementwise operation; see the module's docstring."""
 
     op: str
-    args: tuple["Node | float", ...]
+    args: tuple["Node | float | int", ...]
     dtype: torch.dtype
 
     @property

@@ -88,6 +88,8 @@ OPS: dict[str, Op] = {
     "xor": Op("({0} != {1} ? 1.0 : 0.0)", "({0} ^ {1})", mask=True),
     "not": Op("(1.0 - {0})", "({0} == 0)", mask=True),
     "where": Op("({0} != 0.0 ? {1} : {2})", "tl.where({0}, {1}, {2})"),
+    # A word of 32 bits: of a key, for a stream, the word of that number.
+    "random_bits": _same("random_bits({0}, {1}, {2})"),
     # The cast is the emitter's: it rounds to a narrow type, and turns a mask into a number or back.
     "cast": _same("{0}"),
 }

@@ -83,12 +83,14 @@ struct byte { uint8_t bits; };
 
 static inline float read(float x) { return x; }
 static inline double read(double x) { return x; }
+static inline I read(I x) { return x; }
 static inline float read(bfloat16 x) {
   union { uint32_t i; float f; } bits = {(uint32_t)x.bits << 16};
   return bits.f;
 }
 static inline void write(float& to, float x) { to = x; }
 static inline void write(double& to, double x) { to = x; }
+static inline void write(I& to, I x) { to = x; }
 static inline void write(bfloat16& to, float x) {
   union { float f; uint32_t i; } bits = {x};
   const uint32_t rounded = (bits.i + 0x7fff + ((bits.i >> 16) & 1)) >> 16;

@@ -29,7 +29,9 @@ _FILLS = {
 _VALUE_POSITION = {"full_like": 1, "full": 1, "new_full": 2, "scalar_tensor": 0}
 _NARROW = (torch.bfloat16, torch.float16)
 _FLOATS = (torch.float32, torch.float64, *_NARROW)
-_RESULTS = (*_FLOATS, torch.bool, torch.uint8)
+_RESULTS = (*_FLOATS, torch.bool, torch.uint8, torch.int64)
+_ON_KEYS = {"add", "where"}
+"""What is done with the keys of random numbers."""
 
 
 class Refusal(Exception):  # noqa: N818
@@ -79,6 +81,8 @@ class Recorder(TorchDispatchMode):
         sizes = shape if alike else [1 if flat else size for flat, size in zip(operand.broadcast, axes, strict=True)]
         count = len(self.leaves) + 1
         start = torch.linspace(0.1 * count, 0.1 * count + 0.07 * len(shape) * shape[0], max(1, prod(sizes)))
+        if operand.dtype == torch.int64:
+            start = start * 2**20
         tensor = start.reshape(sizes).to(operand.dtype)
         node = Node("input", (float(count),), operand.dtype)
         self.leaves.add(node)
@@ -103,6 +107,8 @@ class Recorder(TorchDispatchMode):
         kwargs = kwargs or {}
         if func._schema.name == "aten::promote_types":
             return func(*args, **kwargs)
+        if func._schema.name == "torchdyn_neuro::random_bits":
+            return self._random_bits(func, *args)
         name = func._schema.name.removeprefix("aten::")
         in_place = name.endswith("_") and not name.endswith("__")
         # Read before the call: an operation in place overwrites its argument.
@@ -117,6 +123,12 @@ class Recorder(TorchDispatchMode):
         self._bind(result, recorded(result))
         return result
 
+    def _random_bits(self, func: Any, key: Tensor, stream: int) -> tuple[Tensor, ...]:
+        node, results = self.node(key), func(key, stream)
+        for lane, result in enumerate(results):
+            self._bind(result, self._interned("random_bits", (node, stream, lane), torch.int64))
+        return results
+
     def _recorded(self, name: str, func: Any, args: tuple, kwargs: dict) -> Callable[[Tensor], Node]:
         """How the result of a call will be known."""
         if name in _IDENTITIES:
@@ -124,12 +136,12 @@ class Recorder(TorchDispatchMode):
             return lambda result: self._identity(func, args[0], result, source)
         if name in _FILLS or name in _VALUE_POSITION:
             value = _FILLS[name] if name in _FILLS else args[_VALUE_POSITION[name]]
-            return lambda result: self._constant(float(value), result.dtype)
+            return lambda result: self._constant(value, result.dtype)
         if name == "lift_fresh" and args[0].numel() == 1:
-            return lambda result: self._constant(float(result.item()), result.dtype)
+            return lambda result: self._constant(result.item(), result.dtype)
         if name in ("zero", "fill", "copy"):
             value = 0.0 if name == "zero" else args[1]
-            source = self.node(value) if isinstance(value, Tensor) else float(value)
+            source = self.node(value) if isinstance(value, Tensor) else value
             return lambda result: self._cast(source, result.dtype)
         if name in ("_to_copy", "to"):
             source = self.node(args[0])
@@ -138,7 +150,14 @@ class Recorder(TorchDispatchMode):
             raise Refusal(f"the operation {func}, which is not in the table of elementwise operations")
         operands = [self._operand(func, arg) for arg in args]
         options = {key: self._operand(func, value) for key, value in kwargs.items()}
-        return lambda result: self._computed(name, operands, options, result)
+
+        def computed(result: Tensor) -> Node:
+            integers = [result.dtype == torch.int64, *(_is_integer(arg) for arg in (*operands, *options.values()))]
+            if any(integers) and (name not in _ON_KEYS or result.dtype != torch.int64):
+                raise Refusal(f"the operation {func} on a tensor of {torch.int64}")
+            return self._computed(name, operands, options, result)
+
+        return computed
 
     def _operand(self, func: Any, value: Any) -> Any:
         if isinstance(value, Tensor):
@@ -149,7 +168,7 @@ class Recorder(TorchDispatchMode):
         if value is None or isinstance(value, bool):
             return value
         if isinstance(value, (int, float)):
-            return float(value)
+            return value
         raise Refusal(f"the operation {func} with the argument {value!r}")
 
     def _identity(self, func: Any, source: Tensor, result: Tensor, node: Node) -> Node:
@@ -188,16 +207,24 @@ class Recorder(TorchDispatchMode):
 
     def _cast(self, arg: Any, dtype: torch.dtype) -> Node:
         if not isinstance(arg, Node):
-            return self._constant(float(arg), dtype)
+            return self._constant(arg, dtype)
         if arg.dtype == dtype:
             return arg
         if arg.op == "constant":
             return self._constant(arg.args[0], dtype)
+        if dtype == torch.int64 or (arg.dtype == torch.int64 and dtype not in _FLOATS):
+            raise Refusal(f"a tensor of {arg.dtype} turned into one of {dtype}")
         if dtype == torch.bool:
             return self._truth(arg)
         return self._interned("cast", (arg,), dtype)
 
-    def _constant(self, value: float, dtype: torch.dtype) -> Node:
+    def _constant(self, value: float | int, dtype: torch.dtype) -> Node:
+        if dtype != torch.int64:
+            value = float(value)
+        elif value != value:
+            value = 0  # memory that torch fills next
+        else:
+            value = int(value)
         return self._interned("constant", (value,), dtype)
 
     def _interned(self, op: str, args: tuple, dtype: torch.dtype) -> Node:
@@ -209,5 +236,9 @@ _LOGICAL = ("and", "or", "xor", "not")
 
 
 def _widened(dtypes: Sequence[torch.dtype]) -> torch.dtype:
-    """The type in which operands of these types are computed: float32, or float64 if one of them is."""
-    return torch.float64 if torch.float64 in dtypes else torch.float32
+    """The type in which operands of these types are computed: float32, or float64 or int64 if one of them is."""
+    return next((dtype for dtype in (torch.int64, torch.float64) if dtype in dtypes), torch.float32)
+
+
+def _is_integer(arg: Any) -> bool:
+    return isinstance(arg, Node) and arg.dtype == torch.int64

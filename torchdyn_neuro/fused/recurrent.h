@@ -35,18 +35,17 @@ static inline void copy(I* to, const I* from, I count) {
   for (I k = 0; k < count; ++k) to[k] = from[k];
 }
 
-// tensors: drive, columns, before, inputs (null if not kept), y, the other sequences that the cell reads, states (where
-// the last ones will be), checkpoints, parameters. sizes: T, rows, width, every, threads, time stride of the drive, how
-// many other sequences, states, checkpoints and parameters, time stride of each other sequence, bytes of each state, the
-// state of each checkpoint, (inner, size) of each parameter.
+// tensors: drive, columns, before, inputs (null if not kept), y, states (where the last ones will be), checkpoints,
+// parameters. sizes: T, rows, width, every, threads, time stride of the drive, how many states, checkpoints and
+// parameters, bytes of each state, the state of each checkpoint, (inner, size) of each parameter.
 template <class F> static void recurrent_forward(Run run, char* const* t, const I* s, double most_active) {
   const I T = s[0], rows = s[1], width = s[2], every = s[3], threads = s[4], drive_stride = s[5];
-  const I others = s[6], states = s[7], kept = s[8], parameters = s[9], all = rows * width;
-  const I *stride = s + 10, *bytes = stride + others, *number = bytes + states, *layout = number + kept;
+  const I states = s[6], kept = s[7], parameters = s[8], all = rows * width;
+  const I *bytes = s + 9, *number = bytes + states, *layout = number + kept;
   const I together = rows_together(rows);
   const F *drive = (const F*)t[0], *columns = (const F*)t[1], *before = (const F*)t[2];
   F *inputs = (F*)t[3], *y = (F*)t[4];
-  char *const *other = t + 5, *const *state = other + others, *const *checkpoint = state + states;
+  char *const *state = t + 5, *const *checkpoint = state + states;
   char* const* parameter = checkpoint + kept;
   if (inputs) large_pages(inputs, T * all * (I)sizeof(F));
   large_pages(y, T * all * (I)sizeof(F));
@@ -54,14 +53,14 @@ template <class F> static void recurrent_forward(Run run, char* const* t, const 
   {
     int32_t* const place = allocate<int32_t>(together * width);
     F *const value = allocate<F>(together * width), *const own = allocate<F>(together * width);
-    Operands step = operands(2 + others + 3 * states + parameters, 1 + others + 2 * parameters);
-    for (I k = 0; k <= others; ++k) step.sizes[STEP_SIZES + k] = all;
-    copy(step.sizes + STEP_SIZES + 1 + others, layout, 2 * parameters);
+    Operands step = operands(2 + 3 * states + parameters, 1 + 2 * parameters);
+    step.sizes[STEP_SIZES] = all;
+    copy(step.sizes + STEP_SIZES + 1, layout, 2 * parameters);
 #pragma omp for schedule(dynamic)
     for (I row = 0; row < rows; row += together) {
       const I count = least(together, rows - row), first = row * width, elements = count * width;
       step.start(1, elements, first);
-      for (I k = 0; k <= others; ++k) step.add(0);
+      step.add(0);
       for (I k = 0; k < states; ++k) step.add(state[k] + first * bytes[k]);
       step.add_all(parameter, parameters);
       const I output = step.count;
@@ -80,7 +79,6 @@ template <class F> static void recurrent_forward(Run run, char* const* t, const 
         few_or_dense(now ? to - all : before + first, count, width, columns, width, drive + now * drive_stride + first,
                      frame, most_active, place, value);
         step.tensors[0] = frame;
-        for (I k = 0; k < others; ++k) step.tensors[1 + k] = (F*)other[k] + now * stride[k] + first;
         step.tensors[output] = to;
         run(step.tensors, step.sizes);
       }
@@ -100,24 +98,25 @@ static inline void add_to(char* total, const char* part, I count, I bytes) {
     for (I j = 0; j < count; ++j) ((double*)total)[j] += ((const double*)part)[j];
 }
 
-// tensors: gradient of y (or null), weight, gradient of the drive, gradient of the first feedback; all that the cell has
-// read; gradients of the states that carry one (of the last states at first, of the first ones in the end); first states
+// tensors: gradient of y (or null), weight, gradient of the drive, gradient of the first feedback; what the cell has read;
+// gradients of the states that carry one (of the last states at first, of the first ones in the end); first states
 // and checkpoints of the states that are replayed; parameters of the forward, then of the backward loop; sums of the
 // gradients of parameters, zero at first. sizes: T, rows, width, every, threads, time stride of the gradient of y, block,
-// whether the loop reads the gradient of y, how many inputs there are and are read backward, how many states, replayed,
-// carried, parameters forward and backward, layouts backward, sums; then the time stride of each input, the numbers of
-// those read backward, bytes of each state, the numbers of those replayed and carried, (inner, size) of the parameters
-// forward and of the layouts, and for each sum whether one number serves all neurons, and its bytes.
+// whether the loop reads the gradient of y, whether it reads the input, how many states, replayed, carried, parameters
+// forward and backward, layouts backward, sums; then bytes of each state, the numbers of those replayed and carried,
+// (inner, size) of the parameters forward and of the layouts, and for each sum whether one number serves all neurons,
+// and its bytes.
 template <class F> static void recurrent_backward(Run replay, Run run, char* const* t, const I* s) {
   const I T = s[0], rows = s[1], width = s[2], every = s[3], threads = s[4], gradient_stride = s[5], block = s[6];
-  const I reads_gradient = s[7], inputs = s[8], reads = s[9], states = s[10], replayed = s[11], carried = s[12];
-  const I forward = s[13], backward = s[14], layouts = s[15], sums = s[16];
-  const I *stride = s + 17, *read = stride + inputs, *bytes = read + reads, *number = bytes + states;
+  const I reads_gradient = s[7], reads = s[8], states = s[9], replayed = s[10], carried = s[11];
+  const I forward = s[12], backward = s[13], layouts = s[14], sums = s[15];
+  const I *bytes = s + 16, *number = bytes + states;
   const I *carrier = number + replayed, *layout = carrier + carried;
   const I *own_layout = layout + 2 * forward, *shared = own_layout + 2 * layouts, *sum_bytes = shared + sums;
   const F *y_gradient = (const F*)t[0], *weight = (const F*)t[1];
   F *drive_gradient = (F*)t[2], *before_gradient = (F*)t[3];
-  char *const *input = t + 4, *const *carry = input + inputs, *const *start = carry + carried;
+  const F* const input = (const F*)t[4];
+  char *const *carry = t + 5, *const *start = carry + carried;
   char *const *checkpoint = start + replayed;
   char *const *parameter = checkpoint + replayed, *const *own_parameter = parameter + forward;
   char *const *total = own_parameter + backward;
@@ -133,10 +132,10 @@ template <class F> static void recurrent_backward(Run replay, Run run, char* con
     char *const history = memory, *const parts = memory + WIDEST_STATE * most_elements * replayed * every;
     __builtin_memset(idle, 0, (__SIZE_TYPE__)(WIDEST_STATE * most_elements));
     char** const from = allocate<char*>(replayed);
-    Operands again = operands(1 + inputs + 3 * states + forward, inputs + 2 * forward);
+    Operands again = operands(2 + 3 * states + forward, 1 + 2 * forward);
     Operands step = operands(2 + reads + 2 * replayed + backward + 2 * carried + sums, 1 + reads + 2 * layouts);
-    copy(again.sizes + STEP_SIZES, stride, inputs);
-    copy(again.sizes + STEP_SIZES + inputs, layout, 2 * forward);
+    again.sizes[STEP_SIZES] = all;
+    copy(again.sizes + STEP_SIZES + 1, layout, 2 * forward);
     for (I k = 0; k < reads + reads_gradient; ++k) step.sizes[STEP_SIZES + k] = all;
     copy(step.sizes + STEP_SIZES + reads + reads_gradient, own_layout, 2 * layouts);
 #pragma omp for schedule(dynamic)
@@ -152,7 +151,7 @@ template <class F> static void recurrent_backward(Run replay, Run run, char* con
         }
         if (replayed && steps > 1) {
           again.start(steps - 1, elements, first);
-          for (I k = 0; k < inputs; ++k) again.add((const F*)input[k] + begin * stride[k] + first);
+          again.add(input + begin * all + first);
           const I state = again.count;
           for (I k = 0; k < states; ++k) again.add(idle);
           again.add_all(parameter, forward);
@@ -172,7 +171,7 @@ template <class F> static void recurrent_backward(Run replay, Run run, char* con
           const F* const given = y_gradient + now * gradient_stride + first;
           for (I j = 0; j < elements; ++j) arriving[j] = y_gradient ? given[j] + feedback[j] : feedback[j];
           step.start(1, elements, first);
-          for (I k = 0; k < reads; ++k) step.add((const F*)input[read[k]] + now * stride[read[k]] + first);
+          if (reads) step.add(input + now * all + first);
           for (int twice = 0; twice < 2; ++twice)
             for (I k = 0; k < replayed; ++k)
               step.add(now == begin ? from[k]

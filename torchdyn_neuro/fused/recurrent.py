@@ -20,13 +20,13 @@ def takes_recurrent(module: Dynamics, x: State, output_dtype: torch.dtype | None
         return False
     if not _is_plain_linear(module.connection) or module.input is not None or has_hooks(module.neuron):
         return False
-    drive, weight = x, module.connection.weight
+    weight = module.connection.weight
     return (
-        isinstance(drive, Tensor)
-        and weight.dtype == drive.dtype
-        and weight.shape == (drive.shape[-1], drive.shape[-1])
+        isinstance(x, Tensor)
+        and weight.dtype == x.dtype
+        and weight.shape == (x.shape[-1], x.shape[-1])
         # Under autocast the product has a narrower type than the state.
-        and not torch.is_autocast_enabled(drive.device.type)
+        and not torch.is_autocast_enabled(x.device.type)
     )
 
 
@@ -55,14 +55,14 @@ def run_recurrent(module: Network, x: State, state: NetworkState, language: str)
     if call.tensors[0][2] and not get_loop(found.key).grad_inputs:
         # Then the feedback brings no gradient either, which the backward loop takes for granted.
         raise NotPointwise(f"{type(module).__name__}: expected a neuron whose input has a gradient, got one without")
-    frame, others = x.shape[1:], leaves(x)[1:]
+    frame = x.shape[1:]
     parameters, inners = laid_out_all(values, frame)
     states = [leaf if leaf.shape == frame else leaf.expand(frame) for leaf in leaves(state.neuron)]
     before = state.output.to(x.dtype)
     training = torch.is_grad_enabled() and any(t.requires_grad for t in (x, weight, before, *states, *parameters))
     drive = x if bias is None else x + bias
     results = torch.ops.torchdyn_neuro.recurrent_forward(
-        found.key, found.owner, drive, weight, before, others, states, parameters, inners, training
+        found.key, found.owner, drive, weight, before, states, parameters, inners, training
     )
     y, last = results[0], results[1 : 1 + len(states)]
-    return y, NetworkState(fill(found.step.state, last), state.connection, y[-1].to(state.output.dtype))
+    return y, NetworkState(fill(state.neuron, last), state.connection, y[-1].to(state.output.dtype))

@@ -48,14 +48,13 @@ def takes(loop: Loop, weight: Tensor, tensors: Sequence[Tensor]) -> bool:
 
 def run_forward(loop: Loop, operands: ForwardOperands, most_active: float) -> None:
     """What :func:`.recurrent_steps.run_forward` fills."""
-    drive, others, states, checkpoints = operands.drive, operands.others, operands.states, operands.checkpoints
+    drive, states, checkpoints = operands.drive, operands.states, operands.checkpoints
     used = loop.kernels.forward_plan.parameters
     kept = loop.backward_plan.states if checkpoints else ()
     tensors = [drive, operands.weight.t().contiguous(), operands.before, operands.inputs, operands.y]
-    tensors += [*others, *states, *checkpoints, *(operands.parameters[k] for k in used)]
+    tensors += [*states, *checkpoints, *(operands.parameters[k] for k in used)]
     sizes = [*_shape(drive), loop.every, torch.get_num_threads(), drive.stride(0)]
-    sizes += [len(others), len(states), len(kept), len(used), *(x.stride(0) for x in others)]
-    sizes += [*(state.element_size() for state in states), *kept]
+    sizes += [len(states), len(kept), len(used), *(state.element_size() for state in states), *kept]
     sizes += parameter_layout(operands.parameters, operands.inners, used)
     run = _library(drive.dtype).recurrent_forward
     run(loop.kernels.forward_function, *arrays(tensors, sizes), ctypes.c_double(most_active))
@@ -64,26 +63,20 @@ def run_forward(loop: Loop, operands: ForwardOperands, most_active: float) -> No
 def run_backward(loop: Loop, operands: BackwardOperands) -> None:
     """What :func:`.recurrent_steps.run_backward` fills."""
     plan, forward = loop.backward_plan, loop.kernels.forward_plan.parameters
-    inputs, y_gradient, parameters, inners = (
-        operands.inputs,
-        operands.y_gradient,
-        operands.parameters,
-        operands.inners,
-    )
-    x = inputs[0]
+    x, y_gradient, parameters, inners = operands.inputs, operands.y_gradient, operands.parameters, operands.inners
     library, shape = _library(x.dtype), _shape(x)
     sized = sorted({*plan.parameters, *loop.grad_parameters})
     shared = [parameters[k].numel() == 1 for k in loop.grad_parameters]
     # A number for each block of neurons that a thread has carried, or one for each neuron.
     blocks = library.shared_sums(*shape[1:], BLOCK)
     totals = [total.new_zeros(blocks if one else total.shape) for total, one in zip(operands.sums, shared, strict=True)]
-    tensors = [y_gradient, operands.weight.contiguous(), operands.drive_gradient, operands.before_gradient, *inputs]
+    tensors = [y_gradient, operands.weight.contiguous(), operands.drive_gradient, operands.before_gradient, x]
     tensors += [*operands.carried, *operands.states, *operands.checkpoints]
     tensors += [*(parameters[k] for k in forward), *(parameters[k] for k in plan.parameters), *totals]
     sizes = [*shape, loop.every, torch.get_num_threads()]
     sizes += [0 if y_gradient is None else y_gradient.stride(0), BLOCK, bool(plan.output_gradients)]
-    numbered = inputs, plan.inputs, loop.graph.states, plan.states, plan.carried, forward, plan.parameters, sized
-    sizes += [*map(len, numbered), len(totals), *(x.stride(0) for x in inputs), *plan.inputs]
+    numbered = loop.graph.states, plan.states, plan.carried, forward, plan.parameters, sized
+    sizes += [bool(plan.inputs), *map(len, numbered), len(totals)]
     sizes += [*(leaf.dtype.itemsize for leaf in loop.graph.states), *plan.states, *plan.carried]
     sizes += [*parameter_layout(parameters, inners, forward), *parameter_layout(parameters, inners, sized)]
     sizes += [*shared, *(total.element_size() for total in totals)]

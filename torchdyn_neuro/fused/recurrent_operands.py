@@ -13,7 +13,6 @@ class ForwardOperands(NamedTuple):
         drive: what the cell is given beside its feedback, [T, B, \\*].
         weight: [neurons, neurons].
         before: the output that is fed back first, [B, \\*].
-        others: the sequences that the cell reads beside its drive and feedback: random numbers.
         inputs: filled with drive and feedback, unless ``None``.
         y: filled with the outputs.
         states: the first states, which become the last ones.
@@ -25,7 +24,6 @@ class ForwardOperands(NamedTuple):
     drive: Tensor
     weight: Tensor
     before: Tensor
-    others: Sequence[Tensor]
     inputs: Tensor | None
     y: Tensor
     states: Sequence[Tensor]
@@ -38,7 +36,7 @@ class BackwardOperands(NamedTuple):
     """Operands and results of the backward loop. Frames, states and parameters are contiguous.
 
     Args:
-        inputs: all that the cell has read: drive with feedback, then the others.
+        inputs: what the cell has read: drive with feedback, [T, B, \\*].
         y_gradient: gradient of the outputs, or ``None``.
         weight: [neurons, neurons].
         drive_gradient: filled.
@@ -51,7 +49,7 @@ class BackwardOperands(NamedTuple):
         sums: filled with the gradients of parameters, before their last summation.
     """
 
-    inputs: Sequence[Tensor]
+    inputs: Tensor
     y_gradient: Tensor | None
     weight: Tensor
     drive_gradient: Tensor

@@ -16,7 +16,7 @@ from .eager import replayed_recurrent_gradients
 from .event_product import gather_outer_product, matrix
 from .loops import Loop, get_loop
 from .recurrent_operands import BackwardOperands, ForwardOperands
-from .runtime import backward_results, grouped, put_away, rows_contiguous, summed, taken_out
+from .runtime import backward_results, grouped, rows_contiguous, summed
 from .transforms import batched
 
 _MOST_ACTIVE = 0.25
@@ -24,11 +24,11 @@ _MOST_ACTIVE = 0.25
 
 _library = torch.library.Library("torchdyn_neuro", "FRAGMENT")
 _library.define(
-    "recurrent_forward(str key, int owner, Tensor drive, Tensor weight, Tensor before, Tensor[] others, "
+    "recurrent_forward(str key, int owner, Tensor drive, Tensor weight, Tensor before, "
     "Tensor[] states, Tensor[] parameters, SymInt[] inners, bool training) -> Tensor[]"
 )
 _library.define(
-    "recurrent_backward(str key, Tensor inputs, Tensor y, Tensor weight, Tensor before, Tensor[] others, "
+    "recurrent_backward(str key, Tensor inputs, Tensor y, Tensor weight, Tensor before, "
     "Tensor[] states, Tensor[] checkpoints, Tensor[] parameters, SymInt[] inners, Tensor? y_gradient, "
     "Tensor?[] last_gradients) -> Tensor[]"
 )
@@ -52,7 +52,6 @@ def _recurrent_forward(
     drive: Tensor,
     weight: Tensor,
     before: Tensor,
-    others: list[Tensor],
     states: list[Tensor],
     parameters: list[Tensor],
     inners: list[int],
@@ -66,12 +65,11 @@ def _recurrent_forward(
     for target, state in zip(last, states, strict=True):
         target.copy_(state)
     before, parameters = before.contiguous(), [parameter.contiguous() for parameter in parameters]
-    way = recurrent_native if recurrent_native.takes(loop, weight, (drive, before, *others)) else recurrent_steps
+    way = recurrent_native if recurrent_native.takes(loop, weight, (drive, before)) else recurrent_steps
     operands = ForwardOperands(
         drive=rows_contiguous(drive),
         weight=weight,
         before=before,
-        others=[rows_contiguous(x) for x in others],
         inputs=inputs,
         y=y,
         states=last,
@@ -89,7 +87,6 @@ def _fake_forward(
     drive: Tensor,
     weight: Tensor,
     before: Tensor,
-    others: list[Tensor],
     states: list[Tensor],
     parameters: list[Tensor],
     inners: list[int],
@@ -118,7 +115,6 @@ def _recurrent_backward(
     y: Tensor,
     weight: Tensor,
     before: Tensor,
-    others: list[Tensor],
     states: list[Tensor],
     checkpoints: list[Tensor],
     parameters: list[Tensor],
@@ -133,10 +129,10 @@ def _recurrent_backward(
     for target, gradient in zip(carried, last_gradients, strict=True):
         target.zero_() if gradient is None else target.copy_(gradient)
     arriving = [] if y_gradient is None else [y_gradient]
-    alike = inputs, before, *others, *arriving
+    alike = inputs, before, *arriving
     way = recurrent_native if recurrent_native.takes(loop, weight, alike) else recurrent_steps
     operands = BackwardOperands(
-        inputs=[inputs, *(rows_contiguous(x) for x in others)],
+        inputs=inputs,
         y_gradient=None if y_gradient is None else rows_contiguous(y_gradient),
         weight=weight,
         drive_gradient=results[0],
@@ -170,7 +166,6 @@ def _fake_backward(
     y: Tensor,
     weight: Tensor,
     before: Tensor,
-    others: list[Tensor],
     states: list[Tensor],
     checkpoints: list[Tensor],
     parameters: list[Tensor],
@@ -182,38 +177,34 @@ def _fake_backward(
 
 
 def _setup_context(ctx: Any, inputs: tuple, output: list[Tensor]) -> None:
-    key, owner, drive, weight, before, others, states, parameters, inners, training = inputs
+    key, owner, drive, weight, before, states, parameters, inners, training = inputs
     ctx.set_materialize_grads(False)
     if not training:
         return
-    kept, ctx.recipes = put_away(others)
-    ctx.key, ctx.owner, ctx.inners, ctx.counts = key, owner, inners, (5, len(kept), len(states), len(parameters))
+    ctx.key, ctx.owner, ctx.inners, ctx.counts = key, owner, inners, (5, len(states), len(parameters))
     y, fed, checkpoints = output[0], output[1 + len(states)], output[2 + len(states) :]
-    ctx.save_for_backward(drive, fed, y, weight, before, *kept, *states, *parameters, *checkpoints)
+    ctx.save_for_backward(drive, fed, y, weight, before, *states, *parameters, *checkpoints)
 
 
 def _autograd_backward(ctx: Any, gradients: list[Tensor | None]) -> tuple:
     loop = get_loop(ctx.key)
     plan = loop.backward_plan
-    (drive, inputs, y, weight, before), kept, states, parameters, checkpoints = grouped(ctx.saved_tensors, ctx.counts)
-    others = taken_out(kept, ctx.recipes)
+    (drive, inputs, y, weight, before), states, parameters, checkpoints = grouped(ctx.saved_tensors, ctx.counts)
     states_count, parameters_count = len(states), len(parameters)
-    nothing = [None] * len(others)
     y_gradient, last_gradients = gradients[0], gradients[1 : 1 + states_count]
     if torch.is_grad_enabled() or batched(gradients):
         outer, first, own = replayed_recurrent_gradients(
-            ctx.owner, drive, weight, before, others, states, parameters, gradients[: 1 + states_count]
+            ctx.owner, drive, weight, before, states, parameters, gradients[: 1 + states_count]
         )
-        return (None, None, *outer, nothing, first, own, None, None)
+        return (None, None, *outer, first, own, None, None)
     if y_gradient is None and all(gradient is None for gradient in last_gradients):
-        return *[None] * 5, nothing, [None] * states_count, [None] * parameters_count, None, None
+        return *[None] * 5, [None] * states_count, [None] * parameters_count, None, None
     results = torch.ops.torchdyn_neuro.recurrent_backward(
         ctx.key,
         inputs,
         y,
         weight,
         before,
-        others,
         [states[k] for k in plan.states],
         checkpoints,
         parameters,
@@ -231,7 +222,6 @@ def _autograd_backward(ctx: Any, gradients: list[Tensor | None]) -> tuple:
         drive_gradient,
         weight_gradient,
         feedback,
-        nothing,
         [carried.get(k) for k in range(states_count)],
         [summed(sums[k], parameters[k], frame) if k in sums else None for k in range(parameters_count)],
         None,

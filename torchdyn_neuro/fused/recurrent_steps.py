@@ -29,9 +29,8 @@ def run_forward(loop: Loop, operands: ForwardOperands, most_active: float) -> No
         if not (gathers and gather_product(*factors, most_active)):
             torch.addmm(factors[2], *factors[:2], out=factors[3])
         # The states are read before they are written, so they can be their own successors.
-        read = [frame[None], *(x[t : t + 1] for x in operands.others)]
         y = [operands.y[t : t + 1]]
-        loop.kernels.forward(read, states, operands.parameters, operands.inners, y, states, none, 1)
+        loop.kernels.forward([frame[None]], states, operands.parameters, operands.inners, y, states, none, 1)
         feedback = operands.y[t]
 
 
@@ -41,12 +40,12 @@ def run_backward(loop: Loop, operands: BackwardOperands) -> None:
     feedback, partial = operands.before_gradient.zero_(), [torch.empty_like(total) for total in operands.sums]
     for total in operands.sums:
         total.zero_()
-    arriving, shape = torch.empty_like(feedback), inputs[0].shape
+    arriving, shape = torch.empty_like(feedback), inputs.shape
     for begin in reversed(range(0, shape[0], loop.every)):
-        segment = [x[begin : begin + loop.every] for x in inputs]
+        segment = inputs[begin : begin + loop.every]
         start = operands.states if begin == 0 else [saved[begin // loop.every - 1] for saved in operands.checkpoints]
         rows = _replay(loop, segment, start, operands.parameters, operands.inners)
-        for r in reversed(range(segment[0].shape[0])):
+        for r in reversed(range(segment.shape[0])):
             t = begin + r
             now = start if r == 0 else [row[r - 1] for row in rows]
             if operands.y_gradient is None:
@@ -54,7 +53,7 @@ def run_backward(loop: Loop, operands: BackwardOperands) -> None:
             else:
                 torch.add(operands.y_gradient[t], feedback, out=arriving)
             loop.kernels.backward(
-                [segment[k][r : r + 1] for k in plan.inputs],
+                [segment[r : r + 1] for _ in plan.inputs],
                 now,
                 now,
                 operands.parameters,
@@ -73,21 +72,20 @@ def run_backward(loop: Loop, operands: BackwardOperands) -> None:
 
 
 def _replay(
-    loop: Loop, segment: Sequence[Tensor], start: Sequence[Tensor], parameters: Sequence[Tensor], inners: Sequence[int]
+    loop: Loop, segment: Tensor, start: Sequence[Tensor], parameters: Sequence[Tensor], inners: Sequence[int]
 ) -> list[Tensor]:
     """The states before every step of a segment but its first, which ``start`` holds."""
     plan, graph = loop.backward_plan, loop.graph
-    x = segment[0]
-    steps, frame = x.shape[0], x.shape[1:]
+    steps, frame = segment.shape[0], segment.shape[1:]
     if steps == 1 or not plan.states:
         return []
     # The others do not act on these: any value does.
-    every = [x.new_zeros(frame, dtype=leaf.dtype) for leaf in graph.states]
+    every = [segment.new_zeros(frame, dtype=leaf.dtype) for leaf in graph.states]
     rows: list[Tensor | None] = [None] * len(every)
     for k, state in zip(plan.states, start, strict=True):
         every[k] = state
         rows[k] = state.new_empty((steps - 1, *frame))
     last = [torch.empty_like(state) for state in every]
-    y = x.new_empty(x.shape)
-    loop.kernels.forward(segment, every, parameters, inners, [y], last, rows, 1)
+    y = torch.empty_like(segment)
+    loop.kernels.forward([segment], every, parameters, inners, [y], last, rows, 1)
     return [rows[k] for k in plan.states]

@@ -6,7 +6,7 @@ the kernels.
 """
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from math import prod
 from typing import Any
 
@@ -165,24 +165,12 @@ def rows_contiguous(x: Tensor) -> Tensor:
     return x[:1].contiguous().expand(x.shape) if x.stride(0) == 0 else x.contiguous()
 
 
-def put_away(sequences: Sequence[Tensor]) -> tuple[list[Tensor], list[Callable[[], Tensor] | None]]:
-    """What to keep of sequences for the backward pass: them, and of random numbers only how to draw them again."""
-    recipes = [None for x in sequences]
-    return [x for x, recipe in zip(sequences, recipes, strict=True) if recipe is None], recipes
-
-
-def taken_out(kept: Sequence[Tensor], recipes: Sequence[Callable[[], Tensor] | None]) -> list[Tensor]:
-    """The sequences of :func:`put_away`."""
-    remaining = iter(kept)
-    return [next(remaining) if recipe is None else recipe() for recipe in recipes]
-
-
 def _setup_context(ctx: Any, inputs: tuple, output: list[Tensor]) -> None:
     key, owner, sequences, states, parameters, inners, _ = inputs
     plan, graph = get_loop(key).backward_plan, get_loop(key).graph
     checkpoints = output[len(graph.outputs) + len(states) :]
     # What the derivative does not read is not kept.
-    kept, ctx.recipes = put_away([sequences[k] for k in plan.inputs])
+    kept = [sequences[k] for k in plan.inputs]
     ctx.save_for_backward(*kept, *(states[k] for k in plan.states), *parameters, *checkpoints)
     ctx.counts = len(kept), len(plan.states), len(parameters)
     ctx.key, ctx.owner, ctx.inners, ctx.shape = key, owner, inners, tuple(sequences[0].shape)
@@ -193,7 +181,6 @@ def _autograd_backward(ctx: Any, gradients: list[Tensor | None]) -> tuple:
     loop = get_loop(ctx.key)
     graph, plan = loop.graph, loop.backward_plan
     parts = grouped(ctx.saved_tensors, ctx.counts)
-    parts[0] = taken_out(parts[0], ctx.recipes)
     inputs, states, parameters, checkpoints = parts
     output_gradients = gradients[: len(graph.outputs)]
     last_gradients = gradients[len(graph.outputs) : len(graph.outputs) + len(graph.states)]

@@ -11,7 +11,8 @@ def registers(node: Node) -> int:
     """Registers of 32 bits that a value takes; a constant is part of its instruction, a mask has a register apart."""
     if node.op == "constant" or node.dtype == torch.bool:
         return 0
-    return 2 if node.dtype == torch.float64 else 1
+    wide = node.dtype in (torch.float64, torch.int64) and node.op != "random_bits"
+    return 2 if wide else 1
 
 
 def most_alive(nodes: Sequence[Node], leaves: Iterable[Node], lasting: Iterable[Node]) -> int:

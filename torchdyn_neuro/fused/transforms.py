@@ -8,7 +8,8 @@ from torch import Tensor
 
 def active_transform() -> str | None:
     """The transform at work, if there is one."""
-    if torch._C._functorch.peek_interpreter_stack() is not None:
+    # Not peek_interpreter_stack(), which is never None while torch compiles.
+    if torch._C._functorch.maybe_current_level() is not None:
         return "a transform of torch.func"
     if torch.autograd.forward_ad._current_level >= 0:
         return "forward-mode differentiation"

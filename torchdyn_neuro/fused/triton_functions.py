@@ -99,3 +99,11 @@ def power(x, exponent):
         return tl.where(exponent == 0.0, 1.0, tl.where(x == 1.0, 1.0, signed))
     else:
         return libdevice.pow(x, exponent)
+
+
+@triton.jit
+def random_bits(key, stream: tl.constexpr, lane: tl.constexpr):
+    """The word number ``lane`` of Philox 4x32-10, counted by ``key``; see :mod:`torchdyn_neuro.core.random`."""
+    zero = tl.zeros(key.shape, tl.uint32)
+    words = tl.philox(stream, key.to(tl.uint32), (key >> 32).to(tl.uint32), zero, zero)
+    return words[lane]

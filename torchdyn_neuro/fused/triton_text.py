@@ -15,13 +15,14 @@ _TYPES = {
     torch.float16: "tl.float16",
     torch.uint8: "tl.uint8",
     torch.bool: "tl.int1",
+    torch.int64: "tl.int64",
 }
 
 _HEADER = """\
 import triton
 import triton.language as tl
 
-from torchdyn_neuro.fused.triton_functions import cosh, exp, expm1, log1p, power, sinh, tanh
+from torchdyn_neuro.fused.triton_functions import cosh, exp, expm1, log1p, power, random_bits, sinh, tanh
 """
 
 # Sums of 64 bits where an offset can outgrow 32; a lane is an offset within a block.

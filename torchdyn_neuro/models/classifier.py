@@ -89,13 +89,13 @@ def _trains(layer: nn.Module, kind: type[nn.Module]) -> bool:
     return any(isinstance(module, kind) and module.training for module in layer.modules())
 
 
-def normalisation(kind: str, features: int, *, image: bool = False) -> nn.Module:
+def normalization(kind: str, features: int, *, image: bool = False) -> nn.Module:
     """The layer that keeps currents of order one: ``"batch"``, ``"layer"`` or ``"none"``."""
     one_of("SpikingClassifier", "norm", kind, "batch", "layer", "none")
     if kind == "batch":
         return Stepwise(nn.BatchNorm2d(features) if image else nn.BatchNorm1d(features))
     if kind == "layer":
-        # One group over channels and pixels is layer normalisation that does not depend on the image's size.
+        # One group over channels and pixels is layer normalization that does not depend on the image's size.
         return Stepwise(nn.GroupNorm(1, features)) if image else nn.LayerNorm(features)
     return nn.Identity()
 

@@ -7,7 +7,7 @@ from torch import nn
 from ..core.dynamics import Dynamics
 from ..core.stepwise import Stepwise
 from ..neurons import LIF, LeakyIntegrator
-from .classifier import SpikingClassifier, normalisation, spiking_block
+from .classifier import SpikingClassifier, normalization, spiking_block
 
 
 class SpikingConvNet(SpikingClassifier):
@@ -66,14 +66,14 @@ class SpikingConvNet(SpikingClassifier):
             weights = {
                 "conv": Stepwise(convolution),
                 "pool": Stepwise(nn.MaxPool2d(2)),
-                "norm": normalisation(norm, features, image=True),
+                "norm": normalization(norm, features, image=True),
             }
             layers |= spiking_block(index, weights, neuron, synapse)
             width, height, breadth = features, height // 2, breadth // 2
         layers["flatten"] = nn.Flatten(start_dim=2)
         weights = {
             "linear": nn.Linear(width * height * breadth, hidden, bias=norm == "none"),
-            "norm": normalisation(norm, hidden),
+            "norm": normalization(norm, hidden),
         }
         layers |= spiking_block(len(channels), weights, neuron, synapse)
         if dropout:

@@ -7,7 +7,7 @@ from torch import nn
 
 from ..core.dynamics import Dynamics
 from ..neurons import LIF, LeakyIntegrator
-from .classifier import SpikingClassifier, normalisation, spiking_block
+from .classifier import SpikingClassifier, normalization, spiking_block
 
 
 class SpikingPerceptron(SpikingClassifier):
@@ -54,7 +54,7 @@ class SpikingPerceptron(SpikingClassifier):
         for index, features in enumerate(hidden):
             weights = {
                 "linear": nn.Linear(width, features, bias=norm == "none"),
-                "norm": normalisation(norm, features),
+                "norm": normalization(norm, features),
             }
             layers |= spiking_block(index, weights, neuron, synapse)
             if dropout:

@@ -1,11 +1,10 @@
 """The leaky integrate-and-fire neuron with spike-frequency adaptation."""
 
-from typing import Unpack
+from typing import Any
 
 from ..adaptation import SpikeFrequencyAdaptation
 from ..core.checks import refuse
-from ..core.quantities import Quantity
-from ..core.spiking import SpikingOptions
+from ..core.quantities import Alias, Quantity
 from .lif import LIF
 
 
@@ -39,13 +38,16 @@ class AdaptiveLIF(LIF):
     from no source.
     """
 
+    tau_a = Alias("adaptation.tau")
+    b = Alias("adaptation.b")
+
     def __init__(
         self,
         tau_mem: Quantity = 20.0,
         tau_a: Quantity = 100.0,
         *,
         b: Quantity = 10.0,
-        **options: Unpack[SpikingOptions],
+        **options: Any,
     ):
         refuse(type(self).__name__, options, "adaptation", "it has its own")
         super().__init__(tau_mem, adaptation=SpikeFrequencyAdaptation(tau_a, b=b), **options)

@@ -8,8 +8,9 @@ from torch import Tensor
 from ..core.checks import one_of
 from ..core.numerics import limited_exp
 from ..core.ode import Membrane
-from ..core.quantities import Positive, Quantity, Real
-from ..core.spiking import Spiking, SpikingOptions
+from ..core.options import SpikingOptions
+from ..core.quantities import Alias, Positive, Quantity, Real
+from ..core.spiking import Spiking
 from ..core.state import State, full_state, register_state, zeros_state
 from ..core.upstroke import ExponentialUpstroke
 from ..integrators import RK4
@@ -72,6 +73,8 @@ class AdEx(Spiking, integrator=RK4(), surrogate=ATan(slope=0.1), dt=0.1):
         >>> spikes.sum().item()
         5.0
     """
+
+    v_peak = Alias("v_th")
 
     def __init__(
         self,

@@ -1,11 +1,10 @@
 """The leaky integrate-and-fire neuron with sub-threshold adaptation."""
 
-from typing import Unpack
+from typing import Any
 
 from ..adaptation import SubThresholdAdaptation
 from ..core.checks import refuse
-from ..core.quantities import Quantity
-from ..core.spiking import SpikingOptions
+from ..core.quantities import Alias, Quantity
 from .lif import LIF
 
 
@@ -38,6 +37,10 @@ class AdLIF(LIF):
     defaults are round values, from no source.
     """
 
+    tau_w = Alias("adaptation.tau")
+    a = Alias("adaptation.a")
+    b = Alias("adaptation.b")
+
     def __init__(
         self,
         tau_mem: Quantity = 20.0,
@@ -45,7 +48,7 @@ class AdLIF(LIF):
         *,
         a: Quantity = 0.5,
         b: Quantity = 10.0,
-        **options: Unpack[SpikingOptions],
+        **options: Any,
     ):
         refuse(type(self).__name__, options, "adaptation", "it has its own")
         super().__init__(tau_mem, adaptation=SubThresholdAdaptation(tau_w, a=a, b=b), **options)

@@ -1,11 +1,10 @@
 """The leaky integrate-and-fire neuron with an adaptive threshold."""
 
-from typing import Unpack
+from typing import Any
 
 from ..adaptation import AdaptiveThreshold
 from ..core.checks import refuse
-from ..core.quantities import Quantity
-from ..core.spiking import SpikingOptions
+from ..core.quantities import Alias, Quantity
 from .lif import LIF
 
 
@@ -37,13 +36,16 @@ class ALIF(LIF):
     ``beta`` from its code, see :class:`AdaptiveThreshold`; the time constants are round values.
     """
 
+    tau_a = Alias("adaptation.tau")
+    beta = Alias("adaptation.beta")
+
     def __init__(
         self,
         tau_mem: Quantity = 20.0,
         tau_a: Quantity = 200.0,
         *,
         beta: Quantity = 180.0,
-        **options: Unpack[SpikingOptions],
+        **options: Any,
     ):
         refuse(type(self).__name__, options, "adaptation", "it has its own")
         super().__init__(tau_mem, adaptation=AdaptiveThreshold(tau_a, beta=beta), **options)

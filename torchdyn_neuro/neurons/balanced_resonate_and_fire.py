@@ -8,8 +8,9 @@ from typing import ClassVar, NamedTuple, Unpack
 import torch
 from torch import Tensor
 
+from ..core.options import SpikingOptions
 from ..core.quantities import Constrained, NonNegative, Positive, Quantity, readable
-from ..core.spiking import Spiking, SpikingOptions, Threshold
+from ..core.spiking import Spiking, Threshold
 from ..core.state import State, register_state, zeros_state
 from ..integrators import Exact
 from ..surrogates import ATan

@@ -1,10 +1,9 @@
 """The leaky integrate-and-fire neuron with a soft threshold."""
 
-from typing import Unpack
+from typing import Any
 
 from ..core.checks import refuse
-from ..core.quantities import Quantity
-from ..core.spiking import SpikingOptions
+from ..core.quantities import Alias, Quantity
 from ..noise import EscapeNoise
 from .lif import LIF
 
@@ -34,13 +33,16 @@ class EscapeLIF(LIF):
     Source: Gerstner et al. (2014), Neuronal Dynamics, ch. 9.1.
     """
 
+    rho_0 = Alias("noise.rho_0")
+    Delta_u = Alias("noise.Delta_u")
+
     def __init__(
         self,
         tau_mem: Quantity = 20.0,
         *,
         rho_0: Quantity = 0.1,
         Delta_u: Quantity = 0.1,
-        **options: Unpack[SpikingOptions],
+        **options: Any,
     ):
         refuse(type(self).__name__, options, "noise", "it has its own")
         super().__init__(tau_mem, noise=EscapeNoise(rho_0, Delta_u=Delta_u), **options)

@@ -7,8 +7,9 @@ from torch import Tensor
 
 from ..core.numerics import limited_exp
 from ..core.ode import Membrane
-from ..core.quantities import Positive, Quantity, Real
-from ..core.spiking import Spiking, SpikingOptions
+from ..core.options import SpikingOptions
+from ..core.quantities import Alias, Positive, Quantity, Real
+from ..core.spiking import Spiking
 from ..core.state import State, full_state, register_state
 from ..core.upstroke import ExponentialUpstroke
 from ..integrators import RK4
@@ -59,6 +60,8 @@ class EIF(Spiking, integrator=RK4(), surrogate=ATan(slope=0.1), dt=0.1):
     Source: Fourcaud-Trocme et al. (2003), J. Neurosci. 23:11628, whose values for the Wang-Buzsaki model of an
     interneuron are the defaults; ``v_peak`` is a round value, far enough up not to matter.
     """
+
+    v_peak = Alias("v_th")
 
     def __init__(
         self,

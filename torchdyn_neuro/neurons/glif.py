@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from ..core.ode import Membrane
-from ..core.quantities import Positive, Quantity, Real, readable
-from ..core.spiking import Spiking, SpikingOptions, Threshold
+from ..core.options import SpikingOptions
+from ..core.quantities import Alias, Constrained, Positive, Quantity, Real, readable
+from ..core.spiking import Spiking, Threshold
 from ..core.state import State, full_state, register_state, zeros_state
 from ..integrators import RK4
 from ..surrogates import ATan
@@ -81,7 +82,7 @@ class GLIF(Spiking, integrator=RK4(), surrogate=ATan(slope=0.1), dt=0.05):
     r"""Generalized leaky integrate-and-fire neuron, levels 1 to 5.
 
     .. math::
-        C \dot v &= -g (v - E_L) + I + \sum_j I_j, \qquad \dot I_j = -I_j / \tau_j \\
+        C \dot v &= -g_L (v - E_L) + I + \sum_j I_j, \qquad \dot I_j = -I_j / \tau_j \\
         \dot\theta_s &= -b_s \theta_s, \qquad \dot\theta_v = a_v (v - E_L) - b_v \theta_v \\
         v \ge \theta_\infty + \theta_s + \theta_v &: \text{ spike, }
         v \leftarrow E_L + f_v (v - E_L) + \delta_v,\
@@ -105,7 +106,7 @@ class GLIF(Spiking, integrator=RK4(), surrogate=ATan(slope=0.1), dt=0.05):
     Args:
         level: which of the mechanisms take part, 1 to 5.
         C: membrane capacitance, pF.
-        g: leak conductance, nS.
+        g_L: leak conductance, nS.
         E_L: leak reversal potential, mV.
         theta_inf: threshold at rest, mV; the ``v_th`` of the base class.
         v_reset: potential after a spike at levels 1 and 3, mV.
@@ -126,19 +127,21 @@ class GLIF(Spiking, integrator=RK4(), surrogate=ATan(slope=0.1), dt=0.05):
 
     Raises:
         ValueError: if ``level`` is not 1 to 5, if an argument belongs to another level, if a rate, time constant,
-            ``C``, ``g`` or ``dt`` is not positive, if the after-spike currents are not given in equal number, if the
+            ``C``, ``g_L`` or ``dt`` is not positive, if the after-spike currents are not given in equal number, if the
             reset does not lead below the threshold, or if ``dt`` is too long for an explicit integrator.
 
     Source: Teeter et al. (2018), Nat. Commun. 9:709; Mihalas & Niebur (2009), Neural Comput. 21:704. The defaults are
     the level-5 fit to cell 490626718 of the Allen Cell Types Database, rounded as in the ``glif_psc`` model of NEST.
     """
 
+    theta_inf = Alias("v_th")
+
     def __init__(
         self,
         level: int = 5,
         *,
         C: Quantity = 58.72,
-        g: Quantity = 9.43,
+        g_L: Quantity = 9.43,
         E_L: Quantity = -78.85,
         theta_inf: Quantity = -51.68,
         v_reset: Quantity | None = None,
@@ -175,14 +178,14 @@ class GLIF(Spiking, integrator=RK4(), surrogate=ATan(slope=0.1), dt=0.05):
         )
         self.level = level
         self.C = Positive(C, unit="pF")
-        self.g = Positive(g, unit="nS")
+        self.g_L = Positive(g_L, unit="nS")
         self.E_L = Real(E_L, unit="mV")
         if ruled:
             self.f_v = Real(value["f_v"])
             self.delta_v = Real(value["delta_v"], unit="mV")
             self.delta_s = Real(value["delta_s"], unit="mV")
             self.b_s = Positive(value["b_s"], unit="1/ms")
-            del self.v_reset  # the reset rule takes its place
+            self.v_reset = None  # the reset rule takes its place
         if level == 5:
             self.a_v = Real(value["a_v"], unit="1/ms")
             self.b_v = Positive(value["b_v"], unit="1/ms")
@@ -200,12 +203,30 @@ class GLIF(Spiking, integrator=RK4(), surrogate=ATan(slope=0.1), dt=0.05):
                 setattr(self, f"f_current_{j}", Real(value["f_currents"][j]))
 
     def time_constants(self) -> dict[str, Tensor]:
-        constants = {"C / g": self.C() / self.g()}
+        constants = {"C / g_L": self.C() / self.g_L()}
         if self.level in (2, 4, 5):
             constants["1 / b_s"] = 1 / self.b_s()
         if self.level == 5:
             constants["1 / b_v"] = 1 / self.b_v()
         return constants
+
+    @property
+    def tau_currents(self) -> tuple[Constrained, ...]:
+        """Time constants of the after-spike currents."""
+        return self._of_each_current("tau_current")
+
+    @property
+    def delta_currents(self) -> tuple[Constrained, ...]:
+        """What a spike adds to each of them."""
+        return self._of_each_current("delta_current")
+
+    @property
+    def f_currents(self) -> tuple[Constrained, ...]:
+        """The fraction of each of them that a spike leaves."""
+        return self._of_each_current("f_current")
+
+    def _of_each_current(self, name: str) -> tuple[Constrained, ...]:
+        return tuple(getattr(self, f"{name}_{j}") for j in range(self.n_currents))
 
     def _each_current(self, name: str) -> tuple[Tensor, ...]:
         return tuple(getattr(self, f"{name}_{j}")() for j in range(self.n_currents))
@@ -223,8 +244,8 @@ class GLIF(Spiking, integrator=RK4(), surrogate=ATan(slope=0.1), dt=0.05):
         return Membrane(gain=1 / self.C(), rest=self.E_L())
 
     def relaxation(self, x_t: Tensor, state: GLIFState) -> tuple[GLIFState, GLIFState]:
-        target = GLIFState(v=self.E_L() + sum(state.currents, start=x_t) / self.g())
-        tau = GLIFState(v=self.C() / self.g())
+        target = GLIFState(v=self.E_L() + sum(state.currents, start=x_t) / self.g_L())
+        tau = GLIFState(v=self.C() / self.g_L())
         if state.currents:
             target = target._replace(
                 currents=tuple(_unless_held(state, i, torch.zeros_like(i)) for i in state.currents)

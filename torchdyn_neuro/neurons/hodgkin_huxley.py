@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from ..core.ode import Membrane
+from ..core.options import SpikingOptions
 from ..core.quantities import Positive, Quantity, Real
-from ..core.spiking import Spiking, SpikingOptions, Threshold
+from ..core.spiking import Spiking, Threshold
 from ..core.state import State, full_state, register_state
 from ..integrators import ExponentialEuler
 from ..surrogates import ATan

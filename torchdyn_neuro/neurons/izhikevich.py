@@ -8,8 +8,9 @@ from torch import Tensor
 from ..core.checks import one_of
 from ..core.numerics import limited_square
 from ..core.ode import Membrane
-from ..core.quantities import Positive, Quantity, Real
-from ..core.spiking import Spiking, SpikingOptions
+from ..core.options import SpikingOptions
+from ..core.quantities import Alias, Positive, Quantity, Real
+from ..core.spiking import Spiking
 from ..core.state import State, full_state, register_state
 from ..core.upstroke import QuadraticUpstroke
 from ..integrators import RK4, Euler
@@ -78,6 +79,9 @@ class Izhikevich(Spiking, integrator=RK4(), surrogate=ATan(slope=0.1), dt=0.1):
         >>> spikes = cell(torch.full((200, 1, 1), 10.0))
     """
 
+    v_peak = Alias("v_th")
+    c = Alias("v_reset")
+
     def __init__(
         self,
         *,
@@ -119,12 +123,12 @@ class Izhikevich(Spiking, integrator=RK4(), surrogate=ATan(slope=0.1), dt=0.1):
         """
         return cls(**{**IZHIKEVICH_2003[one_of(cls.__name__, "name", name, *IZHIKEVICH_2003)], **changes})
 
-    def check(self) -> None:
+    def _check(self) -> None:
         if self.scheme == "izhikevich2003" and self.dt != 1:
             raise ValueError(
                 f'Izhikevich: expected a step of 1 ms for scheme="izhikevich2003", got {self.dt:g} ms; use scheme="ode"'
             )
-        super().check()
+        super()._check()
 
     def time_constants(self) -> dict[str, Tensor]:
         return {"1 / a": 1 / self.a()}

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from ..core.ode import Membrane
+from ..core.options import SpikingOptions
 from ..core.quantities import Positive, Quantity
-from ..core.spiking import Spiking, SpikingOptions
+from ..core.spiking import Spiking
 from ..core.state import State, full_state, register_state
 from ..integrators import ExponentialEuler
 from ..surrogates import ATan

@@ -2,8 +2,8 @@
 
 from typing import Unpack
 
+from ..core.options import SpikingOptions
 from ..core.quantities import Quantity
-from ..core.spiking import SpikingOptions
 from .lif import LIF
 
 

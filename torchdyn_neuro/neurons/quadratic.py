@@ -7,8 +7,9 @@ from torch import Tensor
 
 from ..core.numerics import limited_square
 from ..core.ode import Membrane
-from ..core.quantities import Positive, Quantity, Real
-from ..core.spiking import Spiking, SpikingOptions
+from ..core.options import SpikingOptions
+from ..core.quantities import Alias, Positive, Quantity, Real
+from ..core.spiking import Spiking
 from ..core.state import State, full_state, register_state
 from ..core.upstroke import QuadraticUpstroke
 from ..integrators import RK4
@@ -61,6 +62,8 @@ class QIF(Spiking, integrator=RK4(), surrogate=ATan(slope=0.1), dt=0.1):
     Source: Latham et al. (2000), J. Neurophysiol. 83:808; Gerstner et al. (2014), Neuronal Dynamics, ch. 5.3. The
     defaults are round values, from no source.
     """
+
+    v_peak = Alias("v_th")
 
     def __init__(
         self,

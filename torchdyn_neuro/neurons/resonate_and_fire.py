@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from ..core.ode import Membrane
+from ..core.options import SpikingOptions
 from ..core.quantities import Positive, Quantity
-from ..core.spiking import Spiking, SpikingOptions
+from ..core.spiking import Spiking
 from ..core.state import State, register_state, zeros_state
 from ..integrators import Exact
 from ..surrogates import ATan

@@ -7,8 +7,9 @@ from torch import Tensor
 
 from ..core.numerics import mean_decay
 from ..core.ode import Membrane
+from ..core.options import SpikingOptions
 from ..core.quantities import Positive, Quantity
-from ..core.spiking import Spiking, SpikingOptions
+from ..core.spiking import Spiking
 from ..core.state import State, full_state, register_state, zeros_state
 from ..integrators import Exact
 from ..surrogates import ATan

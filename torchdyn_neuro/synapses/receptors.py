@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from ..core.quantities import Constrained, NonNegative, Parametrised, Positive, Quantity, Real
+from ..core.quantities import Constrained, NonNegative, Parametrized, Positive, Quantity, Real
 from ..core.state import State
 
 
@@ -26,7 +26,7 @@ def magnesium_block(v: Tensor, magnesium: Tensor) -> Tensor:
     return torch.sigmoid(0.062 * v - torch.log(magnesium / 3.57))
 
 
-class Receptor(Parametrised):
+class Receptor(Parametrized):
     r"""One kind of receptor, for synapses and conductance-based neurons alike.
 
     .. math:: I = g\, B(v)\, (E_{rev} - v)

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from ...core.quantities import NonNegative, Parametrised, Quantity, Real
+from ...core.quantities import NonNegative, Parametrized, Quantity, Real
 from ...core.state import State
 
 
@@ -22,7 +22,7 @@ def from_rates(opening: Tensor, closing: Tensor) -> tuple[Tensor, Tensor]:
     return opening / total, 1 / total
 
 
-class IonChannel(Parametrised):
+class IonChannel(Parametrized):
     r"""Base of the ion channels of a :class:`HodgkinHuxley` membrane.
 
     .. math::

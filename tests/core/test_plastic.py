@@ -1,0 +1,130 @@
+"""Connections whose weights are a state."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+from torch.testing import assert_close
+
+import torchdyn_neuro as tdn
+
+ETA, ALPHA = 0.05, 0.5
+
+
+def plastic(weights="rows", pre=3, post=2):
+    torch.manual_seed(0)
+    return tdn.Plastic(nn.Linear(pre, post, bias=False), tdn.Hebbian(ETA, alpha=ALPHA), weights=weights).double()
+
+
+def test_a_constant_activity_gives_the_closed_form():
+    """w(t) = w_ss + (w_0 - w_ss) exp(-eta alpha t) with w_ss = r_i r_j / alpha, whatever the step."""
+    rule = tdn.Hebbian(ETA, alpha=ALPHA).double()
+    pre, post = torch.tensor([1.0, -2.0, 0.5]).double(), torch.tensor([0.3, 4.0]).double()
+    start, steady = torch.ones(2, 3).double(), torch.outer(post, pre) / ALPHA
+    for dt in (1.0, 4.0, 20.0):
+        weight = start
+        for _ in range(round(20 / dt)):
+            weight, _ = rule.update(weight, pre, post, (), dt)
+        assert_close(weight, steady + (start - steady) * math.exp(-ETA * ALPHA * 20))
+
+
+@pytest.mark.parametrize("weights", ["rows", "mean", "sum"])
+def test_a_chain_teaches_its_connection_what_the_next_layer_did(weights):
+    """Against a loop written out: the weights of each row, or one weight that takes the changes of all rows."""
+    layer = plastic(weights)
+    cell = tdn.LeakyIntegrator(5.0).double()
+    x = torch.rand(12, 4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    y, (state, _) = tdn.Chain(layer, cell).scan(x)
+    W = layer.connection.weight.detach().expand(4, 2, 3).clone()
+    v, expected = torch.zeros(4, 2, dtype=torch.float64), []
+    for x_t in x:
+        drive = torch.einsum("bij,bj->bi", W, x_t)
+        v = drive + (v - drive) * math.exp(-1 / 5)
+        expected.append(v)
+        target = v[:, :, None] * x_t[:, None] / ALPHA
+        change = (target - W) * (1 - math.exp(-ETA * ALPHA))
+        if weights != "rows":
+            change = change.mean(0) if weights == "mean" else change.sum(0)
+        W = W + change
+    assert_close(y, torch.stack(expected))
+    assert_close(state.weight, W if weights == "rows" else W[0])
+    assert state.weight.shape == ((4, 2, 3) if weights == "rows" else (2, 3))
+
+
+def test_the_module_does_not_change_and_pieces_are_the_whole():
+    chain = tdn.Chain(plastic(), tdn.LeakyIntegrator(5.0).double())
+    before = {name: value.clone() for name, value in chain.state_dict().items()}
+    x = torch.rand(20, 2, 3, dtype=torch.float64)
+    whole, last = chain.scan(x)
+    first, state = chain.scan(x[:7])
+    second, end = chain.scan(x[7:], state)
+    assert torch.equal(torch.cat([first, second]), whole)
+    assert_close(tdn.leaves(end), tdn.leaves(last), rtol=0, atol=0)
+    assert not torch.equal(last[0].weight[0], last[0].weight[1])
+    assert_close(dict(chain.state_dict()), before, rtol=0, atol=0)
+
+
+def test_a_network_learns_its_own_feedback():
+    """Two cells that are driven together wire together; the third stays apart."""
+    torch.manual_seed(0)
+    layer = nn.Linear(3, 3, bias=False)
+    nn.init.zeros_(layer.weight)
+    net = tdn.Network(tdn.LIF(5.0), tdn.Plastic(layer, tdn.Hebbian(0.02, alpha=0.1)))
+    x = torch.zeros(200, 1, 3)
+    x[..., :2] = 20.0  # a spike in every step
+    _, state = net.scan(x)
+    W = state.connection.weight[0]
+    assert W[0, 1] > 0.1
+    assert W[1, 0] > 0.1
+    assert W[2].abs().max() == W[:, 2].abs().max() == 0
+
+
+def test_gradients_reach_the_start_and_the_rule():
+    layer = tdn.Plastic(nn.Linear(3, 2), tdn.Hebbian(tdn.Learned(ETA), alpha=tdn.Learned(ALPHA)))
+    y, _ = tdn.Chain(layer, tdn.LeakyIntegrator()).scan(torch.rand(6, 2, 3))
+    y.square().sum().backward()
+    assert all(parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in layer.parameters())
+
+
+def test_commit_writes_a_state_back():
+    for weights in ("rows", "mean"):
+        layer = plastic(weights)
+        _, (state, _) = tdn.Chain(layer, tdn.LeakyIntegrator().double()).scan(torch.rand(5, 4, 3).double())
+        layer.commit(state)
+        expected = state.weight.mean(0) if weights == "rows" else state.weight
+        assert_close(layer.connection.weight.detach(), expected.detach())
+
+
+def test_a_stream_resets_rows_but_not_what_they_share():
+    for weights in ("rows", "mean"):
+        live = tdn.Streaming(nn.Sequential(tdn.Chain(plastic(weights), tdn.LeakyIntegrator().double())))
+        live(torch.rand(5, 2, 3).double())
+        learned = live.states()["0"][0].weight
+        live.reset([True, False])
+        after = live.states()["0"][0].weight
+        start = live.model[0][0].connection.weight
+        if weights == "mean":
+            assert_close(after, learned)
+        else:
+            assert_close(after[0], start.detach())
+            assert_close(after[1], learned[1])
+
+
+def test_states_are_saved_and_loaded(tmp_path):
+    _, state = tdn.Chain(plastic("mean"), tdn.LIF().double()).scan(torch.rand(5, 2, 3).double())
+    torch.save(state, tmp_path / "state.pt")
+    loaded = torch.load(tmp_path / "state.pt", weights_only=True)
+    assert type(loaded[0]) is tdn.SharedPlasticState
+    assert_close(tdn.leaves(loaded), [leaf.detach() for leaf in tdn.leaves(state)])
+
+
+def test_wrong_arguments():
+    with pytest.raises(TypeError, match="Plastic: expected a layer with a weight, got ReLU"):
+        tdn.Plastic(nn.ReLU(), tdn.Hebbian())
+    with pytest.raises(TypeError, match="Plastic: expected a learning rule, got ReLU"):
+        tdn.Plastic(nn.Linear(2, 2), nn.ReLU())
+    with pytest.raises(ValueError, match=r"expected a weight \[post, pre\], got shape"):
+        tdn.Plastic(nn.Conv2d(1, 1, 3), tdn.Hebbian())
+    with pytest.raises(ValueError, match="weights to be one of 'rows', 'mean', 'sum'"):
+        tdn.Plastic(nn.Linear(2, 2), tdn.Hebbian(), weights="one")
