@@ -104,7 +104,8 @@ class Dynamics(Parametrized):
             output_dtype: type of the outputs, for example ``torch.bool`` for spikes that are kept; that of the input
                 if omitted. Types without fractions carry no gradient.
             input: ``"held"``: each frame over its step; ``"linear"``: a straight line from frame to frame, the last one
-                held, so that a Runge-Kutta method keeps its order (for an :class:`ODE`).
+                held, so that a Runge-Kutta method keeps its order (for an :class:`ODE`; an exponential integrator
+                holds the middle of the line).
 
         Returns:
             The outputs [T, B, *] and the last state. Two halves of a sequence, the state handed on, give bit for bit
@@ -115,6 +116,7 @@ class Dynamics(Parametrized):
         x_0 = first_frame(x)
         state = self.initial_state(x_0) if state is None else self.take_state(x_0, state)
         if one_of(type(self).__name__, "input", input, "held", "linear") == "linear":
+            self._check_linear_input()
             return run_time_loop(LinearInput(self), _with_next(x), state, output_dtype)
         return run_time_loop(self, x, state, output_dtype)
 
@@ -122,6 +124,13 @@ class Dynamics(Parametrized):
         """Run over a sequence [T, B, *] from the initial state: a pure function of the sequence."""
         stand_in = interceptor()
         return self.scan(x)[0] if stand_in is None else stand_in(self, x)
+
+    def _check_linear_input(self) -> None:
+        """Raise unless the step takes its input as a function of the time within it."""
+        raise ValueError(
+            f"{type(self).__name__}: expected input='held', for its input arrives at the end of a step or is used only "
+            "once in it, got 'linear'; leave it out"
+        )
 
     def _read(self, x: State, axis: int) -> State:
         """The input as the step takes it; ``axis`` is the first one behind the batch: 2 of a sequence, 1 of a frame."""

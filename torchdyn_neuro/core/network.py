@@ -34,7 +34,7 @@ class Network(Dynamics):
 
     Without a delay, on the left, the coupling is part of the vector field: every stage of the integrator evaluates it,
     from what the equation puts out (a rate) or from a field of its state (the potential, for gap junctions), so that a
-    Runge-Kutta method keeps its order. An exponential integrator takes it from the start of each substep. With a delay
+    Runge-Kutta method keeps its order. An exponential integrator takes it from the state at the start of each substep. With a delay
     of whole steps, on the right, outputs are fed back later: spikes, which only exist at the end of a step, take one
     step at least.
 

@@ -140,6 +140,9 @@ class ODE(Dynamics, metaclass=_Checked):
         """Raise if the step is too long for the integrator, as it can become by learning."""
         self.integrator.check(self)
 
+    def _check_linear_input(self) -> None:
+        return
+
     def observe(self, state: State) -> State:
         """What the equation puts out: the first field, unless a subclass says otherwise."""
         return first_leaf(state)

@@ -241,6 +241,11 @@ class Spiking(ODE):
             fields["refractory"] = zeros_state(x_t)
         return fields
 
+    def _check_linear_input(self) -> None:
+        if self.arrive is not None:
+            # What arrives is spikes, not a current that has values between frames.
+            super(ODE, self)._check_linear_input()
+
     def vector_field(self, x_t: State, state: State) -> State:
         change = super().vector_field(x_t, state)
         if not self.threshold.t_ref:

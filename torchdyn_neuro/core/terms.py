@@ -7,7 +7,7 @@ from torch import Tensor
 
 from .numerics import mean_decay
 from .quantities import Parametrized, Positive
-from .random import normals, start_key, uniform
+from .random import normal, normals, start_key, uniform
 from .state import State, register_state, zeros_state
 
 
@@ -140,6 +140,10 @@ class Noise(Term):
 
     def begin(self, value: NoiseState) -> NoiseState:
         return value._replace(key=value.key + 1)
+
+    def normal(self, key: Tensor, dtype: torch.dtype) -> Tensor:
+        """A standard normal number of a step for each element."""
+        return normal(key, dtype=dtype)
 
     def normals(self, key: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Two independent standard normal numbers of a step for each element."""

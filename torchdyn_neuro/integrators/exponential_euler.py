@@ -39,7 +39,8 @@ class ExponentialEuler(Integrator):
         if ode.terms and not ode.membrane().leaks:
             drive, moved = _with_inflow(ode, x), ode.hold_terms(state, dt)
         for k in range(self.substeps):
-            now = drive(k / self.substeps, moved) if callable(drive) else drive
+            # An input that changes is held at its middle; a coupling sees the state at the start.
+            now = drive((k + 0.5) / self.substeps, moved) if callable(drive) else drive
             moved = self.advance(ode, now, moved, dt / self.substeps)
             states.append(moved)
         if ode.terms:

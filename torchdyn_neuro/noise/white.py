@@ -41,5 +41,5 @@ class WhiteNoise(Noise):
         self.sigma = NonNegative(sigma)
 
     def kick(self, key: Tensor, leak: Tensor, dt: float) -> Tensor:
-        number, _ = self.normals(key, leak.dtype)
+        number = self.normal(key, leak.dtype)
         return self.sigma() * math.sqrt(dt) * torch.sqrt(exprel(-2 * leak)) * number
