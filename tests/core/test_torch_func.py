@@ -147,10 +147,15 @@ def test_right_hand_sides(name):
     """All transforms, against autograd and against central differences."""
     module, x_t, state = under_way(name, rows=1)
     field, operands = of_floats(module.vector_field, x_t, state)
-    pushed = assert_forward_is_backward(field, operands)
-    # Relative to the size of each leaf, so that mV and nS move alike.
-    tangents = directions(operands, 1)
-    scale = 1e-6 * max(1.0, *(leaf.abs().max().item() for leaf in operands))
+    assert_forward_is_backward(field, operands)
+    # Relative to the size of each leaf, so that mV and nS move alike; a time that is left is a switch.
+    switch = getattr(state, "refractory", None)
+    tangents = tuple(
+        torch.zeros_like(leaf) if leaf is switch else tangent * leaf.abs().max().clamp(min=1e-2)
+        for leaf, tangent in zip(operands, directions(operands, 1), strict=True)
+    )
+    _, pushed = torch.func.jvp(field, operands, tangents)
+    scale = 1e-6
     ahead = field(*(leaf + scale * tangent for leaf, tangent in zip(operands, tangents, strict=True)))
     behind = field(*(leaf - scale * tangent for leaf, tangent in zip(operands, tangents, strict=True)))
     for one, other, expected in zip(ahead, behind, pushed, strict=True):
