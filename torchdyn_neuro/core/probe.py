@@ -8,6 +8,7 @@ from torch import nn
 
 from .dynamics import Dynamics
 from .layers import step_layer
+from .random import without_drawing
 from .state import State, map_state
 
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
@@ -43,7 +44,7 @@ def _while_compiling(layer: nn.Module, x_t: State) -> State:
     training = [module for module in layer.modules() if module.training]
     layer.eval()
     try:
-        with torch.no_grad():
+        with torch.no_grad(), without_drawing():
             return step_layer(layer, x_t, layer.initial_state(x_t) if isinstance(layer, Dynamics) else ())[0]
     finally:
         for module in training:
