@@ -5,11 +5,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from .context import without_drawing
 from .dynamics import Dynamics
 from .layers import step_layer
 from .ode import ODE
 from .plastic import Plastic
-from .random import without_drawing
 from .spiking import Spiking
 from .state import State, first_leaf, leaves, register_state, widen, zeros_state
 from .stepwise import holds_dynamics

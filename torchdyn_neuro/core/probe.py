@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from .context import without_drawing
 from .dynamics import Dynamics
 from .layers import step_layer
-from .random import without_drawing
 from .state import State, map_state
 
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
