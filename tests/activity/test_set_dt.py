@@ -40,7 +40,7 @@ def test_two_clocks_become_one():
 
 
 REFUSED = {
-    "refractory": (lambda: tdn.LIF(t_ref=2.0), 0.3, "t_ref to be a multiple of dt, got 2 ms with a step of 0.3 ms"),
+    "refractory": (lambda: tdn.LIF(t_ref=2.0), 0.3, "t_ref to be a whole number of steps of 0.3 ms, got 2 ms"),
     "explicit": (lambda: tdn.LIF(tau_mem=2.0, integrator=tdn.Euler()), 5.0, "step below twice tau_mem for Euler"),
     "hodgkin_huxley": (lambda: tdn.HodgkinHuxley(integrator=tdn.RK4()), 0.5, "a step of at most"),
     "printed": (lambda: tdn.Izhikevich(scheme="izhikevich2003"), 0.5, "a step of 1 ms for scheme"),

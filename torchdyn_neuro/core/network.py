@@ -4,11 +4,11 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
+from .context import without_drawing
 from .dynamics import Dynamics
 from .layers import step_layer
 from .ode import ODE
 from .plastic import Plastic
-from .random import without_drawing
 from .spiking import Spiking
 from .state import State, first_frame, first_leaf, leaves, register_state, widen, zeros_state
 from .stepwise import holds_dynamics

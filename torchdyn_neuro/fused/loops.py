@@ -112,7 +112,9 @@ class Loop:
             if k not in self.counted:
                 complete.append(next(remaining))
                 continue
-            passed = torch.arange(1, (steps - 1) // self.every + 1, device=state.device) * (self.every * self.counted[k])
+            passed = torch.arange(1, (steps - 1) // self.every + 1, device=state.device) * (
+                self.every * self.counted[k]
+            )
             complete.append(state + passed.reshape(-1, *[1] * state.ndim))
         return complete
 
