@@ -65,7 +65,7 @@ class Network(Dynamics):
     Source: Dayan & Abbott (2001), Theoretical Neuroscience, ch. 7.1 (recurrent networks).
 
     Example:
-        >>> import torchdyn_neuro as tdn
+        >>> import torch, torchdyn_neuro as tdn
         >>> coupled = tdn.Network(tdn.LIF(integrator=tdn.RK4()), tdn.GapJunction(4), source="v")
         >>> coupled(torch.ones(10, 2, 4)).shape
         torch.Size([10, 2, 4])

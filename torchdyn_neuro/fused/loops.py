@@ -88,8 +88,8 @@ class Loop:
         self.every = max(
             _SHORTEST_SEGMENT,
             self.kernels.replayed_rows // max(1, len(self.backward_plan.states)),
-            # A key is kept once, at the start, for which the others are kept a little less often.
-            -(-10 * saved_states // round(10 * _CHECKPOINTS)) + len(self.counted),
+            # A key is kept once, at the start, and as wide as two: for that the others are kept a little less often.
+            -(-10 * saved_states // round(10 * _CHECKPOINTS)) + 2 * len(self.counted),
         )
         self.grad_inputs = tuple(k for k, node in enumerate(graph.grad_inputs) if node is not None)
         self.grad_parameters = tuple(k for k, node in enumerate(graph.grad_parameters) if node is not None)
