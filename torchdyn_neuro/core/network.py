@@ -104,6 +104,7 @@ class Network(Dynamics):
         self.source = source
         self.input = input
         stepwise = source == "output" and (isinstance(neuron, Spiking) or not isinstance(neuron, ODE))
+        self._takes_one_step = delay is None and (stepwise or isinstance(connection, Dynamics))
         self.delay = (self.dt if stepwise or isinstance(connection, Dynamics) else 0.0) if delay is None else delay
         self.steps = self._whole_steps(stepwise)
 
@@ -135,7 +136,7 @@ class Network(Dynamics):
 
     def change_dt(self, dt: float) -> None:
         super().change_dt(dt)
-        delayed = self.delay if type(self) is Network or self.steps != 1 else dt
+        delayed = dt if self._takes_one_step else self.delay
         self.delay, self.steps = delayed, round(delayed / dt)
         if abs(self.steps - delayed / dt) > 1e-6 * max(1, self.steps):
             raise ValueError(

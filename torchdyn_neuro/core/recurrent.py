@@ -38,3 +38,4 @@ class Recurrent(Network):
 
     def __init__(self, neuron: Dynamics, connection: nn.Module, *, input: int | str | None = None):
         super().__init__(neuron, connection, delay=getattr(neuron, "dt", 1.0), input=input)
+        self._takes_one_step = True

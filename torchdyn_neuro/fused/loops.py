@@ -1,6 +1,5 @@
-"""The fused loops that are known, each by a key: the hash of its graph and its language."""
+"""The fused loops of a graph: what a language must offer, and what is kept between forward and backward."""
 
-import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
@@ -128,29 +127,3 @@ def _counted(graph: StepGraph) -> dict[int, int]:
             if other.op == "constant":
                 found[k] = int(other.args[0])
     return found
-
-
-_loops: dict[str, Loop] = {}
-
-
-def loop_key(graph: StepGraph, language: str) -> str:
-    """Register the loop of a graph, if it is new, and return the key by which the operators know it."""
-    key = hashlib.sha256(f"{language}\n{graph.describe()}".encode()).hexdigest()[:24]
-    if key not in _loops:
-        _loops[key] = Loop(graph, _kernels(language))
-    return key
-
-
-def _kernels(language: str) -> "type[Kernels]":
-    if language == "cpp":
-        from .native import CppKernels
-
-        return CppKernels
-    from .triton import TritonKernels
-
-    return TritonKernels
-
-
-def get_loop(key: str) -> Loop:
-    """The loop that was registered under ``key``."""
-    return _loops[key]

@@ -14,8 +14,9 @@ from . import recurrent_native, recurrent_steps
 from .cuda_graph import repeated
 from .eager import replayed_recurrent_gradients
 from .event_product import gather_outer_product, matrix
-from .loops import Loop, get_loop
+from .loops import Loop
 from .recurrent_operands import BackwardOperands, ForwardOperands
+from .registry import get_loop
 from .runtime import backward_results, grouped, rows_contiguous, summed
 from .transforms import batched
 

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from .eager import replayed_gradients
-from .loops import Loop, get_loop
+from .loops import Loop
+from .registry import get_loop
 from .transforms import batched
 
 _library = torch.library.Library("torchdyn_neuro", "DEF")
