@@ -55,7 +55,7 @@ EXAMPLES: dict[str, Case] = {
     "ConductanceSynapse": Case(drive=lambda uniform: torch.stack([uniform, 2 * uniform], 2)),
     "Delay": Case(lambda: tdn.Delay(torch.tensor([0.0, 1.0, 2.5, 3.0, 4.0]))),
     "DelayedLinear": Case(lambda: dyadic(tdn.DelayedLinear(NEURONS, NEURONS, 2.5)), spikes),
-    "Network": Case(lambda: tdn.Network(tdn.LIF(), tdn.GapJunction(NEURONS), source="v")),
+    "Network": Case(lambda: tdn.Network(tdn.LIF(), dyadic_linear(), delay=1.0)),
     "Plastic": Case(lambda: tdn.Plastic(dyadic_linear(), tdn.Hebbian())),
     "PlasticLinear": Case(lambda: tdn.PlasticLinear(NEURONS, NEURONS, tdn.TsodyksMarkram()), spikes),
     "TsodyksMarkram": Case(drive=spikes),

@@ -101,13 +101,9 @@ def test_nothing_imports_upward():
     assert not wrong, listed(wrong)
 
 
-KNOWN_CIRCLES = [{f"torchdyn_neuro.fused.{name}" for name in ("loops", "native", "triton")}]
-"""The base of the kernels imports, in a function, those that are built on it."""
-
-
 def test_modules_import_in_no_circle():
     graph = {name: imports(path) & set(MODULES) - {name} for name, path in MODULES.items()}
-    found = [circle for circle in circles(graph) if circle not in KNOWN_CIRCLES]
+    found = circles(graph)
     assert not found, listed(" <-> ".join(sorted(circle)) for circle in found)
 
 

@@ -136,7 +136,7 @@ def test_cells_with_an_upstroke_against_scipy(name):
 
 def test_an_overshoot_does_not_leak_into_the_adaptation():
     part = tdn.SubThresholdAdaptation(100.0, a=1.0, b=0.0)
-    cell = tdn.EIF(adaptation=part, dt=0.5)
+    cell = tdn.EIF(adaptation=part, t_ref=1.5, dt=0.5)
     state = cell.initial_state(torch.zeros(1, 1))._replace(v=torch.full((1, 1), -20.0))
     spikes, state = cell.step(torch.full((1, 1), 1e5), state)
     assert spikes.item() == 1
@@ -172,29 +172,34 @@ class Drifting(tdn.Spiking):
     def __init__(self, **parts):
         super().__init__(v_th=1.0, v_reset=0.0, surrogate=tdn.ATan(), integrator=tdn.Euler(), **parts)
 
-    def current_gain(self):
-        return torch.ones(())
+    def derivative(self, x_t, state):
+        return tdn.IFState(v=x_t)
+
+    def membrane(self):
+        return tdn.Membrane(gain=torch.ones(()))
 
 
 def test_needs_a_resting_potential():
-    with pytest.raises(ValueError, match="resting_potential"):
+    with pytest.raises(ValueError, match=r"Drifting: expected an equation with a resting potential .* got one without"):
         Drifting(adaptation=tdn.SubThresholdAdaptation())
     Drifting(adaptation=tdn.SpikeFrequencyAdaptation())
 
 
-def test_a_cell_whose_current_moves_another_variable_says_so():
-    with pytest.raises(ValueError, match="acts on the threshold, got SubThresholdAdaptation, but a current"):
-        tdn.ResonateAndFire(adaptation=tdn.SubThresholdAdaptation())
+def test_a_current_moves_the_variable_that_the_input_moves():
+    """Of a resonate-and-fire neuron the real part: an adaptation that is held acts as so much less input."""
+    cell = tdn.ResonateAndFire(adaptation=tdn.SubThresholdAdaptation(100.0, a=0.0, b=0.0)).double()
+    x_t, state = torch.full((1, 1), 0.3).double(), cell.initial_state(torch.zeros(1, 1).double())
+    _, adapted = cell.step(x_t, state._replace(adaptation=torch.full((1, 1), 0.2).double()))
+    _, plain = tdn.ResonateAndFire().double().step(x_t - 0.2, tdn.ResonateAndFireState(state.v, state.u))
+    torch.testing.assert_close((adapted.v, adapted.u), (plain.v, plain.u))
     assert tdn.ResonateAndFire(adaptation=_OnThreshold())(torch.full((40, 1, 1), 2.0)).sum() > 0
 
 
 class _OnThreshold(tdn.SubThresholdAdaptation):
     """The threshold follows the potential instead."""
 
-    enters_as_current = False
+    as_current = False
+    on_threshold = True
 
-    def current(self, a):
-        return None
-
-    def threshold(self, a):
-        return a
+    def threshold(self, value, v, dt):
+        return value

@@ -287,3 +287,36 @@ def test_the_time_of_an_upstroke_has_no_floor(name):
     assert errors[1] < 1e-6
     # At the very end of an upstroke the leak goes as q ln q in its coordinate: there the order falls.
     assert errors[1] < errors[0] / 2
+
+
+@pytest.mark.parametrize("method", [tdn.RK4(), tdn.Euler(), tdn.ExponentialEuler()], ids=repr)
+@pytest.mark.parametrize("current", [0.0, 10.0])
+@pytest.mark.parametrize("v", [1.0, 1.2])
+def test_a_cell_held_above_its_threshold_waits_for_the_end_of_its_period(method, current, v):
+    """So it can be where a threshold that spikes have raised comes down; it spikes as soon as it is free."""
+    cell = tdn.LIF(integrator=tdn.Interpolated(method), t_ref=2.0).double()
+    x = torch.full((1, 1), current, dtype=torch.float64)
+    start = cell.initial_state(x)
+    state = start._replace(v=torch.full_like(x, v), refractory=torch.full_like(x, 1.5))
+    spikes, state = cell.step(x, state)
+    assert spikes.item() == 0.0
+    assert state.v.item() == v
+    assert state.refractory.item() == 0.5
+    if v > 1.0 or current > 1.0:  # otherwise it leaks below the threshold before the step ends
+        spikes, state = cell.step(x, state)
+        assert spikes.item() == 1.0
+        assert state.refractory.item() == pytest.approx(2.0 - 0.5)
+        assert state.v.item() == pytest.approx(v - 1.0)
+
+
+def test_an_upstroke_held_above_its_threshold_waits_too():
+    cell = tdn.QIF(integrator=tdn.Interpolated(tdn.RK4()), t_ref=2.0, dt=1.0).double()
+    x = torch.zeros(1, 1, dtype=torch.float64)
+    above = cell.v_th().item() + 3.0
+    state = cell.initial_state(x)._replace(v=torch.full_like(x, above), refractory=torch.full_like(x, 1.5))
+    spikes, state = cell.step(x, state)
+    assert spikes.item() == 0.0
+    assert state.v.item() == pytest.approx(above)
+    spikes, state = cell.step(x, state)
+    assert spikes.item() == 1.0
+    assert state.refractory.item() == pytest.approx(1.5)

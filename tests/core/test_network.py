@@ -174,6 +174,18 @@ def test_gradients_through_the_coupling():
     assert torch.autograd.gradcheck(run, (W, x))
 
 
+def test_delays_in_ms_stay_and_one_step_stays_one_step():
+    plain, named = tdn.Network(tdn.LIF(), nn.Linear(3, 3)), tdn.Recurrent(tdn.LIF(), nn.Linear(3, 3))
+    late = tdn.Network(tdn.LIF(), nn.Linear(3, 3), delay=2.0)
+    for net in (plain, named, late):
+        tdn.set_dt(net, 0.5)
+    assert [net.steps for net in (plain, named, late)] == [1, 1, 4]
+    assert [net.delay for net in (plain, named, late)] == [0.5, 0.5, 2.0]
+    with pytest.raises(ValueError, match=r"delay of a whole number of steps, got 2 ms for steps of 0\.3 ms"):
+        tdn.set_dt(late, 0.3)
+    assert late.dt == late.neuron.dt == 0.5
+
+
 def test_what_cannot_couple_is_refused():
     cell = tdn.LIF()
     with pytest.raises(ValueError, match=r"expected a delay of one step at least for the output of LIF.*got 0 ms"):
@@ -218,7 +230,7 @@ def test_a_delay_that_is_changed_acts_and_one_that_is_not_given_is_a_step():
     net = tdn.Network(tdn.LIF(3.0), layer, delay=2.0)
     net.delay = 5.0
     assert torch.equal(net(x), tdn.Network(tdn.LIF(3.0), layer, delay=5.0)(x))
-    with pytest.raises(ValueError, match="a whole number of steps of 1 ms, got 2.5 ms"):
+    with pytest.raises(ValueError, match=r"a whole number of steps of 1 ms, got 2\.5 ms"):
         net.delay = 2.5
     assert net.delay == net.steps == 5
     for kind in (tdn.Network, tdn.Recurrent):

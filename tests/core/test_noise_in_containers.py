@@ -117,9 +117,34 @@ def test_second_derivatives():
 def test_compiles_as_one_graph(name):
     torch._dynamo.reset()
     module, x = CELLS[name](), inputs(2)
+    torch.manual_seed(3)
+    expected = module(x)
+    torch.manual_seed(3)
     y = torch.compile(module, fullgraph=True, backend="aot_eager")(x)
+    assert_close(y, expected)
     for gradient in gradients(module, x, y):
         assert gradient.isfinite().all()
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script:FutureWarning")
+def test_a_state_may_be_started_and_given_inside_a_compiled_function():
+    """Looking at it draws nothing there either, so the run is the one that is not compiled."""
+    torch._dynamo.reset()
+    torch.manual_seed(0)
+    cell = tdn.LIF(noise=tdn.WhiteNoise(20.0))
+    for module in (tdn.LIF(), tdn.Chain(cell, nn.Linear(4, 3), tdn.LIF(noise=tdn.WhiteNoise(20.0)))):
+        x = 4 * torch.rand(3, 2, 4)
+
+        def run(x, module=module):
+            _, state = module.scan(x, module.initial_state(x[0]))
+            return module.scan(x, state)[0]
+
+        with tdn.backend("eager"):
+            torch.manual_seed(1)
+            expected = run(x)
+            torch.manual_seed(1)
+            y = torch.compile(run, fullgraph=True, backend="aot_eager")(x)
+        assert_close(y, expected)
 
 
 def recurrent(**noise):
@@ -281,3 +306,13 @@ def test_looking_at_a_state_draws_nothing():
             before = torch.get_rng_state()
             module.scan(x, start)
         assert torch.equal(torch.get_rng_state(), before), name
+
+
+def test_looking_for_a_potential_or_a_phase_plane_draws_nothing():
+    plotting = pytest.importorskip("torchdyn_neuro.plotting")
+    pictures = pytest.importorskip("torchdyn_neuro.training.callbacks.pictures")
+    cell = tdn.AdEx(noise=tdn.WhiteNoise())
+    before = torch.get_rng_state()
+    assert pictures.potential(cell) == "v"
+    plotting.phase_plane(cell, 100.0, x=("v", -80.0, -40.0), y=("w", -100.0, 300.0), points=20)
+    assert torch.equal(torch.get_rng_state(), before)

@@ -7,6 +7,7 @@ import torch
 from scipy import stats
 
 from torchdyn_neuro.core import random
+from torchdyn_neuro.core.context import without_drawing
 from torchdyn_neuro.core.random import (
     normal,
     normals,
@@ -14,7 +15,6 @@ from torchdyn_neuro.core.random import (
     random_bits,
     start_key,
     uniform,
-    without_drawing,
 )
 
 # Random123, kat_vectors: philox4x32 10, counter, key, result.

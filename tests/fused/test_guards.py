@@ -12,7 +12,7 @@ from torch import nn
 
 import torchdyn_neuro as tdn
 from torchdyn_neuro.core.state import leaves
-from torchdyn_neuro.fused import loops
+from torchdyn_neuro.fused import registry
 
 from .test_shipped import drive
 
@@ -129,10 +129,10 @@ def test_new_sizes_need_no_new_loop():
     cell = tdn.LIF().double()
     with tdn.backend("cpp"):
         cell(drive())
-        count = len(loops._loops)
+        count = len(registry._loops)
         for shape in ((1, 1, 1), (50, 1, 700), (3, 9, 2)):
             cell(drive(*shape))
-    assert len(loops._loops) == count
+    assert len(registry._loops) == count
 
 
 def test_copies_and_pickles_after_use():

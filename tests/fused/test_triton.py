@@ -13,7 +13,7 @@ import torch
 import torchdyn_neuro as tdn
 from torchdyn_neuro.fused.compiler import CompilerUnavailableError
 from torchdyn_neuro.fused.dispatch import fuse, signature
-from torchdyn_neuro.fused.loops import get_loop
+from torchdyn_neuro.fused.registry import get_loop
 from torchdyn_neuro.fused.triton import load_kernel
 from torchdyn_neuro.fused.triton_source import emit_backward, emit_forward
 

@@ -34,7 +34,7 @@ PHYSICAL = {
     "AdEx": (lambda: tdn.AdEx(b=0.0, **_stiff(0.03)), 2000.0),
     "ConductanceLIF": (lambda: tdn.ConductanceLIF([tdn.AMPA()], surrogate=tdn.ATan(slope=0.05)), 5.0),
     "EIF": (lambda: tdn.EIF(t_ref=1.0, **_stiff(0.01)), 60.0),
-    "GLIF": (lambda: tdn.GLIF(level=1, dt=0.5), 1200.0),
+    "GLIF": (lambda: tdn.GLIF(level=1, t_ref=4.0, dt=0.5), 1200.0),
     "HodgkinHuxley": (lambda: tdn.HodgkinHuxley(dt=0.05, surrogate=tdn.ATan(slope=0.02)), 60.0),
     "Izhikevich": (lambda: tdn.Izhikevich(**_stiff(0.01)), 30.0),
     "QIF": (lambda: tdn.QIF(**_stiff(0.01)), 100.0),

@@ -1,7 +1,8 @@
 """Ambient choices: what a ``with`` block decides for the models that run inside it, in its own thread only.
 
-Three things are chosen outside a model: the backend of its time loops, what stands in for the passes of its dynamics
-(streaming, recording), and the number of steps that a :class:`Stepwise` has folded into the batch. Each lives in a
+Four things are chosen outside a model: the backend of its time loops, what stands in for the passes of its dynamics
+(streaming, recording), the number of steps that a :class:`Stepwise` has folded into the batch, and whether a state that
+is only looked at draws random numbers. Each lives in a
 context variable, so two threads never meet. Activation checkpointing runs a part of the forward pass once more during
 the backward one, outside the block and perhaps on another thread: there the choices of the forward pass hold.
 """
@@ -30,7 +31,7 @@ StepObserver = Callable[[nn.Module, State], None]
 """``(layer, y_t)``, after each step of a layer inside a container."""
 
 
-class Ambient:
+class _Ambient:
     """A value that holds inside a block and in its thread.
 
     Args:
@@ -79,11 +80,12 @@ class Fold:
         self.asked = False
 
 
-_choice = Ambient("backend", _Choice("auto", -1))
-_forward = Ambient("forward", None)
-_scan = Ambient("scan", None)
-_step_observer = Ambient("step_observer", None)
-_fold = Ambient("fold", None)
+_choice = _Ambient("backend", _Choice("auto", -1))
+_forward = _Ambient("forward", None)
+_scan = _Ambient("scan", None)
+_step_observer = _Ambient("step_observer", None)
+_fold = _Ambient("fold", None)
+_drawing = _Ambient("drawing", True)
 _unfolding: ContextVar[tuple[int, int]] = ContextVar("unfolding", default=(-1, 0))
 """The backward pass at work in a Stepwise, and the steps that this one had folded."""
 
@@ -179,3 +181,13 @@ def remember_fold(y: Tensor, steps: int) -> None:
     The gradient of what leaves a Stepwise arrives before anything inside is recomputed, on the thread that does it.
     """
     y.register_hook(lambda gradient: _unfolding.set((current_backward(), steps)) and None)
+
+
+def without_drawing() -> AbstractContextManager[None]:
+    """Let new states start without random numbers, and leave the generator alone, where only their structure counts."""
+    return _drawing.being(False)
+
+
+def drawing() -> bool:
+    """Whether a new state takes random numbers from the generator."""
+    return _drawing.get()

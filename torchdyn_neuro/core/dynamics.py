@@ -7,10 +7,9 @@ import torch
 from torch import Tensor
 
 from .checks import one_of, positive_number
-from .context import interceptor
+from .context import interceptor, without_drawing
 from .inputs import check_tensor, refuse_scripting
 from .quantities import Constrained, Parametrized
-from .random import without_drawing
 from .state import State, describe, first_frame, leaves, like_state, map_state, state_dtype
 from .time_loop import run_time_loop
 

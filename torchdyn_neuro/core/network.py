@@ -5,11 +5,11 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 
 from .checks import positive_number
+from .context import without_drawing
 from .dynamics import Dynamics
 from .layers import step_layer
 from .ode import ODE
 from .plastic import Plastic
-from .random import without_drawing
 from .spiking import Spiking
 from .state import State, first_frame, first_leaf, leaves, register_state, widen, zeros_state
 from .stepwise import holds_dynamics
@@ -66,7 +66,7 @@ class Network(Dynamics):
     Source: Dayan & Abbott (2001), Theoretical Neuroscience, ch. 7.1 (recurrent networks).
 
     Example:
-        >>> import torchdyn_neuro as tdn
+        >>> import torch, torchdyn_neuro as tdn
         >>> coupled = tdn.Network(tdn.LIF(integrator=tdn.RK4()), tdn.GapJunction(4), source="v")
         >>> coupled(torch.ones(10, 2, 4)).shape
         torch.Size([10, 2, 4])
@@ -124,10 +124,8 @@ class Network(Dynamics):
 
     @delay.setter
     def delay(self, delay: float | None) -> None:
-        before = self._delay
-        self._delay = (
-            None if delay is None else positive_number(type(self).__name__, "delay", delay, zero=True, unit="ms")
-        )
+        before, owner = self._delay, type(self).__name__
+        self._delay = None if delay is None else positive_number(owner, "delay", delay, zero=True, unit="ms")
         try:
             self.steps = self._whole_steps()
         except ValueError:

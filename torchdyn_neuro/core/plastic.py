@@ -123,7 +123,8 @@ class Plastic(Dynamics):
         traces = self.rule.initial_traces(pre, post)
         if self.weights != "rows":
             return SharedPlasticState(weight, traces)
-        return RowPlasticState(weight.expand(x_t.shape[0], *weight.shape), traces)
+        # Memory of its own for each row, without which no tangent can be written beside it.
+        return RowPlasticState(weight.expand(x_t.shape[0], *weight.shape).clone(), traces)
 
     def step(self, x_t: Tensor, state: State) -> tuple[Tensor, State]:
         """The current of a step; the weights stay, until :meth:`learn` tells what it did to the neurons behind."""

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from .context import without_drawing
 from .dynamics import Dynamics
 from .layers import step_layer
 from .state import State, map_state
@@ -43,7 +44,7 @@ def _while_compiling(layer: nn.Module, x_t: State) -> State:
     training = [module for module in layer.modules() if module.training]
     layer.eval()
     try:
-        with torch.no_grad():
+        with torch.no_grad(), without_drawing():
             return step_layer(layer, x_t, layer.initial_state(x_t) if isinstance(layer, Dynamics) else ())[0]
     finally:
         for module in training:

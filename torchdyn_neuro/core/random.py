@@ -11,13 +11,12 @@ Source: Salmon et al. (2011), Parallel random numbers: as easy as 1, 2, 3, SC'11
 """
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from .context import Ambient
+from .context import drawing
 from .state import State, first_leaf
 
 Word = Tensor | int
@@ -28,8 +27,6 @@ _WEYL = (0x9E3779B9, 0xBB67AE85)  # what the key grows by from round to round
 _ROUNDS = 10
 _WORD = 0xFFFFFFFF
 _BELOW_ONE = {torch.float32: 1 - 2.0**-24, torch.float64: 1 - 2.0**-33}
-
-_drawing = Ambient("drawing", True)
 
 
 def philox(counter: Sequence[Word], key: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -168,16 +165,9 @@ def start_key(x_t: State) -> Tensor:
     """
     frame = first_leaf(x_t)
     key = torch.empty_like(frame, dtype=torch.int64)
-    if not _drawing.get():
+    if not drawing():
         return key.zero_()
     rows, axes = frame.shape[0], frame.shape[1:]
     seeds = torch.randint(-(2**63), 2**63 - 1, (rows, *[1] * len(axes)), dtype=torch.int64, device=frame.device)
     index = torch.arange(math.prod(axes), device=frame.device).reshape(1, *axes)
     return key.copy_(seeds + (index << 32))
-
-
-@contextmanager
-def without_drawing() -> Iterator[None]:
-    """Let :func:`start_key` give zeros and leave the generator alone, where only the structure of a state is wanted."""
-    with _drawing.being(False):
-        yield

@@ -203,8 +203,8 @@ class Spiking(ODE):
 
     def _check(self) -> None:
         check_rule(type(self).__name__, **vars(self.threshold))
-        self.refractory_steps = self._whole_steps(self.t_ref)
         super()._check()
+        self.refractory_steps = self._whole_steps(self.t_ref)
         self.threshold.check(self)
         if self.v_reset is not None and self.reset != "value":
             raise ValueError(

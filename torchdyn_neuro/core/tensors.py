@@ -18,6 +18,7 @@ def readable(*values: Tensor | HasStart) -> bool:
     Every check of a value asks this first, so that a model can be built before there is memory for it.
 
     Example:
+        >>> import torch
         >>> readable(torch.ones(2)), readable(torch.ones(2, device="meta"))
         (True, False)
     """

@@ -15,10 +15,10 @@ from . import runtime
 from .compiler import CompilerUnavailableError
 from .eager import register_step
 from .graph import StepGraph
-from .loops import get_loop, loop_key
 from .operands import ModuleStep, Source, structure, survey
 from .plan import plan_backward, plan_forward
 from .recorder import Operand
+from .registry import get_loop, loop_key
 from .trace import NotPointwise, trace_step
 
 _MOST_REMEMBERED = 64

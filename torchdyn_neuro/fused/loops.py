@@ -1,10 +1,10 @@
-"""The fused loops that are known, each by a key: the hash of its graph and its language."""
+"""The fused loops of a graph: what a language must offer, and what is kept between forward and backward."""
 
-import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from .graph import StepGraph
@@ -82,37 +82,48 @@ class Loop:
         self.kernels = kernels(plan_forward(graph), plan_backward(graph))
         self.backward_plan = self.kernels.backward_plan
         # Operands that the derivative does not read are not kept for it.
-        saved_states = len(self.backward_plan.states)
+        self.counted = _counted(graph)
+        saved_states = sum(k not in self.counted for k in self.backward_plan.states)
         self.every = max(
             _SHORTEST_SEGMENT,
-            self.kernels.replayed_rows // max(1, saved_states),
-            -(-10 * saved_states // round(10 * _CHECKPOINTS)),
+            self.kernels.replayed_rows // max(1, len(self.backward_plan.states)),
+            # A key is kept once, at the start, and as wide as two: for that the others are kept a little less often.
+            -(-10 * saved_states // round(10 * _CHECKPOINTS)) + 2 * len(self.counted),
         )
         self.grad_inputs = tuple(k for k, node in enumerate(graph.grad_inputs) if node is not None)
         self.grad_parameters = tuple(k for k, node in enumerate(graph.grad_parameters) if node is not None)
 
+    def kept(self, checkpoints: Sequence[Tensor]) -> list[Tensor]:
+        """The checkpoints that are kept for the backward pass: not those of keys, which count steps."""
+        pairs = zip(self.backward_plan.states, checkpoints, strict=True)
+        return [checkpoint for k, checkpoint in pairs if k not in self.counted]
 
-_loops: dict[str, Loop] = {}
+    def completed(self, kept: Sequence[Tensor], states: Sequence[Tensor], steps: int) -> list[Tensor]:
+        """All checkpoints: those that were kept, and those of keys, counted again from the first states.
+
+        Args:
+            kept: what :meth:`kept` gave.
+            states: the first states that the backward pass reads.
+            steps: length of the sequence.
+        """
+        remaining, complete = iter(kept), []
+        for k, state in zip(self.backward_plan.states, states, strict=True):
+            if k not in self.counted:
+                complete.append(next(remaining))
+                continue
+            passed = torch.arange(1, (steps - 1) // self.every + 1, device=state.device) * (
+                self.every * self.counted[k]
+            )
+            complete.append(state + passed.reshape(-1, *[1] * state.ndim))
+        return complete
 
 
-def loop_key(graph: StepGraph, language: str) -> str:
-    """Register the loop of a graph, if it is new, and return the key by which the operators know it."""
-    key = hashlib.sha256(f"{language}\n{graph.describe()}".encode()).hexdigest()[:24]
-    if key not in _loops:
-        _loops[key] = Loop(graph, _kernels(language))
-    return key
-
-
-def _kernels(language: str) -> "type[Kernels]":
-    if language == "cpp":
-        from .native import CppKernels
-
-        return CppKernels
-    from .triton import TritonKernels
-
-    return TritonKernels
-
-
-def get_loop(key: str) -> Loop:
-    """The loop that was registered under ``key``."""
-    return _loops[key]
+def _counted(graph: StepGraph) -> dict[int, int]:
+    """The keys among the states: their numbers, and what each step adds to them."""
+    found = {}
+    for k, (state, after) in enumerate(zip(graph.states, graph.next_states, strict=True)):
+        if state.dtype == torch.int64 and after.op == "add" and state in after.args:
+            (other,) = [arg for arg in after.args if arg is not state] or [state]
+            if other.op == "constant":
+                found[k] = int(other.args[0])
+    return found

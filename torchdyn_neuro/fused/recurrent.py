@@ -10,7 +10,7 @@ from ..core.recurrent import Recurrent
 from ..core.state import State, fill, first_frame, leaves
 from . import recurrent_native, recurrent_runtime  # noqa: F401 - the second defines the operators
 from .dispatch import fuse_call, laid_out_all, signature
-from .loops import get_loop
+from .registry import get_loop
 from .trace import NotPointwise
 
 

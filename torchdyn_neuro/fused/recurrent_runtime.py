@@ -14,8 +14,9 @@ from . import recurrent_native, recurrent_steps
 from .cuda_graph import repeated
 from .eager import replayed_recurrent_gradients
 from .event_product import gather_outer_product, matrix
-from .loops import Loop, get_loop
+from .loops import Loop
 from .recurrent_operands import BackwardOperands, ForwardOperands
+from .registry import get_loop
 from .runtime import backward_results, grouped, rows_contiguous, summed
 from .transforms import batched
 
@@ -182,7 +183,7 @@ def _setup_context(ctx: Any, inputs: tuple, output: list[Tensor]) -> None:
     if not training:
         return
     ctx.key, ctx.owner, ctx.inners, ctx.counts = key, owner, inners, (5, len(states), len(parameters))
-    y, fed, checkpoints = output[0], output[1 + len(states)], output[2 + len(states) :]
+    y, fed, checkpoints = output[0], output[1 + len(states)], get_loop(key).kept(output[2 + len(states) :])
     ctx.save_for_backward(drive, fed, y, weight, before, *states, *parameters, *checkpoints)
 
 
@@ -199,14 +200,15 @@ def _autograd_backward(ctx: Any, gradients: list[Tensor | None]) -> tuple:
         return (None, None, *outer, first, own, None, None)
     if y_gradient is None and all(gradient is None for gradient in last_gradients):
         return *[None] * 5, [None] * states_count, [None] * parameters_count, None, None
+    read = [states[k] for k in plan.states]
     results = torch.ops.torchdyn_neuro.recurrent_backward(
         ctx.key,
         inputs,
         y,
         weight,
         before,
-        [states[k] for k in plan.states],
-        checkpoints,
+        read,
+        loop.completed(checkpoints, read, inputs.shape[0]),
         parameters,
         ctx.inners,
         y_gradient,

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from .eager import replayed_gradients
-from .loops import Loop, get_loop
+from .loops import Loop
+from .registry import get_loop
 from .transforms import batched
 
 _library = torch.library.Library("torchdyn_neuro", "DEF")
@@ -171,6 +172,7 @@ def _setup_context(ctx: Any, inputs: tuple, output: list[Tensor]) -> None:
     checkpoints = output[len(graph.outputs) + len(states) :]
     # What the derivative does not read is not kept.
     kept = [sequences[k] for k in plan.inputs]
+    checkpoints = get_loop(key).kept(checkpoints)
     ctx.save_for_backward(*kept, *(states[k] for k in plan.states), *parameters, *checkpoints)
     ctx.counts = len(kept), len(plan.states), len(parameters)
     ctx.key, ctx.owner, ctx.inners, ctx.shape = key, owner, inners, tuple(sequences[0].shape)
@@ -192,6 +194,7 @@ def _autograd_backward(ctx: Any, gradients: list[Tensor | None]) -> tuple:
     arriving = [output_gradients[k] for k in plan.output_gradients], [last_gradients[k] for k in plan.carried]
     if all(gradient is None for group in arriving for gradient in group):
         return None, None, *nothing, None, None
+    checkpoints = loop.completed(checkpoints, states, ctx.shape[0])
     run = torch.ops.torchdyn_neuro.loop_backward if _watched() else _loop_backward
     results = iter(run(ctx.key, ctx.shape, inputs, states, checkpoints, parameters, ctx.inners, *arriving))
     grad_states = {k: next(results) for k in plan.carried}

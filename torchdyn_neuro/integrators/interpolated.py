@@ -111,9 +111,15 @@ class _Step:
         level = isinstance(self.upstroke, Level)
         reached = trial.v if level else torch.where(after >= last, v_last + (after - last), trial.v)
         spikes = cell.surrogate(reached - v_last)
+        if t_ref:
+            spikes = spikes * (free > 0).to(spikes.dtype)
+            trial = trial._replace(v=torch.where(free > 0, trial.v, start.v))
         fired = spikes > 0
-        rise = torch.where(fired, (after - last) - (before - first), torch.ones_like(before))
-        share = torch.where(fired, torch.clamp((first - before) / rise, 0, 1), torch.ones_like(before))
+        # A threshold that came down, or a state that was given, may start above it: that spikes at once.
+        above = before >= first
+        rising = fired & ~above
+        rise = torch.where(rising, (after - last) - (before - first), torch.ones_like(before))
+        share = torch.where(rising, torch.clamp((first - before) / rise, 0, 1), (~above).to(before.dtype))
         target = torch.where(fired, first + share * (last - first), before)
         crossing, elapsed, resolved = self.find(self.moving(start), before, target, free)
         resolved = resolved & (elapsed <= free)
@@ -125,7 +131,8 @@ class _Step:
 
         crossing = map_state(at_the_crossing, crossing, start, trial)
         elapsed = torch.where(resolved, elapsed, share * free)
-        crossing = crossing._replace(v=torch.where(fired, v_first + share * (v_last - v_first), reached))
+        met = torch.where(above, start.v, v_first + share * (v_last - v_first))
+        crossing = crossing._replace(v=torch.where(fired, met, trial.v))
         reset = cell.settle(spikes, crossing)
         left = torch.where(fired, free - elapsed, torch.zeros_like(elapsed))
         pause = torch.clamp(left, max=t_ref)

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ..core.context import without_drawing
 from ..core.ode import ODE
 from ..core.quantities import Constrained
 from .axes import axes_or_new, to_array
@@ -46,7 +47,8 @@ def phase_plane(
     along = torch.linspace(y[1], y[2], points, dtype=start.dtype, device=start.device)
     horizontal, vertical = (grid.flatten()[None] for grid in torch.meshgrid(across, along, indexing="xy"))
     drive = torch.full_like(horizontal, current)
-    state = cell.initial_state(drive)
+    with without_drawing():
+        state = cell.initial_state(drive)
     absent = [name for name in (x[0], y[0]) if getattr(state, name, None) is None]
     if absent:
         raise ValueError(

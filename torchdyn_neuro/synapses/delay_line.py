@@ -105,10 +105,9 @@ class DelayLine(Dynamics, ABC):
         self.register_buffer("width", None if self.first_width is None else torch.tensor(self.first_width))
 
     def change_dt(self, dt: float) -> None:
-        half_a_step = self.final_width == self.dt / 2
+        if self.final_width == self.dt / 2:
+            self.final_width = dt / 2
         super().change_dt(dt)
-        if half_a_step:
-            self.final_width = self.dt / 2
         self.steps = _whole_steps(self.delay.limit / self.dt)
 
     def anneal(self, progress: float) -> None:

@@ -8,6 +8,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
 from ...activity.layers import spikes
+from ...core.context import without_drawing
 from ...core.dynamics import Dynamics
 from ...core.record import record
 from ...core.recurrent import Recurrent
@@ -76,7 +77,8 @@ def potential(layer: Dynamics) -> str | None:
         return None if inner is None else f"neuron.{inner}"
     template = torch.zeros(1, 1)
     try:
-        fields = getattr(layer.initial_state(template), "_fields", ())
+        with without_drawing():
+            fields = getattr(layer.initial_state(template), "_fields", ())
     except (ValueError, RuntimeError):
         # Equations whose input is no plain tensor have no potential to show here.
         return None
