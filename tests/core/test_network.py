@@ -181,7 +181,7 @@ def test_delays_in_ms_stay_and_one_step_stays_one_step():
         tdn.set_dt(net, 0.5)
     assert [net.steps for net in (plain, named, late)] == [1, 1, 4]
     assert [net.delay for net in (plain, named, late)] == [0.5, 0.5, 2.0]
-    with pytest.raises(ValueError, match=r"delay of a whole number of steps, got 2 ms for steps of 0\.3 ms"):
+    with pytest.raises(ValueError, match=r"delay of a whole number of steps of 0\.3 ms, got 2"):
         tdn.set_dt(late, 0.3)
     assert late.dt == late.neuron.dt == 0.5
 

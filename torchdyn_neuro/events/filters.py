@@ -93,7 +93,7 @@ def filter_events(
 def _step_over(module: Dynamics, arrival: Tensor, state: State, gap: Tensor) -> tuple[Tensor, State]:
     """One step of the module, over a gap for each unit."""
     over_gap = stand_in(module, {})
-    over_gap.dt = gap.to(arrival.dtype)
+    vars(over_gap)["dt"] = gap.to(arrival.dtype)  # past the check: one for each unit
     return over_gap.step(arrival, state)
 
 
