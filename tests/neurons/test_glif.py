@@ -90,3 +90,10 @@ def test_wrong_arguments():
         tdn.GLIF(3, tau_currents=(10.0,))
     with pytest.raises(ValueError, match="reset below the threshold"):
         tdn.GLIF(2, f_v=1.0, delta_v=5.0)
+
+
+def test_arguments_of_another_level_are_refused():
+    with pytest.raises(ValueError, match=r"expected the arguments of level 1, got f_v, which belong to level 2, 4, 5"):
+        tdn.GLIF(1, f_v=0.3)
+    with pytest.raises(ValueError, match="expected the arguments of level 2, got a_v"):
+        tdn.GLIF(2, a_v=0.3)

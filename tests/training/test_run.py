@@ -9,6 +9,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torchdyn_neuro.activity.current_scale import CurrentScale
 from torchdyn_neuro.data import Digits, Split
 from torchdyn_neuro.training import load_checkpoint, load_model, run
+from torchdyn_neuro.training.run import FOLDER_VARIABLE, make_folder
 
 ROOT = Path(__file__).parents[2]
 # Lightning and its dependencies warn about their own future.
@@ -180,3 +181,16 @@ def test_two_processes_equal_one(tmp_path):
     one, two = (load_checkpoint(tmp_path / name / "checkpoints/last.ckpt")["state_dict"] for name in ("one", "two"))
     for name, value in one.items():
         torch.testing.assert_close(two[name], value, msg=name)
+
+
+def test_no_run_writes_into_the_folder_of_another(tmp_path, monkeypatch):
+    """Two runs that begin in the same second have the same name for their folders."""
+    monkeypatch.delenv(FOLDER_VARIABLE, raising=False)
+    wanted = tmp_path / "logs/2024-01-01_00-00-00"
+    folders = [make_folder(str(wanted)) for _ in range(3)]
+    monkeypatch.delenv(FOLDER_VARIABLE)
+    assert folders == [wanted, wanted.with_name(f"{wanted.name}-2"), wanted.with_name(f"{wanted.name}-3")]
+    assert all(folder.is_dir() for folder in folders)
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="set another one with folder="):
+        make_folder(str(tmp_path / "file"))

@@ -1,5 +1,6 @@
 """One training run, from its configuration to the test accuracy."""
 
+import errno
 import os
 import sys
 import tempfile
@@ -96,12 +97,15 @@ def _run(config: DictConfig) -> float:
 
 
 def make_folder(wanted: str) -> Path:
-    """Create the folder of the run, and make sure that files can be written into it."""
+    """Create a folder that no other run has, and make sure that files can be written into it.
+
+    Where there is one of that name already, of a run that began in the same second for example, a number is added.
+    """
     if "LOCAL_RANK" in os.environ and FOLDER_VARIABLE in os.environ:
         return Path(os.environ[FOLDER_VARIABLE])
     folder = Path(wanted)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = _new_folder(folder)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
@@ -111,6 +115,21 @@ def make_folder(wanted: str) -> Path:
         ) from error
     os.environ[FOLDER_VARIABLE] = str(folder)
     return folder
+
+
+def _new_folder(wanted: Path) -> Path:
+    wanted.parent.mkdir(parents=True, exist_ok=True)
+    if wanted.exists() and not wanted.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+    folder, number = wanted, 1
+    while True:
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            number += 1
+            folder = wanted.with_name(f"{wanted.name}-{number}")
+        else:
+            return folder
 
 
 def make_trainer(config: dict[str, Any], folder: Path) -> Trainer:
