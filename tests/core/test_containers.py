@@ -263,11 +263,3 @@ def test_tracers_get_the_eager_loop_or_a_refusal(make):
         torch.fx.symbolic_trace(model)
     with tdn.backend("cpp"), pytest.raises((RuntimeError, TypeError), match="expected"):
         torch.jit.trace(model, x, check_trace=False)
-
-
-@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
-def test_a_graph_for_tensorboard(tmp_path):
-    """It traces, and so gets the eager loop."""
-    writer = pytest.importorskip("torch.utils.tensorboard").SummaryWriter(str(tmp_path))
-    writer.add_graph(nn.Sequential(nn.Linear(4, 3), tdn.LIF()), torch.rand(5, 2, 4))
-    writer.close()

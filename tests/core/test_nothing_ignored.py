@@ -182,3 +182,13 @@ def test_layers_that_would_mix_steps_and_rows_are_refused(name):
         y, state = chain.step(frame, state)
         outputs.append(y)
     assert_close(chain(x), torch.stack(outputs))
+
+
+def test_a_state_for_a_layer_that_has_none_is_refused():
+    chain, x = tdn.Chain(nn.Linear(4, 4), tdn.LIF()), drive()
+    _, last = chain.scan(x)
+    with pytest.raises(ValueError, match=r"Chain: expected \(\) for layer 0, a Linear which has no state, got"):
+        chain.scan(x, (last[1], last[1]))
+    with pytest.raises(ValueError, match=r"expected a tuple of 2 states, one per layer, got \(LIFState"):
+        chain.scan(x, (last[1],))
+    assert torch.equal(chain.scan(x, [[], last[1]])[0], chain.scan(x, last)[0])

@@ -11,7 +11,7 @@ from .dynamics import Dynamics
 from .layers import runs_apart, scan_layer, step_layer
 from .plastic import Plastic
 from .probe import next_frame
-from .state import State, first_frame, first_leaf, map_state
+from .state import State, describe, first_frame, first_leaf, map_state
 from .stepwise import Stepwise, run_folded
 from .time_loop import eager_loop, fuses, run_time_loop
 
@@ -230,9 +230,15 @@ class Chain(Dynamics):
     def take_state(self, x_t: State, state: State) -> State:
         if not isinstance(state, (tuple, list)) or len(state) != len(self):
             raise ValueError(
-                f"Chain: expected a tuple of {len(self)} states, one per layer, got {type(state).__name__}; "
-                "pass the state that scan() or step() returned"
+                f"Chain: expected a tuple of {len(self)} states, one per layer, got {describe(state)}; pass the state "
+                "that scan() or step() returned"
             )
+        for index, (layer, part) in enumerate(zip(self, state, strict=True)):
+            if not isinstance(layer, Dynamics) and (not isinstance(part, (tuple, list)) or part):
+                raise ValueError(
+                    f"Chain: expected () for layer {index}, a {type(layer).__name__} which has no state, got "
+                    f"{describe(part)}; pass the state that scan() or step() returned"
+                )
         return state
 
 
