@@ -62,7 +62,7 @@ def spiking_neurons():
 
 
 def _arguments(cls):
-    return {name for base in cls.__mro__ for name in inspect.signature(base.__init__).parameters}
+    return {name for base in cls.__mro__ for name in inspect.signature(base).parameters}
 
 
 def surrogates():
