@@ -80,6 +80,24 @@ def test_a_network_learns_its_own_feedback():
     assert W[2].abs().max() == W[:, 2].abs().max() == 0
 
 
+def test_a_synapse_on_the_way_is_not_what_answers():
+    """The rule sees the neurons behind the synapse: the same changes as from a loop that is written out."""
+    layer, synapse, cell = plastic(), tdn.ExponentialSynapse(3.0).double(), tdn.LeakyIntegrator(5.0).double()
+    x = torch.rand(8, 2, 3, dtype=torch.float64)
+    _, (state, *_) = tdn.Chain(layer, synapse, cell).scan(x)
+    W = layer.connection.weight.detach().expand(2, 2, 3).clone()
+    s, v = torch.zeros(2, 2, dtype=torch.float64), torch.zeros(2, 2, dtype=torch.float64)
+    for x_t in x:
+        s = s * math.exp(-1 / 3) + torch.einsum("bij,bj->bi", W, x_t)
+        v = s + (v - s) * math.exp(-1 / 5)
+        W = W + (v[:, :, None] * x_t[:, None] / ALPHA - W) * (1 - math.exp(-ETA * ALPHA))
+    assert_close(state.weight, W)
+    with pytest.raises(ValueError, match="expected neurons somewhere behind Plastic"):
+        tdn.Chain(layer, synapse)(x)
+    with pytest.raises(ValueError, match="expected the activity of 2 neurons behind the connection, got 5"):
+        tdn.Chain(layer, nn.Linear(2, 5).double(), cell)(x)
+
+
 def test_gradients_reach_the_start_and_the_rule():
     layer = tdn.Plastic(nn.Linear(3, 2), tdn.Hebbian(tdn.Learned(ETA), alpha=tdn.Learned(ALPHA)))
     y, _ = tdn.Chain(layer, tdn.LeakyIntegrator()).scan(torch.rand(6, 2, 3))
@@ -143,7 +161,7 @@ def test_a_connection_that_nobody_teaches_is_found():
         tdn.Chain(tdn.Chain(plastic()), tdn.LIF().double()),
         tdn.Network(tdn.LIF().double(), tdn.Chain(tdn.ExponentialSynapse().double(), plastic(pre=3, post=3))),
     ):
-        with pytest.raises(ValueError, match="expected a layer behind Plastic"):
+        with pytest.raises(ValueError, match="expected neurons somewhere behind Plastic"):
             chain(x)
 
 

@@ -152,7 +152,7 @@ def _untaught(model: nn.Module) -> Iterator[str]:
     taught: set[nn.Module] = set()
     for module in model.modules():
         if isinstance(module, Chain):
-            taught.update(list(module)[:-1])
+            taught.update(module)
         if isinstance(module, Network):
             taught.add(module.connection)
     for name, module in model.named_modules():

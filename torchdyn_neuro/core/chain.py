@@ -9,6 +9,8 @@ from torch import nn
 from .checks import one_of
 from .dynamics import Dynamics
 from .layers import runs_apart, scan_layer, step_layer
+from .network import Network
+from .ode import ODE
 from .plastic import Plastic
 from .probe import next_frame
 from .state import State, describe, first_frame, first_leaf, map_state
@@ -128,11 +130,12 @@ class Chain(Dynamics):
 
     def initial_state(self, x_t: State) -> tuple[State, ...]:
         layers, states = list(self), []
-        if isinstance(layers[-1], Plastic):
-            raise ValueError(
-                "Chain: expected a layer behind Plastic, which learns from what that layer puts out, got Plastic as "
-                "the last one, whose weights would stay; put it and the neurons into one Chain"
-            )
+        for index, layer in enumerate(layers):
+            if isinstance(layer, Plastic) and not any(_answers(behind) for behind in layers[index + 1 :]):
+                raise ValueError(
+                    "Chain: expected neurons somewhere behind Plastic, which learns from what they put out, got none, "
+                    "so that its weights would stay; put it and the neurons into one Chain"
+                )
         dynamic = [index for index, layer in enumerate(layers) if isinstance(layer, Dynamics)]
         last = dynamic[-1] if dynamic else -1
         for index, layer in enumerate(layers):
@@ -143,14 +146,17 @@ class Chain(Dynamics):
 
     def step(self, x_t: State, state: tuple[State, ...]) -> tuple[State, tuple[State, ...]]:
         states: list[State] = []
-        learning: tuple[Plastic, State] | None = None
+        learning: list[tuple[int, Plastic, State]] = []
         for layer, before in zip(self, state, strict=True):
             given = x_t
             x_t, after = step_layer(layer, x_t, before)
-            if learning is not None:
-                # The layer behind a plastic connection is what it has driven.
-                states[-1] = learning[0].learn(learning[1], x_t, states[-1])
-            learning = (layer, given) if isinstance(layer, Plastic) else None
+            if _answers(layer):
+                # The next neurons, behind a synapse or not, are what a plastic connection has driven.
+                for index, plastic, pre in learning:
+                    states[index] = plastic.learn(pre, x_t, states[index])
+                learning = []
+            if isinstance(layer, Plastic):
+                learning.append((len(states), layer, given))
             states.append(after)
         return x_t, tuple(states)
 
@@ -240,6 +246,11 @@ class Chain(Dynamics):
                     f"{describe(part)}; pass the state that scan() or step() returned"
                 )
         return state
+
+
+def _answers(layer: nn.Module) -> bool:
+    """Whether a layer is neurons, from which a plastic connection in front learns, and not a synapse on the way."""
+    return isinstance(layer, (ODE, Network, Chain))
 
 
 def _check_layers(layers: list[nn.Module]) -> set[float]:

@@ -57,9 +57,10 @@ class Plastic(Dynamics):
 
     .. math:: y = W(t)\, x, \qquad W(t + dt) = \mathrm{rule}(W(t), x, \mathrm{post})
 
-    The postsynaptic activity is that of the neurons behind: of the cell in a :class:`Network`, of the next layer in a
-    :class:`Chain`. The module's own weight is where the state starts; it is never changed by running, and gradients
-    reach it through the states. :meth:`commit` writes a state back.
+    The postsynaptic activity is that of the neurons behind: of the cell in a :class:`Network`, of the next neurons in a
+    :class:`Chain`, behind a synapse or not. Without neurons behind it the weights stay, of which
+    ``torchdyn_neuro.check`` warns. The module's own weight is where the state starts; it is never changed by running,
+    and gradients reach it through the states. :meth:`commit` writes a state back.
 
     Args:
         connection: a layer with a ``weight`` [post, pre], such as ``nn.Linear``.
@@ -138,6 +139,11 @@ class Plastic(Dynamics):
 
     def learn(self, pre: Tensor, post: Tensor, state: State) -> State:
         """The state after a step in which ``pre`` [B, pre] led to ``post`` [B, post]."""
+        if post.shape[-1] != state.weight.shape[-2]:
+            raise ValueError(
+                f"Plastic: expected the activity of {state.weight.shape[-2]} neurons behind the connection, got "
+                f"{post.shape[-1]}; let nothing between change their number"
+            )
 
         def update(weight: Tensor, pre: Tensor, post: Tensor, traces: State) -> tuple[Tensor, State]:
             return self.rule.update(weight, pre, post, traces, self.dt)

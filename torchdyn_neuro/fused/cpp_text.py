@@ -125,9 +125,7 @@ class LoopText:
         if self.scratches:
             width = {"float": 4, "double": 8, "I": 8}
             size = " + ".join(str(width[kind]) for _, kind in self.scratches)
-            self.add(
-                f"char* const memory = (char*)__builtin_malloc((__SIZE_TYPE__)(every * BLOCK * ({size}) + ALIGNMENT));"
-            )
+            self.add(f"char* const memory = (char*)memory_of(every * BLOCK * ({size}) + ALIGNMENT);")
             self.add("char* place = (char*)(((uintptr_t)memory + ALIGNMENT - 1) & ~(uintptr_t)(ALIGNMENT - 1));")
             for name, kind in self.scratches:
                 self.add(f"{kind}* const {name} = ({kind}*)place;")
@@ -177,7 +175,7 @@ class LoopText:
         self.close(1)
         self.add("if (stream) stream_end();")
         if self.scratches:
-            self.add("__builtin_free(memory);")
+            self.add("free(memory);")
         self.close(2)
 
     def prefetch(self, rows: Iterable[tuple[str, str]], result_step: str | None = None) -> None:

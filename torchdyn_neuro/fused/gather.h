@@ -13,17 +13,12 @@ enum { VECTOR_BYTES = 16 };
 enum { WIDEST = 8 };  // vectors that are summed up in registers at the same time
 enum { SAMPLED_ROWS = 64, SAMPLED_ENTRIES = 4096 };
 
-extern "C" {
-void* malloc(__SIZE_TYPE__) noexcept;
-void free(void*) noexcept;
-}
-
 template <class F> struct Vector {
   typedef F type __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(F)), may_alias));
   enum { LANES = VECTOR_BYTES / sizeof(F), TILE = WIDEST * LANES };
 };
 
-template <class T> static inline T* allocate(I count) { return (T*)malloc((__SIZE_TYPE__)(count + 1) * sizeof(T)); }
+template <class T> static inline T* allocate(I count) { return (T*)memory_of((count + 1) * (I)sizeof(T)); }
 static inline I least(I a, I b) { return a < b ? a : b; }
 static inline I most(I a, I b) { return a > b ? a : b; }
 
