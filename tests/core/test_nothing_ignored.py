@@ -192,3 +192,40 @@ def test_a_state_for_a_layer_that_has_none_is_refused():
     with pytest.raises(ValueError, match=r"expected a tuple of 2 states, one per layer, got \(LIFState"):
         chain.scan(x, (last[1],))
     assert torch.equal(chain.scan(x, [[], last[1]])[0], chain.scan(x, last)[0])
+
+
+class Forgetful(tdn.Spiking, integrator=tdn.RK4(), surrogate=tdn.ATan()):
+    """A user's cell whose state does not hold what attaches to it."""
+
+    def __init__(self, **options):
+        super().__init__(v_th=1.0, **options)
+
+    def initial_state(self, x_t):
+        return tdn.IFState(v=tdn.zeros_state(x_t))
+
+    def derivative(self, x_t, state):
+        return tdn.IFState(v=x_t)
+
+    def membrane(self):
+        return tdn.Membrane(gain=torch.ones(()))
+
+
+def test_a_state_without_what_attaches_is_refused():
+    x = torch.ones(3, 1, 2)
+    Forgetful()(x)
+    for options in ({"noise": tdn.WhiteNoise()}, {"adaptation": tdn.SpikeFrequencyAdaptation()}):
+        with pytest.raises(ValueError, match=rf"Forgetful: expected a state with {next(iter(options))}, got IFState"):
+            Forgetful(**options)(x)
+    with pytest.raises(ValueError, match="Forgetful: expected a state with refractory"):
+        Forgetful(integrator=tdn.Interpolated(tdn.RK4()))(x)
+
+
+def test_a_cell_without_defaults_says_what_it_wants():
+    class Bare(tdn.Spiking):
+        def __init__(self, **options):
+            super().__init__(v_th=1.0, **options)
+
+    with pytest.raises(TypeError, match=r"Bare: expected .*integrator such as Euler"):
+        Bare(surrogate=tdn.ATan())
+    with pytest.raises(TypeError, match="Bare: expected a surrogate such as ATan"):
+        Bare(integrator=tdn.RK4())

@@ -26,7 +26,7 @@ class Dynamics(Parametrized):
     the tenth on to :class:`Spiking`:
 
     ====================  ==========================================================================
-    ``initial_state``     the state before the first step
+    ``initial_state``     the state before the first step; of an :class:`ODE` with ``**self.initial_terms(x_t)``
     ``step``              the equation over one step; an :class:`ODE` has it already
     ``pointwise``         false where a step does not act on each element by itself
     ``derivative``        the rate of change; follows from ``relaxation`` where that is given
@@ -114,6 +114,7 @@ class Dynamics(Parametrized):
         self.check_input(x)
         x_0 = first_frame(x)
         state = self.initial_state(x_0) if state is None else self.take_state(x_0, state)
+        self._check_started(state)
         if one_of(type(self).__name__, "input", input, "held", "linear") == "linear":
             self._check_linear_input()
             return run_time_loop(LinearInput(self), _with_next(x), state, output_dtype)
@@ -123,6 +124,9 @@ class Dynamics(Parametrized):
         """Run over a sequence [T, B, *] from the initial state: a pure function of the sequence."""
         stand_in = interceptor()
         return self.scan(x)[0] if stand_in is None else stand_in(self, x)
+
+    def _check_started(self, state: State) -> None:
+        """Raise if the state lacks what the module itself keeps in it."""
 
     def _check_linear_input(self) -> None:
         """Raise unless the step takes its input as a function of the time within it."""

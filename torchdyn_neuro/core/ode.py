@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from .dynamics import Dynamics
 from .integrator import Drive, Integrator
 from .quantities import Constrained
-from .state import State, first_leaf, map_state, widen
+from .state import State, describe, first_leaf, map_state, widen
 from .terms import Adaptation, Noise, Term
 from .upstroke import Level, Upstroke
 
@@ -167,6 +167,23 @@ class ODE(Dynamics, metaclass=_Checked):
     def check_stability(self) -> None:
         """Raise if the step is too long for the integrator, as it can become by learning."""
         self.integrator.check(self)
+
+    def _check_started(self, state: State) -> None:
+        missing = [
+            name
+            for name in self._own_fields
+            if isinstance(getattr(state, name, ()), tuple) and not getattr(state, name, ())
+        ]
+        if missing:
+            raise ValueError(
+                f"{type(self).__name__}: expected a state with {', '.join(missing)}, got {describe(state)}; give its "
+                "named tuple the fields and start them with **self.initial_terms(x_t) in initial_state"
+            )
+
+    @property
+    def _own_fields(self) -> tuple[str, ...]:
+        """The fields of the state that ``initial_terms`` starts."""
+        return self.terms
 
     def _check_linear_input(self) -> None:
         return

@@ -76,3 +76,15 @@ def check_rule(owner: str, surrogate: Surrogate, reset: str, t_ref: float, detac
         raise TypeError(f"{owner}: expected detach_reset to be True or False, got {detach_reset!r}; pass one of them")
     one_of(owner, "reset", reset, "subtract", "value", "zero", "none")
     positive_number(owner, "t_ref", t_ref, zero=True, unit="ms")
+
+
+def spelled_out(parameter: inspect.Parameter, defaults: SpikingOptions) -> list[inspect.Parameter]:
+    """The parameters that stand for one of a constructor: of ``**options``, each option with its default."""
+    if parameter.annotation != Unpack[SpikingOptions]:
+        return [parameter]
+    shown = []
+    for name, kind in SpikingOptions.__annotations__.items():
+        default = defaults.get(name, inspect.Parameter.empty)
+        keyword = inspect.Parameter.KEYWORD_ONLY
+        shown.append(parameter.replace(name=name, kind=keyword, default=default, annotation=kind))
+    return shown

@@ -11,7 +11,7 @@ from torch import Tensor
 from .checks import one_of
 from .integrator import Drive
 from .ode import ODE
-from .options import SpikingOptions, check_rule, refuse_unknown, with_options
+from .options import SpikingOptions, check_rule, refuse_unknown, spelled_out, with_options
 from .quantities import Learned, Quantity, Real, readable
 from .state import State, first_leaf, full_state, widen, zeros_state
 from .surrogate import Surrogate
@@ -138,17 +138,7 @@ class Spiking(ODE):
 
     @classmethod
     def _spelled_out(cls, parameter: inspect.Parameter) -> list[inspect.Parameter]:
-        if parameter.annotation != Unpack[SpikingOptions]:
-            return [parameter]
-        return [
-            parameter.replace(
-                name=name,
-                kind=inspect.Parameter.KEYWORD_ONLY,
-                default=cls.defaults.get(name, inspect.Parameter.empty),
-                annotation=kind,
-            )
-            for name, kind in SpikingOptions.__annotations__.items()
-        ]
+        return spelled_out(parameter, cls.defaults)
 
     _refuse_unknown = classmethod(refuse_unknown)
 
@@ -170,8 +160,8 @@ class Spiking(ODE):
                 f"{owner}: expected no detach_reset without a reset, got {options['detach_reset']!r}; drop it"
             )
         options = {**self.defaults, **options}
-        surrogate, detach_reset = options.pop("surrogate"), options.pop("detach_reset")
-        super().__init__(**options)
+        surrogate, detach_reset = options.pop("surrogate", None), options.pop("detach_reset")
+        super().__init__(**{"integrator": None, **options})
         resets = ("value", "zero", "none") if v_rest is None else ("subtract", "value", "zero", "none")
         one_of(owner, "reset", reset, *resets)
         self.threshold = rule(surrogate, reset, t_ref, detach_reset)
@@ -243,6 +233,11 @@ class Spiking(ODE):
         elif self.refractory_steps:
             fields["refractory"] = zeros_state(x_t)
         return fields
+
+    @property
+    def _own_fields(self) -> tuple[str, ...]:
+        held = ("refractory",) if self.refractory_steps or self.integrator.crossings else ()
+        return (*held, *self.terms)
 
     def _check_linear_input(self) -> None:
         if self.arrive is not None:
