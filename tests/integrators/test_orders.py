@@ -149,5 +149,7 @@ def test_an_integrator_that_lacks_what_it_needs_says_why():
         tdn.LIF(integrator=tdn.EulerMaruyama())
     with pytest.raises(ValueError, match=r"EulerMaruyama: expected substeps = 1, got 2; lower dt"):
         tdn.EulerMaruyama(substeps=2)
-    with pytest.raises(TypeError, match=r"LIF: expected integrator to be an integrator such as Euler\(\), got .*; pass an instance"):
+    with pytest.raises(
+        TypeError, match=r"LIF: expected integrator to be an integrator such as Euler\(\), got .*; pass an instance"
+    ):
         tdn.LIF(integrator=tdn.Euler)
