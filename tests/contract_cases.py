@@ -61,6 +61,7 @@ EXAMPLES: dict[str, Case] = {
     "TsodyksMarkram": Case(drive=spikes),
     "HodgkinHuxley": Case(lambda: tdn.HodgkinHuxley(dt=0.2), lambda uniform: 60 * uniform),
     "Recurrent": Case(lambda: tdn.Recurrent(tdn.LIF(), dyadic_linear())),
+    "TwoSynapseLIF": Case(drive=lambda uniform: (4 * uniform, -uniform.flip(0))),
     "TwoCompartment": Case(
         drive=lambda uniform: tdn.TwoCompartmentInput(1e3 * uniform, 400 * uniform.flip(0), (50 * uniform,))
     ),

@@ -16,6 +16,7 @@ SETTINGS: dict[str, dict] = {
     "BalancedResonateAndFire": {"b": 0.1},
     "ParallelLIF": {"tau_mem": 2.0},
     "ResonateAndFire": {"tau": 8.0},
+    "TwoSynapseLIF": {"tau_exc": 2.0, "tau_inh": 2.0},
 }
 """Arguments that bring a neuron into the regime of the task, where its defaults are for slower ones."""
 
@@ -26,6 +27,7 @@ DRIVE: dict[str, float] = {
     "ParallelLIF": 1.0,
     "ResonateAndFire": 0.5,
     "SynapticLIF": 0.6,
+    "TwoSynapseLIF": 1.0,
 }
 """The scale of the weights at which a few input spikes take a neuron to its threshold; 3 if not listed."""
 
@@ -85,11 +87,19 @@ class Task:
         return (self.filter(y) - self.target).square().mean()
 
 
+class BySign(nn.Module):
+    """What drives a neuron with an excitatory and an inhibitory input."""
+
+    def forward(self, x):
+        return x.clamp(min=0), x.clamp(max=0)
+
+
 def train(neuron, drive, iterations=120):
     """The least loss over training as a fraction of that of silence."""
     task = Task()
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Linear(STEPS, OUTPUTS, bias=False), neuron)
+    between = [BySign()] if isinstance(neuron, tdn.TwoSynapseLIF) else []
+    model = nn.Sequential(nn.Linear(STEPS, OUTPUTS, bias=False), *between, neuron)
     nn.init.normal_(model[0].weight, mean=drive, std=0.5 * drive)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.1 * drive)
     silence = task.loss(torch.zeros_like(task.target))

@@ -24,6 +24,7 @@ from .quadratic import QIF, QIFState
 from .resonate_and_fire import ResonateAndFire, ResonateAndFireState
 from .synaptic_lif import SynapticLIF, SynapticLIFState
 from .two_compartment import TwoCompartment, TwoCompartmentInput, TwoCompartmentState
+from .two_synapse_lif import TwoSynapseLIF, TwoSynapseLIFState
 
 __all__ = [
     *channels.__all__,
@@ -66,4 +67,6 @@ __all__ = [
     "TwoCompartment",
     "TwoCompartmentInput",
     "TwoCompartmentState",
+    "TwoSynapseLIF",
+    "TwoSynapseLIFState",
 ]
