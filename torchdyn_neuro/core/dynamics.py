@@ -206,15 +206,12 @@ class Dynamics(Parametrized):
         with without_drawing():
             expected = self.initial_state(x_t)
         try:
-            taken = like_state(expected, state)
+            return like_state(expected, state)
         except ValueError:
-            taken = state
-        if describe(expected) != describe(taken):
             raise ValueError(
                 f"{type(self).__name__}: expected a state {describe(expected)} for this input, got {describe(state)}; "
                 "pass the state that scan() or step() returned for the same batch"
-            )
-        return taken
+            ) from None
 
     def extra_repr(self) -> str:
         return f"dt={self.dt:g} ms"

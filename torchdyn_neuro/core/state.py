@@ -99,7 +99,10 @@ def first_leaf(state: State) -> Tensor:
 
 
 def like_state(pattern: State, given: State) -> State:
-    """``given``, of (named) tuples or lists, in the classes of ``pattern``; ``ValueError`` if the structures differ.
+    """``given``, of (named) tuples or lists, in the classes of ``pattern``.
+
+    Raises:
+        ValueError: if structures, shapes or types differ.
 
     Example:
         >>> import torchdyn_neuro as tdn
@@ -107,8 +110,8 @@ def like_state(pattern: State, given: State) -> State:
         LIFState(v=tensor([1.]), refractory=(), adaptation=(), noise=())
     """
     if not isinstance(pattern, tuple):
-        if isinstance(given, (tuple, list)):
-            raise ValueError("a tuple where a tensor was expected")
+        if describe(given) != describe(pattern):
+            raise ValueError("another tensor, or none")
         return given
     if not isinstance(given, (tuple, list)) or len(given) != len(pattern):
         raise ValueError("a tree of another structure")
