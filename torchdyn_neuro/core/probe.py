@@ -1,17 +1,13 @@
 """What a layer would give for a frame: found without a trace."""
 
-from collections import OrderedDict
-from typing import Any
-
 import torch
 from torch import nn
 
 from .context import without_drawing
 from .dynamics import Dynamics
 from .layers import step_layer
+from .stand_in import likeness, without_hooks
 from .state import State, map_state
-
-_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
 def next_frame(layer: nn.Module, x_t: State) -> State:
@@ -33,9 +29,9 @@ def next_frame(layer: nn.Module, x_t: State) -> State:
         return leaf[:1]
 
     row = map_state(first_row, x_t)
-    likeness = _likeness(layer, {})
+    twin = likeness(layer, _calls_nobody)
     with torch.no_grad(), torch.random.fork_rng(_devices(x_t)):
-        y_t, _ = step_layer(likeness, row, likeness.initial_state(row) if isinstance(likeness, Dynamics) else ())
+        y_t, _ = step_layer(twin, row, twin.initial_state(row) if isinstance(twin, Dynamics) else ())
     return map_state(lambda leaf: leaf.expand(rows[0], *leaf.shape[1:]), y_t)
 
 
@@ -57,18 +53,9 @@ def _devices(x_t: State) -> list[torch.device]:
     return sorted({device for device in found if device.type == "cuda"}, key=str)
 
 
-def _likeness(module: nn.Module, made: dict[nn.Module, nn.Module]) -> nn.Module:
-    """A module with the tensors of ``module`` that calls nobody back and does not train; ``module`` is not touched."""
-    if module in made:
-        return made[module]
-    new = made[module] = module.__class__.__new__(module.__class__)
-    attributes: dict[str, Any] = dict(module.__dict__)
-    attributes["training"] = False
-    attributes.update({name: OrderedDict() for name in _HOOKS})
-    attributes["_modules"] = {
-        name: None if child is None else _likeness(child, made) for name, child in module._modules.items()
-    }
-    new.__dict__.update(attributes)
+def _calls_nobody(module: nn.Module, new: nn.Module) -> None:
+    """The change that makes a likeness which calls nobody back and does not train."""
+    new.__dict__["training"] = False
+    without_hooks(new)
     # What torch calls in the place of forward and of all hooks, those of all modules too.
     new.__dict__["_compiled_call_impl"] = new.forward
-    return new
