@@ -8,6 +8,7 @@ neurons that share a parameter is taken block by block, so it does not depend on
 import torch
 
 from .cpp_text import LoopText
+from .graph import Node
 from .plan import BackwardPlan, ForwardPlan
 
 
@@ -38,32 +39,32 @@ def emit_forward(plan: ForwardPlan) -> str:
     text.open_blocks(graph, plan.parameters, plan.hoisted, (*plan.body, *graph.next_states, *graph.outputs))
     for k in states:
         text.array(f"s{k}", graph.states[k])
-        text.add(f"for (int j = 0; j < width; ++j) s{k}[j] = read(first{k}[start + j]);")
+        _fill(text, f"s{k}", graph.states[k], f"first{k} + start")
     text.line_buffers()
     text.add("for (I t = 0; t < T; ++t) {")
     for k in states:
         text.add(f"if (saved{k} && t > 0 && t % every == 0)")
-        text.add(f"  for (int j = 0; j < width; ++j) write(saved{k}[(t / every - 1) * M + start + j], s{k}[j]);")
+        _empty(text, f"s{k}", f"saved{k} + (t / every - 1) * size + start")
     for k in inputs:
         text.row(f"x{k}", graph.inputs[k].dtype, f"t * x{k}_stride", const=True)
     text.result_rows()
-    text.prefetch(((f"x{k}", f"x{k}_stride") for k in inputs), "M")
+    text.prefetch(((f"x{k}", f"x{k}_stride") for k in inputs), "size")
     text.open_elements()
-    names = text.fixed | {node: f"s{k}[j]" for k, node in enumerate(graph.states)}
+    names = text.fixed | {node: f"s{k}[i]" for k, node in enumerate(graph.states)}
     names |= text.loads((graph.inputs[k], f"x{k}_row") for k in inputs)
     text.body(plan.body, names)
     for k, node in enumerate(graph.outputs):
-        text.add(f"write(y{k}_to[j], {names[node]});")
+        text.add(f"store(y{k}_to + j, left, {names[node]});")
     # Every state is read before one is overwritten: a step may hand one state to another.
     for k, node in enumerate(graph.next_states):
         text.add(f"const {text.kind(node)} next{k} = {names[node]};")
     for k in states:
-        text.add(f"s{k}[j] = next{k};")
+        text.add(f"s{k}[i] = next{k};")
     text.close(1)
     text.stream()
     text.close(1)
     for k in states:
-        text.add(f"for (int j = 0; j < width; ++j) write(last{k}[start + j], s{k}[j]);")
+        _empty(text, f"s{k}", f"last{k} + start")
     text.close_blocks()
     return text.source()
 
@@ -108,10 +109,13 @@ def emit_backward(plan: BackwardPlan) -> str:
     )
     for k in plan.carried:
         text.array(f"ds{k}", graph.states[k])
-        text.add(f"for (int j = 0; j < width; ++j) ds{k}[j] = dlast{k} ? read(dlast{k}[start + j]) : 0;")
+        kind = text.kind(graph.states[k])
+        text.add(f"for (int i = 0; i < ROW; ++i) ds{k}[i] = {kind}{{}};")
+        text.add(f"if (dlast{k})")
+        _fill(text, f"ds{k}", graph.states[k], f"dlast{k} + start")
     for k in grad_parameters:
         text.array(f"dp{k}", graph.parameters[k])
-        text.add(f"for (int j = 0; j < width; ++j) dp{k}[j] = 0;")
+        text.add(f"for (int i = 0; i < ROW; ++i) dp{k}[i] = {text.kind(graph.parameters[k])}{{}};")
     text.line_buffers()
     text.add("for (I end = T, begin; end > 0; end = begin) {")
     text.add("begin = (end - 1) / every * every;")
@@ -120,9 +124,10 @@ def emit_backward(plan: BackwardPlan) -> str:
     _reverse(text, plan, grad_inputs, grad_parameters)
     text.close(1)
     for k in plan.carried:
-        text.add(f"for (int j = 0; j < width; ++j) write(dfirst{k}[start + j], ds{k}[j]);")
+        _empty(text, f"ds{k}", f"dfirst{k} + start")
     for k in grad_parameters:
-        text.add(f"store_parameter_gradient(dp{k}_sums, dp{k}, block, start, width, p{k}_size);")
+        sums = f"(const {text.number(graph.parameters[k])}*)dp{k}"
+        text.add(f"store_parameter_gradient(dp{k}_sums, {sums}, block, start, width, p{k}_size);")
     text.close_blocks()
     return text.source()
 
@@ -133,23 +138,23 @@ def _replay(text: LoopText, plan: BackwardPlan) -> None:
     for k in plan.states:
         stored = text.stored(graph.states[k].dtype)
         text.add(
-            f"const {stored}* from{k} = begin == 0 ? first{k} + start : saved{k} + (begin / every - 1) * M + start;"
+            f"const {stored}* from{k} = begin == 0 ? first{k} + start : saved{k} + (begin / every - 1) * size + start;"
         )
-        text.add(f"for (int j = 0; j < width; ++j) s{k}_rows[j] = read(from{k}[j]);")
+        _fill(text, f"s{k}_rows", graph.states[k], f"from{k}")
     text.add("for (I t = begin; t + 1 < end; ++t) {")
     for k in plan.states:
         kind = text.kind(graph.states[k])
-        text.add(f"const {kind}* __restrict s{k} = s{k}_rows + (t - begin) * BLOCK;")
-        text.add(f"{kind}* __restrict next{k} = s{k}_rows + (t - begin + 1) * BLOCK;")
+        text.add(f"const {kind}* __restrict s{k} = s{k}_rows + (t - begin) * ROW;")
+        text.add(f"{kind}* __restrict next{k} = s{k}_rows + (t - begin + 1) * ROW;")
     for k in plan.replay_inputs:
         text.row(f"x{k}", graph.inputs[k].dtype, f"t * x{k}_stride", const=True)
     text.prefetch((f"x{k}", f"x{k}_stride") for k in plan.replay_inputs)
     text.open_elements()
-    names = text.fixed | {graph.states[k]: f"s{k}[j]" for k in plan.states}
+    names = text.fixed | {graph.states[k]: f"s{k}[i]" for k in plan.states}
     names |= text.loads((graph.inputs[k], f"x{k}_row") for k in plan.replay_inputs)
     text.body(plan.replay_body, names)
     for k in plan.states:
-        text.add(f"next{k}[j] = {names[graph.next_states[k]]};")
+        text.add(f"next{k}[i] = {names[graph.next_states[k]]};")
     text.close(2)
 
 
@@ -158,31 +163,45 @@ def _reverse(text: LoopText, plan: BackwardPlan, grad_inputs: list[int], grad_pa
     graph = plan.graph
     text.add("for (I t = end - 1; t >= begin; --t) {")
     for k in plan.states:
-        text.add(f"const {text.kind(graph.states[k])}* __restrict s{k} = s{k}_rows + (t - begin) * BLOCK;")
+        text.add(f"const {text.kind(graph.states[k])}* __restrict s{k} = s{k}_rows + (t - begin) * ROW;")
     for k in plan.inputs:
         text.row(f"x{k}", graph.inputs[k].dtype, f"t * x{k}_stride", const=True)
     for k in plan.output_gradients:
         text.row(f"dy{k}", graph.output_gradients[k].dtype, f"t * dy{k}_stride", const=True)
     text.result_rows()
-    text.prefetch(((f"dy{k}", f"-dy{k}_stride") for k in plan.output_gradients), "-M")
+    text.prefetch(((f"dy{k}", f"-dy{k}_stride") for k in plan.output_gradients), "-size")
     text.open_elements()
-    names = text.fixed | {graph.states[k]: f"s{k}[j]" for k in plan.states}
-    names |= {graph.state_gradients[k]: f"ds{k}[j]" for k in plan.carried}
+    names = text.fixed | {graph.states[k]: f"s{k}[i]" for k in plan.states}
+    names |= {graph.state_gradients[k]: f"ds{k}[i]" for k in plan.carried}
     names |= text.loads((graph.inputs[k], f"x{k}_row") for k in plan.inputs)
     names |= text.loads((graph.output_gradients[k], f"dy{k}_row") for k in plan.output_gradients)
     text.body(plan.body, names)
     for k in grad_inputs:
-        text.add(f"write(dx{k}_to[j], {names[graph.grad_inputs[k]]});")
+        text.add(f"store(dx{k}_to + j, left, {names[graph.grad_inputs[k]]});")
     for k in grad_parameters:
-        text.add(f"dp{k}[j] += {names[graph.grad_parameters[k]]};")
+        text.add(f"dp{k}[i] += {names[graph.grad_parameters[k]]};")
     for k in plan.carried:
         gradient = graph.grad_states[k]
-        text.add(f"const {text.kind(graph.states[k])} before{k} = {'0' if gradient is None else names[gradient]};")
+        kind = text.kind(graph.states[k])
+        text.add(f"const {kind} before{k} = {f'{kind}{{}}' if gradient is None else names[gradient]};")
     for k in plan.carried:
-        text.add(f"ds{k}[j] = before{k};")
+        text.add(f"ds{k}[i] = before{k};")
     text.close(1)
     text.stream()
     text.close(1)
+
+
+def _fill(text: LoopText, name: str, node: Node, address: str) -> None:
+    """Load the vectors of a block."""
+    kind = text.kind(node)
+    text.add(f"for (int i = 0; i * LANES < width; ++i)")
+    text.add(f"  {name}[i] = load<{kind}>({address} + i * LANES, width - i * LANES);")
+
+
+def _empty(text: LoopText, name: str, address: str) -> None:
+    """Store the vectors of a block."""
+    text.add("for (int i = 0; i * LANES < width; ++i)")
+    text.add(f"  store({address} + i * LANES, width - i * LANES, {name}[i]);")
 
 
 def _accumulated(dtype: torch.dtype) -> torch.dtype:

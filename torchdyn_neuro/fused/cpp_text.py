@@ -23,6 +23,7 @@ _STORED = {
     torch.uint8: "byte",
     torch.int64: "I",
 }
+_NUMBERS = {"F": "float", "D": "double", "K": "I"}
 _DECIMAL = re.compile(r"\b\d+\.\d+\b")
 
 
@@ -32,8 +33,7 @@ class LoopText:
     def __init__(self, nodes: Iterable[Node]):
         nodes = list(nodes)
         self.random = any(node.op == "random_bits" for node in nodes)
-        # Masks are numbers of the width of the other operands.
-        self.mask = "double" if any(node.dtype == torch.float64 for node in nodes) else "float"
+        self.wide = any(node.dtype == torch.float64 for node in nodes)
         self.lines: list[str] = []
         self.count = 0
         self.fixed: dict[Node, str] = {}
@@ -42,11 +42,11 @@ class LoopText:
         self.narrow = False
 
     def source(self) -> str:
-        head = "#define HALF\n" if self.narrow else ""
-        prelude = header("memory.h", "prelude.h", *["random.h"] * self.random)
+        head = "#define HALF\n" * self.narrow + "#define WIDE\n" * self.wide
+        prelude = header("memory.h", "vectors.h", "functions.h", "storage.h", *["random.h"] * self.random)
         function = 'extern "C" void run(void* const* tensors, const I* sizes) {\n'
         return (
-            f"{head}{prelude}\nenum {{ BLOCK = {BLOCK}, LINE = 64 / sizeof({self.mask}) }};\n\n{function}"
+            f"{head}{prelude}\nenum {{ BLOCK = {BLOCK}, ROW = BLOCK / LANES, LINE = {8 if self.wide else 16} }};\n\n{function}"
             + "\n".join(self.lines)
             + "\n"
         )
@@ -58,10 +58,10 @@ class LoopText:
         self.lines.extend("}" * braces)
 
     def kind(self, node: Node) -> str:
-        """The C++ type in which the value of a node is held."""
+        """The type of vectors.h in which the value of a node is held."""
         if node.op == "random_bits":
-            return "uint32_t"
-        return {torch.bool: self.mask, torch.float64: "double", torch.int64: "I"}.get(node.dtype, "float")
+            return "U"
+        return {torch.bool: "M", torch.float64: "D", torch.int64: "K"}.get(node.dtype, "F")
 
     def stored(self, dtype: torch.dtype) -> str:
         self.narrow |= dtype == torch.float16
@@ -73,7 +73,7 @@ class LoopText:
         self.count += 1
 
     def sizes(self, strides: list[str], parameters: Iterable[int]) -> None:
-        names = ["T", "M", "every", "threads", "stream", "offset", *strides]
+        names = ["T", "size", "every", "threads", "stream", "offset", *strides]
         names += [f"p{k}_{what}" for k in parameters for what in ("inner", "size")]
         for k, name in enumerate(names):
             self.add(f"const I {name} = sizes[{k}];")
@@ -83,7 +83,7 @@ class LoopText:
         self.scratches.append((name, self.kind(node)))
 
     def array(self, name: str, node: Node) -> None:
-        self.add(f"alignas(ALIGNMENT) {self.kind(node)} {name}[BLOCK];")
+        self.add(f"alignas(ALIGNMENT) {self.kind(node)} {name}[ROW];")
 
     def row(self, name: str, dtype: torch.dtype, offset: str, *, const: bool = False) -> None:
         kind = f"const {self.stored(dtype)}*" if const else f"{self.stored(dtype)}*"
@@ -92,16 +92,16 @@ class LoopText:
     def result_rows(self) -> None:
         """The row of each result, and ``to``: where its elements are written, past the caches or in place."""
         for name, dtype in self.results:
-            self.row(name, dtype, "t * M")
+            self.row(name, dtype, "t * size")
             self.add(f"{self.stored(dtype)}* __restrict {name}_to = {name}_streams ? {name}_line : {name}_row;")
 
     def open_results(self, results: Iterable[tuple[str, torch.dtype]]) -> None:
         """Before the loop over blocks: new memory in large pages, and which results go past the caches."""
         self.results = list(results)
         for name, dtype in self.results:
-            size = f"(I)sizeof({self.stored(dtype)})"
-            self.add(f"large_pages({name}, T * M * {size});")
-            self.add(f"const bool {name}_streams = stream && streams({name}, M * {size});")
+            bytes_ = f"(I)sizeof({self.stored(dtype)})"
+            self.add(f"large_pages({name}, T * size * {bytes_});")
+            self.add(f"const bool {name}_streams = stream && streams({name}, size * {bytes_});")
 
     def line_buffers(self) -> None:
         """A row of each result in the first-level cache."""
@@ -120,34 +120,34 @@ class LoopText:
         read = {source for node in users for source in (*node.sources, node)}
         single, each = self._uniform(graph, parameters, hoisted)
         kept = [node for node in each if node in read]
-        self.add("#pragma omp parallel num_threads(threads) if (T * M > 32768)")
+        self.add("#pragma omp parallel num_threads(threads) if (T * size > 32768)")
         self.add("{")
         if self.scratches:
-            width = {"float": 4, "double": 8, "I": 8}
-            size = " + ".join(str(width[kind]) for _, kind in self.scratches)
-            self.add(f"char* const memory = (char*)memory_of(every * BLOCK * ({size}) + ALIGNMENT);")
+            size = " + ".join(f"sizeof({kind})" for _, kind in self.scratches)
+            self.add(f"char* const memory = (char*)memory_of(every * ROW * ({size}) + ALIGNMENT);")
             self.add("char* place = (char*)(((uintptr_t)memory + ALIGNMENT - 1) & ~(uintptr_t)(ALIGNMENT - 1));")
             for name, kind in self.scratches:
                 self.add(f"{kind}* const {name} = ({kind}*)place;")
-                self.add(f"place += every * BLOCK * sizeof({kind});")
+                self.add(f"place += every * ROW * sizeof({kind});")
         for k in single:
             self.array(f"p{k}", graph.parameters[k])
         for k, node in enumerate(kept):
             self.array(f"h{k}", node)
         self.add("#pragma omp for schedule(static)")
-        self.add("for (I block = 0; block < (M + BLOCK - 1) / BLOCK; ++block) {")
+        self.add("for (I block = 0; block < (size + BLOCK - 1) / BLOCK; ++block) {")
         self.add("const I start = block * BLOCK;")
-        self.add("const int width = M - start < BLOCK ? (int)(M - start) : BLOCK;")
+        self.add("const int width = size - start < BLOCK ? (int)(size - start) : BLOCK;")
         for k in single:
-            self.add(f"load_parameter(p{k}, p{k}_values, offset + start, width, p{k}_inner, p{k}_size);")
+            to = f"({self.number(graph.parameters[k])}*)p{k}"
+            self.add(f"load_parameter({to}, p{k}_values, offset + start, width, p{k}_inner, p{k}_size);")
         if kept:
             self.open_elements()
             names = dict(self.fixed)
             self.body(each, names)
             for k, node in enumerate(kept):
-                self.add(f"h{k}[j] = {names[node]};")
+                self.add(f"h{k}[i] = {names[node]};")
             self.close(1)
-        self.fixed |= {node: f"h{k}[j]" for k, node in enumerate(kept)}
+        self.fixed |= {node: f"h{k}[i]" for k, node in enumerate(kept)}
 
     def _uniform(
         self, graph: StepGraph, parameters: Iterable[int], hoisted: Iterable[Node]
@@ -158,11 +158,12 @@ class LoopText:
         for k in parameters:
             node = graph.parameters[k]
             if k in graph.uniform:
-                self.add(f"const {self.kind(node)} p{k} = read(p{k}_values[0]);")
+                kind = self.kind(node)
+                self.add(f"const {kind} p{k} = All<{kind}>::of(read(p{k}_values[0]));")
                 names[node] = f"p{k}"
             else:
                 single.append(k)
-                self.fixed[node] = f"p{k}[j]"
+                self.fixed[node] = f"p{k}[i]"
         for node in hoisted:
             if all(source in names for source in node.sources):
                 self.body([node], names, prefix="u")
@@ -188,14 +189,15 @@ class LoopText:
         self.close(1)
 
     def open_elements(self) -> None:
-        self.add("#pragma omp simd")
-        self.add("for (int j = 0; j < width; ++j) {")
+        """The loop over the vectors of a block."""
+        self.add("for (int i = 0, j = 0, left = width; left > 0; ++i, j += LANES, left -= LANES) {")
 
     def loads(self, leaves: Iterable[tuple[Node, str]]) -> dict[Node, str]:
         names = {}
         for node, row in leaves:
             name = row.removesuffix("_row")
-            self.add(f"const {self.kind(node)} {name}_t = read({row}[j]);")
+            kind = self.kind(node)
+            self.add(f"const {kind} {name}_t = load<{kind}>({row} + j, left);")
             names[node] = f"{name}_t"
         return names
 
@@ -209,22 +211,32 @@ class LoopText:
             self.add(f"const {self.kind(node)} {name} = {self._expression(node, names)};")
             names[node] = name
 
+    def number(self, node: Node) -> str:
+        """The type of the number of a lane."""
+        return _NUMBERS[self.kind(node)]
+
     def _expression(self, node: Node, names: dict[Node, str]) -> str:
-        kinds = [self.kind(source) for source in node.sources if source.dtype != torch.bool] or [self.kind(node)]
-        kind = self.mask if OPS[node.op].mask and node.sources[0].dtype == torch.bool else kinds[0]
-        template = _DECIMAL.sub(lambda number: f"{kind}({number.group()})", OPS[node.op].cpp)
-        expression = template.format(*(names[arg] if isinstance(arg, Node) else repr(arg) for arg in node.args))
-        if node.op == "cast" and node.dtype in (torch.bfloat16, torch.float16):
+        args = [names[arg] if isinstance(arg, Node) else repr(arg) for arg in node.args]
+        if node.op == "cast":
+            return self._cast(node, *args)
+        number = _NUMBERS[next((self.kind(arg) for arg in node.sources if arg.dtype != torch.bool), "F")]
+        return _DECIMAL.sub(lambda decimal: f"{number}({decimal.group()})", OPS[node.op].cpp).format(*args)
+
+    def _cast(self, node: Node, value: str) -> str:
+        mask = "mask_" * (node.args[0].dtype == torch.bool)
+        value = f"{mask}to_{self.kind(node)}({value})"
+        if node.dtype in (torch.bfloat16, torch.float16):
             self.narrow |= node.dtype == torch.float16
-            return f"round_{_STORED[node.dtype]}({expression})"
-        if node.op == "cast" and node.dtype == torch.uint8:
-            return f"TRUNC({expression})"
-        return expression
+            return f"ROUND_{_STORED[node.dtype].upper()}({value})"
+        return f"TRUNC({value})" if node.dtype == torch.uint8 else value
 
     def _constant(self, node: Node) -> str:
         value, kind = node.args[0], self.kind(node)
-        if value != value:
-            return f'{kind}(__builtin_nan(""))'
-        if value in (float("inf"), float("-inf")):
-            return f"{kind}({'-' if value < 0 else ''}__builtin_inf())"
-        return f"{kind}({value!r})"
+        text = repr(value)
+        if kind == "M":
+            text = str(int(value))
+        elif value != value:
+            text = '__builtin_nan("")'
+        elif value in (float("inf"), float("-inf")):
+            text = f"{'-' if value < 0 else ''}__builtin_inf()"
+        return f"All<{kind}>::of({text})"

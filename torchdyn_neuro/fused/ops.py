@@ -1,9 +1,8 @@
 """The table of the operations that fuse: what is not here does not.
 
 Each entry gives one operation on one element as a C++ and as a Triton expression of its arguments ``{0}``, ``{1}``, ...
-Numbers are written as decimals (``1.0``); an emitter gives them the type of the operands. Masks are numbers 0 or 1 in
-C++, where a compiler vectorises no mixture of truth values and floats, and truth values in Triton. Expressions follow
-torch where an operand is NaN.
+Numbers are written as decimals (``1.0``); an emitter gives them the type of the operands. In C++ an element is a vector
+of several, and a mask has all bits of a lane set, or none. Expressions follow torch where an operand is NaN.
 
 An operation of torch that is a combination of others is written as one in ``COMPOSITES``: a function of an emitting
 callable ``emit(op, *args)`` and the arguments of the torch call.
@@ -38,7 +37,7 @@ def _call(cpp: str, triton: str) -> Op:
 
 
 def _comparison(sign: str) -> Op:
-    return Op(f"({{0}} {sign} {{1}} ? 1.0 : 0.0)", f"({{0}} {sign} {{1}})", mask=True)
+    return Op(f"mask({{0}} {sign} {{1}})", f"({{0}} {sign} {{1}})", mask=True)
 
 
 _TRITON_TRUNC = "tl.where({0} < 0.0, tl.ceil({0}), tl.floor({0}))"
@@ -66,15 +65,15 @@ OPS: dict[str, Op] = {
     "sigmoid": Op("(1.0 / (1.0 + EXP(-{0})))", "(1.0 / (1.0 + exp(-{0})))"),
     "abs": _call("ABS", "tl.abs({0})"),
     "sign": Op(
-        "(({0} > 0.0 ? 1.0 : 0.0) - ({0} < 0.0 ? 1.0 : 0.0))",
+        "SIGN({0})",
         "(({0} > 0.0).to({0}.dtype) - ({0} < 0.0).to({0}.dtype))",
     ),
     "floor": _call("FLOOR", "tl.floor({0})"),
     "ceil": _call("CEIL", "tl.ceil({0})"),
     "trunc": _call("TRUNC", _TRITON_TRUNC),
-    "maximum": Op("({0} > {1} || {0} != {0} ? {0} : {1})", "tl.maximum({0}, {1}, propagate_nan=tl.PropagateNan.ALL)"),
-    "minimum": Op("({0} < {1} || {0} != {0} ? {0} : {1})", "tl.minimum({0}, {1}, propagate_nan=tl.PropagateNan.ALL)"),
-    "relu": Op("({0} <= 0.0 ? 0.0 : {0})", "tl.where({0} <= 0.0, 0.0, {0})"),
+    "maximum": Op("MAXIMUM({0}, {1})", "tl.maximum({0}, {1}, propagate_nan=tl.PropagateNan.ALL)"),
+    "minimum": Op("MINIMUM({0}, {1})", "tl.minimum({0}, {1}, propagate_nan=tl.PropagateNan.ALL)"),
+    "relu": Op("RELU({0})", "tl.where({0} <= 0.0, 0.0, {0})"),
     "sigmoid_backward": _same("({0} * {1} * (1.0 - {1}))"),
     "tanh_backward": _same("({0} * (1.0 - {1} * {1}))"),
     "ge": _comparison(">="),
@@ -83,11 +82,11 @@ OPS: dict[str, Op] = {
     "lt": _comparison("<"),
     "eq": _comparison("=="),
     "ne": _comparison("!="),
-    "and": Op("({0} * {1})", "({0} & {1})", mask=True),
-    "or": Op("({0} + {1} > 0.0 ? 1.0 : 0.0)", "({0} | {1})", mask=True),
-    "xor": Op("({0} != {1} ? 1.0 : 0.0)", "({0} ^ {1})", mask=True),
-    "not": Op("(1.0 - {0})", "({0} == 0)", mask=True),
-    "where": Op("({0} != 0.0 ? {1} : {2})", "tl.where({0}, {1}, {2})"),
+    "and": Op("({0} & {1})", "({0} & {1})", mask=True),
+    "or": Op("({0} | {1})", "({0} | {1})", mask=True),
+    "xor": Op("({0} ^ {1})", "({0} ^ {1})", mask=True),
+    "not": Op("(~{0})", "({0} == 0)", mask=True),
+    "where": Op("select({0}, {1}, {2})", "tl.where({0}, {1}, {2})"),
     # A word of 32 bits: of a key, for a stream, the word of that number.
     "random_bits": _same("random_bits({0}, {1}, {2})"),
     # The cast is the emitter's: it rounds to a narrow type, and turns a mask into a number or back.

@@ -1,0 +1,107 @@
+// Storage types: how numbers lie in memory, and how vectors are read and written. After vectors.h.
+struct bfloat16 { uint16_t bits; };
+struct byte { uint8_t bits; };
+
+static inline float read(float x) { return x; }
+static inline double read(double x) { return x; }
+static inline I read(I x) { return x; }
+static inline float read(bfloat16 x) {
+  union { uint32_t i; float f; } bits = {(uint32_t)x.bits << 16};
+  return bits.f;
+}
+static inline void write(float& to, float x) { to = x; }
+static inline void write(double& to, double x) { to = x; }
+static inline void write(I& to, I x) { to = x; }
+static inline void write(bfloat16& to, float x) {
+  union { float f; uint32_t i; } bits = {x};
+  const uint32_t rounded = (bits.i + 0x7fff + ((bits.i >> 16) & 1)) >> 16;
+  to.bits = x != x ? 0x7fc0 : (uint16_t)rounded;
+}
+static inline void write(byte& to, float x) { to.bits = (uint8_t)(int32_t)x; }
+static inline void write(byte& to, double x) { to.bits = (uint8_t)(int32_t)x; }
+// A mask.
+static inline void write(byte& to, int32_t x) { to.bits = (uint8_t)(x & 1); }
+static inline void write(byte& to, I x) { to.bits = (uint8_t)(x & 1); }
+static inline float round_bfloat16(float x) {
+  bfloat16 narrow;
+  write(narrow, x);
+  return read(narrow);
+}
+LANE_BY_LANE(F, float, ROUND_BFLOAT16, round_bfloat16)
+#ifdef HALF
+typedef _Float16 half;
+static inline float read(half x) { return (float)x; }
+static inline void write(half& to, float x) { to = (half)x; }
+static inline float round_half(float x) { return (float)(half)x; }
+LANE_BY_LANE(F, float, ROUND_HALF, round_half)
+#endif
+
+// The number of a lane.
+template <class V> struct Number { typedef float type; };
+template <> struct Number<K> { typedef I type; };
+template <> struct Number<M> { typedef __typeof__(M{}[0] + 0) type; };
+#ifdef WIDE
+template <> struct Number<D> { typedef double type; };
+#endif
+
+// The next vector of a row of which so many elements are left.
+template <class V, class Stored> INLINE V load(const Stored* from, int left) {
+  typedef typename Number<V>::type To;
+  if (left >= LANES && sizeof(To) == sizeof(Stored)) {
+    V to;
+    __builtin_memcpy(&to, from, sizeof(to));
+    return to;
+  }
+  Lanes<V, To> lanes;
+  if (left >= LANES)
+    for (int l = 0; l < LANES; ++l) lanes.lane[l] = read(from[l]);
+  else
+    for (int l = 0; l < LANES; ++l) lanes.lane[l] = l < left ? read(from[l]) : To();
+  return Lanes<V, To>::vector(lanes);
+}
+template <class V, class Stored> INLINE void store(Stored* to, int left, V x) {
+  typedef typename Number<V>::type From;
+  if (left >= LANES && sizeof(From) == sizeof(Stored)) {
+    __builtin_memcpy(to, &x, sizeof(x));
+    return;
+  }
+  const Lanes<V, From> lanes = Lanes<V, From>::of(x);
+  if (left >= LANES)
+    for (int l = 0; l < LANES; ++l) write(to[l], lanes.lane[l]);
+  else
+    for (int l = 0; l < left; ++l) write(to[l], lanes.lane[l]);
+}
+
+// A parameter on the neurons start ... start + width: entry (i / inner) % size of its values.
+template <class To, class From>
+static inline void load_parameter(To* to, const From* from, I start, int width, I inner, I size) {
+  I entry = (start / inner) % size, left = inner - start % inner;
+  for (int j = 0; j < width;) {
+    if (inner == 1) {
+      const I run = size - entry < width - j ? size - entry : width - j;
+      for (I r = 0; r < run; ++r) to[j + r] = read(from[entry + r]);
+      j += (int)run;
+      entry = 0;
+      if (size == 1) {
+        for (; j < width; ++j) to[j] = to[0];
+      }
+    } else {
+      const To value = read(from[entry]);
+      for (; left > 0 && j < width; --left, ++j) to[j] = value;
+      left = inner;
+      entry = entry + 1 == size ? 0 : entry + 1;
+    }
+  }
+}
+
+// The gradient of a parameter: one number for each neuron, or the sum of the block if one value serves all.
+template <class To, class From>
+static inline void store_parameter_gradient(To* to, const From* from, I block, I start, int width, I size) {
+  if (size != 1) {
+    for (int j = 0; j < width; ++j) to[start + j] = (To)from[j];
+    return;
+  }
+  double sum = 0;
+  for (int j = 0; j < width; ++j) sum += from[j];
+  to[block] = (To)sum;
+}
