@@ -194,7 +194,7 @@ def _reverse(text: LoopText, plan: BackwardPlan, grad_inputs: list[int], grad_pa
 def _fill(text: LoopText, name: str, node: Node, address: str) -> None:
     """Load the vectors of a block."""
     kind = text.kind(node)
-    text.add(f"for (int i = 0; i * LANES < width; ++i)")
+    text.add("for (int i = 0; i * LANES < width; ++i)")
     text.add(f"  {name}[i] = load<{kind}>({address} + i * LANES, width - i * LANES);")
 
 

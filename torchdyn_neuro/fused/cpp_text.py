@@ -45,11 +45,8 @@ class LoopText:
         head = "#define HALF\n" * self.narrow + "#define WIDE\n" * self.wide
         prelude = header("memory.h", "vectors.h", "functions.h", "storage.h", *["random.h"] * self.random)
         function = 'extern "C" void run(void* const* tensors, const I* sizes) {\n'
-        return (
-            f"{head}{prelude}\nenum {{ BLOCK = {BLOCK}, ROW = BLOCK / LANES, LINE = {8 if self.wide else 16} }};\n\n{function}"
-            + "\n".join(self.lines)
-            + "\n"
-        )
+        sizes = f"enum {{ BLOCK = {BLOCK}, ROW = BLOCK / LANES, LINE = {8 if self.wide else 16} }};"
+        return f"{head}{prelude}\n{sizes}\n\n{function}" + "\n".join(self.lines) + "\n"
 
     def add(self, line: str) -> None:
         self.lines.append(line)
