@@ -49,8 +49,8 @@ def philox_in_integers(counter, key):
     return c0, c1, c2, c3
 
 
-def words_of(key, stream):
-    return philox_in_integers((key & 0xFFFFFFFF, (key >> 32) & 0xFFFFFFFF, 0, 0), (stream, 0))
+def words_of(key, stream, kind=0):
+    return philox_in_integers((key & 0xFFFFFFFF, (key >> 32) & 0xFFFFFFFF, kind, 0), (stream, 0))
 
 
 KEYS = [0, 1, -1, 2**31, 2**32 - 1, 2**32, 2**63 - 1, -(2**63), 1234567890123456789, -987654321987654321]
@@ -79,8 +79,19 @@ def test_numbers_are_those_of_their_formulas():
         found = torch.stack(normals(key, 3, dtype))
         assert found.dtype == dtype
         assert (found.double() - torch.tensor(expected, dtype=torch.float64)).abs().max() < tolerance
-        assert torch.equal(normal(key, 3, dtype), found[0])
         assert (uniform(key, 3, dtype).double() - fractions[:, 0]).abs().max() < tolerance
+
+
+def test_four_keys_share_the_words_of_a_normal_number():
+    keys = [16, 17, 18, 19, *KEYS]
+    expected = []
+    for key in keys:
+        a, b = [(w + 0.5) / 2**32 for w in words_of(key >> 2, 3, kind=1)][key & 2 : (key & 2) + 2]
+        expected.append(math.sqrt(-2 * math.log(a)) * (math.sin if key & 1 else math.cos)(2 * math.pi * b))
+    for dtype, tolerance in ((torch.float64, 1e-14), (torch.float32, 1e-6)):
+        found = normal(torch.tensor(keys), 3, dtype)
+        assert found.dtype == dtype
+        assert (found.double() - torch.tensor(expected, dtype=torch.float64)).abs().max() < tolerance
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -164,6 +175,8 @@ def test_a_start_is_set_by_the_seed_and_a_row_by_itself():
     assert whole.unique().numel() == whole.numel()
     assert (whole < 0).any()
     assert (whole > 0).any()
+    # The first step draws from the first of four keys that share their words.
+    assert (whole % 4 == 3).all()
     # The elements of a row are 2^32 steps apart.
     assert ((whole[0].flatten()[1:] - whole[0].flatten()[:-1]) == 2**32).all()
 
@@ -247,4 +260,9 @@ def test_the_operator_passes_the_checks_of_torch():
     for sample in (key, key.t(), key[::2], torch.empty(0, 3, dtype=torch.int64)):
         torch.library.opcheck(
             torch.ops.torchdyn_neuro.random_bits.default, (sample, 1), test_utils=("test_schema", "test_faketensor")
+        )
+        torch.library.opcheck(
+            torch.ops.torchdyn_neuro.normal.default,
+            (sample, 1, torch.float32),
+            test_utils=("test_schema", "test_faketensor"),
         )

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 import torchdyn_neuro as tdn
-from tests.random_numbers import normals_of
+from tests.random_numbers import normal_of
 from torchdyn_neuro.core import State
 
 TAU, SIGMA = 10.0, 2.0
@@ -43,7 +43,7 @@ class OrnsteinUhlenbeck(tdn.ODE):
 
 def numbers_of(key, steps):
     """The normal numbers of each step of a run that starts at ``key``: [steps, B, \\*]."""
-    return normals_of(key, steps, stream=STREAM)[:, 0]
+    return normal_of(key, steps, stream=STREAM)
 
 
 def exact_path(increments, duration):
@@ -165,7 +165,7 @@ def test_a_noise_that_attaches_shares_the_key_and_has_numbers_of_its_own():
     cell = Jittered(TAU, integrator=tdn.EulerMaruyama(), noise=tdn.WhiteNoise(sigma), dt=dt).double()
     x = torch.zeros(40, 2, 300, dtype=torch.float64)
     start = cell.initial_state(x[0])
-    attached, own = normals_of(start.noise.key, 40)[:, 0], numbers_of(start.noise.key, 40)
+    attached, own = normal_of(start.noise.key, 40), numbers_of(start.noise.key, 40)
     assert abs((attached * own).mean()) < 5 / math.sqrt(own.numel())
     v = torch.zeros(2, 300, dtype=torch.float64)
     for one, other in zip(attached, own, strict=True):

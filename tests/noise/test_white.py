@@ -8,7 +8,7 @@ from scipy.special import erfcx
 from torch.testing import assert_close
 
 import torchdyn_neuro as tdn
-from tests.random_numbers import normals_of
+from tests.random_numbers import normal_of
 from torchdyn_neuro.core.state import map_state
 
 
@@ -27,7 +27,7 @@ def test_path_for_the_numbers_of_its_key():
     ):
         cell = without_threshold(R=R, integrator=integrator, noise=tdn.WhiteNoise(sigma))
         start = cell.initial_state(x[0])
-        numbers = normals_of(start.noise.key, 50)[:, 0].numpy()
+        numbers = normal_of(start.noise.key, 50).numpy()
         assert len(np.unique(numbers)) == numbers.size
         v = np.zeros((2, 3))
         for row in numbers:
@@ -129,7 +129,7 @@ def test_one_draw_for_all_stages():
     cell = tdn.IF(v_th=1e9, integrator=tdn.RK4(), noise=tdn.WhiteNoise(0.7), dt=0.25).double()
     start = cell.initial_state(x[0])
     _, state = cell.scan(x, start)
-    assert_close(state.v, 0.7 * 0.5 * normals_of(start.noise.key, 40)[:, 0].sum(0))
+    assert_close(state.v, 0.7 * 0.5 * normal_of(start.noise.key, 40).sum(0))
 
 
 def test_a_readout_has_the_stationary_variance():
@@ -155,7 +155,7 @@ def test_a_readout_is_exact_under_exponential_euler():
         decay = math.exp(-dt / tau)
         deviation = math.sqrt((R * sigma) ** 2 / (2 * tau) * (1 - decay**2))
         v, path = np.full((2, 3), rest), []
-        for x_t, row in zip(x.numpy(), normals_of(start.noise.key, 30)[:, 0].numpy(), strict=True):
+        for x_t, row in zip(x.numpy(), normal_of(start.noise.key, 30).numpy(), strict=True):
             goal = rest + R * x_t
             v = goal + (v - goal) * decay + deviation * row
             path.append(v)
@@ -173,7 +173,7 @@ def test_a_resonator_takes_it_as_a_current_held_over_the_step(integrator):
     plain = tdn.ResonateAndFire(integrator=integrator, dt=dt).double()
     start = noisy.initial_state(x[0])
     y, state = noisy.scan(x, start)
-    expected, end = plain.scan(x + sigma / math.sqrt(dt) * normals_of(start.noise.key, 200)[:, 0])
+    expected, end = plain.scan(x + sigma / math.sqrt(dt) * normal_of(start.noise.key, 200))
     assert expected.sum() > 5
     assert torch.equal(y, expected)
     assert_close(state.v, end.v)

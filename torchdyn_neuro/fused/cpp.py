@@ -8,7 +8,7 @@ neurons that share a parameter is taken block by block, so it does not depend on
 import torch
 
 from .cpp_text import LoopText
-from .graph import Node
+from .graph import Node, ordered
 from .plan import BackwardPlan, ForwardPlan
 
 
@@ -102,8 +102,11 @@ def emit_backward(plan: BackwardPlan) -> str:
     strides = [f"x{k}_stride" for k in plan.inputs] + [f"dy{k}_stride" for k in plan.output_gradients]
     text.sizes(strides, sorted({*plan.parameters, *grad_parameters}))
     text.open_results((f"dx{k}", graph.inputs[k].dtype) for k in grad_inputs)
+    kept = _kept(plan)
     for k in plan.states:
         text.scratch(f"s{k}_rows", graph.states[k])
+    for k, node in enumerate(kept):
+        text.scratch(f"kept{k}_rows", node)
     text.open_blocks(
         graph, plan.parameters, plan.hoisted, (*plan.body, *plan.replay_body, *plan.gradients, *graph.next_states)
     )
@@ -120,8 +123,8 @@ def emit_backward(plan: BackwardPlan) -> str:
     text.add("for (I end = T, begin; end > 0; end = begin) {")
     text.add("begin = (end - 1) / every * every;")
     if plan.states:
-        _replay(text, plan)
-    _reverse(text, plan, grad_inputs, grad_parameters)
+        _replay(text, plan, kept)
+    _reverse(text, plan, kept, grad_inputs, grad_parameters)
     text.close(1)
     for k in plan.carried:
         _empty(text, f"ds{k}", f"dfirst{k} + start")
@@ -132,7 +135,13 @@ def emit_backward(plan: BackwardPlan) -> str:
     return text.source()
 
 
-def _replay(text: LoopText, plan: BackwardPlan) -> None:
+def _kept(plan: BackwardPlan) -> list[Node]:
+    """What the replay hands to the derivative, because to draw it once more would take longer than all the rest."""
+    used = {*plan.body}
+    return [node for node in plan.replay_body if node.op == "normal" and node in used]
+
+
+def _replay(text: LoopText, plan: BackwardPlan, kept: list[Node]) -> None:
     """The states of a segment, computed again from its checkpoint."""
     graph = plan.graph
     for k in plan.states:
@@ -141,7 +150,8 @@ def _replay(text: LoopText, plan: BackwardPlan) -> None:
             f"const {stored}* from{k} = begin == 0 ? first{k} + start : saved{k} + (begin / every - 1) * size + start;"
         )
         _fill(text, f"s{k}_rows", graph.states[k], f"from{k}")
-    text.add("for (I t = begin; t + 1 < end; ++t) {")
+    # The last step leads out of the segment: only what is kept of it is wanted.
+    text.add(f"for (I t = begin; t {'' if kept else '+ 1 '}< end; ++t) {{")
     for k in plan.states:
         kind = text.kind(graph.states[k])
         text.add(f"const {kind}* __restrict s{k} = s{k}_rows + (t - begin) * ROW;")
@@ -155,10 +165,14 @@ def _replay(text: LoopText, plan: BackwardPlan) -> None:
     text.body(plan.replay_body, names)
     for k in plan.states:
         text.add(f"next{k}[i] = {names[graph.next_states[k]]};")
+    for k, node in enumerate(kept):
+        text.add(f"kept{k}_rows[(t - begin) * ROW + i] = {names[node]};")
     text.close(2)
 
 
-def _reverse(text: LoopText, plan: BackwardPlan, grad_inputs: list[int], grad_parameters: list[int]) -> None:
+def _reverse(
+    text: LoopText, plan: BackwardPlan, kept: list[Node], grad_inputs: list[int], grad_parameters: list[int]
+) -> None:
     """The derivative, from the end of a segment to its beginning."""
     graph = plan.graph
     text.add("for (I t = end - 1; t >= begin; --t) {")
@@ -175,7 +189,9 @@ def _reverse(text: LoopText, plan: BackwardPlan, grad_inputs: list[int], grad_pa
     names |= {graph.state_gradients[k]: f"ds{k}[i]" for k in plan.carried}
     names |= text.loads((graph.inputs[k], f"x{k}_row") for k in plan.inputs)
     names |= text.loads((graph.output_gradients[k], f"dy{k}_row") for k in plan.output_gradients)
-    text.body(plan.body, names)
+    names |= {node: f"kept{k}_rows[(t - begin) * ROW + i]" for k, node in enumerate(kept)}
+    wanted = {*ordered(plan.gradients, frozenset(kept))}
+    text.body((node for node in plan.body if node in wanted), names)
     for k in grad_inputs:
         text.add(f"store(dx{k}_to + j, left, {names[graph.grad_inputs[k]]});")
     for k in grad_parameters:

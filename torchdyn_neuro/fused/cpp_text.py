@@ -32,7 +32,7 @@ class LoopText:
 
     def __init__(self, nodes: Iterable[Node]):
         nodes = list(nodes)
-        self.random = any(node.op == "random_bits" for node in nodes)
+        self.random = any(node.op in ("random_bits", "normal") for node in nodes)
         self.wide = any(node.dtype == torch.float64 for node in nodes)
         self.lines: list[str] = []
         self.count = 0
@@ -40,6 +40,8 @@ class LoopText:
         self.results: list[tuple[str, torch.dtype]] = []
         self.scratches: list[tuple[str, str]] = []
         self.narrow = False
+        # What a normal number leaves for the next steps, one array for each of the nodes.
+        self.draws = {node: f"draws{k}" for k, node in enumerate(node for node in nodes if node.op == "normal")}
 
     def source(self) -> str:
         head = "#define HALF\n" * self.narrow + "#define WIDE\n" * self.wide
@@ -76,7 +78,7 @@ class LoopText:
             self.add(f"const I {name} = sizes[{k}];")
 
     def scratch(self, name: str, node: Node) -> None:
-        """Rows of a block, one for each step of a segment."""
+        """Rows of a block, one for each step of a segment and one beyond."""
         self.scratches.append((name, self.kind(node)))
 
     def array(self, name: str, node: Node) -> None:
@@ -121,15 +123,17 @@ class LoopText:
         self.add("{")
         if self.scratches:
             size = " + ".join(f"sizeof({kind})" for _, kind in self.scratches)
-            self.add(f"char* const memory = (char*)memory_of(every * ROW * ({size}) + ALIGNMENT);")
+            self.add(f"char* const memory = (char*)memory_of((every + 1) * ROW * ({size}) + ALIGNMENT);")
             self.add("char* place = (char*)(((uintptr_t)memory + ALIGNMENT - 1) & ~(uintptr_t)(ALIGNMENT - 1));")
             for name, kind in self.scratches:
                 self.add(f"{kind}* const {name} = ({kind}*)place;")
-                self.add(f"place += every * ROW * sizeof({kind});")
+                self.add(f"place += (every + 1) * ROW * sizeof({kind});")
         for k in single:
             self.array(f"p{k}", graph.parameters[k])
         for k, node in enumerate(kept):
             self.array(f"h{k}", node)
+        for node, name in self.draws.items():
+            self.add(f"Draws<{self.kind(node)}> {name}[ROW];")
         self.add("#pragma omp for schedule(static)")
         self.add("for (I block = 0; block < (size + BLOCK - 1) / BLOCK; ++block) {")
         self.add("const I start = block * BLOCK;")
@@ -137,6 +141,8 @@ class LoopText:
         for k in single:
             to = f"({self.number(graph.parameters[k])}*)p{k}"
             self.add(f"load_parameter({to}, p{k}_values, offset + start, width, p{k}_inner, p{k}_size);")
+        for name in self.draws.values():
+            self.add(f"for (int i = 0; i < ROW; ++i) {name}[i].forget();")
         if kept:
             self.open_elements()
             names = dict(self.fixed)
@@ -217,7 +223,8 @@ class LoopText:
         if node.op == "cast":
             return self._cast(node, *args)
         number = _NUMBERS[next((self.kind(arg) for arg in node.sources if arg.dtype != torch.bool), "F")]
-        return _DECIMAL.sub(lambda decimal: f"{number}({decimal.group()})", OPS[node.op].cpp).format(*args)
+        text = _DECIMAL.sub(lambda decimal: f"{number}({decimal.group()})", OPS[node.op].cpp)
+        return text.format(*args, draws=f"{self.draws.get(node)}[i]")
 
     def _cast(self, node: Node, value: str) -> str:
         mask = "mask_" * (node.args[0].dtype == torch.bool)

@@ -27,8 +27,8 @@ ELEMENTARY double pow(double, double) noexcept;
     return Lanes<V, Number>::vector(lanes);                            \
   }
 LANE_BY_LANE(F, float, LOG1P, log1pf)
-LANE_BY_LANE(F, float, SIN, sinf)
-LANE_BY_LANE(F, float, COS, cosf)
+LANE_BY_LANE(F, float, FAR_SIN, sinf)
+LANE_BY_LANE(F, float, FAR_COS, cosf)
 LANE_BY_LANE(F, float, SINH, sinhf)
 LANE_BY_LANE(F, float, COSH, coshf)
 LANE_BY_LANE(F, float, ERF, erff)
@@ -125,6 +125,24 @@ INLINE F LOG(F x) {
   return (x > 0.0f) & (x < infinite) ? r : outside;
 }
 INLINE F ABS(F x) { return (F)((N)x & 0x7fffffff); }
+// Sine (turns = 0) or cosine (turns = 1) of what is left of x after quarter turns, |x| < 71476.
+INLINE F sine(F x, int32_t turns) {
+  const F j = nearest(x * 0.636619747f);
+  const F r = FMA(j, -5.39030253e-15f, FMA(j, -3.13916473e-7f, FMA(j, -1.57079601f, x))), s = r * r;
+  const N quarter = __builtin_convertvector(j, N) + turns;
+  F c = FMA(All<F>::of(2.44677067e-5f), s, -1.38877297e-3f), p = FMA(All<F>::of(2.86567956e-6f), s, -1.98559923e-4f);
+  c = FMA(FMA(FMA(c, s, 4.16666567e-2f), s, -0.5f), s, 1.0f);
+  p = FMA(FMA(FMA(p, s, 8.33338592e-3f), s, -1.66666672e-1f), r * s, r);
+  return (F)((N)((quarter & 1) != 0 ? c : p) ^ ((quarter & 2) << 30));
+}
+INLINE F SIN(F x) {
+  if (__builtin_expect(any(ABS(x) >= 70000.0f), 0)) return FAR_SIN(x);
+  return sine(x, 0);
+}
+INLINE F COS(F x) {
+  if (__builtin_expect(any(ABS(x) >= 70000.0f), 0)) return FAR_COS(x);
+  return sine(x, 1);
+}
 #ifdef WIDE
 INLINE D power_of_two(M k) { return (D)((k + 1023) << 52); }
 INLINE D EXP(D x) {

@@ -9,7 +9,7 @@ The format, from the leaves up:
   ``"cast"`` have other types: bfloat16 and float16, which are held as float32 after rounding, and uint8. Equal
   operations are one node. Keys of random numbers are ``torch.int64``: ``"add"`` and ``"where"`` give one;
   ``"random_bits"``, whose last two arguments are whole numbers, gives a word of 32 bits in that type, of which only
-  ``"cast"`` makes a number for a computation.
+  ``"cast"`` makes a number for a computation; ``"normal"``, whose last argument is a whole number, gives such a number.
 - A :class:`StepGraph` names the leaves (``states``, ``inputs``, ``parameters``, and the gradients that arrive from the
   step after, ``state_gradients``, and from the outputs, ``output_gradients``) and the results: ``next_states`` and
   ``outputs`` of the step, and ``grad_states``, ``grad_inputs``, ``grad_parameters`` of its vector-Jacobian product. A

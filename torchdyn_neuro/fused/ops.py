@@ -89,6 +89,8 @@ OPS: dict[str, Op] = {
     "where": Op("select({0}, {1}, {2})", "tl.where({0}, {1}, {2})"),
     # A word of 32 bits: of a key, for a stream, the word of that number.
     "random_bits": _same("random_bits({0}, {1}, {2})"),
+    # A normal number: of a key, for a stream; the emitters say where C++ keeps what it drew and which type is meant.
+    "normal": Op("normal({0}, {1}, {draws})", "normal({0}, {1}, {dtype})"),
     # The cast is the emitter's: it rounds to a narrow type, and turns a mask into a number or back.
     "cast": _same("{0}"),
 }

@@ -22,8 +22,8 @@ INLINE W product(W a, W b) {
 struct Words { W lane[4]; };
 
 // Words of 32 bits in 64: so a product of two needs no room of its own. Their upper halves may hold anything.
-INLINE Words philox(W key, uint32_t stream) {
-  W c0 = key, c1 = key >> 32, c2 = {}, c3 = {};
+INLINE Words philox(W key, uint32_t stream, uint32_t kind) {
+  W c0 = key, c1 = key >> 32, c2 = kind - W{}, c3 = {};
   uint32_t k0 = stream, k1 = 0;
 #pragma GCC unroll 10
   for (int round = 0; round < 10; ++round) {
@@ -37,13 +37,69 @@ INLINE Words philox(W key, uint32_t stream) {
   }
   return {{c0, c1, c2, c3}};
 }
+// The lower halves of so many words.
+INLINE U lower(const W* words) {
+#if !defined(__clang__) && !defined(WIDE)
+  static const U even = {
+    0, 2, 4, 6,
+#if __AVX2__
+    8, 10, 12, 14,
+#endif
+#if defined(__AVX512F__) && defined(__AVX512DQ__)
+    16, 18, 20, 22, 24, 26, 28, 30,
+#endif
+  };
+  return __builtin_shuffle((U)words[0], (U)words[1], even);
+#else
+  typedef uint64_t All64 VECTOR(8 * LANES);
+  All64 all;
+  __builtin_memcpy(&all, words, sizeof(all));
+  return __builtin_convertvector(all, U);
+#endif
+}
 INLINE U random_bits(K key, uint32_t stream, int lane) {
-  uint64_t wide[LANES];
-  Lanes<U, uint32_t> to;
-  for (int k = 0; k < PARTS; ++k) {
-    const W words = philox((W)key.part[k], stream).lane[lane];
-    __builtin_memcpy(wide + k * (WIDTH / 8), &words, sizeof(words));
+  W words[PARTS];
+  for (int k = 0; k < PARTS; ++k) words[k] = philox((W)key.part[k], stream, 0).lane[lane];
+  return lower(words);
+}
+
+// Four normal numbers of a counter, which are those of four keys in a row.
+template <class V> struct Draws {
+  L counter[PARTS];
+  V number[4];
+  // A key is shifted to the right: it is never as low as this.
+  void forget() {
+    for (int k = 0; k < PARTS; ++k) counter[k] = INT64_MIN - L{};
   }
-  for (int l = 0; l < LANES; ++l) to.lane[l] = (uint32_t)wide[l];
-  return Lanes<U, uint32_t>::vector(to);
+};
+INLINE F fraction(U word, F) { return (to_F(word) + 0.5f) * 2.3283064365386963e-10f; }
+#ifdef WIDE
+INLINE D fraction(U word, D) { return (to_D(word) + 0.5) * 2.3283064365386963e-10; }
+INLINE D turn(D x) { return x * 6.283185307179586; }
+#endif
+INLINE F turn(F x) { return x * 6.283185307179586f; }
+template <class V> static __attribute__((noinline)) void draw(Draws<V>& draws, uint32_t stream) {
+  W words[4][PARTS];
+  for (int k = 0; k < PARTS; ++k) {
+    const Words of = philox((W)draws.counter[k], stream, 1);
+    for (int l = 0; l < 4; ++l) words[l][k] = of.lane[l];
+  }
+  for (int l = 0; l < 4; l += 2) {
+    const V radius = SQRT(-2 * LOG(fraction(lower(words[l]), V{})));
+    const V angle = turn(fraction(lower(words[l + 1]), V{}));
+    draws.number[l] = radius * COS(angle);
+    draws.number[l + 1] = radius * SIN(angle);
+  }
+}
+template <class V> INLINE V normal(K key, uint32_t stream, Draws<V>& draws) {
+  bool known = true;
+  for (int k = 0; k < PARTS; ++k) known &= !any(draws.counter[k] != key.part[k] >> 2);
+  if (!known) {
+    for (int k = 0; k < PARTS; ++k) draws.counter[k] = key.part[k] >> 2;
+    draw(draws, stream);
+  }
+  const U lane = lower((const W*)key.part) & 3;
+  const V* const number = draws.number;
+  return select(mask(lane < 2), select(mask(lane == 0), number[0], number[1]),
+                select(mask(lane == 2), number[2], number[3]));
 }

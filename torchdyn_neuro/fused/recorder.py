@@ -109,6 +109,11 @@ class Recorder(TorchDispatchMode):
             return func(*args, **kwargs)
         if func._schema.name == "torchdyn_neuro::random_bits":
             return self._random_bits(func, *args)
+        if func._schema.name == "torchdyn_neuro::normal":
+            key, stream, dtype = args
+            result = func(key, stream, dtype)
+            self._bind(result, self._interned("normal", (self.node(key), stream), dtype))
+            return result
         name = func._schema.name.removeprefix("aten::")
         in_place = name.endswith("_") and not name.endswith("__")
         # Read before the call: an operation in place overwrites its argument.

@@ -107,3 +107,17 @@ def random_bits(key, stream: tl.constexpr, lane: tl.constexpr):
     zero = tl.zeros(key.shape, tl.uint32)
     words = tl.philox(stream, key.to(tl.uint32), (key >> 32).to(tl.uint32), zero, zero)
     return words[lane]
+
+
+@triton.jit
+def normal(key, stream: tl.constexpr, dtype: tl.constexpr):
+    """A normal number; see :func:`torchdyn_neuro.core.random.normal`."""
+    zero = tl.zeros(key.shape, tl.uint32)
+    counter = key >> 2
+    w0, w1, w2, w3 = tl.philox(stream, counter.to(tl.uint32), (counter >> 32).to(tl.uint32), zero + 1, zero)
+    later = (key & 2) != 0
+    # Rounded as torch rounds them, from whole numbers of 64 bits.
+    first, second = tl.where(later, w2, w0).to(tl.int64), tl.where(later, w3, w1).to(tl.int64)
+    radius = tl.sqrt(-2.0 * tl.log((first.to(dtype) + 0.5) * 2.3283064365386963e-10))
+    angle = (second.to(dtype) + 0.5) * 2.3283064365386963e-10 * 6.283185307179586
+    return radius * tl.where((key & 1) != 0, tl.sin(angle), tl.cos(angle))

@@ -22,7 +22,17 @@ _HEADER = """\
 import triton
 import triton.language as tl
 
-from torchdyn_neuro.fused.triton_functions import cosh, exp, expm1, log1p, power, random_bits, sinh, tanh
+from torchdyn_neuro.fused.triton_functions import (
+    cosh,
+    exp,
+    expm1,
+    log1p,
+    normal,
+    power,
+    random_bits,
+    sinh,
+    tanh,
+)
 """
 
 # Sums of 64 bits where an offset can outgrow 32; a lane is an offset within a block.
@@ -135,4 +145,5 @@ def _expression(node: Node, names: dict[Node, str]) -> str:
         return f"tl.full((BLOCK,), {text}, {kind})"
     if node.op == "cast":
         return f"{names[node.args[0]]}.to({kind})"
-    return OPS[node.op].triton.format(*(names[arg] if isinstance(arg, Node) else repr(arg) for arg in node.args))
+    args = (names[arg] if isinstance(arg, Node) else repr(arg) for arg in node.args)
+    return OPS[node.op].triton.format(*args, dtype=kind)

@@ -73,6 +73,23 @@ INLINE D mask_to_D(M m) { return select(m, All<D>::of(1), D{}); }
 #endif
 INLINE F mask_to_F(M m) { return select(m, All<F>::of(1), F{}); }
 
+// Whether any bit is set.
+INLINE bool any(L x) {
+#if !defined(__clang__) && defined(__AVX512F__) && defined(__AVX512DQ__)
+  typedef long long Wide VECTOR(WIDTH);
+  return __builtin_ia32_cvtq2mask512((Wide)(x != L{}));
+#else
+  int64_t found = 0;
+  for (int k = 0; k < WIDTH / 8; ++k) found |= x[k];
+  return found;
+#endif
+}
+INLINE bool any(N x) {
+  L bits = {};
+  __builtin_memcpy(&bits, &x, sizeof(x));
+  return any(bits);
+}
+
 // One lane after the other, for what has no vector of its own; compilers turn these loops into vector code.
 template <class V, class Number> struct Lanes {
   Number lane[LANES];

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..core.integrator import Drive, ExplicitIntegrator, shift
 from ..core.ode import ODE
-from ..core.random import normals, start_key
+from ..core.random import normal, start_key
 from ..core.state import State, map_state
 from ..core.terms import NoiseState
 
@@ -53,7 +53,7 @@ class EulerMaruyama(ExplicitIntegrator):
         streams = itertools.count(_STREAM)
 
         def kicked(leaf: Tensor, scale: Tensor) -> Tensor:
-            return leaf + math.sqrt(dt) * scale * normals(noise.key, next(streams), leaf.dtype)[0]
+            return leaf + math.sqrt(dt) * scale * normal(noise.key, next(streams), leaf.dtype)
 
         # The key has no noise of its own, also where the equation hands out its whole state.
         return map_state(kicked, drifted._replace(noise=()), ode.diffusion(now, state))._replace(noise=noise)
