@@ -102,46 +102,45 @@ INLINE F TANH(F x) {
   const F change = EXPM1(-2.0f * (x < 0.0f ? -x : x)), size = -change / (2.0f + change);
   return x < 0.0f ? -size : size;
 }
-// The logarithm of a number between 2/3 and 4/3, and of the power of two that is left.
-INLINE F LOG(F x) {
-  const N subnormal = x < 1.17549435e-38f;
-  const F scaled = subnormal ? x * 8388608.0f : x;
-  const N bits = (N)scaled, e = (bits - 0x3f2aaaab) & (int32_t)0xff800000;
-  const F i = FMA(__builtin_convertvector(e, F), 1.1920929e-7f, subnormal ? All<F>::of(-23.0f) : F{});
+// Of a normal number: the logarithm of its power of two, and of what is left, between 2/3 and 4/3; i: added to the power.
+INLINE F normal_log(F x, F i) {
+  const N bits = (N)x, e = (bits - 0x3f2aaaab) & (int32_t)0xff800000;
+  i = FMA(__builtin_convertvector(e, F), 1.1920929e-7f, i);
   const F m = (F)(bits - e) - 1.0f, s = m * m;
-  F r = All<F>::of(-0.130310059f), t = All<F>::of(0.140869141f);
-  r = FMA(r, s, -0.121483512f);
-  t = FMA(t, s, 0.139814854f);
+  F r = FMA(All<F>::of(-0.130310059f), s, -0.121483512f), t = FMA(All<F>::of(0.140869141f), s, 0.139814854f);
   r = FMA(r, s, -0.166846126f);
   t = FMA(t, s, 0.200120345f);
-  r = FMA(r, s, -0.249996200f);
-  r = FMA(t, m, r);
-  r = FMA(r, m, 0.333331972f);
-  r = FMA(r, m, -0.5f);
-  r = FMA(r, s, m);
-  r = FMA(i, 0.693147182f, r);
+  r = FMA(FMA(t, m, FMA(r, s, -0.249996200f)), m, 0.333331972f);
+  r = FMA(FMA(r, m, -0.5f), s, m);
+  return FMA(i, 0.693147182f, r);
+}
+INLINE F LOG(F x) {
+  const N subnormal = x < 1.17549435e-38f;
+  const F r = normal_log(subnormal ? x * 8388608.0f : x, subnormal ? All<F>::of(-23.0f) : F{});
   const float infinite = __builtin_inff();
   const F outside = x < 0.0f ? All<F>::of(__builtin_nanf("")) : x == 0.0f ? All<F>::of(-infinite) : x;
   return (x > 0.0f) & (x < infinite) ? r : outside;
 }
 INLINE F ABS(F x) { return (F)((N)x & 0x7fffffff); }
-// Sine (turns = 0) or cosine (turns = 1) of what is left of x after quarter turns, |x| < 71476.
-INLINE F sine(F x, int32_t turns) {
+// Sine and cosine of what is left of x after quarter turns, |x| < 71476.
+struct Circle { F sine, cosine; };
+INLINE Circle circle(F x) {
   const F j = nearest(x * 0.636619747f);
   const F r = FMA(j, -5.39030253e-15f, FMA(j, -3.13916473e-7f, FMA(j, -1.57079601f, x))), s = r * r;
-  const N quarter = __builtin_convertvector(j, N) + turns;
+  const N quarter = __builtin_convertvector(j, N);
   F c = FMA(All<F>::of(2.44677067e-5f), s, -1.38877297e-3f), p = FMA(All<F>::of(2.86567956e-6f), s, -1.98559923e-4f);
   c = FMA(FMA(FMA(c, s, 4.16666567e-2f), s, -0.5f), s, 1.0f);
   p = FMA(FMA(FMA(p, s, 8.33338592e-3f), s, -1.66666672e-1f), r * s, r);
-  return (F)((N)((quarter & 1) != 0 ? c : p) ^ ((quarter & 2) << 30));
+  const N odd = (quarter & 1) != 0;
+  return {(F)((N)(odd ? c : p) ^ ((quarter & 2) << 30)), (F)((N)(odd ? p : c) ^ (((quarter + 1) & 2) << 30))};
 }
 INLINE F SIN(F x) {
   if (__builtin_expect(any(ABS(x) >= 70000.0f), 0)) return FAR_SIN(x);
-  return sine(x, 0);
+  return circle(x).sine;
 }
 INLINE F COS(F x) {
   if (__builtin_expect(any(ABS(x) >= 70000.0f), 0)) return FAR_COS(x);
-  return sine(x, 1);
+  return circle(x).cosine;
 }
 #ifdef WIDE
 INLINE D power_of_two(M k) { return (D)((k + 1023) << 52); }

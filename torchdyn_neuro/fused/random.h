@@ -72,24 +72,29 @@ template <class V> struct Draws {
     for (int k = 0; k < PARTS; ++k) counter[k] = INT64_MIN - L{};
   }
 };
-INLINE F fraction(U word, F) { return (to_F(word) + 0.5f) * 2.3283064365386963e-10f; }
+INLINE F radius(U word, F) {
+  return SQRT(-2.0f * normal_log((to_F(word) + 0.5f) * 2.3283064365386963e-10f, F{}));
+}
+INLINE void turn(U word, F radius, F* to) {
+  const Circle at = circle((to_F(word) + 0.5f) * 2.3283064365386963e-10f * 6.283185307179586f);
+  to[0] = radius * at.cosine;
+  to[1] = radius * at.sine;
+}
 #ifdef WIDE
-INLINE D fraction(U word, D) { return (to_D(word) + 0.5) * 2.3283064365386963e-10; }
-INLINE D turn(D x) { return x * 6.283185307179586; }
+INLINE D radius(U word, D) { return SQRT(-2.0 * LOG((to_D(word) + 0.5) * 2.3283064365386963e-10)); }
+INLINE void turn(U word, D radius, D* to) {
+  const D angle = (to_D(word) + 0.5) * 2.3283064365386963e-10 * 6.283185307179586;
+  to[0] = radius * COS(angle);
+  to[1] = radius * SIN(angle);
+}
 #endif
-INLINE F turn(F x) { return x * 6.283185307179586f; }
 template <class V> static __attribute__((noinline)) void draw(Draws<V>& draws, uint32_t stream) {
   W words[4][PARTS];
   for (int k = 0; k < PARTS; ++k) {
     const Words of = philox((W)draws.counter[k], stream, 1);
     for (int l = 0; l < 4; ++l) words[l][k] = of.lane[l];
   }
-  for (int l = 0; l < 4; l += 2) {
-    const V radius = SQRT(-2 * LOG(fraction(lower(words[l]), V{})));
-    const V angle = turn(fraction(lower(words[l + 1]), V{}));
-    draws.number[l] = radius * COS(angle);
-    draws.number[l + 1] = radius * SIN(angle);
-  }
+  for (int l = 0; l < 4; l += 2) turn(lower(words[l + 1]), radius(lower(words[l]), V{}), draws.number + l);
 }
 template <class V> INLINE V normal(K key, uint32_t stream, Draws<V>& draws) {
   bool known = true;
