@@ -9,6 +9,7 @@ from torch import Tensor
 
 from .checks import positive_number, warn
 from .quantities import readable
+from .repeat import repeat
 from .state import State, map_state
 
 if TYPE_CHECKING:
@@ -89,6 +90,9 @@ class ExplicitIntegrator(Integrator):
 
     def walk(self, ode: "ODE", x: State | Drive, state: State, dt: float | Tensor) -> list[State]:
         """The states after each of the substeps, with the terms held as they are in ``state``."""
+        if not callable(x) and isinstance(dt, float):
+            step = dt / self.substeps
+            return repeat(lambda x, state: self.advance(ode, within(x, 0, 1), state, step), x, state, self.substeps)
         states = []
         for k in range(self.substeps):
             state = self.advance(ode, within(x, k, self.substeps), state, dt / self.substeps)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import torch
 
 from .compiler import header
+from .cpp_repeat import Rounds
 from .graph import Node, StepGraph
 from .ops import OPS
 
@@ -35,7 +36,7 @@ class LoopText:
         self.random = any(node.op in ("random_bits", "normal") for node in nodes)
         self.wide = any(node.dtype == torch.float64 for node in nodes)
         self.lines: list[str] = []
-        self.count = 0
+        self.count = self.named = 0
         self.fixed: dict[Node, str] = {}
         self.results: list[tuple[str, torch.dtype]] = []
         self.scratches: list[tuple[str, str]] = []
@@ -49,6 +50,11 @@ class LoopText:
         function = 'extern "C" void run(void* const* tensors, const I* sizes) {\n'
         sizes = f"enum {{ BLOCK = {BLOCK}, ROW = BLOCK / LANES, LINE = {8 if self.wide else 16} }};"
         return f"{head}{prelude}\n{sizes}\n\n{function}" + "\n".join(self.lines) + "\n"
+
+    def unique(self) -> str:
+        """A number that no other name of the text has."""
+        self.named += 1
+        return str(self.named)
 
     def add(self, line: str) -> None:
         self.lines.append(line)
@@ -206,11 +212,16 @@ class LoopText:
 
     def body(self, nodes: Iterable[Node], names: dict[Node, str], prefix: str = "t") -> None:
         """One line for each node; ``names`` gets their names."""
+        nodes = list(nodes)
+        rounds = Rounds(self, nodes)
         for node in nodes:
             if node.op == "constant":
                 names[node] = self._constant(node)
                 continue
-            name = f"{prefix}{len(names)}"
+            if node.op.startswith("repeat"):
+                rounds.add(node, names)
+                continue
+            name = f"{prefix}{self.unique()}"
             self.add(f"const {self.kind(node)} {name} = {self._expression(node, names)};")
             names[node] = name
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from .graph import StepGraph
 from .plan import BackwardPlan, ForwardPlan, plan_backward, plan_forward
+from .repeat import expanded
 
 _SHORTEST_SEGMENT = 8
 _CHECKPOINTS = 0.4  # states saved for the backward pass, in tensors [T, B, *]: with one input, 1.4 in all
@@ -23,6 +24,9 @@ class Kernels(ABC):
 
     replayed_rows: ClassVar[int] = _SHORTEST_SEGMENT
     """States times steps that a replay has room for close by: a longer segment saves fewer states."""
+
+    repeats: ClassVar[bool] = False
+    """Whether the language has loops for repetitions; else they are written out."""
 
     def __init__(self, forward: ForwardPlan, backward: BackwardPlan):
         self.forward_plan = forward
@@ -78,7 +82,7 @@ class Loop:
     """A graph with its plans and kernels."""
 
     def __init__(self, graph: StepGraph, kernels: type[Kernels]):
-        self.graph = graph
+        self.graph = graph = graph if kernels.repeats else expanded(graph)
         self.kernels = kernels(plan_forward(graph), plan_backward(graph))
         self.backward_plan = self.kernels.backward_plan
         # Operands that the derivative does not read are not kept for it.

@@ -19,6 +19,7 @@ class CppKernels(Kernels):
     """Loops for the CPU, on as many threads as torch uses."""
 
     replayed_rows = 16  # in the first-level cache
+    repeats = True
 
     @functools.cached_property
     def forward_function(self) -> Callable:

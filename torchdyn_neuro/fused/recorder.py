@@ -1,6 +1,7 @@
 """A mode of torch that writes down what a step computes as the nodes of a graph."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import nan, prod
 from typing import Any
@@ -67,6 +68,16 @@ class Recorder(TorchDispatchMode):
         self.leaves: set[Node] = set()
         self.interned: dict[tuple, Node] = {}
         self.compute = torch.float32
+        self.silent = False
+
+    @contextmanager
+    def silence(self) -> Iterator[None]:
+        """Within a ``with`` block nothing is recorded."""
+        self.silent = True
+        try:
+            yield
+        finally:
+            self.silent = False
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -105,7 +116,7 @@ class Recorder(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         kwargs = kwargs or {}
-        if func._schema.name == "aten::promote_types":
+        if self.silent or func._schema.name == "aten::promote_types":
             return func(*args, **kwargs)
         if func._schema.name == "torchdyn_neuro::random_bits":
             return self._random_bits(func, *args)

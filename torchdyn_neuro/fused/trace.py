@@ -13,8 +13,10 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import _engine_run_backward
 
+from ..core.repeat import repeats_go_to
 from .graph import StepGraph
 from .recorder import Operand, Recorder, Refusal
+from .repeat_recording import RepeatRecorder
 
 FlatStep = Callable[[Sequence[Tensor], Sequence[Tensor], Sequence[Tensor]], tuple[Sequence[Tensor], Sequence[Tensor]]]
 """``(inputs, states, parameters) -> (outputs, next_states)`` on lists of tensors."""
@@ -73,7 +75,8 @@ def _record(
     with torch.inference_mode(False):
         groups = [[recorder.leaf(o, shape, alike) for o in group] for group in (inputs, states, parameters)]
         (x, x_nodes), (s, s_nodes), (p, p_nodes) = (tuple(zip(*group, strict=True)) or ((), ()) for group in groups)
-        with torch.set_grad_enabled(alike), recorder:
+        repeats = RepeatRecorder(recorder, (*x_nodes, *s_nodes), p)
+        with torch.set_grad_enabled(alike), recorder, repeats_go_to(repeats):
             outputs, next_states = step(x, s, p)
         _check(outputs, next_states, s, shape)
         forward = {

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ..core.integrator import Drive, Integrator
 from ..core.ode import ODE
+from ..core.repeat import repeat
 from ..core.state import State, map_state
 
 
@@ -38,7 +39,11 @@ class ExponentialEuler(Integrator):
         drive, moved, states = x, state, []
         if ode.terms and not ode.membrane().leaks:
             drive, moved = _with_inflow(ode, x), ode.hold_terms(state, dt)
-        for k in range(self.substeps):
+        if not callable(drive) and isinstance(dt, float):
+            step = dt / self.substeps
+            states = repeat(lambda x, state: self.advance(ode, x, state, step), drive, moved, self.substeps)
+            moved = states[-1]
+        for k in range(len(states), self.substeps):
             # An input that changes is held at its middle; a coupling sees the state at the start.
             now = drive((k + 0.5) / self.substeps, moved) if callable(drive) else drive
             moved = self.advance(ode, now, moved, dt / self.substeps)

@@ -1,0 +1,44 @@
+"""Repetition within a step, said so that a loop can be compiled as one and not as copies of its body."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from .state import State
+
+Body = Callable[[State, State], State]
+"""``(x, state) -> state``: depends on its arguments and on quantities, and on no other tensor."""
+Record = Callable[[Body, State, State, int], list[State] | None]
+
+_record: ContextVar[Record | None] = ContextVar("record", default=None)
+
+
+def repeat(body: Body, x: State, state: State, count: int) -> list[State]:
+    """The states after each of ``count`` calls of ``body``.
+
+    Args:
+        body: what is repeated.
+        x: what is the same in every call.
+        state: before the first call.
+        count: how often.
+    """
+    record = _record.get()
+    if record is not None and count > 1:
+        recorded = record(body, x, state, count)
+        if recorded is not None:
+            return recorded
+    states = []
+    for _ in range(count):
+        state = body(x, state)
+        states.append(state)
+    return states
+
+
+@contextmanager
+def repeats_go_to(record: Record) -> Iterator[None]:
+    """Within a ``with`` block, give repetitions to ``record``, which may return ``None`` to have them run."""
+    token = _record.set(record)
+    try:
+        yield
+    finally:
+        _record.reset(token)

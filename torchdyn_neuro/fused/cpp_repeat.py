@@ -1,0 +1,108 @@
+"""C++ for repetitions: loops over rounds, within the loop over the vectors of a block."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from .graph import Node, ordered
+from .repeat import Derivative, parts_of_call
+
+if TYPE_CHECKING:
+    from .cpp_text import LoopText
+
+
+class Rounds:
+    """The repetitions of one list of nodes.
+
+    Args:
+        text: where the lines go.
+        nodes: the list.
+    """
+
+    def __init__(self, text: "LoopText", nodes: Iterable[Node]):
+        self.text = text
+        nodes = list(nodes)
+        # The states before each round are kept where somebody reads one of them.
+        self.kept = {node.args[1] for node in nodes if node.op == "repeat_backward"}
+        self.kept |= {n.args[0] for n in nodes if n.op == "repeated" and n.args[1] + 1 < n.args[0].args[0].count}
+        self.numbers: dict[Node, str] = {}
+
+    def add(self, node: Node, names: dict[Node, str]) -> None:
+        """Write a node of these down, or find what it is called."""
+        if node.op == "repeated":
+            call, k, i = node.args
+            number = self.numbers[call]
+            last = k + 1 == call.args[0].count
+            names[node] = f"state{number}_{i}" if last else f"path{number}_{i}[{k + 1}]"
+        elif node.op == "repeat_gradient":
+            names[node] = f"sum{self.numbers[node.args[0]]}_{node.args[1]}"
+        else:
+            self.numbers[node] = self.text.unique()
+            (self._forward if node.op == "repeat" else self._backward)(node, names)
+
+    def _forward(self, node: Node, names: dict[Node, str]) -> None:
+        text, number = self.text, self.numbers[node]
+        body, start, operands, _ = parts_of_call(node)
+        given = dict(zip(body.operands, (names[operand] for operand in operands), strict=True))
+        for i, first in enumerate(start):
+            text.add(f"{text.kind(first)} state{number}_{i} = {names[first]};")
+            if node in self.kept:
+                text.add(f"{text.kind(first)} path{number}_{i}[{body.count}];")
+            given[body.carried[i]] = f"state{number}_{i}"
+        text.add(f"for (int k = 0; k < {body.count}; ++k) {{")
+        if node in self.kept:
+            for i in range(len(start)):
+                text.add(f"path{number}_{i}[k] = state{number}_{i};")
+        found = self._round(body.after, names | given)
+        for i, name in enumerate(found):
+            text.add(f"const {text.kind(start[i])} after{i} = {name};")
+        for i in range(len(start)):
+            text.add(f"state{number}_{i} = after{i};")
+        text.close(1)
+
+    def _backward(self, node: Node, names: dict[Node, str]) -> None:
+        text, number = self.text, self.numbers[node]
+        derivative, call, *rest = node.args
+        body, _, operands, _ = parts_of_call(call)
+        arriving = dict(zip(derivative.present, rest[len(derivative.fixed) :], strict=True))
+        given = dict(zip(body.operands, (names[operand] for operand in operands), strict=True))
+        given |= {leaf: f"path{self.numbers[call]}_{i}[k]" for i, leaf in enumerate(body.carried)}
+        rounds = [self._arriving(derivative, number, i, arriving, names) for i in range(len(body.carried))]
+        for j, gradient in enumerate(derivative.gradients):
+            if j < len(body.carried):
+                given[derivative.arriving[j]] = f"sum{number}_{j}"
+            elif gradient is not None:
+                text.add(f"{text.kind(gradient)} sum{number}_{j} = {text.kind(gradient)}{{}};")
+        text.add(f"for (int k = {body.count - 1}; k >= 0; --k) {{")
+        for i, several in enumerate(rounds):
+            if several:
+                text.add(f"sum{number}_{i} += arriving{number}_{i}[k];")
+        found = iter(self._round([g for g in derivative.gradients if g is not None], names | given))
+        results = [None if gradient is None else next(found) for gradient in derivative.gradients]
+        for j, name in enumerate(results):
+            if j < len(body.carried):
+                kind = text.kind(body.carried[j])
+                text.add(f"const {kind} before{j} = {f'{kind}{{}}' if name is None else name};")
+            elif name is not None:
+                text.add(f"sum{number}_{j} += {name};")
+        for j in range(len(body.carried)):
+            text.add(f"sum{number}_{j} = before{j};")
+        text.close(1)
+
+    def _arriving(self, derivative: Derivative, number: str, i: int, arriving: dict, names: dict[Node, str]) -> bool:
+        """Declare a gradient that is carried; whether it also arrives before the last round."""
+        text, body = self.text, derivative.body
+        kind, last = text.kind(body.carried[i]), (body.count - 1, i)
+        several = any(at[1] == i and at != last for at in arriving)
+        start = f"{kind}{{}}" if several or last not in arriving else names[arriving[last]]
+        text.add(f"{kind} sum{number}_{i} = {start};")
+        if several:
+            text.add(f"{kind} arriving{number}_{i}[{body.count}] = {{}};")
+            for (k, _), node in ((at, node) for at, node in arriving.items() if at[1] == i):
+                text.add(f"arriving{number}_{i}[{k}] = {names[node]};")
+        return several
+
+    def _round(self, results: Iterable[Node], names: dict[Node, str]) -> list[str]:
+        """The nodes of a round; returns the names of its results."""
+        results, names = list(results), dict(names)
+        self.text.body(ordered(results, frozenset(names)), names)
+        return [names[node] for node in results]
