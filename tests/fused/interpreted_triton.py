@@ -66,6 +66,7 @@ FUNCTIONS = {
     "softplus": (lambda x, p: torch.nn.functional.softplus(x), WIDE),
     "lerp": (lambda x, p: torch.lerp(x, p, 0.3), WIDE),
     "random numbers": (lambda x, p: x * random.uniform(_keys(x), 3, x.dtype), WIDE),
+    "normal numbers": (lambda x, p: x * random.normal(_keys(x), 3, x.dtype), WIDE),
 }
 
 
@@ -235,6 +236,13 @@ def test_random_words_are_those_of_the_eager_loop():
     for found, expected in zip(results["triton"], results["eager"], strict=True):
         assert torch.equal(found, expected)
     assert results["eager"][0].max() > 2**31
+
+
+def test_substeps_are_written_out():
+    cell = tdn.EIF(tau_mem=tdn.Learned(10.0), integrator=tdn.Heun(substeps=3)).double()
+    x = 400 * torch.rand(17, 2, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    (y, *_), _ = assert_agrees(cell, x, relative=1e-9, backend="triton")
+    assert y.any()
 
 
 def test_a_recurrent_layer():

@@ -54,6 +54,7 @@ UNARY = {
     "rsub": lambda a: torch.rsub(a, 2.0, alpha=3.0),
     "filled": lambda a: a.masked_fill(a > 0.3, 0.25),
     "random numbers": lambda a: a * random_numbers.uniform(torch.full_like(a, 7, dtype=torch.int64), 0, a.dtype),
+    "normal numbers": lambda a: a * random_numbers.normal(torch.full_like(a, 7, dtype=torch.int64), 0, a.dtype),
     "constants": lambda a: a * torch.ones_like(a) + torch.zeros_like(a) + torch.full_like(a, 0.5),
 }
 BINARY = {
@@ -128,7 +129,7 @@ def test_the_operations_above_are_the_whole_table():
         trace_step(lambda x, s, p: ([f(x[0], x[1]) for f in functions], []), [operand, operand], [], [])
     finally:
         recorder.OPS, recorder.COMPOSITES = original
-    missing = ({*OPS, *COMPOSITES}) - seen - {"cast", "random_bits"}
+    missing = ({*OPS, *COMPOSITES}) - seen - {"cast", "random_bits", "normal"}
     assert missing <= {"logical_xor", "logical_and", "bitwise_or", "logical_not"}, missing
 
 

@@ -60,7 +60,7 @@ def emit_forward(plan: ForwardPlan) -> str:
         text.add(f"const {text.kind(node)} next{k} = {names[node]};")
     for k in states:
         text.add(f"s{k}[i] = next{k};")
-    text.close(1)
+    text.close_elements()
     text.stream()
     text.close(1)
     for k in states:
@@ -167,7 +167,8 @@ def _replay(text: LoopText, plan: BackwardPlan, kept: list[Node]) -> None:
         text.add(f"next{k}[i] = {names[graph.next_states[k]]};")
     for k, node in enumerate(kept):
         text.add(f"kept{k}_rows[(t - begin) * ROW + i] = {names[node]};")
-    text.close(2)
+    text.close_elements()
+    text.close(1)
 
 
 def _reverse(
@@ -202,7 +203,7 @@ def _reverse(
         text.add(f"const {kind} before{k} = {f'{kind}{{}}' if gradient is None else names[gradient]};")
     for k in plan.carried:
         text.add(f"ds{k}[i] = before{k};")
-    text.close(1)
+    text.close_elements()
     text.stream()
     text.close(1)
 

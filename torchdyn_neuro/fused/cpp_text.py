@@ -7,11 +7,13 @@ import torch
 
 from .compiler import header
 from .cpp_repeat import Rounds
-from .graph import Node, StepGraph
+from .graph import Node, StepGraph, ordered
 from .ops import OPS
 
 BLOCK = 128
 """Neurons that a thread carries through time together."""
+_LONG_ROUND = 250
+"""Nodes of a round that keep a processor busy by themselves."""
 AHEAD = 2
 """Steps between the fetching of a row and its use."""
 
@@ -24,6 +26,8 @@ _STORED = {
     torch.uint8: "byte",
     torch.int64: "I",
 }
+_DECLARED = re.compile(r"(?:const )?[FDMKU] (\w+)")
+_NAME = re.compile(r"\b[A-Za-z_]\w*\b")
 _NUMBERS = {"F": "float", "D": "double", "K": "I"}
 _DECIMAL = re.compile(r"\b\d+\.\d+\b")
 
@@ -37,12 +41,14 @@ class LoopText:
         self.wide = any(node.dtype == torch.float64 for node in nodes)
         self.lines: list[str] = []
         self.count = self.named = 0
+        rounds = [len(ordered(node.args[0].after)) for node in nodes if node.op == "repeat"]
+        self.paired = any(rounds) and max(rounds) <= _LONG_ROUND
         self.fixed: dict[Node, str] = {}
         self.results: list[tuple[str, torch.dtype]] = []
         self.scratches: list[tuple[str, str]] = []
         self.narrow = False
         # What a normal number leaves for the next steps, one array for each of the nodes.
-        self.draws = {node: f"draws{k}" for k, node in enumerate(node for node in nodes if node.op == "normal")}
+        self.draws = {node: f"draws{k}[i]" for k, node in enumerate(node for node in nodes if node.op == "normal")}
 
     def source(self) -> str:
         head = "#define HALF\n" * self.narrow + "#define WIDE\n" * self.wide
@@ -138,7 +144,8 @@ class LoopText:
             self.array(f"p{k}", graph.parameters[k])
         for k, node in enumerate(kept):
             self.array(f"h{k}", node)
-        for node, name in self.draws.items():
+        draws = {node: name.removesuffix("[i]") for node, name in self.draws.items() if name.endswith("[i]")}
+        for node, name in draws.items():
             self.add(f"Draws<{self.kind(node)}> {name}[ROW];")
         self.add("#pragma omp for schedule(static)")
         self.add("for (I block = 0; block < (size + BLOCK - 1) / BLOCK; ++block) {")
@@ -147,7 +154,7 @@ class LoopText:
         for k in single:
             to = f"({self.number(graph.parameters[k])}*)p{k}"
             self.add(f"load_parameter({to}, p{k}_values, offset + start, width, p{k}_inner, p{k}_size);")
-        for name in self.draws.values():
+        for name in draws.values():
             self.add(f"for (int i = 0; i < ROW; ++i) {name}[i].forget();")
         if kept:
             self.open_elements()
@@ -175,6 +182,10 @@ class LoopText:
                 self.fixed[node] = f"p{k}[i]"
         for node in hoisted:
             if all(source in names for source in node.sources):
+                if node.op == "normal":
+                    self.draws[node] = f"draws_of_all{len(names)}"
+                    self.add(f"Draws<{self.kind(node)}> {self.draws[node]};")
+                    self.add(f"{self.draws[node]}.forget();")
                 self.body([node], names, prefix="u")
             else:
                 each.append(node)
@@ -200,6 +211,24 @@ class LoopText:
     def open_elements(self) -> None:
         """The loop over the vectors of a block."""
         self.add("for (int i = 0, j = 0, left = width; left > 0; ++i, j += LANES, left -= LANES) {")
+        self.opened = len(self.lines)
+
+    def close_elements(self) -> None:
+        """End the loop over the vectors of a block."""
+        if self.paired:
+            self._pair()
+        self.close(1)
+
+    def _pair(self) -> None:
+        """Two vectors at a time: of rounds that wait for each other a processor has too little to do."""
+        lines, self.lines[self.opened :] = self.lines[self.opened :], []
+        self.lines[-1] = "for (int i = 0, j = 0, left = width; left > 0; i += 2, j += 2 * LANES, left -= 2 * LANES) {"
+        own = {match.group(1) for line in lines if (match := _DECLARED.match(line))}
+        moved = {name: f"{name}_other" for name in own} | {"i": "(i + 1)", "j": "(j + LANES)", "left": "(left - LANES)"}
+        for line in lines:
+            self.add(line)
+            if not line.startswith(("for", "}")):
+                self.add(_NAME.sub(lambda name: moved.get(name.group(), name.group()), line))
 
     def loads(self, leaves: Iterable[tuple[Node, str]]) -> dict[Node, str]:
         names = {}
@@ -235,7 +264,7 @@ class LoopText:
             return self._cast(node, *args)
         number = _NUMBERS[next((self.kind(arg) for arg in node.sources if arg.dtype != torch.bool), "F")]
         text = _DECIMAL.sub(lambda decimal: f"{number}({decimal.group()})", OPS[node.op].cpp)
-        return text.format(*args, draws=f"{self.draws.get(node)}[i]")
+        return text.format(*args, draws=self.draws.get(node))
 
     def _cast(self, node: Node, value: str) -> str:
         mask = "mask_" * (node.args[0].dtype == torch.bool)
