@@ -10,6 +10,10 @@ import torch
 from .cpp_text import LoopText
 from .graph import Node, ordered
 from .plan import BackwardPlan, ForwardPlan
+from .repeat import parts_of_call
+
+_MOST_KEPT = 128
+"""States times rounds that a segment has room for in the second-level cache."""
 
 
 def emit_forward(plan: ForwardPlan) -> str:
@@ -107,6 +111,10 @@ def emit_backward(plan: BackwardPlan) -> str:
         text.scratch(f"s{k}_rows", graph.states[k])
     for k, node in enumerate(kept):
         text.scratch(f"kept{k}_rows", node)
+    for number, call in enumerate(_paths(plan)):
+        text.path_rows[call] = f"path_rows{number}"
+        for i, leaf in enumerate(call.args[0].carried):
+            text.scratch(f"path_rows{number}_{i}", leaf, call.args[0].count + 1)
     text.open_blocks(
         graph, plan.parameters, plan.hoisted, (*plan.body, *plan.replay_body, *plan.gradients, *graph.next_states)
     )
@@ -141,6 +149,13 @@ def _kept(plan: BackwardPlan) -> list[Node]:
     return [node for node in plan.replay_body if node.op == "normal" and node in used]
 
 
+def _paths(plan: BackwardPlan) -> list[Node]:
+    """The repetitions whose states the replay keeps for the derivative, which would else go through them once more."""
+    used = {*plan.body}
+    calls = [node for node in plan.replay_body if node.op == "repeat" and node in used]
+    return [call for call in calls if call.args[0].count * len(call.args[0].carried) <= _MOST_KEPT]
+
+
 def _replay(text: LoopText, plan: BackwardPlan, kept: list[Node]) -> None:
     """The states of a segment, computed again from its checkpoint."""
     graph = plan.graph
@@ -151,7 +166,7 @@ def _replay(text: LoopText, plan: BackwardPlan, kept: list[Node]) -> None:
         )
         _fill(text, f"s{k}_rows", graph.states[k], f"from{k}")
     # The last step leads out of the segment: only what is kept of it is wanted.
-    text.add(f"for (I t = begin; t {'' if kept else '+ 1 '}< end; ++t) {{")
+    text.add(f"for (I t = begin; t {'' if kept or text.path_rows else '+ 1 '}< end; ++t) {{")
     for k in plan.states:
         kind = text.kind(graph.states[k])
         text.add(f"const {kind}* __restrict s{k} = s{k}_rows + (t - begin) * ROW;")
@@ -191,7 +206,8 @@ def _reverse(
     names |= text.loads((graph.inputs[k], f"x{k}_row") for k in plan.inputs)
     names |= text.loads((graph.output_gradients[k], f"dy{k}_row") for k in plan.output_gradients)
     names |= {node: f"kept{k}_rows[(t - begin) * ROW + i]" for k, node in enumerate(kept)}
-    wanted = {*ordered(plan.gradients, frozenset(kept))}
+    operands = [node for call in text.path_rows for node in parts_of_call(call)[2]]
+    wanted = {*ordered((*plan.gradients, *operands), frozenset((*kept, *text.path_rows)))}
     text.body((node for node in plan.body if node in wanted), names)
     for k in grad_inputs:
         text.add(f"store(dx{k}_to + j, left, {names[graph.grad_inputs[k]]});")

@@ -30,14 +30,20 @@ class Rounds:
         """Write a node of these down, or find what it is called."""
         if node.op == "repeated":
             call, k, i = node.args
-            number = self.numbers[call]
-            last = k + 1 == call.args[0].count
-            names[node] = f"state{number}_{i}" if last else f"path{number}_{i}[{k + 1}]"
+            last = k + 1 == call.args[0].count and call in self.numbers
+            names[node] = f"state{self.numbers[call]}_{i}" if last else self._path(call, i, k + 1)
         elif node.op == "repeat_gradient":
             names[node] = f"sum{self.numbers[node.args[0]]}_{node.args[1]}"
         else:
             self.numbers[node] = self.text.unique()
             (self._forward if node.op == "repeat" else self._backward)(node, names)
+
+    def _path(self, call: Node, i: int, k: int | str) -> str:
+        """State number i before round k, in the rows of a segment or at hand."""
+        rows = self.text.path_rows.get(call)
+        if rows is None:
+            return f"path{self.numbers[call]}_{i}[{k}]"
+        return f"{rows}_{i}[((t - begin) * {call.args[0].count + 1} + {k}) * ROW + i]"
 
     def _forward(self, node: Node, names: dict[Node, str]) -> None:
         text, number = self.text, self.numbers[node]
@@ -45,19 +51,21 @@ class Rounds:
         given = dict(zip(body.operands, (names[operand] for operand in operands), strict=True))
         for i, first in enumerate(start):
             text.add(f"{text.kind(first)} state{number}_{i} = {names[first]};")
-            if node in self.kept:
+            if node in self.kept and node not in text.path_rows:
                 text.add(f"{text.kind(first)} path{number}_{i}[{body.count}];")
             given[body.carried[i]] = f"state{number}_{i}"
         text.add(f"for (int k = 0; k < {body.count}; ++k) {{")
-        if node in self.kept:
-            for i in range(len(start)):
-                text.add(f"path{number}_{i}[k] = state{number}_{i};")
+        kept = range(len(start)) if node in self.kept or node in text.path_rows else ()
+        for i in kept:
+            text.add(f"{self._path(node, i, 'k')} = state{number}_{i};")
         found = self._round(body.after, names | given)
         for i, name in enumerate(found):
             text.add(f"const {text.kind(start[i])} after{i} = {name};")
         for i in range(len(start)):
             text.add(f"state{number}_{i} = after{i};")
         text.close(1)
+        for i in kept if node in text.path_rows else ():
+            text.add(f"{self._path(node, i, body.count)} = state{number}_{i};")
 
     def _backward(self, node: Node, names: dict[Node, str]) -> None:
         text, number = self.text, self.numbers[node]
@@ -65,7 +73,7 @@ class Rounds:
         body, _, operands, _ = parts_of_call(call)
         arriving = dict(zip(derivative.present, rest[len(derivative.fixed) :], strict=True))
         given = dict(zip(body.operands, (names[operand] for operand in operands), strict=True))
-        given |= {leaf: f"path{self.numbers[call]}_{i}[k]" for i, leaf in enumerate(body.carried)}
+        given |= {leaf: self._path(call, i, "k") for i, leaf in enumerate(body.carried)}
         rounds = [self._arriving(derivative, number, i, arriving, names) for i in range(len(body.carried))]
         for j, gradient in enumerate(derivative.gradients):
             if j < len(body.carried):

@@ -45,7 +45,9 @@ class LoopText:
         self.paired = any(rounds) and max(rounds) <= _LONG_ROUND
         self.fixed: dict[Node, str] = {}
         self.results: list[tuple[str, torch.dtype]] = []
-        self.scratches: list[tuple[str, str]] = []
+        self.scratches: list[tuple[str, str, int]] = []
+        # Repetitions whose states before each round wait in rows of a segment, and how these are called.
+        self.path_rows: dict[Node, str] = {}
         self.narrow = False
         # What a normal number leaves for the next steps, one array for each of the nodes.
         self.draws = {node: f"draws{k}[i]" for k, node in enumerate(node for node in nodes if node.op == "normal")}
@@ -89,9 +91,9 @@ class LoopText:
         for k, name in enumerate(names):
             self.add(f"const I {name} = sizes[{k}];")
 
-    def scratch(self, name: str, node: Node) -> None:
-        """Rows of a block, one for each step of a segment and one beyond."""
-        self.scratches.append((name, self.kind(node)))
+    def scratch(self, name: str, node: Node, times: int = 1) -> None:
+        """Rows of a block, ``times`` for each step of a segment and for one beyond."""
+        self.scratches.append((name, self.kind(node), times))
 
     def array(self, name: str, node: Node) -> None:
         self.add(f"alignas(ALIGNMENT) {self.kind(node)} {name}[ROW];")
@@ -134,12 +136,12 @@ class LoopText:
         self.add("#pragma omp parallel num_threads(threads) if (T * size > 32768)")
         self.add("{")
         if self.scratches:
-            size = " + ".join(f"sizeof({kind})" for _, kind in self.scratches)
+            size = " + ".join(f"{times} * sizeof({kind})" for _, kind, times in self.scratches)
             self.add(f"char* const memory = (char*)memory_of((every + 1) * ROW * ({size}) + ALIGNMENT);")
             self.add("char* place = (char*)(((uintptr_t)memory + ALIGNMENT - 1) & ~(uintptr_t)(ALIGNMENT - 1));")
-            for name, kind in self.scratches:
+            for name, kind, times in self.scratches:
                 self.add(f"{kind}* const {name} = ({kind}*)place;")
-                self.add(f"place += (every + 1) * ROW * sizeof({kind});")
+                self.add(f"place += (every + 1) * ROW * {times} * sizeof({kind});")
         for k in single:
             self.array(f"p{k}", graph.parameters[k])
         for k, node in enumerate(kept):
