@@ -38,7 +38,7 @@ class LoopText:
     def __init__(self, nodes: Iterable[Node]):
         nodes = list(nodes)
         self.random = any(node.op in ("random_bits", "normal") for node in nodes)
-        self.wide = any(node.dtype == torch.float64 for node in nodes)
+        self.wide = any(each.dtype == torch.float64 for node in nodes for each in (node, *node.sources))
         self.lines: list[str] = []
         self.count = self.named = 0
         rounds = [len(ordered(node.args[0].after)) for node in nodes if node.op == "repeat"]

@@ -122,11 +122,17 @@ INLINE F LOG(F x) {
   return (x > 0.0f) & (x < infinite) ? r : outside;
 }
 INLINE F ABS(F x) { return (F)((N)x & 0x7fffffff); }
-// Sine and cosine of what is left of x after quarter turns, |x| < 71476.
+// Half pi in three parts: the first has few digits where a product is rounded before it is added.
+#if defined(__FMA__) || defined(__clang__)
+static const float HALF_PI[] = {1.57079601f, 3.13916473e-7f, 5.39030253e-15f};
+#else
+static const float HALF_PI[] = {1.5703125f, 4.83751297e-4f, 7.54978995e-8f};
+#endif
+// Sine and cosine of what is left of x after quarter turns, |x| < 8192.
 struct Circle { F sine, cosine; };
 INLINE Circle circle(F x) {
   const F j = nearest(x * 0.636619747f);
-  const F r = FMA(j, -5.39030253e-15f, FMA(j, -3.13916473e-7f, FMA(j, -1.57079601f, x))), s = r * r;
+  const F r = FMA(j, -HALF_PI[2], FMA(j, -HALF_PI[1], FMA(j, -HALF_PI[0], x))), s = r * r;
   const N quarter = __builtin_convertvector(j, N);
   F c = FMA(All<F>::of(2.44677067e-5f), s, -1.38877297e-3f), p = FMA(All<F>::of(2.86567956e-6f), s, -1.98559923e-4f);
   c = FMA(FMA(FMA(c, s, 4.16666567e-2f), s, -0.5f), s, 1.0f);
@@ -135,11 +141,11 @@ INLINE Circle circle(F x) {
   return {(F)((N)(odd ? c : p) ^ ((quarter & 2) << 30)), (F)((N)(odd ? p : c) ^ (((quarter + 1) & 2) << 30))};
 }
 INLINE F SIN(F x) {
-  if (__builtin_expect(any(ABS(x) >= 70000.0f), 0)) return FAR_SIN(x);
+  if (__builtin_expect(any(ABS(x) >= 8192.0f), 0)) return FAR_SIN(x);
   return circle(x).sine;
 }
 INLINE F COS(F x) {
-  if (__builtin_expect(any(ABS(x) >= 70000.0f), 0)) return FAR_COS(x);
+  if (__builtin_expect(any(ABS(x) >= 8192.0f), 0)) return FAR_COS(x);
   return circle(x).cosine;
 }
 #ifdef WIDE
