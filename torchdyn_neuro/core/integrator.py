@@ -90,7 +90,7 @@ class ExplicitIntegrator(Integrator):
 
     def walk(self, ode: "ODE", x: State | Drive, state: State, dt: float | Tensor) -> list[State]:
         """The states after each of the substeps, with the terms held as they are in ``state``."""
-        if not callable(x) and isinstance(dt, float):
+        if self.substeps > 1 and not callable(x) and isinstance(dt, float):
             step = dt / self.substeps
             return repeat(lambda x, state: self.advance(ode, within(x, 0, 1), state, step), x, state, self.substeps)
         states = []

@@ -39,7 +39,7 @@ class ExponentialEuler(Integrator):
         drive, moved, states = x, state, []
         if ode.terms and not ode.membrane().leaks:
             drive, moved = _with_inflow(ode, x), ode.hold_terms(state, dt)
-        if not callable(drive) and isinstance(dt, float):
+        if self.substeps > 1 and not callable(drive) and isinstance(dt, float):
             step = dt / self.substeps
             states = repeat(lambda x, state: self.advance(ode, x, state, step), drive, moved, self.substeps)
             moved = states[-1]
