@@ -1,6 +1,5 @@
 """From a module to its recorded step, remembered for each kind of call, and from that to the operators."""
 
-import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -15,14 +14,12 @@ from . import runtime
 from .compiler import CompilerUnavailableError
 from .eager import register_step
 from .graph import StepGraph
-from .operands import ModuleStep, Source, structure, survey
 from .plan import plan_backward, plan_forward
+from .record.guards import ambient, observed
+from .record.recording import FrozenStep, Recording, recordings_of, structure
 from .recorder import Operand
 from .registry import get_loop, loop_key
-from .trace import NotPointwise, trace_step
-
-_MOST_REMEMBERED = 64
-_remembered: "weakref.WeakKeyDictionary[nn.Module, dict]" = weakref.WeakKeyDictionary()
+from .trace import NotPointwise
 
 
 class Signature(NamedTuple):
@@ -40,12 +37,12 @@ class Fused:
 
     Args:
         step: the step on lists of tensors, with the places of its parameters.
-        used: the numbers of those parameters among all that :func:`survey` finds.
+        used: the numbers of those parameters among all operands of the recording.
         owner: its number for second derivatives.
         key: the key of its loop.
     """
 
-    step: ModuleStep
+    step: FrozenStep
     used: tuple[int, ...]
     owner: int
     key: str
@@ -71,23 +68,27 @@ def fuse(module: Dynamics, call: Signature, language: str) -> Fused:
 
 def _fuse_values(module: Dynamics, call: Signature, language: str) -> tuple[Fused, list[Tensor]]:
     """The recorded step and the values of its parameters."""
-    sources, values, fingerprint = survey(module)
     training = torch.is_grad_enabled()
-    described = tuple((v.dtype, tuple(size == 1 for size in v.shape), training and v.requires_grad) for v in values)
-    kind = (fingerprint, call, _classes(call.x), _classes(call.state), described, language)
-    known = _remembered.setdefault(module, {})
-    found = known.get(kind)
+    kind = (call, _classes(call.x), _classes(call.state), language, training, ambient())
+    known = recordings_of(module)
+    found = known.find(kind) if observed() is None else None
     if found is None:
-        if len(known) >= _MOST_REMEMBERED:
-            known.clear()
         try:
-            found = _fuse(module, call, sources, [Operand(*description) for description in described], language)
+            recording = Recording(module, training)
+        except NotPointwise as error:
+            raise NotPointwise(_explain(module, error)) from None
+        try:
+            recording.result = _fuse(module, recording, call, language)
         except (NotPointwise, CompilerUnavailableError) as error:
-            found = error.with_traceback(None)
-        known[kind] = found
-    if isinstance(found, Exception):
-        raise found
-    return found, [values[k] for k in found.used]
+            recording.result = error.with_traceback(None)
+        known.add(kind, recording)
+        # Only what was read is needed from now on.
+        recording.frozen = None
+        found = recording, recording.operands()
+    recording, values = found
+    if isinstance(recording.result, Exception):
+        raise recording.result
+    return recording.result, [values[k] for k in recording.result.used]
 
 
 def _classes(tree: State) -> Any:
@@ -104,8 +105,9 @@ def _of_classes(classes: Any) -> State:
     return kind(*children) if hasattr(kind, "_fields") else tuple(children)
 
 
-def _fuse(module: Dynamics, call: Signature, sources: list[Source], values: list[Operand], language: str) -> Fused:
+def _fuse(module: Dynamics, recording: Recording, call: Signature, language: str) -> Fused:
     operands = [Operand(*description) for description in call.tensors]
+    values = [Operand(*description) for description in recording.described]
     count = len(leaves(call.x))
     ndim = max(len(operand.broadcast) for operand in operands)
     # A state that learns is on the way of every gradient.
@@ -113,22 +115,19 @@ def _fuse(module: Dynamics, call: Signature, sources: list[Source], values: list
     inputs, states = operands[:count], operands[count:]
     states = [replace(operand, gradient=training and operand.dtype.is_floating_point) for operand in states]
     fitting = [k for k, value in enumerate(values) if len(value.broadcast) <= ndim]
-    step = ModuleStep(module, [sources[k] for k in fitting], call.x, call.state, call.output_dtype)
+    sources = [recording.sources[k] for k in fitting]
+    step = FrozenStep(recording.frozen.module, sources, call.x, call.state, call.output_dtype)
     try:
         if any(len(operand.broadcast) != ndim for operand in operands):
             raise NotPointwise("inputs and states with different numbers of axes")
-        graph = trace_step(step, inputs, states, [values[k] for k in fitting])
+        graph = recording.trace(step, inputs, states, [values[k] for k in fitting], on_cpu=language == "cpp")
     except NotPointwise as error:
         raise NotPointwise(_explain(module, error)) from None
     except Exception as error:
         # A step that fails on the recorder's small tensors is not one that treats every element alike.
         raise NotPointwise(_explain(module, error)) from None
     used = _used_parameters(graph)
-    step, output = (
-        ModuleStep(module, [step.sources[k] for k in used], call.x, call.state, call.output_dtype),
-        step.output,
-    )
-    step.output = output
+    step = step.with_sources(used)
     graph = replace(
         graph,
         parameters=tuple(graph.parameters[k] for k in used),

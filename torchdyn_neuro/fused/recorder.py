@@ -60,8 +60,9 @@ class Recorder(TorchDispatchMode):
     operation in place takes the place of the old value.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, audit: Any = None) -> None:
         super().__init__()
+        self.audit = audit
         self.known: dict[int, Node] = {}
         self.alive: list[Tensor] = []  # a storage that is freed could come back as another tensor
         self.leaves: set[Node] = set()
@@ -104,13 +105,26 @@ class Recorder(TorchDispatchMode):
         self.known[tensor.untyped_storage()._cdata] = node
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
-        kwargs = kwargs or {}
+        if self.audit is None:
+            return self._dispatch(func, args, kwargs or {})
+        try:
+            # The recorder may look into its own tensors.
+            with self.audit.deaf(), torch._C.DisableTorchFunction():
+                return self._dispatch(func, args, kwargs or {})
+        except Exception as error:
+            # Noted, for a step may catch what is raised here.
+            self.audit.refuse(str(error))
+            raise
+
+    def _dispatch(self, func: Any, args: tuple, kwargs: dict) -> Any:
         if func._schema.name == "aten::promote_types":
             return func(*args, **kwargs)
         if func._schema.name == "torchdyn_neuro::random_bits":
             return self._random_bits(func, *args)
         name = func._schema.name.removeprefix("aten::")
         in_place = name.endswith("_") and not name.endswith("__")
+        if in_place:
+            self.node(args[0])
         # Read before the call: an operation in place overwrites its argument.
         recorded = self._recorded(name.rstrip("_") if in_place else name, func, args, kwargs)
         result = func(*args, **kwargs)
