@@ -92,7 +92,10 @@ def test_no_room_anywhere(folder, monkeypatch):
 
     monkeypatch.setattr(compiler.tempfile, "mkstemp", full)
     compiler._process_folder.cache_clear()
-    with pytest.warns(UserWarning, match="with room"), pytest.raises(compiler.CompilerUnavailableError, match="No space left"):
+    with (
+        pytest.warns(UserWarning, match="with room"),
+        pytest.raises(compiler.CompilerUnavailableError, match="No space left"),
+    ):
         load()
 
 

@@ -1,6 +1,5 @@
 """From a module to its recorded step, remembered for each kind of call, and from that to the operators."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -12,8 +11,10 @@ from ..core.dynamics import Dynamics
 from ..core.state import State, fill, first_frame, leaves
 from . import runtime
 from .compiler import CompilerUnavailableError
+from .cut import Cut, cut_parameters, run_cut
 from .eager import register_step
 from .graph import StepGraph
+from .layout import laid_out_all, memory_order
 from .plan import plan_backward, plan_forward
 from .record.guards import ambient, observed
 from .record.recording import FrozenStep, Recording, recordings_of, structure
@@ -39,13 +40,15 @@ class Fused:
         step: the step on lists of tensors, with the places of its parameters.
         used: the numbers of those parameters among all operands of the recording.
         owner: its number for second derivatives.
-        key: the key of its loop.
+        key: the key of its loop; empty where there are products inside the step.
+        cut: the loop of a step with products.
     """
 
     step: FrozenStep
     used: tuple[int, ...]
     owner: int
     key: str
+    cut: Cut | None = None
 
 
 def signature(x: State, state: State, output_dtype: torch.dtype | None) -> Signature:
@@ -88,7 +91,8 @@ def _fuse_values(module: Dynamics, call: Signature, language: str) -> tuple[Fuse
     recording, values = found
     if isinstance(recording.result, Exception):
         raise recording.result
-    return recording.result, [values[k] for k in recording.result.used]
+    result = recording.result
+    return result, [*(values[k] for k in result.used), *(recording.matrix_values() if result.cut else ())]
 
 
 def _classes(tree: State) -> Any:
@@ -111,12 +115,15 @@ def _fuse(module: Dynamics, recording: Recording, call: Signature, language: str
     count = len(leaves(call.x))
     ndim = max(len(operand.broadcast) for operand in operands)
     # A state that learns is on the way of every gradient.
-    training = any(operand.gradient for operand in (*operands, *values))
+    by_matrix = any(wanted for _, wanted in recording.described_matrices)
+    training = by_matrix or any(operand.gradient for operand in (*operands, *values))
     inputs, states = operands[:count], operands[count:]
+    # What a matrix is multiplied by and the gradient of the product are found on the way to the input.
+    inputs = [replace(x, gradient=x.gradient or (by_matrix and x.dtype.is_floating_point)) for x in inputs]
     states = [replace(operand, gradient=training and operand.dtype.is_floating_point) for operand in states]
     fitting = [k for k, value in enumerate(values) if len(value.broadcast) <= ndim]
     sources = [recording.sources[k] for k in fitting]
-    step = FrozenStep(recording.frozen.module, sources, call.x, call.state, call.output_dtype)
+    step = FrozenStep(recording.frozen.module, sources, call.x, call.state, call.output_dtype, recording.matrices)
     try:
         if any(len(operand.broadcast) != ndim for operand in operands):
             raise NotPointwise("inputs and states with different numbers of axes")
@@ -126,7 +133,10 @@ def _fuse(module: Dynamics, recording: Recording, call: Signature, language: str
     except Exception as error:
         # A step that fails on the recorder's small tensors is not one that treats every element alike.
         raise NotPointwise(_explain(module, error)) from None
-    used = _used_parameters(graph)
+    products = graph.has_products
+    if products and language != "cpp":
+        raise NotPointwise(_explain(module, NotPointwise("a matrix product inside the step on a GPU")))
+    used = cut_parameters(graph) if products else _used_parameters(graph)
     step = step.with_sources(used)
     graph = replace(
         graph,
@@ -134,6 +144,10 @@ def _fuse(module: Dynamics, recording: Recording, call: Signature, language: str
         grad_parameters=tuple(graph.grad_parameters[k] for k in used),
         uniform=frozenset(number for number, k in enumerate(used) if all(values[fitting[k]].broadcast)),
     )
+    if products:
+        cut = Cut(graph, training)
+        cut.compile()
+        return Fused(step, tuple(fitting[k] for k in used), register_step(step), "", cut)
     key = loop_key(graph, language)
     get_loop(key).kernels.compile(training=training)
     return Fused(step, tuple(fitting[k] for k in used), register_step(step), key)
@@ -181,7 +195,7 @@ def fuse_call(module: Dynamics, call: Signature, language: str, x_t: State, stat
     # In plain tuples: torch 2.14 hands over a named one without its content.
     plain = _classes(call.x), _classes(call.state), call.tensors, call.output_dtype
     found = _fuse_while_compiling(module, plain, language, torch.is_grad_enabled())
-    if found is None:
+    if found is None or found.cut is not None:
         raise NotPointwise(f"{type(module).__name__}: expected a step that acts on each element by itself")
     return found, [source.value(module) for source in found.step.sources]
 
@@ -191,6 +205,8 @@ def run_fused(
 ) -> tuple[State, State]:
     """The loop of ``module`` as one kernel; raises what :func:`fuse` raises."""
     found, values = find_fused(module, x, state, language, output_dtype)
+    if found.cut is not None:
+        return run_cut(module, found.step, found.cut, values, x, state)
     sequences, states = leaves(x), leaves(state)
     shapes = [*(leaf.shape[1:] for leaf in sequences), *(leaf.shape for leaf in states)]
     frame = shapes[0]
@@ -217,17 +233,6 @@ def run_fused(
     return fill(found.step.output, ys), fill(state, last)
 
 
-def memory_order(frame: Tensor) -> list[int] | None:
-    """The axes of a frame as they lie in memory, such as channels last; ``None`` if in order or with gaps.
-
-    A loop that treats each element by itself takes them in any order: no copy, and the result lies as the input does.
-    """
-    if frame.is_contiguous():
-        return None
-    order = sorted(range(frame.ndim), key=lambda axis: -frame.stride(axis))
-    return order if frame.permute(order).is_contiguous() else None
-
-
 def _fuse_while_compiling(module: Dynamics, plain: tuple, language: str, training: bool) -> Fused | None:
     x, state, *rest = plain
     try:
@@ -239,25 +244,3 @@ def _fuse_while_compiling(module: Dynamics, plain: tuple, language: str, trainin
 
 # The mark that torch.compiler.assume_constant_result sets; to call it would import the compiler, and Triton with it.
 _fuse_while_compiling._dynamo_marked_constant = True
-
-
-def laid_out_all(parameters: Sequence[Tensor], frame: Sequence[int]) -> tuple[list[Tensor], list[int]]:
-    """:func:`laid_out` of every parameter."""
-    pairs = [laid_out(parameter, frame) for parameter in parameters]
-    return [parameter for parameter, _ in pairs], [inner for _, inner in pairs]
-
-
-def laid_out(parameter: Tensor, frame: Sequence[int]) -> tuple[Tensor, int]:
-    """A parameter whose flat entry ``(i // inner) % numel`` belongs to element i of the frame, and ``inner``."""
-    axes = frame[len(frame) - parameter.ndim :]
-    varying = [axis for axis, size in enumerate(parameter.shape) if size != 1]
-    if not varying:
-        return parameter, 1
-    first, last = varying[0], varying[-1]
-    if any(parameter.shape[axis] != axes[axis] for axis in range(first, last + 1)):
-        wanted = [axes[axis] if first <= axis <= last else 1 for axis in range(parameter.ndim)]
-        parameter = parameter.expand(wanted)
-    inner = 1
-    for size in axes[last + 1 :]:
-        inner = inner * size
-    return parameter, inner

@@ -68,6 +68,7 @@ class Recorder(TorchDispatchMode):
         self.leaves: set[Node] = set()
         self.interned: dict[tuple, Node] = {}
         self.compute = torch.float32
+        self.outers: list[tuple[int, Node, Node]] = []
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -121,6 +122,8 @@ class Recorder(TorchDispatchMode):
             return func(*args, **kwargs)
         if func._schema.name == "torchdyn_neuro::random_bits":
             return self._random_bits(func, *args)
+        if func._schema.name in ("torchdyn_neuro::product", "torchdyn_neuro::outer"):
+            return self._product(func, *args)
         name = func._schema.name.removeprefix("aten::")
         in_place = name.endswith("_") and not name.endswith("__")
         if in_place:
@@ -142,6 +145,17 @@ class Recorder(TorchDispatchMode):
         for lane, result in enumerate(results):
             self._bind(result, self._interned("random_bits", (node, stream, lane), torch.int64))
         return results
+
+    def _product(self, func: Any, x: Tensor, *args: Any) -> Tensor:
+        result = func(x, *args)
+        if x.dtype not in (torch.float32, torch.float64):
+            raise Refusal(f"a matrix product of {x.dtype}")
+        if func._schema.name == "torchdyn_neuro::outer":
+            self.outers.append((args[1], self.node(x), self.node(args[0])))
+            self._bind(result, self.node(x))
+        else:
+            self._bind(result, self._interned("product", (self.node(x), *args), x.dtype))
+        return result
 
     def _recorded(self, name: str, func: Any, args: tuple, kwargs: dict) -> Callable[[Tensor], Node]:
         """How the result of a call will be known."""

@@ -68,7 +68,7 @@ def _record_twice(
 ) -> StepGraph:
     graph = _record(step, inputs, states, parameters, tuple(range(5, 5 + ndim)), watch, alike=True)
     as_they_are = _record(step, inputs, states, parameters, tuple(range(2, 2 + ndim)), watch, alike=False)
-    if replace(graph, **dict.fromkeys(_GRADIENTS, ())).describe() != as_they_are.describe():
+    if replace(graph, **dict.fromkeys((*_GRADIENTS, "outers"), ())).describe() != as_they_are.describe():
         raise NotPointwise("a dependence on the shapes or the values of the operands, not only on their elements")
     return graph
 
@@ -121,6 +121,7 @@ def _record(
             grad_states=tuple(grads.get(id(leaf)) for leaf in s),
             grad_inputs=tuple(grads.get(id(leaf)) for leaf in x),
             grad_parameters=tuple(grads.get(id(leaf)) for leaf in p),
+            outers=tuple(recorder.outers),
         )
 
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ...core.layers import has_hooks
 from ...core.quantities import Constrained
+from ..products import ProductStandIn, is_plain_linear
 from ..recorder import Refusal
 
 ABSENT = object()
@@ -62,6 +63,16 @@ class Contents(NamedTuple):
     items: tuple
 
 
+class _Attributes:
+    """The attributes of a module as entries of a dictionary, those that are computed too."""
+
+    def __init__(self, module: nn.Module):
+        self.module = module
+
+    def __getitem__(self, name: str) -> Tensor:
+        return getattr(self.module, name)
+
+
 class Frozen:
     """A frozen copy of a module.
 
@@ -80,6 +91,8 @@ class Frozen:
         functions: the functions among the attributes, with their names.
         sources: all quantities, and all other parameters and buffers.
         live: the owner of each source (of a quantity) or the dictionary that it is in.
+        matrices: the weights of linear layers, which are the matrices of products.
+        live_matrices: these layers.
 
     Raises:
         Refusal: if a module inside has hooks.
@@ -95,6 +108,8 @@ class Frozen:
         self.unfollowed: list[Place] = []
         self.functions: list[tuple[types.FunctionType, str]] = []
         self.sources: list[Source] = []
+        self.matrices: list[Source] = []
+        self.live_matrices: list[nn.Module] = []
         self.live: list[Any] = []
         self._made: dict[int, Any] = {}
         self._before: list[tuple[Any, Any]] = []
@@ -105,6 +120,8 @@ class Frozen:
         made = self._made.get(id(module))
         if made is not None:
             return made
+        if path and is_plain_linear(module):
+            return self._linear(module, path)
         new = self._made[id(module)] = module.__class__.__new__(module.__class__)
         attributes, own, name = vars(module), new.__dict__, type(module).__name__
         own.update(attributes)
@@ -147,6 +164,24 @@ class Frozen:
             if child is not None:
                 inner = None if path is None else f"{path}.{key}" if path else key
                 own["_modules"][key] = self._module(child, inner)
+
+    def _linear(self, module: nn.Module, path: str) -> nn.Module:
+        """What stands in for a linear layer: its weight is the matrix of a product, its bias an operand."""
+        attributes = vars(module)
+        self.objects.append((module, attributes))
+        self.hooks += [attributes[hooks] for hooks in _HOOKS]
+        new = self._made[id(module)] = ProductStandIn(len(self.matrices), module.bias is not None)
+        self.matrices.append(Source(path, "weight"))
+        self.live_matrices.append(module)
+        for group in _GROUPS:
+            self.structure.append(Place(attributes, group, attributes[group], f"{type(module).__name__}.{group}"))
+            self.orders.append((attributes[group], tuple(attributes[group])))
+        if module.bias is None:
+            self.structure.append(Place(attributes["_parameters"], "bias", None, f"{type(module).__name__}.bias"))
+        else:
+            self.sources.append(Source(path, "bias"))
+            self.live.append(_Attributes(module))
+        return new
 
     def _entry(self, container: Mapping[str, Any], key: str, value: Any, described: str) -> Any:
         place = Place(container, key, value, described)

@@ -27,6 +27,7 @@ class FrozenStep:
         x: an input, for its structure.
         state: a state, for its structure.
         output_dtype: type of the outputs, that of the step if omitted.
+        matrices: where the matrices of products are; their values follow the parameters, but in a recording.
 
     Attributes:
         output: the structure of the outputs, once it has run.
@@ -41,22 +42,23 @@ class FrozenStep:
         x: State,
         state: State,
         output_dtype: torch.dtype | None = None,
+        matrices: Sequence[Source] = (),
     ):
         self.module = module
-        self.sources = tuple(sources)
+        self.sources, self.matrices = tuple(sources), tuple(matrices)
         self.x = structure(x)
         self.state = structure(state)
         self.output_dtype = output_dtype
         self.output: State = None
         self.world: WorldGuard | None = None
         self.changes: list[tuple[dict, dict]] = []
-        self._owners = [module.get_submodule(source.path) for source in self.sources]
+        self._owners = [module.get_submodule(source.path) for source in (*self.sources, *self.matrices)]
 
     def __call__(
         self, inputs: Sequence[Tensor], states: Sequence[Tensor], parameters: Sequence[Tensor]
     ) -> tuple[list[Tensor], list[Tensor]]:
         values: dict[nn.Module, dict[str | None, Tensor]] = {}
-        for owner, source, value in zip(self._owners, self.sources, parameters, strict=True):
+        for owner, source, value in zip(self._owners, (*self.sources, *self.matrices), parameters, strict=False):
             values.setdefault(owner, {})[source.name] = value
         module = stand_in(self.module, values)
         before = None if self.world else [(each, dict(vars(each))) for each in module.modules()]
@@ -70,7 +72,8 @@ class FrozenStep:
 
     def with_sources(self, used: Sequence[int]) -> "FrozenStep":
         """The same step with some of its sources only; the others are read where they were frozen."""
-        step = FrozenStep(self.module, [self.sources[k] for k in used], self.x, self.state, self.output_dtype)
+        kept = [self.sources[k] for k in used]
+        step = FrozenStep(self.module, kept, self.x, self.state, self.output_dtype, self.matrices)
         step.output, step.world = self.output, self.world
         return step
 
@@ -101,7 +104,10 @@ class Recording:
         self.world_guard: WorldGuard | None = None
         self.sources = self.frozen.sources
         self.live = self.frozen.live
+        self.matrices = self.frozen.matrices
+        self.live_matrices = self.frozen.live_matrices
         self.described = describe(self.operands(), training)
+        self.described_matrices = self._describe_matrices()
         self.result: Any = None
 
     def trace(
@@ -132,7 +138,16 @@ class Recording:
         if not self.module_guard.holds() or not (self.world_guard is None or self.world_guard.holds()):
             return None
         values = self.operands()
+        if self.live_matrices and self._describe_matrices() != self.described_matrices:
+            return None
         return values if describe(values, self.training) == self.described else None
+
+    def _describe_matrices(self) -> list[tuple[torch.dtype, bool]]:
+        return [(weight.dtype, self.training and weight.requires_grad) for weight in self.matrix_values()]
+
+    def matrix_values(self) -> list[Tensor]:
+        """The matrices of products, as they are now."""
+        return [layer.weight for layer in self.live_matrices]
 
     def operands(self) -> list[Tensor]:
         """The values of all sources, as they are now."""
