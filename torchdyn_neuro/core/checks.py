@@ -3,9 +3,8 @@
 import math
 import sys
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 Choice = TypeVar("Choice", bound=str)
 
@@ -50,16 +49,6 @@ def fraction(owner: str, name: str, value: float, *, of: str) -> float:
     if not 0 <= value <= 1:
         raise ValueError(f"{owner}: expected {name} from 0 to 1, got {value!r}; it is a share of {of}")
     return float(value)
-
-
-def refuse(owner: str, options: Mapping[str, Any], name: str, reason: str) -> None:
-    """``TypeError`` if ``name`` is among the options of ``owner``.
-
-    Example:
-        >>> refuse("ALIF", {}, "adaptation", "it has its own")
-    """
-    if name in options:
-        raise TypeError(f"{owner}: expected no {name}, because {reason}, got {options[name]!r}; leave it out")
 
 
 def warn(message: str) -> None:

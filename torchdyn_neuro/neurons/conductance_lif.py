@@ -9,7 +9,7 @@ from ..core.ode import Membrane
 from ..core.options import SpikingOptions
 from ..core.quantities import Positive, Quantity, Real
 from ..core.spiking import Spiking
-from ..core.state import State, full_state, register_state
+from ..core.state import State, register_state
 from ..integrators import ExponentialEuler
 from ..surrogates import ATan
 from ..synapses.receptors import AMPA, GABA_A, Receptor, ReceptorSet
@@ -86,7 +86,7 @@ class ConductanceLIF(Spiking, integrator=ExponentialEuler(), surrogate=ATan(slop
 
     def initial_state(self, x_t: State) -> ConductanceLIFState:
         frame = self.receptors.split(x_t, axis=1)
-        return ConductanceLIFState(v=full_state(frame, self.E_L()), **self.initial_terms(frame))
+        return ConductanceLIFState(**self.initial_terms(frame, self.E_L()))
 
     def membrane(self) -> Membrane:
         return Membrane(gain=1 / self.C(), rest=self.E_L())
