@@ -83,6 +83,11 @@ class Chain(Dynamics):
             self.add_module(name, layer)
         self.dt = steps.pop() if steps else self.dt
 
+    @property
+    def learns(self) -> bool:
+        """Whether a layer is :class:`Plastic`, so that the chain runs step by step, as a whole."""
+        return any(isinstance(layer, Plastic) for layer in self)
+
     def __iter__(self) -> Iterator[nn.Module]:
         # Not children(), which names a module that stands in two places only once.
         return iter(self._modules.values())
@@ -173,9 +178,11 @@ class Chain(Dynamics):
         self.check_input(x)
         if state is not None:
             self.take_state(first_frame(x), state)
-        if any(isinstance(layer, Plastic) for layer in self):
+        if self.learns:
             # Its weights follow the layer behind, step by step.
-            return eager_loop(self, x, self.initial_state(first_frame(x)) if state is None else state, output_dtype)
+            x_0 = first_frame(x)
+            start = self.initial_state(x_0) if state is None else super().take_state(x_0, state)
+            return eager_loop(self, x, start, output_dtype)
         before = list(state or [None] * len(self))
         after: list[State] = []
         while len(after) < len(self):

@@ -155,11 +155,12 @@ class _Watched(Dynamics):
 
 
 def _route(model: nn.Module, path: str) -> Iterator[Any]:
-    """The chains on the path, the dynamics that is to be watched, and what is left of the path from it on."""
+    """The chains on the path whose layers run apart, the dynamics to be watched, and the path from it on."""
     rest, current = path.split("."), model
     while True:
         if isinstance(current, Dynamics):
-            inner = current._modules.get(rest[0]) if isinstance(current, Chain) and len(rest) > 1 else None
+            apart = isinstance(current, Chain) and not current.learns and len(rest) > 1
+            inner = current._modules.get(rest[0]) if apart else None
             yield current
             if not isinstance(inner, Dynamics):
                 yield tuple(rest)
