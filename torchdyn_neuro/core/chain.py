@@ -8,7 +8,7 @@ from torch import nn
 
 from .checks import one_of
 from .dynamics import Dynamics
-from .layers import runs_apart, scan_layer, step_layer
+from .layers import check_one_clock, runs_apart, scan_layer, step_layer
 from .network import Network
 from .ode import ODE
 from .plastic import Plastic
@@ -198,6 +198,10 @@ class Chain(Dynamics):
                 x, states = self._scan_run(start, stop, x, before, output_dtype)
             after.extend(states)
         return x, tuple(after)
+
+    def check_input(self, x: State) -> None:
+        super().check_input(x)
+        check_one_clock(self)
 
     def _end_of_run(self, start: int) -> int:
         """Behind the last of the layers from ``start`` on that may run in one piece."""

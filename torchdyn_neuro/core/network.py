@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from .checks import positive_number
 from .context import without_drawing
 from .dynamics import Dynamics
-from .layers import step_layer
+from .layers import check_one_clock, step_layer
 from .ode import ODE
 from .plastic import Plastic
 from .spiking import Spiking
@@ -237,6 +237,7 @@ class Network(Dynamics):
 
     def check_input(self, x: State) -> None:
         super().check_input(x)
+        check_one_clock(self)
         x = self.neuron._read(x, axis=2)
         self.neuron.check_input(x)
         owner, name = type(self).__name__, type(self.neuron).__name__
