@@ -11,6 +11,7 @@ from torch import nn
 
 from ..core.checks import positive_number
 from ..core.dynamics import Dynamics
+from ..core.fits import check_model_input
 from ..core.state import State, first_leaf, leaves, map_state
 from .feeders import Scaling, proportional, put_in_front, same_memory, scalable
 from .layers import hooked, spiking_layers, steps_per_spike, undisturbed
@@ -64,6 +65,7 @@ def calibrate(model: nn.Module, x: State, *, rate: float = 50.0) -> ActivityRepo
         [20, 20]
     """
     layers = layers_of(model, "calibrate")
+    check_model_input("calibrate", model, x)
     positive_number("calibrate", "rate", rate, unit="Hz")
     for name, layer in layers.items():
         highest = 1000 / (layer.dt * steps_per_spike(layer))

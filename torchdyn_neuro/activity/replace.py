@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ..core.chain import Chain
 from ..core.dynamics import Dynamics
+from ..core.fits import check_model
 from ..core.network import Network
 from ..core.stepwise import Unfolded
 from .call_sites import call_sites, function_forms
@@ -83,6 +84,7 @@ def replace(
         >>> tdn.Stepwise(model)(torch.zeros(8, 2, 1, 8, 8)).shape
         torch.Size([8, 2, 10])
     """
+    check_model("replace", model)
     kinds = what if isinstance(what, tuple) else (what,) if isinstance(what, type) else ()
     if not all(isinstance(kind, type) for kind in kinds) or (
         not kinds and (isinstance(what, nn.Module) or not callable(what))

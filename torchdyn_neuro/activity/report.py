@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.dynamics import Dynamics
+from ..core.fits import check_model, check_model_input
 from ..core.state import State, first_leaf
 from ..core.streaming import Streaming
 from .layers import hooked, spiking_layers, steps_per_spike, undisturbed
@@ -130,12 +131,14 @@ def activity_report(model: nn.Module, x: State) -> ActivityReport:
         1      LIF          2   0.0    100%         0%  SILENT
     """
     layers = layers_of(model, "activity_report")
+    check_model_input("activity_report", model, x)
     with undisturbed(model):
         return measured(model, x, layers)
 
 
 def layers_of(model: nn.Module, owner: str) -> dict[str, Dynamics]:
     """The spiking layers of a model; ``ValueError`` if there are none."""
+    check_model(owner, model)
     if any(isinstance(module, Streaming) for module in model.modules()):
         raise ValueError(f"{owner}: expected a model that does not remember, got Streaming; pass the model inside it")
     layers = spiking_layers(model)

@@ -8,6 +8,7 @@ from torch import nn
 
 from .checks import one_of
 from .dynamics import Dynamics
+from .fits import check_fits
 from .layers import check_one_clock, runs_apart, scan_layer, step_layer
 from .network import Network
 from .ode import ODE
@@ -146,6 +147,7 @@ class Chain(Dynamics):
         for index, layer in enumerate(layers):
             states.append(layer.initial_state(x_t) if isinstance(layer, Dynamics) else ())
             if index < last:
+                check_fits("Chain", layer, x_t)
                 x_t = next_frame(layer, x_t)
         return tuple(states)
 
@@ -293,5 +295,6 @@ def _may_fuse(layer: nn.Module) -> bool:
 
 def _over_time(layer: nn.Module, x: State, output_dtype: torch.dtype | None) -> State:
     """A layer without time on a sequence: what it gives for each frame."""
+    check_fits("Chain", layer, x)
     y = layer(x) if isinstance(layer, (Stepwise, *_TAKE_SEQUENCES)) else run_folded(layer, x, "Chain")
     return y if output_dtype is None else map_state(lambda leaf: leaf.to(output_dtype), y)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from .chain import Chain
 from .context import handing_over, intercepting, observing_steps
 from .dynamics import Dynamics
+from .fits import check_model_input
 from .state import State, first_frame
 
 _OUTPUT = "output"
@@ -52,6 +53,7 @@ def record(
         >>> seen["1.output"].shape
         torch.Size([50, 1, 4])
     """
+    check_model_input("record", module, x)
     recording = _Recording(module, fields, state, keeps_last=return_state or state is not None)
     with intercepting(recording.forward), handing_over(recording.scan, recording.inside):
         module(x)
