@@ -17,7 +17,9 @@ pytestmark = [
     # Torch itself still traces there, and says of its own tracer that it is deprecated.
     pytest.mark.filterwarnings(r"ignore:.*torch\.jit\.trace:FutureWarning"),
     pytest.mark.filterwarnings(r"ignore:.*torch\.jit\.trace:DeprecationWarning"),
+    # So says its exporter of itself, and of a function of its own that it calls.
     pytest.mark.filterwarnings("ignore:You are using the legacy TorchScript-based ONNX export:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:The feature will be removed:DeprecationWarning"),
     # The checks of shapes look at numbers while they are traced; nothing of them is in the graph.
     pytest.mark.filterwarnings("ignore:Converting a tensor to a Python:torch.jit.TracerWarning"),
 ]

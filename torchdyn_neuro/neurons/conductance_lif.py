@@ -31,7 +31,8 @@ class ConductanceLIF(Spiking, integrator=ExponentialEuler(), surrogate=ATan(slop
     .. math:: C \dot v = g_L (E_L - v) + \sum_r g_r B_r(v) (E_r - v), \qquad v \ge v_{th}: \text{ spike and reset}
 
     With :math:`B_r = 1`, the magnesium block of an NMDA receptor apart. The conductances are held over a step: their
-    mean, ``ConductanceSynapse(output="mean")``, makes the default integrator second order (with NMDA, ``Heun()`` is).
+    mean, ``ConductanceSynapse(output="mean")``, makes the default integrator second order. With NMDA it is first order,
+    for it takes the block from the start of the step; ``ExponentialMidpoint()`` and ``Heun()`` are second order there.
     It relaxes to :math:`v_\infty = \sum g E / \sum g` with :math:`\tau = C / \sum g`, so that ``v`` stays between
     the lowest and the highest :math:`E` for any ``dt``. A negative conductance counts as none.
 

@@ -51,7 +51,8 @@ class TwoCompartment(Spiking, integrator=ExponentialEuler(), surrogate=ATan(slop
     The magnesium block :math:`B` of the dendritic NMDA receptors makes the dendrite regenerative: together with an
     outward conductance (GABA_B) it has a rest and a plateau at one and the same input. Below threshold the soma follows
     a steady dendrite with the attenuation :math:`(v - E_L) / (v_d - E_L) = g_c / (g_c + g_s)`. The default integrator
-    relaxes each compartment towards the weighted mean of what it is coupled to: stable for any step. Both start at
+    relaxes each compartment towards the weighted mean of what it is coupled to: stable for any step, and first
+    order; ``ExponentialMidpoint()`` is second order. Both start at
     ``v_init``, or at ``E_L``.
 
     Args:
