@@ -4,7 +4,7 @@ import math
 import sys
 import warnings
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Choice = TypeVar("Choice", bound=str)
 
@@ -49,6 +49,25 @@ def fraction(owner: str, name: str, value: float, *, of: str) -> float:
     if not 0 <= value <= 1:
         raise ValueError(f"{owner}: expected {name} from 0 to 1, got {value!r}; it is a share of {of}")
     return float(value)
+
+
+def whole_number(owner: str, name: str, value: Any, least: int) -> int:
+    """``value`` if it is an integer from ``least`` on.
+
+    Raises:
+        TypeError: if it is no integer.
+        ValueError: if it is too small.
+
+    Example:
+        >>> whole_number("spike_times", "most_spikes", 3, 1)
+        3
+    """
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"{owner}: expected {name} to be an integer, got {value!r}; pass one from {least} on")
+    number = value.__index__()
+    if number < least:
+        raise ValueError(f"{owner}: expected {name} to be at least {least}, got {number}; pass a larger one")
+    return number
 
 
 def warn(message: str) -> None:
