@@ -186,7 +186,7 @@ def test_the_neurons_behind_are_calibrated():
     model = nn.Sequential(
         nn.Linear(5, 8), tdn.LIF(), tdn.Chain(tdn.Plastic(nn.Linear(8, 6), tdn.Hebbian(1e-4)), tdn.LIF())
     )
-    report = tdn.calibrate(model, torch.rand(200, 4, 5), rate=40.0)
+    report = tdn.calibrate(model, torch.rand(100, 2, 5), rate=40.0)
     assert [round(layer.rate / 40.0, 1) for layer in report] == [1.0, 1.0]
 
 
