@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from ..core.inputs import check_tensor
 from ..core.quantities import NonNegative, Parametrized, Quantity
 
 
@@ -22,7 +23,9 @@ class GapJunction(Parametrized):
         - output: [..., neurons] currents, which sum to zero
 
     Raises:
-        ValueError: if a conductance is negative, or the matrix is not [neurons, neurons].
+        ValueError: if a conductance is negative, or the matrix is not [neurons, neurons]; from ``forward`` for another
+            number of neurons.
+        TypeError: from ``forward`` for what is no tensor.
 
     Source: Gerstner et al. (2014), Neuronal Dynamics, ch. 3; Lewis & Rinzel (2003), J. Comput. Neurosci. 14:283.
 
@@ -42,7 +45,17 @@ class GapJunction(Parametrized):
                 f"{tuple(self.g.start.shape)}; pass one per pair"
             )
 
+    def check_input(self, v: Tensor) -> None:
+        """Raise if ``v`` is no tensor of these neurons."""
+        check_tensor("GapJunction", v, f"potentials [..., {self.neurons}]")
+        if v.ndim == 0 or v.shape[-1] != self.neurons:
+            raise ValueError(
+                f"GapJunction: expected potentials [..., {self.neurons}], got shape {tuple(v.shape)}; build it for "
+                "that number of neurons"
+            )
+
     def forward(self, v: Tensor) -> Tensor:
+        self.check_input(v)
         g = self.g()
         if g.ndim == 0:
             return g * (v.sum(-1, keepdim=True) - self.neurons * v)

@@ -26,7 +26,8 @@ class Dynamics(Parametrized):
     the tenth on to :class:`Spiking`:
 
     ====================  ==========================================================================
-    ``initial_state``     the state before the first step; of an :class:`ODE` with ``**self.initial_terms(x_t)``
+    ``initial_state``     the state before the first step; of an :class:`ODE` with ``**self.initial_terms(x_t)``, of a
+                          :class:`Spiking` cell with ``**self.initial_terms(x_t, rest)``
     ``step``              the equation over one step; an :class:`ODE` has it already
     ``pointwise``         false where a step does not act on each element by itself
     ``derivative``        the rate of change; follows from ``relaxation`` where that is given
