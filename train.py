@@ -11,9 +11,9 @@ from omegaconf import DictConfig
 def main(config: DictConfig) -> None:
     """Compose the configuration and train."""
     # Lightning takes seconds to import; a mistake on the command line is reported without it.
-    from torchdyn_neuro.training import run
+    from torchdyn_neuro.training import allowed_on_command_line, run
 
-    run(config)
+    run(config, allowed_on_command_line())
 
 
 if __name__ == "__main__":

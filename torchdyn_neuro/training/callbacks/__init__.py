@@ -1,10 +1,20 @@
 """Lightning callbacks: what a run shows, and what keeps it repeatable."""
 
 from .activity import Activity
+from .best_model import BestModel
 from .gradient_norms import GradientNorms
 from .histograms import Histograms
 from .pictures import Pictures
-from .progress import PlainProgress, progress
+from .progress import PlainProgress, Progress
 from .repeatable import Repeatable
 
-__all__ = ["Activity", "GradientNorms", "Histograms", "Pictures", "PlainProgress", "Repeatable", "progress"]
+__all__ = [
+    "Activity",
+    "BestModel",
+    "GradientNorms",
+    "Histograms",
+    "Pictures",
+    "PlainProgress",
+    "Progress",
+    "Repeatable",
+]
