@@ -4,8 +4,10 @@ import importlib
 import inspect
 import os
 import pkgutil
+import re
 import sys
 import warnings
+from pathlib import Path
 
 import lightning.pytorch
 import pytest
@@ -220,3 +222,12 @@ def test_a_checkpoint_cannot_allow_itself(tmp_path):
         load_model(checkpoint_with(tmp_path, {"_target_": "subprocess.Popen", "args": "true"}, shape))
     with pytest.raises(ValueError, match="expected the configuration of a model"):
         load_model(checkpoint_with(tmp_path, {"_target_": "torch.nn.Identity"}, {"classes": 2}))
+
+
+def test_every_target_of_the_configurations_is_listed():
+    configs = Path(__file__).parents[2] / "configs"
+    targets = {
+        found for path in configs.rglob("*.yaml") for found in re.findall(r"_target_: ([\w.]+)", path.read_text())
+    }
+    assert len(targets) > 50
+    assert not [target for target in targets if not accepts(target)]

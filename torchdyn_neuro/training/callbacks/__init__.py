@@ -1,9 +1,9 @@
 """Lightning callbacks: what a run shows, and what keeps it repeatable."""
 
 from .activity import Activity
-from .best_model import BestModel
 from .gradient_norms import GradientNorms
 from .histograms import Histograms
+from .models import BestModel, LastModel
 from .pictures import Pictures
 from .progress import PlainProgress, Progress
 from .repeatable import Repeatable
@@ -13,6 +13,7 @@ __all__ = [
     "BestModel",
     "GradientNorms",
     "Histograms",
+    "LastModel",
     "Pictures",
     "PlainProgress",
     "Progress",

@@ -1,4 +1,4 @@
-"""The best model so far, also after an interruption."""
+"""The two checkpoints of a run: its best model so far, also after an interruption, and the last epoch."""
 
 import shutil
 from pathlib import Path
@@ -20,8 +20,9 @@ class BestModel(ModelCheckpoint):
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         state = checkpoint["callbacks"].get(self.state_key)
-        if state is None or state["dirpath"] == self.dirpath:
+        if state is None:
             return
+        # All paths are made anew: those of the file may be anywhere, and Lightning deletes models that are outdone.
         kept: dict[str, Any] = {}
         for path, score in state["best_k_models"].items():
             found = self._find(Path(path), Path(trainer.ckpt_path).parent, score)
@@ -33,7 +34,7 @@ class BestModel(ModelCheckpoint):
                 continue
             source, score = found
             target = Path(self.dirpath) / source.name
-            if trainer.is_global_zero:
+            if trainer.is_global_zero and source.resolve() != target.resolve():
                 target.parent.mkdir(parents=True, exist_ok=True)
                 replacing(target, lambda temporary, source=source: shutil.copyfile(source, temporary))
             kept[str(target)] = score
@@ -67,3 +68,10 @@ class BestModel(ModelCheckpoint):
             if own == score or (own < score if self.mode == "min" else own > score):
                 return candidate, own
         return None
+
+
+class LastModel(ModelCheckpoint):
+    """Lightning's ``ModelCheckpoint``, which begins anew when a run is resumed: the last epoch is always its own."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        pass

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from torchdyn_neuro.training import PlainCheckpoints, load_checkpoint
-from torchdyn_neuro.training.callbacks import BestModel
+from torchdyn_neuro.training.callbacks import BestModel, LastModel
 
 
 def saved(folder, name, score, callback):
@@ -81,8 +81,28 @@ def test_a_best_model_that_is_not_there_is_told(tmp_path, broken):
     assert callback.best_model_path == ""
 
 
-def test_the_same_folder_is_left_alone(tmp_path):
+def test_paths_of_a_checkpoint_are_not_trusted(tmp_path):
+    """What is outdone is deleted; so no path of the file may survive, even if it claims the same folder."""
+    victim = tmp_path / "victim.ckpt"
+    victim.touch()
+    own = tmp_path / "second/checkpoints"
+    _, checkpoint = before(tmp_path, {"best.ckpt": 0.5})
+    [state] = checkpoint["callbacks"].values()
+    hostile = f"{own}/../../victim.ckpt"
+    state |= {"dirpath": str(own), "kth_best_model_path": hostile, "last_model_path": hostile}
+    callback = go_on(tmp_path, checkpoint, tmp_path / "first/checkpoints/last.ckpt")
+    assert callback.kth_best_model_path == callback.best_model_path == str(own / "best.ckpt")
+    assert callback.last_model_path == ""
+    last = LastModel(dirpath=str(own))
+    last.load_state_dict({**last.state_dict(), "best_model_path": hostile})
+    assert last.best_model_path == ""
+
+
+def test_the_same_folder(tmp_path):
     folder, checkpoint = before(tmp_path, {"best.ckpt": 0.5})
-    state = dict(next(iter(checkpoint["callbacks"].values())))
-    BestModel(dirpath=str(folder), monitor="val/loss").on_load_checkpoint(None, None, checkpoint)
-    assert next(iter(checkpoint["callbacks"].values())) == state
+    callback = BestModel(dirpath=str(folder), monitor="val/loss")
+    trainer = SimpleNamespace(ckpt_path=str(folder / "last.ckpt"), is_global_zero=True)
+    callback.on_load_checkpoint(trainer, None, checkpoint)
+    callback.load_state_dict(checkpoint["callbacks"][callback.state_key])
+    assert callback.best_model_path == str(folder / "best.ckpt")
+    assert callback.best_model_score == 0.5
