@@ -30,9 +30,9 @@ def start(*overrides):
     )  # fmt: skip
 
 
-def stop(folder, signum, *, after):
+def stop(folder, signum, *overrides, after):
     """Start a run, send it a signal as soon as it has told of an epoch, and wait for its end."""
-    process = start(f"folder={folder}")
+    process = start(f"folder={folder}", *overrides)
     for line in process.stdout:
         if line.startswith(f"epoch {after}/"):
             break
@@ -98,6 +98,15 @@ def test_a_signal_prints_the_command_that_goes_on(whole, tmp_path, signum, statu
     result = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert result.returncode == 0, result.stderr
     assert outcome(result.stdout) == whole[1]
+
+
+@pytest.mark.timeout(120)
+def test_several_processes_end_together(tmp_path):
+    """Lightning alone lets them wait for each other for ever."""
+    ddp = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "trainer.max_epochs=1000"]
+    returned, errors = stop(tmp_path / "run", signal.SIGTERM, *ddp, after=2)
+    assert returned == 143, errors
+    assert errors.count("interrupted; to go on: ") == 1
 
 
 def test_a_signal_before_the_first_epoch(capsys, tmp_path):

@@ -13,11 +13,13 @@ from types import FrameType
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.plugins.environments import SLURMEnvironment
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class Interruption:
+class Interruption(Callback):
     """The signal that a run has received, if any, and where it can go on from.
 
     Lightning ends with status 1 after SIGINT and with 0 after SIGTERM, and says nothing. Here both become the
@@ -25,6 +27,7 @@ class Interruption:
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self.signum: int | None = None
         self.folder: Path | None = None
 
@@ -35,12 +38,30 @@ class Interruption:
             # Only the main thread may, and only it receives any.
             yield
             return
-        before = {signum: signal.signal(signum, self._receive) for signum in SIGNALS}
+        before = {signum: signal.getsignal(signum) for signum in SIGNALS}
+        self._listen()
         try:
             yield
         finally:
             for signum, handler in before.items():
                 signal.signal(signum, handler)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._listen_instead_of_lightning()
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._listen_instead_of_lightning()
+
+    def _listen_instead_of_lightning(self) -> None:
+        # On SIGTERM Lightning lets the processes of a run wait for each other, wherever they are: they hang. Where
+        # SLURM starts a job anew, that is Lightning's affair.
+        if not SLURMEnvironment.detect():
+            self._listen()
+
+    def _listen(self) -> None:
+        if threading.current_thread() is threading.main_thread():
+            for signum in SIGNALS:
+                signal.signal(signum, self._receive)
 
     def _receive(self, signum: int, frame: FrameType | None) -> None:
         self.signum = signum

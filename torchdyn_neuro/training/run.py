@@ -92,7 +92,7 @@ def _run(config: DictConfig, allow: Sequence[str], interruption: Interruption) -
     data.prepare_data()
     data.setup("fit")
     folder = make_folder(plain["folder"])
-    trainer = make_trainer(plain, folder, allow)
+    trainer = make_trainer(plain, folder, allow, [interruption])
     if trainer.is_global_zero:
         for checkpoints in [*folder.parent.glob("*/checkpoints"), *([Path(resume).parent] if resume else [])]:
             sweep(checkpoints)
@@ -165,10 +165,13 @@ def _new_folder(wanted: Path) -> Path:
             return folder
 
 
-def make_trainer(config: dict[str, Any], folder: Path, allow: Sequence[str] = ()) -> Trainer:
-    """The trainer with its loggers, callbacks and checkpoints."""
+def make_trainer(
+    config: dict[str, Any], folder: Path, allow: Sequence[str] = (), more: Sequence[Callback] = ()
+) -> Trainer:
+    """The trainer with its loggers, its callbacks and ``more`` of them, and its checkpoints."""
     callbacks: list[Callback] = [
-        build(part, f"callbacks.{name}", allow=allow) for name, part in config["callbacks"].items() if part
+        *(build(part, f"callbacks.{name}", allow=allow) for name, part in config["callbacks"].items() if part),
+        *more,
     ]
     loggers: list[Logger] = [
         build(part, f"logger.{name}", extra={"save_dir": str(folder)}, allow=allow)
