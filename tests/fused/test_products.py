@@ -181,7 +181,7 @@ def test_a_changed_weight_is_seen_and_frozen_weights_have_no_gradient():
     with tdn.backend("eager"):
         torch.testing.assert_close(found, module(x))
     module.connection.weight.requires_grad_(False)
-    _, gradients = assert_agrees(module, x, relative=1e-10)
+    _, _gradients = assert_agrees(module, x, relative=1e-10)
 
 
 @pytest.mark.parametrize(
