@@ -177,7 +177,8 @@ class Frozen:
             self.structure.append(Place(attributes, group, attributes[group], f"{type(module).__name__}.{group}"))
             self.orders.append((attributes[group], tuple(attributes[group])))
         if module.bias is None:
-            self.structure.append(Place(attributes["_parameters"], "bias", None, f"{type(module).__name__}.bias"))
+            absent = attributes["_parameters"].get("bias", ABSENT)
+            self.structure.append(Place(attributes["_parameters"], "bias", absent, f"{type(module).__name__}.bias"))
         else:
             self.sources.append(Source(path, "bias"))
             self.live.append(_Attributes(module))
