@@ -1,0 +1,69 @@
+"""How far rounding alone may move a result: the eager loop, run again with its inexact operations off by a little."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+EXACT = frozenset(
+    "add sub rsub mul div neg abs sqrt rsqrt reciprocal maximum minimum relu hardtanh threshold_backward "
+    "hardtanh_backward leaky_relu leaky_relu_backward clamp clamp_min clamp_max where sign sgn floor ceil trunc "
+    "ge gt le lt eq ne bitwise_and bitwise_or bitwise_xor bitwise_not logical_and logical_or logical_xor logical_not "
+    "masked_fill copy _to_copy fill zero zeros_like ones_like full_like new_zeros new_ones new_full zeros ones full "
+    "empty empty_like new_empty scalar_tensor detach alias clone expand view _unsafe_view lift_fresh lift_fresh_copy "
+    "select unbind stack unsqueeze squeeze transpose permute slice as_strided _reshape_alias".split()
+)
+"""What both loops compute alike to the last bit (of sums without a factor)."""
+
+_UNITS = 4.0
+"""Units in the last place by which two libraries of functions differ at most."""
+
+
+class Rounded(TorchDispatchMode):
+    """Moves the results of inexact operations at random.
+
+    Args:
+        seed: of the moves.
+    """
+
+    backward = False
+    """In the backward pass the order of sums is free."""
+
+    def __init__(self, seed: int):
+        super().__init__()
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if isinstance(result, Tensor) and result.is_floating_point() and result.numel():
+            scale = self._scale(func._schema.name.removeprefix("aten::"), args, kwargs or {}, result)
+            if scale is not None:
+                self._move(result, scale)
+        return result
+
+    def _scale(self, name: str, args: tuple, kwargs: dict, result: Tensor) -> Tensor | None:
+        name = name.removesuffix("_") if not name.endswith("__") else name
+        if name in ("sum", "mean"):
+            return args[0].abs().nan_to_num(0, 0, 0).sum().to(result.dtype)
+        if name in ("add", "sub", "rsub"):
+            if kwargs.get("alpha", 1) == 1 and not self.backward:
+                return None
+            others = [torch.as_tensor(arg).abs() for arg in args[:2]]
+            return (others[0] + others[1] * abs(kwargs.get("alpha", 1))).to(result.dtype)
+        if name == "pow" and not isinstance(args[0], (int, float)) and args[1] in (0, 0.5, 1, 2, 3, -1, -2, -0.5):
+            return None
+        if name in EXACT:
+            return None
+        special = (result == 0) | (result.abs() == 1) | (result == 0.5)
+        return torch.where(special, 0, result.abs())
+
+    def _move(self, result: Tensor, scale: Tensor) -> None:
+        narrow = result.dtype in (torch.bfloat16, torch.float16)
+        size = torch.finfo(result.dtype).eps * scale.double()
+        if narrow:  # rounded the other way, or not
+            moves = torch.randint(-1, 2, result.shape, generator=self.generator).double()
+        else:
+            moves = _UNITS * (2 * torch.rand(result.shape, generator=self.generator, dtype=torch.float64) - 1)
+        moved = (result.double() + size * moves).to(result.dtype)
+        result.copy_(torch.where(result.isfinite() & moved.isfinite(), moved, result))
