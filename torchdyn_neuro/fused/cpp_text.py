@@ -218,7 +218,7 @@ class LoopText:
             self.narrow |= node.dtype == torch.float16
             return f"round_{_STORED[node.dtype]}({expression})"
         if node.op == "cast" and node.dtype == torch.uint8:
-            return f"TRUNC({expression})"
+            return f"round_byte({expression})"
         return expression
 
     def _constant(self, node: Node) -> str:

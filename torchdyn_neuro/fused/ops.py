@@ -98,10 +98,13 @@ Emit = Callable[..., Any]
 
 
 def _clamp(emit: Emit, x: Any, low: Any = None, high: Any = None) -> Any:
-    # A number that is below no bound, such as NaN, passes.
-    if low is not None:
-        x = emit("where", emit("lt", x, low), low, x)
-    return x if high is None else emit("where", emit("gt", x, high), high, x)
+    for bound, compare, choose in ((low, "lt", "maximum"), (high, "gt", "minimum")):
+        if isinstance(bound, (int, float)) and bound == bound:
+            # A number that is below no bound, such as NaN, passes.
+            x = emit("where", emit(compare, x, bound), bound, x)
+        elif bound is not None:
+            x = emit(choose, x, bound)  # a bound that is NaN makes NaN
+    return x
 
 
 def _pow(emit: Emit, x: Any, exponent: Any) -> Any:

@@ -64,7 +64,7 @@ class Recorder(TorchDispatchMode):
         super().__init__()
         self.known: dict[int, Node] = {}
         self.alive: list[Tensor] = []  # a storage that is freed could come back as another tensor
-        self.leaves: set[Node] = set()
+        self.leaves: set[int] = set()  # the storages of the step's arguments
         self.interned: dict[tuple, Node] = {}
         self.compute = torch.float32
 
@@ -85,7 +85,7 @@ class Recorder(TorchDispatchMode):
             start = start * 2**20
         tensor = start.reshape(sizes).to(operand.dtype)
         node = Node("input", (float(count),), operand.dtype)
-        self.leaves.add(node)
+        self.leaves.add(tensor.untyped_storage()._cdata)
         self._bind(tensor, node)
         return tensor.requires_grad_(operand.gradient and alike), node
 
@@ -118,7 +118,7 @@ class Recorder(TorchDispatchMode):
             result = torch.zeros(result.shape, dtype=result.dtype)  # one without memory is met by odd operations
         if not isinstance(result, Tensor) or result.dtype not in _RESULTS:
             raise Refusal(f"the operation {func}, whose result is not a tensor of floats")
-        if in_place and self.known.get(result.untyped_storage()._cdata) in self.leaves:
+        if in_place and result.untyped_storage()._cdata in self.leaves:
             raise Refusal(f"the operation {func}, which changes an argument of the step in place")
         self._bind(result, recorded(result))
         return result
@@ -150,12 +150,15 @@ class Recorder(TorchDispatchMode):
             raise Refusal(f"the operation {func}, which is not in the table of elementwise operations")
         operands = [self._operand(func, arg) for arg in args]
         options = {key: self._operand(func, value) for key, value in kwargs.items()}
+        common = _promoted(args)
+        if common in _NARROW:
+            self._check_narrow(name, func, common, [*operands, *options.values()])
 
         def computed(result: Tensor) -> Node:
             integers = [result.dtype == torch.int64, *(_is_integer(arg) for arg in (*operands, *options.values()))]
             if any(integers) and (name not in _ON_KEYS or result.dtype != torch.int64):
                 raise Refusal(f"the operation {func} on a tensor of {torch.int64}")
-            return self._computed(name, operands, options, result)
+            return self._computed(name, operands, options, common, result)
 
         return computed
 
@@ -174,11 +177,23 @@ class Recorder(TorchDispatchMode):
     def _identity(self, func: Any, source: Tensor, result: Tensor, node: Node) -> Node:
         if source.shape != result.shape and "expand" not in func._schema.name:
             raise Refusal(f"the operation {func}, which changes the shape")
+        if source.dtype != result.dtype:
+            raise Refusal(f"the operation {func}, which takes the bits of a number for another's")
         return node
 
-    def _computed(self, name: str, operands: list, options: dict, result: Tensor) -> Node:
-        wide = [node.dtype for node in [*operands, *options.values()] if isinstance(node, Node)]
-        self.compute = _widened([result.dtype] if result.dtype != torch.bool else wide)
+    def _check_narrow(self, name: str, func: Any, dtype: torch.dtype, operands: list) -> None:
+        """Refuse where torch rounds a number to a narrow type before it computes on one device and not on another."""
+        for arg in operands:
+            if isinstance(arg, Node) and (arg.dtype not in _FLOATS or torch.promote_types(arg.dtype, dtype) == dtype):
+                continue
+            constant = arg.args[0] if isinstance(arg, Node) and arg.op == "constant" else arg
+            exact = not isinstance(constant, Node) and (constant is None or _equal(_rounded(constant, dtype), constant))
+            if not exact and (isinstance(arg, Node) or name in _ROUND_FIRST):
+                raise Refusal(f"the operation {func} on {dtype} and a number that this type does not hold")
+
+    def _computed(self, name: str, operands: list, options: dict, common: torch.dtype, result: Tensor) -> Node:
+        # In place, a wide operand is not narrowed before, but the result after.
+        self.compute = _widened([common if common.is_floating_point else result.dtype])
         combine = COMPOSITES.get(name)
         node = combine(self._emit, *operands, **options) if combine else self._emit(name, *operands, **options)
         return self._cast(node, result.dtype)
@@ -188,9 +203,6 @@ class Recorder(TorchDispatchMode):
             args = tuple(self._truth(arg) for arg in args)
         elif op == "where":
             args = (self._truth(args[0]), *(self._cast(arg, self.compute) for arg in args[1:]))
-        elif OPS[op].mask:
-            common = _widened([arg.dtype for arg in args if isinstance(arg, Node)])
-            args = tuple(self._cast(arg, common) for arg in args)
         else:
             args = tuple(self._cast(arg, self.compute) for arg in args)
         if op == "mul":
@@ -201,9 +213,14 @@ class Recorder(TorchDispatchMode):
         return self._interned(op, args, torch.bool if OPS[op].mask else self.compute)
 
     def _truth(self, arg: Any) -> Node:
-        if isinstance(arg, Node) and arg.dtype == torch.bool:
+        if not isinstance(arg, Node):
+            return self._constant(arg, torch.bool)
+        if arg.dtype == torch.bool:
             return arg
-        return self._emit("ne", arg, 0.0)
+        if arg.op == "constant":
+            return self._constant(arg.args[0], torch.bool)
+        wide = _widened([arg.dtype])
+        return self._interned("ne", (self._cast(arg, wide), self._constant(0.0, wide)), torch.bool)
 
     def _cast(self, arg: Any, dtype: torch.dtype) -> Node:
         if not isinstance(arg, Node):
@@ -219,13 +236,7 @@ class Recorder(TorchDispatchMode):
         return self._interned("cast", (arg,), dtype)
 
     def _constant(self, value: float | int, dtype: torch.dtype) -> Node:
-        if dtype != torch.int64:
-            value = float(value)
-        elif value != value:
-            value = 0  # memory that torch fills next
-        else:
-            value = int(value)
-        return self._interned("constant", (value,), dtype)
+        return self._interned("constant", (_rounded(value, dtype),), dtype)
 
     def _interned(self, op: str, args: tuple, dtype: torch.dtype) -> Node:
         key = (op, tuple(id(arg) if isinstance(arg, Node) else repr(arg) for arg in args), dtype)
@@ -233,6 +244,37 @@ class Recorder(TorchDispatchMode):
 
 
 _LOGICAL = ("and", "or", "xor", "not")
+_ROUND_FIRST = {"add", "sub", "rsub", "pow", "ge", "gt", "le", "lt", "eq", "ne"}
+"""What torch computes with a number rounded to the type of the tensor, on one device or another."""
+
+
+def _rounded(value: float | int, dtype: torch.dtype) -> float | int:
+    """A number as a tensor of this type holds it."""
+    if dtype == torch.int64:
+        return 0 if value != value else int(value)  # NaN: memory that torch fills next
+    if dtype == torch.float64:
+        return float(value)
+    return float(torch.tensor(float(value), dtype=torch.float64).to(dtype).item())
+
+
+def _equal(one: float, other: float) -> bool:
+    return one == other or (one != one and other != other)
+
+
+def _promoted(args: Sequence[Any]) -> torch.dtype:
+    """The type in which torch computes: tensors with axes come before those without, and these before numbers."""
+    found: list[torch.dtype | None] = [None, None, None]
+    for arg in args:
+        if isinstance(arg, (Tensor, bool, int, float)):
+            rank = (0 if arg.ndim else 1) if isinstance(arg, Tensor) else 2
+            dtype = arg.dtype if isinstance(arg, Tensor) else torch.result_type(arg, arg)
+            before = found[rank]
+            found[rank] = dtype if before is None else torch.promote_types(before, dtype)
+    first, *others = [dtype for dtype in found if dtype is not None]
+    for other in others:
+        if other.is_floating_point and not first.is_floating_point or first == torch.bool:
+            first = torch.promote_types(first, other)
+    return first
 
 
 def _widened(dtypes: Sequence[torch.dtype]) -> torch.dtype:
