@@ -12,7 +12,7 @@ from .changes import Change, change, number
 from .expressions import DTYPES, constant, template
 from .program import HEAD, Program
 
-KINDS = ("special", "layouts", "second", "attributes", "hooks", "shapes", "modes")
+KINDS = ("special", "layouts", "absent", "second", "attributes", "hooks", "shapes", "modes")
 """What may be in a program besides operations; a search can do without each."""
 
 
@@ -191,7 +191,7 @@ class _Generator:
         if "layouts" in self.kinds and choose.random() < 0.1:
             options["frame"] = (choose.choice([0, 1, 7]), *program.frame[1:])
         if options.get("grad", True) and not options.get("violent"):
-            if choose.random() < 0.2:
+            if "absent" in self.kinds and choose.random() < 0.2:
                 options["use"] = (choose.randrange(2),)
             if "second" in self.kinds and choose.random() < 0.35:
                 options["second"] = True

@@ -36,7 +36,7 @@ class Rounded(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         result = func(*args, **(kwargs or {}))
-        if isinstance(result, Tensor) and result.is_floating_point() and result.numel():
+        if isinstance(result, Tensor) and result.is_floating_point() and result.numel() and not result._is_zerotensor():
             scale = self._scale(func._schema.name.removeprefix("aten::"), args, kwargs or {}, result)
             if scale is not None:
                 self._move(result, scale)

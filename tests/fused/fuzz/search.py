@@ -1,6 +1,7 @@
 """Many programs, one after the other, for a number of seeds or a time."""
 
 import re
+import sys
 import time
 import traceback
 from collections import Counter
@@ -66,6 +67,8 @@ def search(
             break
         tried += 1
         program, reasons = generate(seed, dtype, kinds), Counter()
+        if verbose:
+            print(f"\r{seed}", end="", file=sys.stderr, flush=True)
         try:
             differs = difference(program, reasons)
         except Exception:
@@ -74,8 +77,7 @@ def search(
         refused.update({_short(reason): count for reason, count in reasons.items()})
         if differs is None:
             continue
-        kind = "raises" if differs.startswith("raises") else "differs"
-        small = minimise(program, interesting(kind), shrink) if shrink else program
+        small = minimise(program, interesting(differs.split()[0]), shrink) if shrink else program
         found.append(Found(seed, differs, small, difference(small) if small is not program else differs))
         if verbose:
             print(found[-1].describe(), flush=True)
