@@ -48,7 +48,7 @@ OPS: dict[str, Op] = {
     "sub": _same("({0} - {1})"),
     "mul": _same("({0} * {1})"),
     "div": _same("({0} / {1})"),
-    "neg": _same("(-{0})"),
+    "neg": Op("(-{0})", "({0} * -1.0)"),  # Triton's own is a difference from zero, which loses the sign of one
     "reciprocal": _same("(1.0 / {0})"),
     "exp": _call("EXP", "exp({0})"),
     "expm1": _call("EXPM1", "expm1({0})"),

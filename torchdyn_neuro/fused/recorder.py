@@ -272,7 +272,7 @@ def _promoted(args: Sequence[Any]) -> torch.dtype:
             found[rank] = dtype if before is None else torch.promote_types(before, dtype)
     first, *others = [dtype for dtype in found if dtype is not None]
     for other in others:
-        if other.is_floating_point and not first.is_floating_point or first == torch.bool:
+        if first == torch.bool or (other.is_floating_point and not first.is_floating_point):
             first = torch.promote_types(first, other)
     return first
 

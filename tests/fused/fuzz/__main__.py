@@ -29,9 +29,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["TORCHDYN_NEURO_CACHE"] = folder
         os.environ["TORCHDYN_NEURO_CXXFLAGS"] = chosen.flags
-        report = search(
-            seeds, chosen.dtype, kinds, seconds=chosen.seconds, shrink=chosen.shrink, verbose=True
-        )
+        report = search(seeds, chosen.dtype, kinds, seconds=chosen.seconds, shrink=chosen.shrink, verbose=True)
     print(report.describe())
     return 1 if report.found else 0
 

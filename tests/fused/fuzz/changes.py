@@ -32,7 +32,12 @@ ATTRIBUTES = {
     "tuple": ([], ["self.a# = (1.0, 2.0)"], "self.a#[-1]", ["m.a# = (1.0, 3.0)", "m.a# = (1.0,)"]),
     "list": ([], ["self.a# = [1.0]"], "sum(self.a#)", ["m.a#.append(2.0)", "m.a#[0] = 3.0"]),
     "dict": ([], ["self.a# = {'k': [1.0]}"], "self.a#['k'][0]", ["m.a#['k'][0] = 2.0", "m.a# = {'k': (3.0,)}"]),
-    "numpy scalar": ([], ["self.a# = np.float32(2)"], "float(self.a#)", ["m.a# = np.float32(3)", "m.a# = np.float64(0.1)"]),
+    "numpy scalar": (
+        [],
+        ["self.a# = np.float32(2)"],
+        "float(self.a#)",
+        ["m.a# = np.float32(3)", "m.a# = np.float64(0.1)"],
+    ),
     "numpy number": ([], ["self.a# = np.array(2.0)"], "float(self.a#)", ["m.a# = np.array(3.0)", "m.a#[()] = 4.0"]),
     "numpy array": ([], ["self.a# = np.ones(2)"], "float(self.a#[0])", ["m.a#[0] = 3.0", "m.a# = np.zeros(1)"]),
     "decimal": ([], ["self.a# = Decimal('2')"], "float(self.a#)", ["m.a# = Decimal('3')", "m.a# = Decimal('0.1')"]),
@@ -41,7 +46,12 @@ ATTRIBUTES = {
     "bound method": ([], ["self.b# = Box(2.0)", "self.a# = self.b#.get"], "self.a#()", ["m.b#.value = 3.0"]),
     "callable": ([], ["self.a# = Box(2.0)"], "self.a#(1.5)", ["m.a#.value = 3.0"]),
     "partial": ([], ["self.a# = functools.partial(pow, 2.0)"], "self.a#(2)", ["m.a# = functools.partial(pow, 3.0)"]),
-    "tensor by item": ([], ["self.a# = torch.tensor(2.0)"], "self.a#.item()", ["m.a#.fill_(3.0)", "m.a# = torch.ones(())"]),
+    "tensor by item": (
+        [],
+        ["self.a# = torch.tensor(2.0)"],
+        "self.a#.item()",
+        ["m.a#.fill_(3.0)", "m.a# = torch.ones(())"],
+    ),
     "tensor by list": ([], ["self.a# = torch.ones(2)"], "self.a#.tolist()[0]", ["m.a#[0] = 3.0"]),
     "buffer by float": ([], ["self.register_buffer('a#', torch.ones(()))"], "float(self.a#)", ["m.a#.fill_(3.0)"]),
     "closure": (
@@ -74,7 +84,12 @@ ATTRIBUTES = {
         "getattr(self, self.n#)",
         ["m.n# = 'b#'", "m.a# = 0.5"],
     ),
-    "property": ([], ["type(self).r# = property(lambda self: 2.0)"], "self.r#", ["Fuzzed.r# = property(lambda self: 3.0)"]),
+    "property": (
+        [],
+        ["type(self).r# = property(lambda self: 2.0)"],
+        "self.r#",
+        ["Fuzzed.r# = property(lambda self: 3.0)"],
+    ),
 }
 # name: (setup, use, events)
 HOOKS = {
@@ -161,7 +176,9 @@ def _numbered(k: int, before: list, setup: list, use: str, events: list, number:
     def fill(lines: list[str]) -> list[str]:
         return [line.replace("#", str(k)) for line in lines]
 
-    return Change(fill(before), fill(setup), use.replace("#", str(k)), fill(events), number and number.replace("#", str(k)))
+    return Change(
+        fill(before), fill(setup), use.replace("#", str(k)), fill(events), number and number.replace("#", str(k))
+    )
 
 
 def number(choose: random.Random, changes: list[Change]) -> str | None:

@@ -5,11 +5,12 @@ In a template ``{f}`` is a number, ``{b}`` a mask, ``{t}`` either, ``{c}`` a con
 
 import random
 
-CONSTANTS = (
-    "0.0 -0.0 1.0 -1.0 2 0.5 0.1 -3 1 0 True 0.3 1.7 -0.7 7.25 255.7 2.7 -2.5 1e-38 1e38 1e-45 3.1e-8 65504.0 1e5"
-    " 16777217.0 -0.0078 inf -inf nan"
-).split()
-DTYPES = "float64 float32 bfloat16 float16 bool uint8".split()
+_CONSTANTS = """
+0.0 -0.0 1.0 -1.0 2 0.5 0.1 -3 1 0 True 0.3 1.7 -0.7 7.25 255.7 2.7 -2.5 1e-38 1e38 1e-45 3.1e-8 65504.0 1e5
+16777217.0 -0.0078 inf -inf nan
+"""
+CONSTANTS = _CONSTANTS.split()
+DTYPES = ["float64", "float32", "bfloat16", "float16", "bool", "uint8"]
 
 UNARY = """
 -{f}|torch.exp({f})|torch.expm1({f})|torch.log({f})|torch.log({f}.abs() + {c})|torch.log1p({f} * {f})|torch.sqrt({f})
@@ -33,19 +34,22 @@ torch.clamp({f}, min={f})|torch.clamp({p}, max={f})|{b} * {f}|{b} + {f}|{b} * {c
 torch.true_divide({f}, {f})
 """
 MASKS = """
-{f} > {c}|{f} >= {c}|{f} < {f}|{f} <= {p}|{f} == {c}|{f} != {f}|{f} == {f}|{f} > {f}|{b} & {b}|torch.bitwise_or({b}, {b})|{b} ^ {b}|~{b}
+{f} > {c}|{f} >= {c}|{f} < {f}|{f} <= {p}|{f} == {c}|{f} != {f}|{f} == {f}|{f} > {f}|{b} & {b}
+torch.bitwise_or({b}, {b})|{b} ^ {b}|~{b}
 torch.logical_or({t}, {t})|torch.logical_and({t}, {b})|torch.logical_not({t})|torch.logical_xor({t}, {t})|{b} == {b}
 {b} < {b}|{b} != {f}|{f}.bool()|{t} > {c}|{t} >= {t}|{t}.to(torch.bool)|{b} == {c}|{b} > {c}
 torch.full_like({f}, {c}).bool()|torch.ones_like({b})|torch.zeros_like({f}, dtype=torch.bool)|{b} * {b}
 """
 CASTS = """
-{t}.to(torch.{d})|{t}.to(torch.{d})|{t}.float()|{t}.double()|{t}.bfloat16()|{t}.half()|{t}.to({f}.dtype)|{t}.type_as({f})
+{t}.to(torch.{d})|{t}.to(torch.{d})|{t}.float()|{t}.double()|{t}.bfloat16()|{t}.half()|{t}.to({f}.dtype)
+{t}.type_as({f})
 {t}.to(torch.{d}).to({f}.dtype)|{t}.to(torch.uint8).to({f}.dtype)|{t}.bool().to({f}.dtype)
 """
 FILLS = """
 torch.full_like({t}, {c})|torch.full_like({t}, {c}, dtype=torch.{d})|torch.zeros_like({t})|torch.ones_like({t})
 torch.ones_like({t}, dtype=torch.{d})|torch.zeros_like({t}, dtype=torch.{d})|{t}.new_full({t}.shape, {c})
-{t}.new_zeros({t}.shape)|{t}.new_ones({t}.shape, dtype=torch.{d})|torch.tensor({c}) * {f}|torch.tensor({c}, dtype=torch.{d})
+{t}.new_zeros({t}.shape)|{t}.new_ones({t}.shape, dtype=torch.{d})|torch.tensor({c}) * {f}
+torch.tensor({c}, dtype=torch.{d})
 {f} + torch.tensor({c}, dtype=torch.{d})|{f} * torch.full_like({f}, {c}).to(torch.{d})|torch.scalar_tensor({c}) - {f}
 {f} + torch.full_like({f}, {c}, dtype=torch.uint8)|{t}.new_tensor({c}) * {f}|torch.empty_like({f}).fill_({c})
 torch.empty_like({f}).copy_({t})|torch.full((), {c}) + {f}
@@ -53,10 +57,14 @@ torch.empty_like({f}).copy_({t})|torch.full((), {c}) + {f}
 IN_PLACE = """
 {v} = {f}.clone(); {v}.add_({t})|{v} = {f} * 1.0; {v}.mul_({f})|{v} = {f}.clone(); {v}.sub_({c}).mul_({c})
 {v} = {f} + 0; {v}.clamp_({c}, {c})|{v} = {f}.clone(); {v}.masked_fill_({b}, {c})|{v} = {f} - 0.5; {v}.fill_({c})
-{v} = {f}.clone(); {v}.copy_({t})|{v} = {f} * 2; {v}.zero_()|{v} = {f}.clone(); {v}.div_({f})|{v} = {t}.clone(); {v} += {f}
-{v} = torch.zeros_like({f}); {v} += {f}|{v} = {t}.clone(); {v} *= {b}|{v} = {f}.clone(); w = {v}.view_as({v}); w.add_({c})
-{v} = {f} * 1; {v}.exp_()|{v} = {f} + 1; {v}.tanh_()|{v} = torch.relu_({f} - 0.1)|{v} = {f}.clone(); {v}.detach().mul_(2)
-{v} = {f} * 1; {v}.sigmoid_()|{v} = torch.full_like({t}, {c}, dtype=torch.{d}); {v}.add_({b})|{v} = {b}.clone(); {v}.__ior__({b})
+{v} = {f}.clone(); {v}.copy_({t})|{v} = {f} * 2; {v}.zero_()|{v} = {f}.clone(); {v}.div_({f})
+{v} = {t}.clone(); {v} += {f}
+{v} = torch.zeros_like({f}); {v} += {f}|{v} = {t}.clone(); {v} *= {b}
+{v} = {f}.clone(); w = {v}.view_as({v}); w.add_({c})
+{v} = {f} * 1; {v}.exp_()|{v} = {f} + 1; {v}.tanh_()|{v} = torch.relu_({f} - 0.1)
+{v} = {f}.clone(); {v}.detach().mul_(2)
+{v} = {f} * 1; {v}.sigmoid_()|{v} = torch.full_like({t}, {c}, dtype=torch.{d}); {v}.add_({b})
+{v} = {b}.clone(); {v}.__ior__({b})
 {v} = {f}.to(torch.{d}); {v}.mul_({c})|{v} = {b}.clone(); {v}.logical_not_()|{v} = {b}.clone(); {v}.bitwise_not_()
 {v} = {f} * 1; {v}.addcmul_({f}, {f}, value={c})|{v} = {f} * 1; {v}.lerp_({f}, {c})|{v} = {f} * 1; {v}.neg_().abs_()
 """

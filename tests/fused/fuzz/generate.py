@@ -86,7 +86,9 @@ class _Generator:
             value = f"torch.tensor({constant(choose)}, dtype=torch.{kind})"
         how = choose.random()
         if how < 0.15:
-            self.setup.append(f"self.q{k} = tdn.Real(tdn.Learned({choose.choice([0.9, 0.1, -1.7])}, )).to(torch.{self.wide})")
+            self.setup.append(
+                f"self.q{k} = tdn.Real(tdn.Learned({choose.choice([0.9, 0.1, -1.7])}, )).to(torch.{self.wide})"
+            )
             name = f"self.q{k}()"
         else:
             line = f"self.p{k} = nn.Parameter({value})" if how < 0.7 else f'self.register_buffer("p{k}", {value})'

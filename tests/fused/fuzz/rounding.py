@@ -6,14 +6,15 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-EXACT = frozenset(
-    "add sub rsub mul div neg abs sqrt rsqrt reciprocal maximum minimum relu hardtanh threshold_backward "
-    "hardtanh_backward leaky_relu leaky_relu_backward clamp clamp_min clamp_max where sign sgn floor ceil trunc "
-    "ge gt le lt eq ne bitwise_and bitwise_or bitwise_xor bitwise_not logical_and logical_or logical_xor logical_not "
-    "masked_fill copy _to_copy fill zero zeros_like ones_like full_like new_zeros new_ones new_full zeros ones full "
-    "empty empty_like new_empty scalar_tensor detach alias clone expand view _unsafe_view lift_fresh lift_fresh_copy "
-    "select unbind stack unsqueeze squeeze transpose permute slice as_strided _reshape_alias".split()
-)
+_NAMES = """
+add sub rsub mul div neg abs sqrt rsqrt reciprocal maximum minimum relu hardtanh threshold_backward
+hardtanh_backward leaky_relu leaky_relu_backward clamp clamp_min clamp_max where sign sgn floor ceil trunc
+ge gt le lt eq ne bitwise_and bitwise_or bitwise_xor bitwise_not logical_and logical_or logical_xor logical_not
+masked_fill copy _to_copy fill zero zeros_like ones_like full_like new_zeros new_ones new_full zeros ones full
+empty empty_like new_empty scalar_tensor detach alias clone expand view _unsafe_view lift_fresh lift_fresh_copy
+select unbind stack unsqueeze squeeze transpose permute slice as_strided _reshape_alias
+"""
+EXACT = frozenset(_NAMES.split())
 """What both loops compute alike to the last bit (of sums without a factor)."""
 
 _UNITS = 4.0
@@ -36,7 +37,12 @@ class Rounded(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         result = func(*args, **(kwargs or {}))
-        if isinstance(result, Tensor) and result.is_floating_point() and result.numel() and not result._is_zerotensor():
+        if (
+            isinstance(result, Tensor)
+            and result.is_floating_point()
+            and result.numel()
+            and not (result._is_zerotensor() or result.is_meta)
+        ):
             scale = self._scale(func._schema.name.removeprefix("aten::"), args, kwargs or {}, result)
             if scale is not None:
                 self._move(result, scale)
@@ -51,7 +57,7 @@ class Rounded(TorchDispatchMode):
                 return None
             others = [torch.as_tensor(arg).abs() for arg in args[:2]]
             return (others[0] + others[1] * abs(kwargs.get("alpha", 1))).to(result.dtype)
-        if name == "pow" and not isinstance(args[0], (int, float)) and args[1] in (0, 0.5, 1, 2, 3, -1, -2, -0.5):
+        if name == "pow" and not isinstance(args[1], Tensor) and args[1] in (0, 0.5, 1, 2, 3, -1, -2, -0.5):
             return None
         if name in EXACT:
             return None
@@ -67,3 +73,7 @@ class Rounded(TorchDispatchMode):
             moves = _UNITS * (2 * torch.rand(result.shape, generator=self.generator, dtype=torch.float64) - 1)
         moved = (result.double() + size * moves).to(result.dtype)
         result.copy_(torch.where(result.isfinite() & moved.isfinite(), moved, result))
+
+
+def _has_numbers(x: Tensor) -> bool:
+    return x.is_floating_point() and x.numel() > 0 and not x.is_meta and not x._is_zerotensor()

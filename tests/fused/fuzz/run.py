@@ -213,7 +213,8 @@ def _compared(exact: list[Outcome], fused: list[Outcome], trials: list[list[Outc
     for k, (one, other) in enumerate(zip(exact, fused, strict=False)):
         if (one.raised is None) != (other.raised is None):
             return f"raises in event {k}: eager {one.raised}, fused {other.raised}"
-        moved = [dict(trial[k].results) for trial in trials if k < len(trial)]
+        moved = [dict(trial[k].results) for trial in trials]
+        assert all(trial[k].raised is None for trial in trials) or one.raised, [trial[k].raised for trial in trials]
         theirs = dict(other.results)
         for name, expected in one.results:
             got = theirs.get(name, torch.zeros_like(expected))
