@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import _engine_run_backward
 
-from .graph import StepGraph
+from .graph import Node, StepGraph
 from .recorder import Operand, Recorder, Refusal
 
 FlatStep = Callable[[Sequence[Tensor], Sequence[Tensor], Sequence[Tensor]], tuple[Sequence[Tensor], Sequence[Tensor]]]
@@ -102,8 +102,14 @@ def _record(
             output_gradients=tuple(node for _, node in arriving[len(s) :]),
             grad_states=tuple(grads.get(id(leaf)) for leaf in s),
             grad_inputs=tuple(grads.get(id(leaf)) for leaf in x),
-            grad_parameters=tuple(grads.get(id(leaf)) for leaf in p),
+            grad_parameters=tuple(_unrounded(grads.get(id(leaf))) for leaf in p),
         )
+
+
+def _unrounded(gradient: Node | None) -> Node | None:
+    """Of a narrow parameter, what is summed over neurons and steps: as in torch, the sum is rounded, not its terms."""
+    rounded = gradient is not None and gradient.op == "cast" and gradient.dtype in (torch.bfloat16, torch.float16)
+    return gradient.args[0] if rounded and gradient.args[0].dtype == torch.float32 else gradient
 
 
 def _check(outputs: Sequence[Tensor], next_states: Sequence[Tensor], states: Sequence[Tensor], shape: tuple) -> None:

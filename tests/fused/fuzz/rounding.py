@@ -72,6 +72,9 @@ class Rounded(TorchDispatchMode):
         else:
             moves = _UNITS * (2 * torch.rand(result.shape, generator=self.generator, dtype=torch.float64) - 1)
         moved = (result.double() + size * moves).to(result.dtype)
+        # Some libraries know no numbers below the normal ones.
+        dropped = (result.abs() < torch.finfo(result.dtype).tiny) & (moves > 0)
+        moved = torch.where(dropped, torch.zeros_like(moved), moved)
         result.copy_(torch.where(result.isfinite() & moved.isfinite(), moved, result))
 
 
