@@ -190,3 +190,12 @@ def test_the_gradient_of_a_narrow_parameter_is_rounded_once():
             y = module(x)
         results.append(torch.autograd.grad((y * torch.linspace(0.1, 0.11, 1000).reshape(y.shape)).sum(), module.p)[0])
     assert torch.equal(*results)
+
+
+def test_what_the_derivative_needs_has_not_been_changed_in_place():
+    module = Step(lambda m, x, s: (torch.exp(x).mul_(2), s))
+    x = numbers().requires_grad_()
+    with tdn.backend("cpp"), pytest.raises(tdn.NotPointwise, match="changed"):
+        module(x)
+    with pytest.warns(UserWarning, match="in place has changed"), pytest.raises(RuntimeError, match="modified by an"):
+        module(x).sum().backward()

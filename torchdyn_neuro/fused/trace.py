@@ -38,12 +38,24 @@ def trace_step(
     """
     ndim = len(inputs[0].broadcast)
     # Hooks on saved tensors, such as those of activation checkpointing, are not meant for the recorder's.
-    hooks = torch.autograd.graph.saved_tensors_hooks(lambda tensor: tensor, lambda tensor: tensor)
+    hooks = torch.autograd.graph.saved_tensors_hooks(_keep, _kept)
     try:
         with hooks:
             return _record_twice(step, inputs, states, parameters, ndim)
     except Refusal as refusal:
         raise NotPointwise(str(refusal)).with_traceback(refusal.__traceback__) from None
+
+
+def _keep(tensor: Tensor) -> tuple[Tensor, int]:
+    return tensor, tensor._version
+
+
+def _kept(saved: tuple[Tensor, int]) -> Tensor:
+    """What autograd does without hooks: of a tensor that has changed in place there is no derivative."""
+    tensor, version = saved
+    if tensor._version != version:
+        raise Refusal("a tensor that its derivative needs, but that an operation in place has changed")
+    return tensor
 
 
 def _record_twice(

@@ -32,6 +32,7 @@ class _Generator:
         self.setup: list[str] = []
         self.statements: list[str] = []
         self.changes: list[Change] = []
+        self.rows = False  # whether an operand has a number for each row
 
     def program(self) -> Program:
         choose = self.choose
@@ -79,6 +80,7 @@ class _Generator:
         choose = self.choose
         shapes = [(), (1,), frame[-1:], (1, frame[-1]), frame, (*frame[:1], *[1] * (len(frame) - 1)), (*frame[1:-1], 1)]
         shape = choose.choice(shapes)
+        self.rows |= len(shape) == len(frame) and shape[0] > 1
         kind = choose.choice([self.wide] * 4 + [self.dtype, "float64", "float32", "bfloat16"])
         numbers = f"torch.linspace({choose.choice([0.3, -0.8])}, 1.4, {torch.Size(shape).numel()}).reshape({shape})"
         value = f"{numbers}.to(torch.{kind})"
@@ -190,7 +192,7 @@ class _Generator:
             options["layout"] = choose.choice(layouts)
         if choose.random() < 0.1:
             options["output_dtype"] = f"torch.{choose.choice(DTYPES)}"
-        if "layouts" in self.kinds and choose.random() < 0.1:
+        if "layouts" in self.kinds and choose.random() < 0.1 and not self.rows:
             options["frame"] = (choose.choice([0, 1, 7]), *program.frame[1:])
         if options.get("grad", True) and not options.get("violent"):
             if "absent" in self.kinds and choose.random() < 0.2:
