@@ -28,7 +28,7 @@ _REPLAYED = """
 attribute between forward and backward|child between forward and backward|a module that is gone
 attribute between forward and backward, linear|child between forward and backward, linear|a module after many variants
 """
-_LINEAR = "nothing between, linear|LIF|LeakyIntegrator|ExponentialSynapse|AlphaSynapse"
+_LINEAR = "nothing between, linear|LeakyIntegrator|ExponentialSynapse|AlphaSynapse"
 _READ = "input: a branch on many rows|input: a list|swallowed value"
 _FAULTS = {36: _LINEAR, 37: _STALE, 38: _HOOKED, 39: _REPLAYED, 41: _READ}
 KNOWN = {name: fault for fault, names in _FAULTS.items() for name in names.strip().replace("\n", "|").split("|")}

@@ -74,7 +74,7 @@ OPS: dict[str, Op] = {
     "trunc": _call("TRUNC", _TRITON_TRUNC),
     "maximum": Op("({0} > {1} || {0} != {0} ? {0} : {1})", "tl.maximum({0}, {1}, propagate_nan=tl.PropagateNan.ALL)"),
     "minimum": Op("({0} < {1} || {0} != {0} ? {0} : {1})", "tl.minimum({0}, {1}, propagate_nan=tl.PropagateNan.ALL)"),
-    "relu": Op("({0} <= 0.0 ? 0.0 : {0})", "tl.where({0} <= 0.0, 0.0, {0})"),
+    "relu": Op("({0} < 0.0 ? 0.0 : {0})", "tl.where({0} < 0.0, 0.0, {0})"),
     "sigmoid_backward": _same("({0} * {1} * (1.0 - {1}))"),
     "tanh_backward": _same("({0} * (1.0 - {1} * {1}))"),
     "ge": _comparison(">="),

@@ -67,6 +67,7 @@ class Recorder(TorchDispatchMode):
         self.leaves: set[int] = set()  # the storages of the step's arguments
         self.interned: dict[tuple, Node] = {}
         self.compute = torch.float32
+        self.derivative = False  # whether the backward pass is being recorded
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -134,6 +135,9 @@ class Recorder(TorchDispatchMode):
         if name in _IDENTITIES:
             source = self.node(args[0])
             return lambda result: self._identity(func, args[0], result, source)
+        if name == "zeros_like" and self.derivative and args[0].dtype in _FLOATS:
+            source = self.node(args[0])
+            return lambda result: self._zero_of(source, result.dtype)
         if name in _FILLS or name in _VALUE_POSITION:
             value = _FILLS[name] if name in _FILLS else args[_VALUE_POSITION[name]]
             return lambda result: self._constant(value, result.dtype)
@@ -181,8 +185,16 @@ class Recorder(TorchDispatchMode):
             raise Refusal(f"the operation {func}, which takes the bits of a number for another's")
         return node
 
+    def _zero_of(self, gradient: Node, dtype: torch.dtype) -> Node:
+        """A gradient of zero, such as that of a sign, which arrives where the one does that it stands for."""
+        wide = _widened([dtype])
+        zero, never = self._constant(0.0, wide), self._constant(False, torch.bool)
+        return self._cast(self._interned("where", (never, self._cast(gradient, wide), zero), wide), dtype)
+
     def _check_narrow(self, name: str, func: Any, dtype: torch.dtype, operands: list) -> None:
         """Refuse where torch rounds a number to a narrow type before it computes on one device and not on another."""
+        if name == "pow" and operands[1] in (3, -2):
+            raise Refusal(f"the operation {func} on {dtype} with the exponent {operands[1]}, which is rounded in steps")
         for arg in operands:
             if isinstance(arg, Node) and (arg.dtype not in _FLOATS or torch.promote_types(arg.dtype, dtype) == dtype):
                 continue

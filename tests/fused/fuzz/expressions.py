@@ -19,7 +19,7 @@ torch.sinh({f})|torch.cosh({f})|torch.erf({f})|torch.sigmoid({f})|torch.sigmoid(
 torch.sgn({f})|torch.floor({f})|torch.ceil({f})|torch.trunc({f})|torch.relu({f})|F.silu({f})|torch.reciprocal({f})
 {f} ** 2|{f} ** 3|{f} ** -1|{f} ** 0.5|{f} ** {c}|{c} ** {f}|{f}.square()|{f}.detach()|{f}.clone()|1 / {f}|{c} / {f}
 F.softplus({f}, beta=1.5, threshold=2.0)|F.softplus({f}, beta={c}, threshold={c})|F.leaky_relu({f}, {c})
-F.hardtanh({f}, -0.5, 0.7)|torch.clamp({f}, {c}, {c})|{f}.clamp(min={c})|{f}.clamp(max={c})|{f}.clamp_min({c})
+F.hardtanh({f}.detach(), -0.5, 0.7)|torch.clamp({f}, {c}, {c})|{f}.clamp(min={c})|{f}.clamp(max={c})|{f}.clamp_min({c})
 torch.rsub({f}, {c}, alpha=2)|Surrogate.apply({f}, {c})|{f} + ({t} - {f}).detach()|{f}.contiguous()
 {f}.expand_as({f})|{f}.view({f}.shape)
 """

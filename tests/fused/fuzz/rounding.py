@@ -57,7 +57,7 @@ class Rounded(TorchDispatchMode):
                 return None
             others = [torch.as_tensor(arg).abs() for arg in args[:2]]
             return (others[0] + others[1] * abs(kwargs.get("alpha", 1))).to(result.dtype)
-        if name == "pow" and not isinstance(args[1], Tensor) and args[1] in (0, 0.5, 1, 2, 3, -1, -2, -0.5):
+        if name == "pow" and not isinstance(args[1], Tensor) and args[1] in (0, 0.5, 1, 2, 3, -1, -2):
             return None
         if name in EXACT:
             return None
