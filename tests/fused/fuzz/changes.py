@@ -94,7 +94,7 @@ ATTRIBUTES = {
 # name: (setup, use, events)
 HOOKS = {
     "quantity": (
-        ["self.h# = tdn.Real(tdn.Learned(0.9)).to(torch.get_default_dtype())"],
+        ["self.h# = tdn.Real(tdn.Learned(0.9)).to(torch.WIDE)"],
         "{f} * self.h#()",
         ["handle = m.h#.register_forward_hook(lambda m, i, o: o * 2)", "m.h#.raw.requires_grad_(False)"],
     ),
@@ -103,6 +103,7 @@ HOOKS = {
         "self.h#({f})",
         [
             "handle = m.h#.register_forward_hook(lambda m, i, o: o * 2)",
+            "handle = m.h#.register_forward_hook(lambda m, i, o: o * 2); call(2); handle.remove()",
             "handle = m.h#.register_forward_pre_hook(lambda m, i: (i[0] + 1,))",
             "handle = m.h#.register_full_backward_hook(lambda m, i, o: (i[0] * 2,))",
             "m.h#.factor = 3.0",
@@ -158,13 +159,14 @@ MODES = [
 ]
 
 
-def change(choose: random.Random, k: int, group: str) -> Change:
-    """A random thing that a step reads; its names carry the number ``k``."""
+def change(choose: random.Random, k: int, group: str, wide: str) -> Change:
+    """A random thing that a step reads; its names carry the number ``k``. ``wide`` is the type of quantities."""
     if group == "attributes":
         before, setup, number, events = choose.choice(list(ATTRIBUTES.values()))
         return _numbered(k, before, setup, "{f} * " + number, events, number)
     if group == "hooks":
         setup, use, events = choose.choice(list(HOOKS.values()))
+        setup = [line.replace("WIDE", wide) for line in setup]
         return _numbered(k, [], setup, use, events)
     if group == "shapes":
         return _numbered(k, [], [], choose.choice(SHAPES), ["m.train()"])

@@ -47,14 +47,17 @@ class _Generator:
             start = torch.randn(frame, generator=generator, dtype=torch.float64)
             self._know(name, start.to(getattr(torch, kind)))
         self.operands = [self._operand(k, frame) for k in range(choose.choice([0, 1, 2, 3]))]
-        self._captured()
         wanted = choose.randint(6, 22)
-        for _ in range(8 * wanted):
-            if len(self.statements) < wanted:
-                self._statement()
+        for part in (wanted // 2, wanted):
+            for _ in range(8 * wanted):
+                if len(self.statements) < part:
+                    self._statement()
+            if part < wanted:
+                seen = self._captured()
         results = [name for name in self.tensors if self.space[name].shape == frame]
         fresh = [name for name in results if name.startswith("v")] or results
         outputs = choose.sample(fresh, min(len(fresh), choose.choice([1, 1, 2, 3])))
+        outputs += [name for name in seen if name in results and name not in outputs]
         after = [(f"s{k}", kind, self._next(k, kind, fresh)) for k, kind in enumerate(states)]
         program = Program(
             frame=frame,
@@ -99,12 +102,12 @@ class _Generator:
         exec(self.setup[-1], self.space)
         return name
 
-    def _captured(self) -> None:
+    def _captured(self) -> list[str]:
+        """Statements that read what may change; their names."""
+        seen: list[str] = []
         groups = [kind for kind in ("attributes", "hooks", "shapes", "modes") if kind in self.kinds]
-        if not groups:
-            return
-        for k in range(self.choose.choice([0, 1, 1, 2])):
-            found = change(self.choose, k, self.choose.choice(groups))
+        for k in range(self.choose.choice([0, 1, 1, 2]) if groups else 0):
+            found = change(self.choose, k, self.choose.choice(groups), self.wide)
             self.changes.append(found)
             self.before += found.before
             self.setup += found.setup
@@ -112,7 +115,9 @@ class _Generator:
                 exec(line, self.space)
             for line in found.setup:
                 exec(line, self.space)
-            self._try(f"v{len(self.statements)}", found.use)
+            seen.append(f"v{len(self.statements)}")
+            self._try(seen[-1], found.use)
+        return seen
 
     def _statement(self) -> None:
         name = f"v{len(self.statements)}"

@@ -26,7 +26,7 @@ def minimise(program: Program, differs: Callable[[Program], bool], seconds: floa
 def _size(program: Program) -> tuple[int, ...]:
     texts = [*program.events, *program.statements, *program.setup, *program.outputs, *program.before]
     texts += [after for _, _, after in program.states]
-    plain = sum(len(number.strip("0.")) + 1 for text in texts for number in re.findall(r"[\d.]+", text))
+    plain = sum(int(digit) for text in texts for digit in re.findall(r"\d", text))
     return len(program.statements), len(texts), sum(map(len, texts)) + len(program.inputs), plain
 
 

@@ -36,14 +36,12 @@ class Rounded(TorchDispatchMode):
         self.generator = torch.Generator().manual_seed(seed)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        if (
-            isinstance(result, Tensor)
-            and result.is_floating_point()
-            and result.numel()
-            and not (result._is_zerotensor() or result.is_meta)
-        ):
-            scale = self._scale(func._schema.name.removeprefix("aten::"), args, kwargs or {}, result)
+        name, kwargs = func._schema.name.removeprefix("aten::"), kwargs or {}
+        result = func(*args, **kwargs)
+        if name == "_efficientzerotensor":
+            return torch.zeros(result.shape, dtype=result.dtype)  # one without memory is met by odd operations
+        if isinstance(result, Tensor) and _has_numbers(result):
+            scale = self._scale(name, args, kwargs, result)
             if scale is not None:
                 self._move(result, scale)
         return result
@@ -79,4 +77,4 @@ class Rounded(TorchDispatchMode):
 
 
 def _has_numbers(x: Tensor) -> bool:
-    return x.is_floating_point() and x.numel() > 0 and not x.is_meta and not x._is_zerotensor()
+    return x.is_floating_point() and x.numel() > 0 and not x.is_meta
