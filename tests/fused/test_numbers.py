@@ -156,6 +156,7 @@ ABSENT = {
     "a state on the way": lambda m, x, s: (2 * x, s.abs().sqrt() + x.abs().log()),
     "a quotient": lambda m, x, s: (x + 1, x / x),
     "a zero that arrives": lambda m, x, s: (x.sqrt().floor() + x, (x / x).sign()),
+    "the sign of an inverse": lambda m, x, s: (x, torch.sign(torch.reciprocal(x))),
     "a quotient that is filled": lambda m, x, s: ((x / x).fill_(1.0), s + (x.sqrt() + 0).zero_()),
     "a power": lambda m, x, s: (x * s, x.abs() ** 0.5),
 }

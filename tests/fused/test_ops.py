@@ -33,7 +33,7 @@ UNARY = {
     "sigmoid": torch.sigmoid,
     "abs": torch.abs,
     "sign": torch.sign,
-    "sgn": torch.sgn,
+    "sgn": lambda a: torch.sgn(a.detach()),
     "floor": torch.floor,
     "ceil": torch.ceil,
     "trunc": torch.trunc,

@@ -138,6 +138,8 @@ class Recorder(TorchDispatchMode):
         if name == "zeros_like" and self.derivative and args[0].dtype in _FLOATS:
             source = self.node(args[0])
             return lambda result: self._zero_of(source, result.dtype)
+        if name == "_efficientzerotensor" and self.derivative:
+            raise Refusal("a gradient of zero that is none of its own, such as that of torch.sgn (torch.sign has one)")
         if name in _FILLS or name in _VALUE_POSITION:
             value = _FILLS[name] if name in _FILLS else args[_VALUE_POSITION[name]]
             return lambda result: self._constant(value, result.dtype)
