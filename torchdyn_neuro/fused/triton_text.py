@@ -170,6 +170,7 @@ def _expression(node: Node, names: dict[Node, str]) -> str:
         source = node.args[0].dtype
         # As torch: to a narrow type by way of float32, to a byte by way of a whole number.
         way = ".to(tl.float32)" if source == torch.float64 and node.dtype in (torch.bfloat16, torch.float16) else ""
-        way = ".to(tl.int64)" if node.dtype == torch.uint8 and source.is_floating_point else way
+        if node.dtype == torch.uint8 and source.is_floating_point:
+            way = ".to(tl.int64)" if source in (torch.float32, torch.float64) else ".to(tl.float32).to(tl.int64)"
         return f"{names[node.args[0]]}{way}.to({kind})"
     return OPS[node.op].triton.format(*(names[arg] if isinstance(arg, Node) else repr(arg) for arg in node.args))
