@@ -121,8 +121,10 @@ def _record(
 
 def _unrounded(gradient: Node | None) -> Node | None:
     """Of a narrow parameter, what is summed over neurons and steps: as in torch, the sum is rounded, not its terms."""
-    rounded = gradient is not None and gradient.op == "cast" and gradient.dtype in (torch.bfloat16, torch.float16)
-    return gradient.args[0] if rounded and gradient.args[0].dtype == torch.float32 else gradient
+    if gradient is None or gradient.op != "cast" or gradient.dtype not in (torch.bfloat16, torch.float16):
+        return gradient
+    (exact,) = gradient.args
+    return exact if exact.dtype == torch.float32 else Node("cast", (exact,), torch.float32)
 
 
 def _check(outputs: Sequence[Tensor], next_states: Sequence[Tensor], states: Sequence[Tensor], shape: tuple) -> None:

@@ -169,7 +169,8 @@ def _expression(node: Node, names: dict[Node, str]) -> str:
     if node.op == "cast":
         source = node.args[0].dtype
         # As torch: to a narrow type by way of float32, to a byte by way of a whole number.
-        way = ".to(tl.float32)" if source == torch.float64 and node.dtype in (torch.bfloat16, torch.float16) else ""
+        narrow = node.dtype in (torch.bfloat16, torch.float16)
+        way = ".to(tl.float32)" if narrow and source in (torch.float64, torch.uint8) else ""
         if node.dtype == torch.uint8 and source.is_floating_point:
             way = ".to(tl.int64)" if source in (torch.float32, torch.float64) else ".to(tl.float32).to(tl.int64)"
         return f"{names[node.args[0]]}{way}.to({kind})"
