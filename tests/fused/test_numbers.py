@@ -150,6 +150,15 @@ def test_a_number_that_a_narrow_type_does_not_hold_does_not_fuse_where_devices_r
         assert_same(Step(lambda m, x, s, f=function: (f(x), s + x)), x)
 
 
+@pytest.mark.parametrize("function", [torch.sgn, lambda x: x**0])
+def test_a_gradient_of_zero_without_an_origin_does_not_fuse(function):
+    module = Step(lambda m, x, s: (function(x), s + x))
+    with tdn.backend("cpp"), pytest.raises(tdn.NotPointwise, match="comes from no other"):
+        module(numbers().requires_grad_())
+    with torch.no_grad():
+        assert_same_values(module, numbers(), "cpp")
+
+
 def test_the_bits_of_a_number_do_not_fuse():
     module = Step(lambda m, x, s: (x.half().view(torch.bfloat16).to(x.dtype), s))
     with tdn.backend("cpp"), pytest.raises(tdn.NotPointwise, match="the bits of a number"):

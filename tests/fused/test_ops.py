@@ -47,7 +47,7 @@ UNARY = {
     "inverse square": lambda a: (a * a + 1) ** -2,
     "root": lambda a: (a * a + 1) ** 0.5,
     "power": lambda a: (a * a + 1) ** 1.7,
-    "zeroth": lambda a: a**0,
+    "zeroth": lambda a: a.detach() ** 0,
     "clamp": lambda a: a.clamp(-0.5, 0.5),
     "clamp_min": lambda a: a.clamp_min(0.1),
     "clamp_max": lambda a: a.clamp_max(0.1),

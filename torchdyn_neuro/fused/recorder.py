@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from .graph import Node
+from .graph import Node, ordered
 from .ops import COMPOSITES, OPS
 
 _IDENTITIES = {"detach", "alias", "clone", "lift_fresh_copy", "contiguous", "expand", "view", "_unsafe_view"}
@@ -67,7 +67,7 @@ class Recorder(TorchDispatchMode):
         self.leaves: set[int] = set()  # the storages of the step's arguments
         self.interned: dict[tuple, Node] = {}
         self.compute = torch.float32
-        self.derivative = False  # whether the backward pass is being recorded
+        self.arriving: set[Node] = set()  # the gradients with which the backward pass begins, while it is recorded
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -135,11 +135,11 @@ class Recorder(TorchDispatchMode):
         if name in _IDENTITIES:
             source = self.node(args[0])
             return lambda result: self._identity(func, args[0], result, source)
-        if name == "zeros_like" and self.derivative and args[0].dtype in _FLOATS:
-            source = self.node(args[0])
+        if self.arriving and name in ("zeros_like", "_efficientzerotensor"):
+            source = self.node(args[0]) if name == "zeros_like" else None
+            if source is None or self.arriving.isdisjoint(ordered([source])):
+                raise Refusal("a gradient of zero that comes from no other, such as that of torch.sgn or of x**0")
             return lambda result: self._zero_of(source, result.dtype)
-        if name == "_efficientzerotensor" and self.derivative:
-            raise Refusal("a gradient of zero that is none of its own, such as that of torch.sgn (torch.sign has one)")
         if name in _FILLS or name in _VALUE_POSITION:
             value = _FILLS[name] if name in _FILLS else args[_VALUE_POSITION[name]]
             return lambda result: self._constant(value, result.dtype)

@@ -104,7 +104,7 @@ def _record(
         found: list[Tensor | None] = [None] * len(wanted)
         if wanted and live:
             ys, gs = zip(*live, strict=True)
-            recorder.derivative = True
+            recorder.arriving = {node for _, node in arriving}
             with recorder:
                 # What torch.autograd.grad calls, without its checks of shapes, which import sympy: half a second.
                 found = _engine_run_backward(ys, gs, False, False, tuple(wanted), True, accumulate_grad=False)
