@@ -56,7 +56,7 @@ EXAMPLES: dict[str, Case] = {
     "Delay": Case(lambda: tdn.Delay(torch.tensor([0.0, 1.0, 2.5, 3.0, 4.0]))),
     "DelayedLinear": Case(lambda: dyadic(tdn.DelayedLinear(NEURONS, NEURONS, 2.5)), spikes),
     "Network": Case(lambda: tdn.Network(tdn.LIF(), dyadic_linear(), delay=1.0)),
-    "Plastic": Case(lambda: tdn.Plastic(dyadic_linear(), tdn.Hebbian())),
+    "Plastic": Case(lambda: tdn.Chain(tdn.Plastic(dyadic_linear(), tdn.Hebbian()), tdn.LIF())),
     "PlasticLinear": Case(lambda: tdn.PlasticLinear(NEURONS, NEURONS, tdn.TsodyksMarkram()), spikes),
     "TsodyksMarkram": Case(drive=spikes),
     "HodgkinHuxley": Case(lambda: tdn.HodgkinHuxley(dt=0.2), lambda uniform: 60 * uniform),

@@ -24,7 +24,7 @@ from torchdyn_neuro.core.quantities import Constrained
 
 PACKAGE = Path(tdn.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
-MOST_LINES = 310
+MOST_LINES = 300
 
 EQUATIONS = {"core", "integrators", "surrogates"}
 PARTS = {"adaptation", "noise"}
@@ -163,6 +163,8 @@ def test_files_are_short():
     assert not long, listed(long)
 
 
+MOST_SECONDS = 0.3
+
 PROBE = """
 import json, sys, time
 import torch
@@ -180,11 +182,13 @@ def test_import_is_light():
         probe = [sys.executable, "-c", PROBE]
         run = subprocess.run(probe, capture_output=True, text=True, check=True, cwd=PACKAGE.parent)
         runs.append(json.loads(run.stdout))
+        if runs[-1][0] < MOST_SECONDS:
+            break
     heavy = {"lightning", "pytorch_lightning", "hydra", "omegaconf", "matplotlib", "triton", "sklearn", "torchvision"}
     assert "torchdyn_neuro" in runs[0][1]
     assert not heavy & set(runs[0][1])
     # Seconds of the processor, whatever else the machine does. The first run may still compile bytecode.
-    assert min(seconds for seconds, _ in runs) < 0.3
+    assert min(seconds for seconds, _ in runs) < MOST_SECONDS
 
 
 def public_classes() -> dict[str, type]:

@@ -212,3 +212,38 @@ def test_what_cannot_be_reached_is_said():
     with pytest.warns(UserWarning, match="below the 50 Hz"):
         (alone,) = tdn.calibrate(tdn.LIF(), 0.1 * X)
     assert alone.scaled == "nothing: it is the model; put a layer with weights in front of it"
+
+
+class OneCell(nn.Module):
+    """One cell for several places of a forward, as an activation of a residual block is."""
+
+    def __init__(self, way):
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.second, self.act, self.way = nn.Linear(30, 20), nn.Linear(20, 10), tdn.LIF(), way
+
+    def forward(self, x):
+        spikes = self.act(self.first(x))
+        if self.way == "weights":
+            return self.act(self.second(spikes))
+        return self.act(spikes) if self.way == "none" else self.act(0.1 * spikes + self.first(x))
+
+
+def test_each_call_of_a_shared_cell_is_calibrated_by_the_weights_in_front_of_it():
+    model = OneCell("weights")
+    report = tdn.calibrate(model, X, rate=20.0)
+    assert [layer.name for layer in report] == ["act (call 1)", "act (call 2)"]
+    assert [round(layer.rate) for layer in report] == [20, 20]
+    assert [layer.scaled.split(" by")[0] for layer in report] == ["first", "second"]
+    rates = []
+    model.act.register_forward_hook(lambda layer, inputs, output: rates.append(1000 * output.mean().item()))
+    model(X)
+    assert rates == pytest.approx([layer.rate for layer in report])
+
+
+@pytest.mark.parametrize("way", ["none", "shared"])
+def test_a_call_that_cannot_be_calibrated_by_itself_is_named(way):
+    with pytest.warns(UserWarning, match=r"left as they are, .*: act \(call 2\) \(.* Hz\); give each place a module"):
+        report = tdn.calibrate(OneCell(way), X, rate=20.0)
+    assert round(report["act (call 1)"].rate) == 20
+    assert report["act (call 2)"].scaled.startswith("nothing: it runs several times")

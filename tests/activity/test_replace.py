@@ -159,3 +159,56 @@ def test_nothing_to_replace_raises():
 def test_what_is_to_be_replaced_is_a_class_or_a_function(what):
     with pytest.raises(TypeError, match="replace: expected a class of modules, a tuple of classes or a function"):
         tdn.replace(nn.Sequential(nn.ReLU()), what, tdn.LIF)
+
+
+def test_layers_of_a_chain_and_connections_are_found():
+    """There the dynamics stand as they are, for the container threads their states."""
+    relus = [nn.ReLU() for _ in range(4)]
+    connection = tdn.Chain(nn.Linear(4, 4), relus[2])
+    model = nn.Sequential(
+        tdn.Chain(nn.Linear(3, 4), relus[0], nn.Linear(4, 4), named=relus[1]),
+        tdn.Recurrent(tdn.LIF(), connection),
+        tdn.Network(tdn.LIF(), relus[3], delay=1.0),
+    )
+    names = tdn.replace(model, nn.ReLU, tdn.LIF, tau_mem=2.0, verbose=False)
+    assert names == ["0.1", "0.named", "1.connection.1", "2.connection"]
+    assert all(type(model.get_submodule(name)) is tdn.LIF for name in names)
+    x = torch.rand(12, 2, 3)
+    torch.manual_seed(0)
+    assert model(x).shape == (12, 2, 4)
+    chain = model[0]
+    expected = tdn.Chain(chain[0], tdn.LIF(2.0), chain[2], tdn.LIF(2.0))
+    assert torch.equal(chain(x), expected(x))
+    y, state = chain.scan(x[:5])
+    assert torch.equal(torch.cat([y, chain.scan(x[5:], state)[0]]), chain(x))
+    tdn.check(model)
+
+
+def test_a_chain_without_time_takes_the_step_of_what_comes_in():
+    chain = tdn.Chain(nn.Linear(3, 4), nn.ReLU())
+    tdn.replace(chain, nn.ReLU, tdn.AdEx, verbose=False)
+    assert chain.dt == 0.1
+    assert chain(torch.rand(4, 2, 3)).shape == (4, 2, 4)
+    mixed = tdn.Chain(nn.ReLU(), tdn.LIF())
+    before = list(mixed)
+    with pytest.raises(ValueError, match=r"replace: expected dynamics with the dt of the Chain at top, 1 ms, got 0\.1"):
+        tdn.replace(mixed, nn.ReLU, tdn.AdEx, verbose=False)
+    assert list(mixed) == before
+    tdn.replace(mixed, nn.ReLU, tdn.AdEx, dt=1.0, integrator=tdn.ExponentialEuler(), verbose=False)
+    assert mixed(torch.rand(4, 2, 3)).shape == (4, 2, 3)
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: tdn.Chain(nn.Sequential(nn.Linear(3, 3), nn.ReLU()), tdn.LIF()),
+        lambda: tdn.Chain(tdn.Stepwise(nn.ReLU()), tdn.LIF()),
+        lambda: tdn.Recurrent(tdn.LIF(), nn.Sequential(nn.Linear(3, 3), nn.ReLU())),
+    ],
+)
+def test_what_a_container_runs_without_a_state_is_refused(build):
+    model = build()
+    before = repr(model)
+    with pytest.raises(ValueError, match=r"replace: expected ReLU as a layer of a Chain, got it at .*; use a Chain"):
+        tdn.replace(model, nn.ReLU, tdn.LIF, verbose=False)
+    assert repr(model) == before

@@ -51,11 +51,13 @@ def test_the_table_names_what_is_wrong():
     assert lines[3].split() == ["unused", "LIF", "-", "-", "-", "-", "NOT", "CALLED"]
 
 
-def test_a_layer_that_runs_twice_counts_both():
+def test_a_layer_that_runs_twice_is_shown_call_by_call():
     cell = tdn.LIF()
     model = nn.Sequential(cell, nn.Linear(3, 3), cell)
     x = 5 * torch.ones(40, 1, 3)
     first = model[0](x)
     second = cell(model[1](first))
-    (layer,) = tdn.activity_report(model, x)
-    assert layer.rate == pytest.approx(500 * (first.mean() + second.mean()).item())
+    report = tdn.activity_report(model, x)
+    assert [layer.name for layer in report] == ["0 (call 1)", "0 (call 2)"]
+    assert report["0 (call 1)"].rate == pytest.approx(1000 * first.mean().item())
+    assert report["0 (call 2)"].rate == pytest.approx(1000 * second.mean().item())

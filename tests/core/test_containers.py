@@ -263,3 +263,29 @@ def test_tracers_get_the_eager_loop_or_a_refusal(make):
         torch.fx.symbolic_trace(model)
     with tdn.backend("cpp"), pytest.raises((RuntimeError, TypeError), match="expected"):
         torch.jit.trace(model, x, check_trace=False)
+
+
+MIXED = {
+    "chain": (lambda: tdn.Chain(tdn.LIF(), nn.Linear(4, 4), tdn.LIF()), "0"),
+    "nested": (lambda: tdn.Chain(tdn.LIF(), tdn.Chain(tdn.Recurrent(tdn.LIF(), nn.Linear(4, 4)))), "1.0.neuron"),
+    "recurrent": (lambda: tdn.Recurrent(tdn.LIF(), nn.Linear(4, 4)), "neuron"),
+    "connection": (
+        lambda: tdn.Recurrent(tdn.LIF(), tdn.Chain(nn.Linear(4, 4), tdn.ExponentialSynapse())),
+        "connection.1",
+    ),
+    "plastic": (lambda: tdn.Chain(tdn.Plastic(nn.Linear(4, 4), tdn.Hebbian()), tdn.LIF()), "0"),
+    "per synapse": (lambda: tdn.PlasticLinear(4, 4, tdn.TsodyksMarkram()), "plasticity"),
+}
+
+
+@pytest.mark.parametrize("name", MIXED)
+def test_a_part_with_a_clock_of_its_own_is_refused_at_the_next_call(name):
+    build, path = MIXED[name]
+    model, x = build(), rows(6, 2, 4).clamp(0, 1)
+    expected = model(x)
+    model.get_submodule(path).dt = 0.5
+    for run in (model, model.scan, lambda x: nn.Sequential(model)(x), lambda x: tdn.record(model, x, ["output"])):
+        with pytest.raises(ValueError, match=r": expected one dt, got 1 ms for itself and 0\.5 ms for .*set_dt"):
+            run(x)
+    tdn.set_dt(model, 1.0)
+    assert torch.equal(model(x), expected)

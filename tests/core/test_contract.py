@@ -140,6 +140,10 @@ def test_rows_of_the_batch_are_independent(cls):
 @pytest.mark.parametrize("shape", [(1, 3, NEURONS), (4, 1, NEURONS), (1, 1, NEURONS), (4, 2, 3, 2, NEURONS)])
 def test_any_length_batch_and_neuron_shape(cls, shape):
     module, x = build(cls), sequence(cls, *shape)
+    if cls is tdn.Plastic and len(shape) > 3:
+        with pytest.raises(ValueError, match=r"Plastic: expected frames \[B, 5\], got .*; flatten"):
+            module.scan(x)
+        return
     y, state = module.scan(x)
     assert first_leaf(y).shape[:2] == shape[:2]
     assert all(leaf.isfinite().all() for leaf in leaves((y, state)))
@@ -228,7 +232,7 @@ def test_checkpointing_gives_the_same_gradients(cls):
 @every_class
 def test_errors_say_what_was_expected_what_came_and_how_to_mend_it(cls):
     module, x = build(cls), sequence(cls)
-    name = cls.__name__
+    name = type(module).__name__
     with pytest.raises(ValueError, match=rf"{name}: expected an input \[T, B, \*\].* got shape \(0, .*; put time"):
         module(map_state(lambda leaf: leaf[:0], x))
     with pytest.raises(ValueError, match=rf"{name}: expected an input \[T, B, \*\].* got shape \(12,\); put time"):

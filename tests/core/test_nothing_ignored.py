@@ -1,6 +1,8 @@
 """What a user sets acts or is refused; what would give a wrong result says so."""
 
+import inspect
 import pickle
+import typing
 
 import pytest
 import torch
@@ -8,6 +10,7 @@ from torch import nn
 from torch.testing import assert_close
 
 import torchdyn_neuro as tdn
+from tests.contract_cases import concrete_dynamics
 
 HIGH = 30.0
 
@@ -229,3 +232,50 @@ def test_a_cell_without_defaults_says_what_it_wants():
         Bare(surrogate=tdn.ATan())
     with pytest.raises(TypeError, match="Bare: expected a surrogate such as ATan"):
         Bare(integrator=tdn.RK4())
+
+
+NAMED = {
+    tdn.ALIF: "adaptation",
+    tdn.AdLIF: "adaptation",
+    tdn.AdaptiveLIF: "adaptation",
+    tdn.EscapeLIF: "noise",
+    tdn.ParametricLIF: None,
+    tdn.ParallelLIF: None,
+}
+
+
+@pytest.mark.parametrize("cls", NAMED, ids=lambda cls: cls.__name__)
+def test_a_named_special_case_shows_all_that_it_takes(cls):
+    """In its signature, with types and defaults, in its documentation, and to a type checker."""
+    shown = inspect.signature(cls).parameters
+    assert {"tau_mem", "R", "v_rest", "v_th", "surrogate", "integrator", "v_init", "dt"} <= set(shown)
+    assert not any(parameter.kind is parameter.VAR_KEYWORD for parameter in shown.values())
+    assert inspect.Parameter.empty not in {parameter.annotation for parameter in shown.values()}
+    assert shown["R"].default == 1
+    assert shown["surrogate"].default == tdn.ATan()
+    assert shown.get("reset", shown["R"]).default == {"ParametricLIF": "zero", "ParallelLIF": 1.0}.get(
+        cls.__name__, "subtract"
+    )
+    text = cls.__doc__.partition("Args:")[2].partition("\n\n")[0]
+    assert all(f" {name}:" in text for name in shown)
+    # What it shows it takes, and nothing else.
+    assert isinstance(
+        cls(**{name: parameter.default for name, parameter in shown.items() if name != "detach_reset"}), cls
+    )
+    taken = NAMED[cls]
+    assert taken not in shown
+    for name in ("tau_men", *([taken] if taken else [])):
+        with pytest.raises(TypeError, match=rf"{cls.__name__}: expected arguments of this cell.*, got {name}"):
+            cls(**{name: None})
+
+
+def test_no_cell_takes_options_without_a_type():
+    """Keywords typed ``Any`` show nothing, to nobody."""
+    untyped = [
+        cls.__name__
+        for cls in concrete_dynamics()
+        if issubclass(cls, tdn.Spiking)
+        for parameter in inspect.signature(cls.__init__).parameters.values()
+        if parameter.kind is parameter.VAR_KEYWORD and typing.get_origin(parameter.annotation) is not typing.Unpack
+    ]
+    assert not untyped

@@ -1,5 +1,6 @@
 """Connections whose weights are a state."""
 
+import copy
 import math
 
 import pytest
@@ -185,5 +186,59 @@ def test_the_neurons_behind_are_calibrated():
     model = nn.Sequential(
         nn.Linear(5, 8), tdn.LIF(), tdn.Chain(tdn.Plastic(nn.Linear(8, 6), tdn.Hebbian(1e-4)), tdn.LIF())
     )
-    report = tdn.calibrate(model, torch.rand(200, 4, 5), rate=40.0)
+    report = tdn.calibrate(model, torch.rand(100, 2, 5), rate=40.0)
     assert [round(layer.rate / 40.0, 1) for layer in report] == [1.0, 1.0]
+
+
+ALONE = {
+    "forward": lambda layer, x: layer(x),
+    "scan": lambda layer, x: layer.scan(x, layer.initial_state(x[0])),
+    "sequential": lambda layer, x: nn.Sequential(layer, tdn.LIF().double())(x),
+    "record": lambda layer, x: tdn.record(layer, x, ["weight"]),
+    "streaming": lambda layer, x: tdn.Streaming(layer)(x),
+    "functional": lambda layer, x: torch.func.functional_call(layer, dict(layer.named_parameters()), (x,)),
+    "vmap": lambda layer, x: torch.func.vmap(layer)(x[None]),
+    "copy": lambda layer, x: copy.deepcopy(layer)(x),
+}
+
+
+@pytest.mark.parametrize("way", ALONE)
+def test_alone_it_refuses_to_run_for_it_would_never_learn(way):
+    with pytest.raises(ValueError, match=r"Plastic: expected neurons behind it.*Chain.*Network.*step\(x_t, state\)"):
+        ALONE[way](plastic(), torch.rand(5, 2, 3).double())
+
+
+def test_with_nobody_behind_it_a_given_state_does_not_help():
+    layer, x = plastic(), torch.rand(5, 2, 3).double()
+    state = (layer.initial_state(x[0]),)
+    synapse = tdn.ExponentialSynapse().double()
+    for behind, given in (([], ()), ([nn.ReLU()], ((),)), ([synapse], (synapse.initial_state(x[0, :, :2]),))):
+        with pytest.raises(ValueError, match="expected neurons somewhere behind Plastic"):
+            tdn.Chain(layer, *behind).scan(x, (*state, *given))
+
+
+def test_by_hand_it_learns_as_in_a_chain():
+    layer, cell = plastic(), tdn.LeakyIntegrator(5.0).double()
+    x = torch.rand(6, 2, 3).double()
+    expected, (last, _) = tdn.Chain(layer, cell).scan(x)
+    weights, v, outputs = layer.initial_state(x[0]), cell.initial_state(x[0, :, :2]), []
+    for x_t in x:
+        current, weights = layer.step(x_t, weights)
+        y_t, v = cell.step(current, v)
+        weights = layer.learn(x_t, y_t, weights)
+        outputs.append(y_t)
+    assert_close(torch.stack(outputs), expected)
+    assert_close(weights.weight, last.weight)
+
+
+def test_inside_a_chain_it_can_be_watched():
+    chain = tdn.Chain(plastic(), tdn.LeakyIntegrator(5.0).double())
+    x = torch.rand(6, 2, 3).double()
+    seen, last = tdn.record(chain, x, ["0.weight", "1.output"], return_state=True)
+    assert_close(seen["0.weight"][-1], last[0].weight)
+    assert torch.equal(seen["1.output"], chain(x))
+    seen = []
+    chain[0].register_forward_hook(lambda module, inputs, output: seen.append(output))
+    chain(x)
+    assert len(seen) == 6
+    assert torch.equal(copy.deepcopy(chain)(x), chain(x))

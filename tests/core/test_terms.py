@@ -7,6 +7,7 @@ import torch
 from torch.autograd import gradcheck
 
 import torchdyn_neuro as tdn
+from tests.pieces import scan_in_pieces_and_by_steps
 from torchdyn_neuro.core.state import leaves, map_state
 
 ADAPTATIONS = {
@@ -39,24 +40,7 @@ def cell_with(adaptation, noise, cls=tdn.LIF, quantity=lambda value: value, **op
 def test_pieces_and_steps_are_the_whole(adaptation, noise, integrator):
     cell = cell_with(adaptation, noise, t_ref=2.0, integrator=integrator)
     x = torch.full((40, 2, 3, 2, 2), 2.5)  # a convolutional shape
-    # Bit for bit is a promise of the definition; a compiled loop rounds otherwise than a step.
-    with tdn.backend("eager"):
-        torch.manual_seed(0)
-        whole, last = cell.scan(x)
-        assert whole.sum() > 20
-        torch.manual_seed(0)
-        first, state = cell.scan(x[:13])
-        second, end = cell.scan(x[13:], state)
-        assert torch.equal(torch.cat([first, second]), whole)
-        torch.manual_seed(0)
-        state, rows = cell.initial_state(x[0]), []
-        for x_t in x:
-            y_t, state = cell.step(x_t, state)
-            rows.append(y_t)
-        assert torch.equal(torch.stack(rows), whole)
-    for a, b, c in zip(leaves(last), leaves(end), leaves(state), strict=True):
-        assert torch.equal(a, b)
-        assert torch.equal(a, c)
+    assert scan_in_pieces_and_by_steps(cell, x, 13).sum() > 20
 
 
 @every_combination

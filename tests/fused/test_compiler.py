@@ -1,5 +1,6 @@
 """Trouble with the compiler and its folder: recovery or the eager loop, one warning, never a wrong result."""
 
+import errno
 import os
 import stat
 import subprocess
@@ -56,6 +57,46 @@ def test_what_another_could_have_written_is_not_loaded(folder):
     folder.chmod(0o777)
     with pytest.warns(UserWarning, match="only this user can write"):
         assert load() == 7
+
+
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo], ids=["folder", "pipe"])
+def test_something_else_in_the_place_of_the_library(folder, make):
+    load()
+    (stored,) = folder.iterdir()
+    stored.unlink()
+    make(stored)
+    # A pipe is replaced; a folder stays, and the library is kept elsewhere.
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert load() == 7
+    assert len(caught) == (1 if make is os.mkdir else 0)
+    assert [path for path in folder.iterdir() if path.suffix == ".tmp"] == []
+
+
+def test_no_room_in_the_folder(folder, monkeypatch):
+    make = compiler.tempfile.mkstemp
+
+    def full(*args, **kwargs):
+        if kwargs["dir"] == folder:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return make(*args, **kwargs)
+
+    monkeypatch.setattr(compiler.tempfile, "mkstemp", full)
+    with pytest.warns(UserWarning, match="with room"):
+        assert load() == 7
+
+
+def test_no_room_anywhere(folder, monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(compiler.tempfile, "mkstemp", full)
+    compiler._process_folder.cache_clear()
+    with (
+        pytest.warns(UserWarning, match="with room"),
+        pytest.raises(compiler.CompilerUnavailableError, match="No space left"),
+    ):
+        load()
 
 
 def test_a_folder_that_cannot_be_made(tmp_path, monkeypatch, folder):

@@ -6,7 +6,7 @@ from torch import nn
 
 import torchdyn_neuro as tdn
 from torchdyn_neuro.fused import runtime
-from torchdyn_neuro.fused.dispatch import memory_order
+from torchdyn_neuro.fused.layout import memory_order
 
 
 def channels_last(x):

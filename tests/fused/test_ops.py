@@ -33,7 +33,7 @@ UNARY = {
     "sigmoid": torch.sigmoid,
     "abs": torch.abs,
     "sign": torch.sign,
-    "sgn": torch.sgn,
+    "sgn": lambda a: torch.sgn(a.detach()),
     "floor": torch.floor,
     "ceil": torch.ceil,
     "trunc": torch.trunc,
@@ -47,7 +47,7 @@ UNARY = {
     "inverse square": lambda a: (a * a + 1) ** -2,
     "root": lambda a: (a * a + 1) ** 0.5,
     "power": lambda a: (a * a + 1) ** 1.7,
-    "zeroth": lambda a: a**0,
+    "zeroth": lambda a: a.detach() ** 0,
     "clamp": lambda a: a.clamp(-0.5, 0.5),
     "clamp_min": lambda a: a.clamp_min(0.1),
     "clamp_max": lambda a: a.clamp_max(0.1),
@@ -120,15 +120,17 @@ def test_the_operations_above_are_the_whole_table():
             seen.add(name)
             return super().get(name, default)
 
-    from torchdyn_neuro.fused import recorder
+    from torchdyn_neuro.fused import builder, recorder
 
     functions = [lambda a, b, f=f: f(a) for f in UNARY.values()] + list(BINARY.values())
     original = recorder.OPS, recorder.COMPOSITES
-    recorder.OPS, recorder.COMPOSITES = Watching(OPS), Watching(COMPOSITES)
+    for module in (builder, recorder):
+        module.OPS, module.COMPOSITES = Watching(OPS), Watching(COMPOSITES)
     try:
         trace_step(lambda x, s, p: ([f(x[0], x[1]) for f in functions], []), [operand, operand], [], [])
     finally:
-        recorder.OPS, recorder.COMPOSITES = original
+        for module in (builder, recorder):
+            module.OPS, module.COMPOSITES = original
     missing = ({*OPS, *COMPOSITES}) - seen - {"cast", "random_bits", "normal"}
     assert missing <= {"logical_xor", "logical_and", "bitwise_or", "logical_not"}, missing
 

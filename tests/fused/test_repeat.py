@@ -104,3 +104,54 @@ def test_the_written_out_graph_holds_every_round():
     gradients = [g for g in (*graph.grad_states, *graph.grad_inputs) if g is not None]
     assert sum(node.op == "exp" for node in ordered(graph.outputs)) == 10
     assert not any(node.op.startswith("repeat") for node in ordered(gradients))
+
+
+class Roots(tdn.Dynamics):
+    """Two states that know nothing of each other, one of them with an infinite slope."""
+
+    def initial_state(self, x_t: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.zeros_like(x_t), torch.zeros_like(x_t)
+
+    def step(self, x_t: Tensor, state: tuple[Tensor, Tensor]) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+        def body(x: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+            v, w = state
+            return v.abs().sqrt() + x.abs().sqrt(), 0.5 * w + x
+
+        path = repeat(body, x_t, state, 4)
+        return (path[-1][0], path[1][1]), path[-1]
+
+
+def gradients_of_each_result(backend):
+    x = torch.tensor([0.0, 0.5, -0.2, 2.0], dtype=torch.float64).expand(11, 2, 4).contiguous().requires_grad_()
+    with tdn.backend(backend):
+        y, last = Roots().scan(x)
+    return [torch.autograd.grad(result.sum(), x, retain_graph=True)[0] for result in (*y, *last)]
+
+
+def test_a_gradient_that_does_not_arrive_meets_no_infinite_slope_in_a_round():
+    assert has_repeats(graph_of(Roots()))
+    expected = gradients_of_each_result("eager")
+    assert [gradient.isnan().any().item() for gradient in expected] == [True, False, True, False]
+    torch.testing.assert_close(gradients_of_each_result("cpp"), expected, rtol=1e-13, atol=0, equal_nan=True)
+
+
+class Widened(tdn.Dynamics):
+    """A body of another precision than all around it, and masks that pass from round to round."""
+
+    def initial_state(self, x_t: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.zeros_like(x_t), torch.zeros_like(x_t, dtype=torch.bool)
+
+    def step(self, x_t: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        def body(x: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+            v, above = state
+            v = (0.9 * v.double() + torch.where(above, -0.1, 1.0) * x).to(v.dtype)
+            return v, v > 0.7
+
+        state = repeat(body, x_t, state, 5)[-1]
+        return state[0], state
+
+
+def test_a_round_in_another_type():
+    x = torch.rand(9, 2, 40, generator=torch.Generator().manual_seed(0))
+    module = Widened()
+    assert_agrees(module, x, module.initial_state(x[0]), relative=1e-6)

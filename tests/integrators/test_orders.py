@@ -107,28 +107,42 @@ class Saturating(tdn.ODE):
         return (x_t,), (1 + state[0] ** 2,)
 
 
-def test_exponential_euler_is_of_first_order_where_the_equation_is_not_linear():
+@pytest.mark.parametrize(("integrator", "order"), [(tdn.ExponentialEuler(), 1), (tdn.ExponentialMidpoint(), 2)])
+def test_exponential_methods_have_their_order_where_the_equation_is_not_linear(integrator, order):
+    assert integrator.order == order
     exact = solve_ivp(lambda t, s: (2 - s) / (1 + s**2), (0, 4), [0.0], rtol=1e-12, atol=1e-13, dense_output=True)
 
     def error(steps):
-        ode = Saturating(integrator=tdn.ExponentialEuler(), dt=4 / steps)
+        ode = Saturating(integrator=integrator, dt=4 / steps)
         y = ode(torch.full((steps, 1, 1), 2.0, dtype=torch.float64)).flatten().numpy()
         return np.abs(y - exact.sol(np.linspace(0, 4, steps + 1)[1:])[0]).max()
 
-    assert math.log2(error(100) / error(200)) == pytest.approx(1, abs=0.15)
+    assert math.log2(error(100) / error(200)) == pytest.approx(order, abs=0.15)
+    assert error(1) < 2
 
 
+@pytest.mark.parametrize("method", [tdn.ExponentialEuler, tdn.ExponentialMidpoint])
 @pytest.mark.parametrize("dt", [0.1, 1.0, 25.0, 400.0])
 @pytest.mark.parametrize("substeps", [1, 3])
-def test_exponential_euler_is_exact_for_linear_relaxation(dt, substeps):
-    membrane = tdn.LeakyIntegrator(20.0, R=3.0, v_rest=-1.0, dt=dt, integrator=tdn.ExponentialEuler(substeps=substeps))
+def test_exponential_methods_are_exact_for_linear_relaxation(dt, substeps, method):
+    membrane = tdn.LeakyIntegrator(20.0, R=3.0, v_rest=-1.0, dt=dt, integrator=method(substeps=substeps))
     y = membrane.double()(torch.full((8, 1, 1), 0.5, dtype=torch.float64)).flatten()
     t = dt * torch.arange(1, 9, dtype=torch.float64)
     assert_close(y, -1 + 1.5 * (1 - torch.exp(-t / 20)))
 
 
 @pytest.mark.parametrize(
-    "integrator", [tdn.Euler, tdn.Heun, tdn.Midpoint, tdn.RK4, tdn.ExponentialEuler, tdn.Exact, tdn.EulerMaruyama]
+    "integrator",
+    [
+        tdn.Euler,
+        tdn.Heun,
+        tdn.Midpoint,
+        tdn.RK4,
+        tdn.ExponentialEuler,
+        tdn.ExponentialMidpoint,
+        tdn.Exact,
+        tdn.EulerMaruyama,
+    ],
 )
 @pytest.mark.parametrize(
     ("substeps", "error"), [(0, ValueError), (-1, ValueError), (1.5, TypeError), (True, TypeError)]

@@ -8,6 +8,7 @@ from scipy.special import erfcx
 from torch.testing import assert_close
 
 import torchdyn_neuro as tdn
+from tests.pieces import scan_in_pieces_and_by_steps
 from tests.random_numbers import normal_of
 from torchdyn_neuro.core.state import map_state
 
@@ -87,22 +88,9 @@ def test_rate_follows_siegert_with_the_correction_for_the_step(drive):
 
 def test_same_seed_same_path_in_pieces_and_by_steps():
     cell, x = tdn.LIF(noise=tdn.WhiteNoise(3.0)), torch.full((30, 2, 20), 0.9)
-    # Bit for bit is a promise of the definition; a compiled loop rounds otherwise than a step.
-    with tdn.backend("eager"):
-        torch.manual_seed(3)
-        whole, _ = cell.scan(x)
-        assert whole.sum() > 5
-        torch.manual_seed(3)
-        first, state = cell.scan(x[:11])
-        second, _ = cell.scan(x[11:], state)
-        assert torch.equal(torch.cat([first, second]), whole)
-        torch.manual_seed(3)
-        state, rows = cell.initial_state(x[0]), []
-        for x_t in x:
-            y_t, state = cell.step(x_t, state)
-            rows.append(y_t)
-        assert torch.equal(torch.stack(rows), whole)
-        assert not torch.equal(cell(x), whole), "another start gives another path"
+    whole = scan_in_pieces_and_by_steps(cell, x, 11, seed=3)
+    assert whole.sum() > 5
+    assert not torch.equal(cell(x), whole), "another start gives another path"
 
 
 def test_a_step_is_a_pure_function_of_its_state():

@@ -73,10 +73,11 @@ def error(names, weights, reference, output, dt, **cell):
     [
         (["AMPA", "GABA_A", "GABA_B"], {}),
         # The block follows the potential within the step, which takes a method of second order.
+        (["NMDA", "AMPA", "GABA_A"], {"integrator": tdn.ExponentialMidpoint()}),
         (["NMDA", "AMPA", "GABA_A"], {"integrator": Heun()}),
         (["NMDA", "AMPA", "GABA_A"], {"integrator": tdn.RK4()}),
     ],
-    ids=["exponential Euler", "NMDA, Heun", "NMDA, RK4"],
+    ids=["exponential Euler", "NMDA, exponential midpoint", "NMDA, Heun", "NMDA, RK4"],
 )
 def test_the_mean_makes_the_potential_second_order(names, cell):
     weights = trains(names)
@@ -88,6 +89,19 @@ def test_the_mean_makes_the_potential_second_order(names, cell):
     assert np.log2(np.divide(means[:-1], means[1:])) == pytest.approx([2, 2, 2], abs=0.15), means
     assert np.log2(np.divide(ends[:-1], ends[1:])) == pytest.approx([1, 1, 1], abs=0.15), ends
     assert means[0] < ends[0] / 20
+
+
+def test_the_block_at_the_start_of_a_step_makes_it_first_order():
+    """What ConductanceLIF says of its default integrator with NMDA."""
+    names = ["NMDA", "AMPA", "GABA_A"]
+    weights = trains(names)
+    reference = potential(names, weights)
+    euler, midpoint = (
+        [error(names, weights, reference, "mean", dt, integrator=method) for dt in (0.5, 0.25, 0.125)]
+        for method in (tdn.ExponentialEuler(), tdn.ExponentialMidpoint())
+    )
+    assert np.log2(np.divide(euler[:-1], euler[1:])) == pytest.approx([1, 1], abs=0.15), euler
+    assert midpoint[0] < euler[0] / 10, (euler, midpoint)
 
 
 def test_one_spike_of_one_nanosiemens_at_a_step_of_one_ms():

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from torchdyn_neuro.training import PlainCheckpoints, load_checkpoint
+from torchdyn_neuro.training.checkpoints import replacing, sweep
 
 GOOD = {"state_dict": {"w": torch.ones(100)}, "config": {"a": 1}}
 
@@ -50,3 +51,38 @@ def test_missing_and_foreign(tmp_path):
     torch.save({"weights": torch.ones(1)}, tmp_path / "b.ckpt")
     with pytest.raises(ValueError, match="without weights and configuration"):
         load_checkpoint(tmp_path / "b.ckpt")
+
+
+def test_a_file_swept_away_while_it_is_written_is_written_again(tmp_path, monkeypatch):
+    """A run that starts sweeps the folders of its neighbours, one of which may be at work."""
+    save, calls = torch.save, []
+
+    def swept(checkpoint, file):
+        save(checkpoint, file)
+        calls.append(file)
+        if len(calls) == 1:
+            sweep(tmp_path)
+
+    monkeypatch.setattr(torch, "save", swept)
+    PlainCheckpoints().save_checkpoint(GOOD, tmp_path / "a.ckpt")
+    assert len(calls) == 2
+    assert load_checkpoint(tmp_path / "a.ckpt")["config"] == {"a": 1}
+
+
+def test_sweeping_removes_what_is_unfinished_only(tmp_path):
+    for name in (".last.ckpt.tmp", ".best.ckpt.x1y2", "last.ckpt", "epoch=1.ckpt", ".hidden"):
+        (tmp_path / name).touch()
+    sweep(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".hidden", "epoch=1.ckpt", "last.ckpt"]
+
+
+def test_a_missing_folder_ends(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        replacing(tmp_path / "nowhere/a.ckpt", lambda temporary: None)
+
+
+def test_others_may_read_a_checkpoint(tmp_path):
+    """As any file that the user makes."""
+    (tmp_path / "plain").touch()
+    PlainCheckpoints().save_checkpoint(GOOD, tmp_path / "a.ckpt")
+    assert (tmp_path / "a.ckpt").stat().st_mode == (tmp_path / "plain").stat().st_mode

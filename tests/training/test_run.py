@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -87,6 +88,21 @@ def fails(config):
             ["neuron.tau_mem=0.4", "+neuron.integrator._target_=torchdyn_neuro.Euler"],
             "expected a step below twice tau_mem",
         ),
+        (["calibrate=-5"], "train: expected calibrate at least 0 Hz, got -5"),
+        (["calibrate=nan"], "expected calibrate at least 0 Hz, got nan"),
+        (["calibrate=much"], "expected calibrate to be a number"),
+        (["seed=null"], "expected seed to be an integer from 0"),
+        (["seed=-1"], "expected seed to be an integer from 0"),
+        (["threads=-2"], "expected threads to be an integer from 0"),
+        (["threads=1.5"], "expected threads to be an integer from 0"),
+        (["callbacks.gradient_norms.every=0"], "GradientNorms: expected every to be at least 1, got 0"),
+        (["callbacks.histograms.every=-1"], "Histograms: expected every to be at least 1"),
+        (["+callbacks.pictures.samples=0"], "Pictures: expected samples to be at least 1"),
+        (["+callbacks.activity.saturation=2"], "Activity: expected saturation from 0 to 1"),
+        (["+callbacks.checkpoint.dirpath=/elsewhere"], "a checkpoint's dirpath to stay in the run's folder"),
+        (["callbacks.last.filename=../../../last"], "a checkpoint's dirpath to stay in the run's folder"),
+        (["logger.tensorboard.name=../../elsewhere"], "a logger's name and version to stay in the run's folder"),
+        (["logger=csv", "logger.csv.version=/elsewhere"], "a logger's name and version to stay in the run's folder"),
         (["neuron._target_=os.system"], "neuron: expected _target_"),
         (["neuron._target_=logging.os.system"], "neuron: expected _target_"),
         (["+neuron.tua=3"], "unexpected keyword argument 'tua'"),
@@ -194,3 +210,14 @@ def test_no_run_writes_into_the_folder_of_another(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="set another one with folder="):
         make_folder(str(tmp_path / "file"))
+
+
+@pytest.mark.parametrize(("own", "policy"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_threads_wait_asleep(own, policy):
+    """OpenMP reads this when torch is loaded; a choice of the user's own stays."""
+    probe = "import train, os, sys; print(os.environ['OMP_WAIT_POLICY'], 'torch' in sys.modules)"
+    environment = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"}
+    if own is not None:
+        environment["OMP_WAIT_POLICY"] = own
+    result = subprocess.run([sys.executable, "-c", probe], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert result.stdout.split() == [policy, "False"], result.stderr

@@ -11,6 +11,7 @@ from torch import nn
 
 from ..core.checks import positive_number
 from ..core.dynamics import Dynamics
+from ..core.fits import check_model_input
 from ..core.state import State, first_leaf, leaves, map_state
 from .feeders import Scaling, proportional, put_in_front, same_memory, scalable
 from .layers import hooked, spiking_layers, steps_per_spike, undisturbed
@@ -19,6 +20,8 @@ from .report import ActivityReport, layers_of, measured
 # The root mean square of the drive is sought from 2**LOWEST_POWER to 2**HIGHEST_POWER: dimensionless units to pA.
 LOWEST_POWER, HIGHEST_POWER = -8, 16
 HALVINGS = 8
+
+LEFT = "nothing: it runs several times in a pass; give each place a module of its own"
 
 
 def calibrate(model: nn.Module, x: State, *, rate: float = 50.0) -> ActivityReport:
@@ -33,7 +36,9 @@ def calibrate(model: nn.Module, x: State, *, rate: float = 50.0) -> ActivityRepo
     takes the place of the layer.
 
     In a :class:`Recurrent` layer the drive is scaled, not the recurrent connection; the rate counts its feedback.
-    Parameters stay the same objects, so optimizers stay valid. Norms over the batch that are in training mode use the
+    A layer that a forward calls several times is calibrated call by call, each by the weights in front of it; a call
+    that only such a layer or one with other calls feeds stays as it is, and a warning says so. Parameters stay the same
+    objects, so optimizers stay valid. Norms over the batch that are in training mode use the
     statistics of ``x`` and keep their running ones; dropout is off.
 
     Args:
@@ -64,6 +69,7 @@ def calibrate(model: nn.Module, x: State, *, rate: float = 50.0) -> ActivityRepo
         [20, 20]
     """
     layers = layers_of(model, "calibrate")
+    check_model_input("calibrate", model, x)
     positive_number("calibrate", "rate", rate, unit="Hz")
     for name, layer in layers.items():
         highest = 1000 / (layer.dt * steps_per_spike(layer))
@@ -76,8 +82,16 @@ def calibrate(model: nn.Module, x: State, *, rate: float = 50.0) -> ActivityRepo
         notes = _Calibration(model, x, rate, layers, rewind).run()
         rewind()
         report = measured(model, x, spiking_layers(model), notes)
-    low = [f"{layer.name or layer.kind} ({layer.rate:.1f} Hz)" for layer in report if not layer.rate >= rate / 2]
-    high = [f"{layer.name or layer.kind} ({layer.rate:.1f} Hz)" for layer in report if layer.rate > 2 * rate]
+    called = {f"{layer.name or layer.kind} ({layer.rate:.1f} Hz)": layer for layer in report}
+    left = [text for text, layer in called.items() if layer.scaled == LEFT]
+    low = [text for text, layer in called.items() if not layer.rate >= rate / 2 and text not in left]
+    high = [text for text, layer in called.items() if layer.rate > 2 * rate and text not in left]
+    if left:
+        warnings.warn(
+            f"calibrate: left as they are, for what feeds them feeds other calls of the layer too: {', '.join(left)}; "
+            "give each place a module of its own",
+            stacklevel=2,
+        )
     if low:
         warnings.warn(
             f"calibrate: below the {rate:g} Hz asked for, whatever the current: {', '.join(low)}; give more time "
@@ -124,10 +138,10 @@ class _Calibration:
         inside = {part for layer in self.layers for part in layer.modules()}
         self.weighted = [module for module in model.modules() if module not in inside and scalable(module)]
         self.calls: list[Dynamics] = []
-        self.notes: dict[Dynamics, str] = {}
+        self.notes: dict[tuple[Dynamics, int], str] = {}
 
-    def run(self) -> dict[Dynamics, str]:
-        """Calibrate each layer in its turn; returns what was scaled for each."""
+    def run(self) -> dict[tuple[Dynamics, int], str]:
+        """Calibrate each layer in its turn; returns what was scaled for each of its calls."""
         self.pass_to(-1)
         here = self.pass_to(0)
         index = 0
@@ -177,15 +191,15 @@ class _Calibration:
             there = self.pass_to(index + 1)
             before = [*here.sizes, _size(here.previous)] if index else []
             if _agree(there.sizes, before) and proportional(there.previous, here.input, factor):
-                self.note(here.layer, f"{self.names[feeder]} by {factor:.3g}")
+                self.note(index, f"{self.names[feeder]} by {factor:.3g}")
                 return there
             scaling.undo()
         if factor != 1 and self.calls.count(here.layer) > 1:
-            self.note(here.layer, "nothing: it runs several times in a pass; give each place a module of its own")
+            self.note(index, LEFT)
         elif factor != 1 and not put_in_front(self.model, here.layer, factor):
-            self.note(here.layer, "nothing: it is the model; put a layer with weights in front of it")
+            self.note(index, "nothing: it is the model; put a layer with weights in front of it")
         elif factor != 1:
-            self.note(here.layer, f"its input by {factor:.3g}")
+            self.note(index, f"its input by {factor:.3g}")
         return self.pass_to(index + 1)
 
     def factor(self, here: _Pass) -> float:
@@ -221,8 +235,9 @@ class _Calibration:
         # Where the rate jumps, as with strong feedback, the nearer side of the jump.
         return 2.0 ** (low if rates[high] * rates[low] > goal * goal else high) if rates[high] > 2 * goal else 2.0**high
 
-    def note(self, layer: Dynamics, text: str) -> None:
-        self.notes[layer] = f"{self.notes[layer]}; {text}" if layer in self.notes else text
+    def note(self, index: int, text: str) -> None:
+        layer = self.calls[index]
+        self.notes[layer, self.calls[:index].count(layer)] = text
 
 
 def _size(x: State) -> list[float]:

@@ -7,6 +7,7 @@ from torch import nn
 
 from ..core.chain import Chain
 from ..core.dynamics import Dynamics
+from ..core.fits import check_model
 from ..core.network import Network
 from ..core.ode import ODE
 from ..core.plastic import Plastic
@@ -41,6 +42,7 @@ def check(model: nn.Module) -> None:
         >>> import torchdyn_neuro as tdn
         >>> tdn.check(nn.Sequential(nn.Linear(3, 4), tdn.LIF()))
     """
+    check_model("check", model)
     found = problems(model)
     if found:
         listed = "\n".join(f"- {problem}" for problem in found)

@@ -3,7 +3,8 @@
 import torch
 from torch import nn
 
-from ..core.state import State, map_state
+from ..core.inputs import check_tensor
+from ..core.state import State, leaves, map_state
 
 
 class CurrentScale(nn.Module):
@@ -18,8 +19,11 @@ class CurrentScale(nn.Module):
         scale: current per unit of the input.
 
     Shape:
-        - input: any tensor, or a tree of them
+        - input: any tensor, or a tuple of them
         - output: the same
+
+    Raises:
+        TypeError: from ``forward`` for anything else.
     """
 
     def __init__(self, scale: float = 1.0):
@@ -27,6 +31,8 @@ class CurrentScale(nn.Module):
         self.register_buffer("scale", torch.tensor(float(scale)))
 
     def forward(self, x: State) -> State:
+        for leaf in leaves(x):
+            check_tensor("CurrentScale", leaf, "a tensor, or a tuple of tensors")
         return map_state(lambda leaf: leaf * self.scale, x)
 
     def extra_repr(self) -> str:

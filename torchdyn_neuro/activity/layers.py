@@ -9,7 +9,6 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from ..core.chain import Chain
 from ..core.dynamics import Dynamics
-from ..core.plastic import Plastic
 from ..core.surrogate import Surrogate
 
 
@@ -41,7 +40,7 @@ def spiking_layers(model: nn.Module) -> dict[str, Dynamics]:
 
 def _outermost(module: nn.Module, name: str) -> Iterator[tuple[str, Dynamics]]:
     # A chain that learns runs step by step, as a whole.
-    whole = not isinstance(module, Chain) or any(isinstance(layer, Plastic) for layer in module)
+    whole = not isinstance(module, Chain) or module.learns
     if isinstance(module, Dynamics) and whole:
         yield name, module
         return

@@ -8,7 +8,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ..core.chain import Chain
 from ..core.dynamics import Dynamics
+from ..core.fits import check_model
+from ..core.network import Network
 from ..core.stepwise import Unfolded
 from .call_sites import call_sites, function_forms
 from .per_call import PerCall
@@ -23,6 +26,11 @@ class _Place(NamedTuple):
     path: str
     name: str
     calls: int
+
+    @property
+    def keeps_time(self) -> bool:
+        """Whether the owner threads the states of its layers, so that nothing is to be unfolded."""
+        return isinstance(self.owner, (Chain, Network))
 
 
 def replace(
@@ -47,11 +55,12 @@ def replace(
 
     Args:
         model: the model; changed in place.
-        what: a class, a tuple of classes, or a predicate on modules. Dynamics and what is in them stay.
+        what: a class, a tuple of classes, or a predicate on modules. Dynamics and what is in them stay, but for the
+            layers of a :class:`Chain` and the connection of a :class:`Network`.
         by: a class of dynamics or another function, called with ``arguments`` once for each place; or dynamics, of
             which each place gets a copy.
         unfold: wrap each into :class:`Unfolded`, for ``Stepwise(model)``; otherwise the model itself must keep time
-            first, as an ``nn.Sequential`` of linear layers does.
+            first, as an ``nn.Sequential`` of linear layers does. Layers of a ``Chain`` and connections never are.
         verbose: print what was replaced.
         arguments: of ``by``.
 
@@ -59,7 +68,8 @@ def replace(
         The names of the dynamics in the model.
 
     Raises:
-        ValueError: if nothing in the model is to be replaced.
+        ValueError: if nothing in the model is to be replaced, if something stands inside a layer of a ``Chain`` or in a
+            connection, which know no time, or if a container has another ``dt``.
         TypeError: if ``by`` does not give dynamics.
 
     Warns:
@@ -74,6 +84,7 @@ def replace(
         >>> tdn.Stepwise(model)(torch.zeros(8, 2, 1, 8, 8)).shape
         torch.Size([8, 2, 10])
     """
+    check_model("replace", model)
     kinds = what if isinstance(what, tuple) else (what,) if isinstance(what, type) else ()
     if not all(isinstance(kind, type) for kind in kinds) or (
         not kinds and (isinstance(what, nn.Module) or not callable(what))
@@ -85,11 +96,17 @@ def replace(
     chosen = (lambda module: isinstance(module, kinds)) if kinds else what
     forms = set().union(*(function_forms(kind) for kind in kinds))
     places, left = [], []
-    for path, owner in _owners(model, ""):
+    for path, owner, inside in _owners(model):
         sites = call_sites(owner) if _has_own_forward(owner) else None
         calls, functions = sites if sites is not None else ({}, [])
         left += [f"{path or 'model'} ({type(owner).__name__})" for function in functions if _among(function, forms)]
-        for name in _attributes(owner, chosen, forms):
+        attributes = _attributes(owner, chosen, forms)
+        if attributes and inside is not None:
+            raise ValueError(
+                f"replace: expected {_named(what)} as a layer of a Chain, got it at {path}.{attributes[0]}, inside a "
+                f"{type(owner).__name__} which the {inside} runs without a state; use a Chain there too"
+            )
+        for name in attributes:
             places.append(_Place(owner, path, name, max(1, calls.get(name, 1))))
     if not places:
         text = f", and left the functions that are called in the forward of {', '.join(left)}" if left else ""
@@ -98,15 +115,25 @@ def replace(
             "there (print the model), or rewrite that forward with modules"
         )
     like = next((p for p in model.parameters() if p.is_floating_point()), None)
-    made = [[_made(by, arguments, unfold, like) for _ in range(place.calls)] for place in places]
+    made = [
+        [_made(by, arguments, unfold and not place.keeps_time, like) for _ in range(place.calls)] for place in places
+    ]
+    _check_clocks(places, made)
     names = []
     for place, modules in zip(places, made, strict=True):
         new = modules[0] if place.calls == 1 else PerCall(modules, place.owner)
-        setattr(place.owner, place.name, new.train(place.owner.training))
+        new.train(place.owner.training)
+        if isinstance(place.owner, Chain):
+            place.owner[list(place.owner._modules).index(place.name)] = new
+        else:
+            setattr(place.owner, place.name, new)
+        if isinstance(place.owner, Network):
+            # With dynamics for its connection a network has a delay of at least a step.
+            place.owner.delay = place.owner._delay
         _stay_off_the_fast_path(place.owner)
         prefix = f"{place.path}.{place.name}" if place.path else place.name
         inner = [prefix] if place.calls == 1 else [f"{prefix}.{index}" for index in range(place.calls)]
-        names += [f"{name}.dynamics" if unfold else name for name in inner]
+        names += [f"{name}.dynamics" if unfold and not place.keeps_time else name for name in inner]
     for module in model.modules():
         if isinstance(module, nn.TransformerEncoder) and _holds_replaced(module, places):
             module.use_nested_tensor = module.enable_nested_tensor = False
@@ -120,27 +147,44 @@ def replace(
     return names
 
 
-def _owners(module: nn.Module, path: str) -> Iterator[tuple[str, nn.Module]]:
-    """All modules once, with their first names, but for dynamics and what is in them."""
+def _owners(model: nn.Module) -> Iterator[tuple[str, nn.Module, str | None]]:
+    """All modules once, with their first names and the container that runs them without a state, if one does.
+
+    Of dynamics only the containers count: what is in the others is part of an equation.
+    """
     seen: set[nn.Module] = set()
 
-    def walk(module: nn.Module, path: str) -> Iterator[tuple[str, nn.Module]]:
-        if module in seen or isinstance(module, (Dynamics, Unfolded)):
+    def walk(module: nn.Module, path: str, inside: str | None) -> Iterator[tuple[str, nn.Module, str | None]]:
+        container = isinstance(module, (Chain, Network))
+        if module in seen or (isinstance(module, (Dynamics, Unfolded)) and not container):
             return
         seen.add(module)
-        yield path, module
+        yield path, module, None if container else inside
         for name, child in module._modules.items():
             if child is not None:
-                yield from walk(child, f"{path}.{name}" if path else name)
+                around = type(module).__name__ if container else inside
+                yield from walk(child, f"{path}.{name}" if path else name, around)
 
-    yield from walk(module, path)
+    return walk(model, "", None)
+
+
+def _check_clocks(places: list[_Place], made: list[list[nn.Module]]) -> None:
+    """Raise, before anything is changed, if what is to go into a container has another time step."""
+    for place, (new, *_) in zip(places, made, strict=True):
+        if not place.keeps_time:
+            continue
+        steps = {part.dt for part in place.owner._modules.values() if isinstance(part, Dynamics)} - {new.dt}
+        if steps:
+            raise ValueError(
+                f"replace: expected dynamics with the dt of the {type(place.owner).__name__} at {place.path or 'top'}, "
+                f"{steps.pop():g} ms, got {new.dt:g} ms; pass dt="
+            )
 
 
 def _has_own_forward(owner: nn.Module) -> bool:
-    """Whether a forward is to be read: torch's own layers call no child twice and keep functions as attributes."""
-    return any(child is not None for child in owner._modules.values()) and not type(owner).__module__.startswith(
-        "torch.nn"
-    )
+    """Whether a forward is to be read: torch's own layers, and containers, call no child twice."""
+    containers = isinstance(owner, (Chain, Network)) or type(owner).__module__.startswith("torch.nn")
+    return any(child is not None for child in owner._modules.values()) and not containers
 
 
 def _attributes(owner: nn.Module, chosen: Callable[[nn.Module], bool], forms: set) -> list[str]:

@@ -1,6 +1,7 @@
 """How much each layer of a model fires."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.dynamics import Dynamics
+from ..core.fits import check_model, check_model_input
 from ..core.state import State, first_leaf
 from ..core.streaming import Streaming
 from .layers import hooked, spiking_layers, steps_per_spike, undisturbed
@@ -21,7 +23,7 @@ class LayerActivity:
     """What one spiking layer did.
 
     Args:
-        name: name of the layer in the model.
+        name: name of the layer in the model; of one that a pass calls several times, with the number of the call.
         kind: its class.
         neurons: shape of its neurons; ``None`` if the pass did not call it.
         rate: mean rate over neurons, rows and time, Hz.
@@ -116,7 +118,8 @@ def activity_report(model: nn.Module, x: State) -> ActivityReport:
         x: an input of the model.
 
     Returns:
-        One :class:`LayerActivity` for each layer, by name; ``print`` shows a table.
+        One :class:`LayerActivity` for each layer, by name, or for each of its calls, such as ``"act (call 2)"``;
+        ``print`` shows a table.
 
     Raises:
         ValueError: if the model holds no spiking layer.
@@ -130,12 +133,14 @@ def activity_report(model: nn.Module, x: State) -> ActivityReport:
         1      LIF          2   0.0    100%         0%  SILENT
     """
     layers = layers_of(model, "activity_report")
+    check_model_input("activity_report", model, x)
     with undisturbed(model):
         return measured(model, x, layers)
 
 
 def layers_of(model: nn.Module, owner: str) -> dict[str, Dynamics]:
     """The spiking layers of a model; ``ValueError`` if there are none."""
+    check_model(owner, model)
     if any(isinstance(module, Streaming) for module in model.modules()):
         raise ValueError(f"{owner}: expected a model that does not remember, got Streaming; pass the model inside it")
     layers = spiking_layers(model)
@@ -148,33 +153,31 @@ def layers_of(model: nn.Module, owner: str) -> dict[str, Dynamics]:
 
 
 def measured(
-    model: nn.Module, x: State, layers: dict[str, Dynamics], scaled: dict[Dynamics, str] | None = None
+    model: nn.Module, x: State, layers: dict[str, Dynamics], scaled: Mapping[tuple[Dynamics, int], str] | None = None
 ) -> ActivityReport:
-    """The report of one pass."""
-    fired: dict[Dynamics, Tensor] = {}
-    steps: dict[Dynamics, int] = {}
+    """The report of one pass; ``scaled`` says what was scaled for which call of a layer."""
+    called: list[tuple[Dynamics, Tensor]] = []
 
     def count(layer: Dynamics, inputs: tuple, output: State) -> None:
         y = first_leaf(output)
-        spikes = y.flatten(0, 1).sum(0, dtype=torch.float64)
-        fired[layer] = fired[layer] + spikes if layer in fired else spikes
-        steps[layer] = steps.get(layer, 0) + y.shape[0] * y.shape[1]
+        called.append((layer, y.flatten(0, 1).mean(0, dtype=torch.float64)))
 
     with hooked([partial(layer.register_forward_hook, count) for layer in layers.values()]):
         model(x)
     names = {layer: name for name, layer in layers.items()}
+    calls = Counter(layer for layer, _ in called)
+    seen: Counter[Dynamics] = Counter()
     rows = []
-    for layer in [*fired, *(layer for layer in layers.values() if layer not in fired)]:
-        name, kind, note = names[layer], type(layer).__name__, (scaled or {}).get(layer, "")
-        if layer not in fired:
-            rows.append(LayerActivity(name, kind, None, 0.0, 1.0, 0.0, note))
-            continue
-        share = fired[layer] / steps[layer]
+    for layer, share in called:
+        name, note = names[layer], (scaled or {}).get((layer, seen[layer]), "")
+        seen[layer] += 1
+        if calls[layer] > 1:
+            name = f"{name} (call {seen[layer]})".strip()
         quickest = SATURATION / steps_per_spike(layer)
         rows.append(
             LayerActivity(
                 name,
-                kind,
+                type(layer).__name__,
                 tuple(share.shape),
                 share.mean().item() * 1000 / layer.dt,
                 (share == 0).double().mean().item(),
@@ -182,4 +185,6 @@ def measured(
                 note,
             )
         )
+    idle = [layer for layer in layers.values() if layer not in calls]
+    rows += [LayerActivity(names[layer], type(layer).__name__, None, 0.0, 1.0, 0.0) for layer in idle]
     return ActivityReport(rows)

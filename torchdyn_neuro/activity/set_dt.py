@@ -4,6 +4,7 @@ from torch import nn
 
 from ..core.checks import positive_number
 from ..core.dynamics import Dynamics
+from ..core.fits import check_model
 
 
 def timed_modules(model: nn.Module) -> list[tuple[str, nn.Module]]:
@@ -38,6 +39,7 @@ def set_dt(model: nn.Module, dt: float) -> nn.Module:
         >>> [layer.dt for layer in set_dt(model, 0.1)[1:]]
         [0.1, 0.1]
     """
+    check_model("set_dt", model)
     dt = positive_number("set_dt", "dt", dt, unit="ms")
     timed = timed_modules(model)
     before = [(module, dict(vars(module))) for _, module in timed]

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from ..core.fits import check_fits
+from ..core.inputs import check_tensor
 from ..fused.event_convolution import event_conv2d, out_size
 from ..fused.event_product import can_gather
 from .event_driven import EventDriven
@@ -38,7 +40,8 @@ class EventConv2d(EventDriven, nn.Conv2d):
         - output: [N, out_channels, H_out, W_out]
 
     Raises:
-        ValueError: if ``most_active`` is not from 0 to 1.
+        ValueError: if ``most_active`` is not from 0 to 1; from ``forward`` for an input of another shape.
+        TypeError: from ``forward`` for what is no tensor of the weights' type, such as whole numbers.
 
     Example:
         >>> import torchdyn_neuro as tdn
@@ -89,6 +92,13 @@ class EventConv2d(EventDriven, nn.Conv2d):
         return cls.sharing(convolution, most_active)
 
     def forward(self, x: Tensor) -> Tensor:
+        check_tensor("EventConv2d", x, f"a tensor [N, {self.in_channels}, H, W]")
+        check_fits("EventConv2d", self, x)
+        if x.ndim > 4:
+            raise ValueError(
+                f"EventConv2d: expected an input [N, {self.in_channels}, H, W], got shape {tuple(x.shape)}; for a "
+                "sequence use Stepwise(EventConv2d(...))"
+            )
         padding = self._zeros_at_each_side()
         gains = (
             self.most_active > 0
@@ -96,7 +106,6 @@ class EventConv2d(EventDriven, nn.Conv2d):
             and padding is not None
             and self.out_channels >= _FEWEST_OUTPUTS
             and x.ndim == 4
-            and x.shape[1] == self.in_channels  # left to the dense convolution, whose error says so
         )
         if not gains or not can_gather(x, self.weight):
             return super().forward(x)

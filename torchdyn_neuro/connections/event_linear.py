@@ -5,6 +5,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from ..core.fits import check_fits
+from ..core.inputs import check_tensor
 from ..fused.event_product import can_gather, event_linear
 from .event_driven import EventDriven
 
@@ -39,7 +41,8 @@ class EventLinear(EventDriven, nn.Linear):
         - output: [T, B, out_features]
 
     Raises:
-        ValueError: if ``most_active`` is not from 0 to 1.
+        ValueError: if ``most_active`` is not from 0 to 1; from ``forward`` for an input of another width.
+        TypeError: from ``forward`` for what is no tensor of the weights' type, such as whole numbers.
 
     Example:
         >>> layer = EventLinear(1000, 200)
@@ -74,13 +77,14 @@ class EventLinear(EventDriven, nn.Linear):
         return cls.sharing(linear, most_active)
 
     def forward(self, x: Tensor) -> Tensor:
+        check_tensor("EventLinear", x, f"a tensor [*, {self.in_features}]")
+        check_fits("EventLinear", self, x)
         gains = (
             self.most_active > 0
             and self.out_features >= _FEWEST_OUTPUTS
             and x.numel() * self.out_features >= _LEAST_WORK
             and x.ndim > 1
             and x.numel() >= _FEWEST_ROWS * self.in_features
-            and x.shape[-1] == self.in_features  # left to the dense product, whose error says so
         )
         if not gains or not can_gather(x, self.weight):
             return super().forward(x)

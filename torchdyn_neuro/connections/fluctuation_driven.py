@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
+from ..core.checks import positive_number
 from ..core.dynamics import Dynamics
 from ..core.quantities import Constrained
 from ..core.record import record
@@ -21,11 +22,15 @@ def postsynaptic_potential(dynamics: Dynamics, *, field: str = "v", duration: fl
         field: path to the potential, as :func:`record` takes it, e.g. ``"v"`` or ``"1.v"`` in a chain.
         duration: how long the response is followed, ms.
 
+    Raises:
+        ValueError: if ``duration`` is not positive.
+
     Example:
         >>> import torchdyn_neuro as tdn
         >>> postsynaptic_potential(tdn.LIF(tau_mem=10.0), duration=3.0)
         tensor([0.0952, 0.0861, 0.0779])
     """
+    duration = positive_number("postsynaptic_potential", "duration", duration, unit="ms")
     shapes = [module.start.shape for module in dynamics.modules() if isinstance(module, Constrained)]
     steps = max(1, round(duration / dynamics.dt))
     # Small, so that no threshold is reached, and a power of two, so that scaling back does not round.

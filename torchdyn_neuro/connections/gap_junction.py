@@ -1,7 +1,11 @@
 """Electrical synapses."""
 
+from typing import ClassVar
+
+import torch
 from torch import Tensor
 
+from ..core.inputs import check_tensor
 from ..core.quantities import NonNegative, Parametrized, Quantity
 
 
@@ -22,7 +26,9 @@ class GapJunction(Parametrized):
         - output: [..., neurons] currents, which sum to zero
 
     Raises:
-        ValueError: if a conductance is negative, or the matrix is not [neurons, neurons].
+        ValueError: if a conductance is negative, or the matrix is not [neurons, neurons]; from ``forward`` for another
+            number of neurons.
+        TypeError: from ``forward`` for what is no tensor.
 
     Source: Gerstner et al. (2014), Neuronal Dynamics, ch. 3; Lewis & Rinzel (2003), J. Comput. Neurosci. 14:283.
 
@@ -31,6 +37,11 @@ class GapJunction(Parametrized):
         >>> GapJunction(2, g=0.5)(torch.tensor([[-60.0, -70.0]]))
         tensor([[-5.,  5.]])
     """
+
+    plain_linear: ClassVar[bool] = True
+    """Whether the layer is x W^T + b and nothing else, so that it fuses."""
+
+    bias: ClassVar[None] = None
 
     def __init__(self, neurons: int, g: Quantity = 0.1):
         super().__init__()
@@ -42,7 +53,24 @@ class GapJunction(Parametrized):
                 f"{tuple(self.g.start.shape)}; pass one per pair"
             )
 
+    def check_input(self, v: Tensor) -> None:
+        """Raise if ``v`` is no tensor of these neurons."""
+        check_tensor("GapJunction", v, f"potentials [..., {self.neurons}]")
+        if v.ndim == 0 or v.shape[-1] != self.neurons:
+            raise ValueError(
+                f"GapJunction: expected potentials [..., {self.neurons}], got shape {tuple(v.shape)}; build it for "
+                "that number of neurons"
+            )
+
+    @property
+    def weight(self) -> Tensor:
+        """The currents as a matrix of the potentials, [neurons, neurons]."""
+        g = self.g().expand(self.neurons, self.neurons)
+        g = (g + g.mT) / 2
+        return g - torch.diag(g.sum(0))
+
     def forward(self, v: Tensor) -> Tensor:
+        self.check_input(v)
         g = self.g()
         if g.ndim == 0:
             return g * (v.sum(-1, keepdim=True) - self.neurons * v)

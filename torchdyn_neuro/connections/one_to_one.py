@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from ..core.inputs import check_tensor
+
 
 class OneToOne(nn.Module):
     r"""Each neuron feeds the one of the same index, with a weight of its own.
@@ -18,7 +20,8 @@ class OneToOne(nn.Module):
         - output: as the input
 
     Raises:
-        ValueError: if a size is not positive.
+        ValueError: if a size is not positive; from ``forward`` for an input of other neurons.
+        TypeError: from ``forward`` for what is no tensor.
 
     Example:
         >>> OneToOne(3, weight=0.5)(torch.ones(2, 3))
@@ -33,7 +36,19 @@ class OneToOne(nn.Module):
             raise ValueError(f"OneToOne: expected sizes of at least 1, got {neurons}; pass the shape of the neurons")
         self.weight = nn.Parameter(torch.full(shape, float(weight)))
 
+    def check_input(self, x: Tensor) -> None:
+        """Raise if ``x`` is no tensor of these neurons."""
+        shape = tuple(self.weight.shape)
+        check_tensor("OneToOne", x, f"a tensor [..., {', '.join(map(str, shape))}]")
+        axes = zip(reversed(shape), reversed(x.shape), strict=False)
+        if x.ndim < len(shape) or any(size not in (1, neurons) for size, neurons in axes):
+            raise ValueError(
+                f"OneToOne: expected an input [..., {', '.join(map(str, shape))}], got shape {tuple(x.shape)}; build "
+                "it for the shape of the neurons"
+            )
+
     def forward(self, x: Tensor) -> Tensor:
+        self.check_input(x)
         return x * self.weight
 
     def extra_repr(self) -> str:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.dynamics import Dynamics
+from ..core.layers import check_one_clock
 from ..core.state import State, map_state, widen
 
 
@@ -67,6 +68,7 @@ class PlasticLinear(Dynamics):
 
     def check_input(self, x: State) -> None:
         super().check_input(x)
+        check_one_clock(self)
         if x.shape[-1] != self.in_features:
             raise ValueError(
                 f"PlasticLinear: expected an input [T, B, *, {self.in_features}], got shape {tuple(x.shape)}; "

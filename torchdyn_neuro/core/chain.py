@@ -8,7 +8,8 @@ from torch import nn
 
 from .checks import one_of
 from .dynamics import Dynamics
-from .layers import runs_apart, scan_layer, step_layer
+from .fits import check_fits
+from .layers import check_one_clock, runs_apart, scan_layer, step_layer
 from .network import Network
 from .ode import ODE
 from .plastic import Plastic
@@ -83,6 +84,11 @@ class Chain(Dynamics):
             self.add_module(name, layer)
         self.dt = steps.pop() if steps else self.dt
 
+    @property
+    def learns(self) -> bool:
+        """Whether a layer is :class:`Plastic`, so that the chain runs step by step, as a whole."""
+        return any(isinstance(layer, Plastic) for layer in self)
+
     def __iter__(self) -> Iterator[nn.Module]:
         # Not children(), which names a module that stands in two places only once.
         return iter(self._modules.values())
@@ -141,6 +147,7 @@ class Chain(Dynamics):
         for index, layer in enumerate(layers):
             states.append(layer.initial_state(x_t) if isinstance(layer, Dynamics) else ())
             if index < last:
+                check_fits("Chain", layer, x_t)
                 x_t = next_frame(layer, x_t)
         return tuple(states)
 
@@ -173,9 +180,11 @@ class Chain(Dynamics):
         self.check_input(x)
         if state is not None:
             self.take_state(first_frame(x), state)
-        if any(isinstance(layer, Plastic) for layer in self):
+        if self.learns:
             # Its weights follow the layer behind, step by step.
-            return eager_loop(self, x, self.initial_state(first_frame(x)) if state is None else state, output_dtype)
+            x_0 = first_frame(x)
+            start = self.initial_state(x_0) if state is None else super().take_state(x_0, state)
+            return eager_loop(self, x, start, output_dtype)
         before = list(state or [None] * len(self))
         after: list[State] = []
         while len(after) < len(self):
@@ -191,6 +200,10 @@ class Chain(Dynamics):
                 x, states = self._scan_run(start, stop, x, before, output_dtype)
             after.extend(states)
         return x, tuple(after)
+
+    def check_input(self, x: State) -> None:
+        super().check_input(x)
+        check_one_clock(self)
 
     def _end_of_run(self, start: int) -> int:
         """Behind the last of the layers from ``start`` on that may run in one piece."""
@@ -282,5 +295,6 @@ def _may_fuse(layer: nn.Module) -> bool:
 
 def _over_time(layer: nn.Module, x: State, output_dtype: torch.dtype | None) -> State:
     """A layer without time on a sequence: what it gives for each frame."""
+    check_fits("Chain", layer, x)
     y = layer(x) if isinstance(layer, (Stepwise, *_TAKE_SEQUENCES)) else run_folded(layer, x, "Chain")
     return y if output_dtype is None else map_state(lambda leaf: leaf.to(output_dtype), y)

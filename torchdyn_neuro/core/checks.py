@@ -3,7 +3,6 @@
 import math
 import sys
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -52,14 +51,23 @@ def fraction(owner: str, name: str, value: float, *, of: str) -> float:
     return float(value)
 
 
-def refuse(owner: str, options: Mapping[str, Any], name: str, reason: str) -> None:
-    """``TypeError`` if ``name`` is among the options of ``owner``.
+def whole_number(owner: str, name: str, value: Any, least: int) -> int:
+    """``value`` if it is an integer from ``least`` on.
+
+    Raises:
+        TypeError: if it is no integer.
+        ValueError: if it is too small.
 
     Example:
-        >>> refuse("ALIF", {}, "adaptation", "it has its own")
+        >>> whole_number("spike_times", "most_spikes", 3, 1)
+        3
     """
-    if name in options:
-        raise TypeError(f"{owner}: expected no {name}, because {reason}, got {options[name]!r}; leave it out")
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"{owner}: expected {name} to be an integer, got {value!r}; pass one from {least} on")
+    number = value.__index__()
+    if number < least:
+        raise ValueError(f"{owner}: expected {name} to be at least {least}, got {number}; pass a larger one")
+    return number
 
 
 def warn(message: str) -> None:

@@ -37,6 +37,18 @@ def runs_apart(layer: Dynamics) -> bool:
     return has_hooks(layer) or scan_in_place(layer) is not None
 
 
+def check_one_clock(owner: Dynamics) -> None:
+    """Raise if a part of a container has been given another time step than the container itself."""
+    for part in owner._modules.values():
+        if isinstance(part, Dynamics):
+            if part.dt != owner.dt:
+                raise ValueError(
+                    f"{type(owner).__name__}: expected one dt, got {owner.dt:g} ms for itself and {part.dt:g} ms for "
+                    f"{type(part).__name__}; give the whole model one with tdn.set_dt(model, dt)"
+                )
+            check_one_clock(part)
+
+
 def scan_layer(
     layer: Dynamics, x: State, state: State = None, output_dtype: torch.dtype | None = None
 ) -> tuple[State, State]:

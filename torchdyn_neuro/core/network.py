@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from .checks import positive_number
 from .context import without_drawing
 from .dynamics import Dynamics
-from .layers import step_layer
+from .fits import check_fits
+from .layers import check_one_clock, step_layer
 from .ode import ODE
 from .plastic import Plastic
 from .spiking import Spiking
@@ -237,6 +238,7 @@ class Network(Dynamics):
 
     def check_input(self, x: State) -> None:
         super().check_input(x)
+        check_one_clock(self)
         x = self.neuron._read(x, axis=2)
         self.neuron.check_input(x)
         owner, name = type(self).__name__, type(self.neuron).__name__
@@ -252,6 +254,9 @@ class Network(Dynamics):
                 f"{owner}: expected input= to name the input of {name} that the feedback is added to, got "
                 f"input={self.input!r} for {count}; pass its place or its name"
             )
+        fed = self._fed(first_frame(x))
+        # Inside a step the connection is given what is kept in the state.
+        self._check_width(fed if self.steps else widen(fed))
         if self.source == "output":
             return
         with without_drawing():
@@ -261,6 +266,19 @@ class Network(Dynamics):
             raise ValueError(
                 f"{owner}: expected a field {self.source!r} in the state of {name}, got {', '.join(fields) or 'none'}; "
                 "pass one of them as source"
+            )
+
+    def _check_width(self, fed: Tensor) -> None:
+        """Raise if a connection takes or gives another number of neurons than the input ``fed`` has."""
+        owner, name = type(self).__name__, type(self.connection).__name__
+        check_fits(owner, self.connection, fed)
+        if not isinstance(self.connection, Dynamics) and hasattr(self.connection, "check_input"):
+            self.connection.check_input(fed)
+        given = self.connection.out_features if isinstance(self.connection, nn.Linear) else fed.shape[-1]
+        if given not in (1, fed.shape[-1]):
+            raise ValueError(
+                f"{owner}: expected a connection to {fed.shape[-1]} neurons, as many as the input has in shape "
+                f"{tuple(fed.shape)}, got {given} outputs of {name}; give it out_features={fed.shape[-1]}"
             )
 
     def extra_repr(self) -> str:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
+from .checked import Checked
 from .dynamics import Dynamics
 from .integrator import Drive, Integrator
 from .quantities import Constrained
@@ -31,29 +32,12 @@ class Membrane(NamedTuple):
     upstroke: Upstroke = Level()
 
 
-class _Checked(type(nn.Module)):
-    """Lets a module look at itself once it is built, whatever the order in which its constructors set things."""
-
-    @property
-    def __signature__(cls) -> inspect.Signature:
-        # Otherwise that of the call below.
-        parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
-        return inspect.Signature([shown for parameter in parameters for shown in cls._spelled_out(parameter)])
-
-    def __call__(cls, *args: Any, **options: Any) -> "ODE":
-        cls._refuse_unknown(options)
-        module = super().__call__(*args, **options)
-        module._check()
-        module._built = True
-        return module
-
-
 _PARTS = {"integrator": Integrator, "adaptation": Adaptation, "noise": Noise}
 _ARTICLES = {Integrator: "an integrator", Adaptation: "an adaptation", Noise: "a noise"}
 _EXAMPLES = {Integrator: "Euler", Adaptation: "AdaptiveThreshold", Noise: "WhiteNoise"}
 
 
-class ODE(Dynamics, metaclass=_Checked):
+class ODE(Dynamics, metaclass=Checked):
     r"""Base of the equations :math:`\dot s = f(x, s)`, stepped by an integrator.
 
     A subclass writes ``derivative``, or ``relaxation`` where the equation reads :math:`\tau \dot s = s_\infty - s` (the

@@ -58,9 +58,10 @@ class Plastic(Dynamics):
     .. math:: y = W(t)\, x, \qquad W(t + dt) = \mathrm{rule}(W(t), x, \mathrm{post})
 
     The postsynaptic activity is that of the neurons behind: of the cell in a :class:`Network`, of the next neurons in a
-    :class:`Chain`, behind a synapse or not. Without neurons behind it the weights stay, of which
-    ``torchdyn_neuro.check`` warns. The module's own weight is where the state starts; it is never changed by running,
-    and gradients reach it through the states. :meth:`commit` writes a state back.
+    :class:`Chain`, behind a synapse or not. By itself, or in an ``nn.Sequential``, it would never learn: ``forward``
+    and ``scan`` raise, and a loop of one's own calls :meth:`step` and :meth:`learn`. The module's own weight is where
+    the state starts; it is never changed by running, and gradients reach it through the states. :meth:`commit` writes a
+    state back.
 
     Args:
         connection: a layer with a ``weight`` [post, pre], such as ``nn.Linear``.
@@ -75,7 +76,9 @@ class Plastic(Dynamics):
 
     Raises:
         TypeError: if the connection has no weight of its own or the rule is none.
-        ValueError: if the weight has other than two axes, or ``weights`` is none of the three.
+        ValueError: if the weight has other than two axes, or ``weights`` is none of the three; for frames of another
+            width; from ``forward`` and
+            ``scan`` of the connection alone.
 
     Example:
         >>> import torchdyn_neuro as tdn
@@ -119,6 +122,11 @@ class Plastic(Dynamics):
 
     def initial_state(self, x_t: Tensor) -> RowPlasticState | SharedPlasticState:
         weight = widen(self.connection.weight)
+        if x_t.ndim != 2 or x_t.shape[1] != weight.shape[1]:
+            raise ValueError(
+                f"Plastic: expected frames [B, {weight.shape[1]}], got shape {tuple(x_t.shape)}; flatten the neurons "
+                "into one axis, and give a connection with as many inputs"
+            )
         pre = widen(x_t)
         post = pre.new_zeros(*pre.shape[:-1], weight.shape[0])
         traces = self.rule.initial_traces(pre, post)
@@ -126,6 +134,14 @@ class Plastic(Dynamics):
             return SharedPlasticState(weight, traces)
         # Memory of its own for each row, without which no tangent can be written beside it.
         return RowPlasticState(weight.expand(x_t.shape[0], *weight.shape).clone(), traces)
+
+    def check_input(self, x: State) -> None:
+        """Raise: whoever runs a whole sequence of it alone would get weights that never change."""
+        raise ValueError(
+            "Plastic: expected neurons behind it, from which it learns, got a call of its own, in which its weights "
+            "would stay; put it and the neurons into one Chain, make it the connection of a Network, or run step(x_t, "
+            "state) and learn(pre, post, state) by hand"
+        )
 
     def step(self, x_t: Tensor, state: State) -> tuple[Tensor, State]:
         """The current of a step; the weights stay, until :meth:`learn` tells what it did to the neurons behind."""

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from .chain import Chain
 from .context import handing_over, intercepting, observing_steps
 from .dynamics import Dynamics
+from .fits import check_model_input
 from .state import State, first_frame
 
 _OUTPUT = "output"
@@ -52,6 +53,7 @@ def record(
         >>> seen["1.output"].shape
         torch.Size([50, 1, 4])
     """
+    check_model_input("record", module, x)
     recording = _Recording(module, fields, state, keeps_last=return_state or state is not None)
     with intercepting(recording.forward), handing_over(recording.scan, recording.inside):
         module(x)
@@ -155,11 +157,12 @@ class _Watched(Dynamics):
 
 
 def _route(model: nn.Module, path: str) -> Iterator[Any]:
-    """The chains on the path, the dynamics that is to be watched, and what is left of the path from it on."""
+    """The chains on the path whose layers run apart, the dynamics to be watched, and the path from it on."""
     rest, current = path.split("."), model
     while True:
         if isinstance(current, Dynamics):
-            inner = current._modules.get(rest[0]) if isinstance(current, Chain) and len(rest) > 1 else None
+            apart = isinstance(current, Chain) and not current.learns and len(rest) > 1
+            inner = current._modules.get(rest[0]) if apart else None
             yield current
             if not isinstance(inner, Dynamics):
                 yield tuple(rest)

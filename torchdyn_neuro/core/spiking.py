@@ -11,8 +11,9 @@ from torch import Tensor
 from .checks import one_of
 from .integrator import Drive
 from .ode import ODE
-from .options import SpikingOptions, check_rule, refuse_unknown, spelled_out, with_options
+from .options import SpikingOptions, refuse_unknown, spelled_out, with_options
 from .quantities import Learned, Quantity, Real, readable
+from .spike_rule import check_reset, check_rule, whole_steps
 from .state import State, first_leaf, full_state, widen, zeros_state
 from .surrogate import Surrogate
 from .upstroke import Level
@@ -65,24 +66,7 @@ class Threshold:
 
     def check(self, cell: "Spiking") -> None:
         """Raise if the reset does not lead below the threshold."""
-        if self.reset == "none":
-            return
-        base = {"zero": 0.0, "value": "v_reset", "subtract": "v_rest"}[self.reset]
-        if isinstance(base, str) and base not in cell._modules:
-            raise ValueError(
-                f"{type(cell).__name__}: expected a cell with {base} for reset={self.reset!r}, got one without; build "
-                "it with that reset"
-            )
-        top, level = cell.v_th.start, getattr(cell, base).start if isinstance(base, str) else torch.tensor(base)
-        if not readable(top, level):
-            return
-        if not (top > level.to(top.device)).all():
-            name = base if isinstance(base, str) else "zero"
-            raise ValueError(
-                f"{type(cell).__name__}: expected v_th above {name} with reset={self.reset!r}, got v_th = "
-                f"{top.min().item():g} and {level.max().item():g}, where every step would spike; raise v_th or choose "
-                "another reset"
-            )
+        check_reset(cell, self.reset)
 
 
 def _of_threshold(name: str, meaning: str) -> property:
@@ -104,8 +88,8 @@ class Spiking(ODE):
     One step, in this order: the equation is integrated; arrivals are added (``arrive``); a spike is fired where
     :math:`v \ge v_{th}`; ``v`` is reset and, for :math:`t_{ref}/dt` steps, held where the reset put it. With
     ``Interpolated(RK4())`` the spike is fired at the crossing itself. The state of a subclass is a named tuple with the
-    fields ``v``, ``refractory``, ``adaptation`` and ``noise``, all but the first ``()`` by default and started with
-    ``**self.initial_terms(x_t)``.
+    fields ``v``, ``refractory``, ``adaptation`` and ``noise``, all but the first ``()`` by default, and all of them
+    started with ``**self.initial_terms(x_t, rest)``.
 
     Class keywords (``class EIF(Spiking, integrator=RK4())``) are the defaults of the options; their documentation is
     appended to that of the class.
@@ -126,7 +110,9 @@ class Spiking(ODE):
         TypeError: if the surrogate, the integrator, the adaptation or the noise is none, or an option is unknown.
     """
 
-    defaults: ClassVar[SpikingOptions] = SpikingOptions(detach_reset=True, adaptation=None, noise=None, dt=1.0)
+    defaults: ClassVar[SpikingOptions] = SpikingOptions(
+        detach_reset=True, v_init=None, adaptation=None, noise=None, dt=1.0
+    )
 
     arrive: ClassVar[Callable[..., State] | None] = None
     """``(x_t, state)``: the state with the spikes that arrive in this step added to its synaptic fields."""
@@ -134,11 +120,11 @@ class Spiking(ODE):
     def __init_subclass__(cls, **defaults: Unpack[SpikingOptions]) -> None:
         super().__init_subclass__()
         cls.defaults = {**cls.defaults, **defaults}
-        cls.__doc__ = with_options(cls.__doc__ if "__doc__" in vars(cls) else None, cls.defaults)
+        cls.__doc__ = with_options(cls)
 
     @classmethod
     def _spelled_out(cls, parameter: inspect.Parameter) -> list[inspect.Parameter]:
-        return spelled_out(parameter, cls.defaults)
+        return spelled_out(cls, parameter)
 
     _refuse_unknown = classmethod(refuse_unknown)
 
@@ -161,12 +147,16 @@ class Spiking(ODE):
             )
         options = {**self.defaults, **options}
         surrogate, detach_reset = options.pop("surrogate", None), options.pop("detach_reset")
+        v_init = options.pop("v_init")
         super().__init__(**{"integrator": None, **options})
         resets = ("value", "zero", "none") if v_rest is None else ("subtract", "value", "zero", "none")
         one_of(owner, "reset", reset, *resets)
         self.threshold = rule(surrogate, reset, t_ref, detach_reset)
         check_rule(type(self).__name__, **vars(self.threshold))
         self.v_th = Real(v_th, unit=unit)
+        if v_init is None:
+            v_init = self.defaults["v_init"]
+        self.v_init = None if v_init is None else Real(v_init, unit=unit)
         if v_rest is not None:
             self.v_rest = Real(v_rest, unit=unit)
         self.v_reset = None
@@ -180,21 +170,10 @@ class Spiking(ODE):
                 "it; leave one of the two out"
             )
 
-    def _whole_steps(self, t_ref: float) -> int:
-        steps = t_ref / self.dt
-        if abs(steps - round(steps)) > 1e-6 * max(1.0, steps) and not self.integrator.crossings:
-            whole = max(1, round(steps)) * self.dt
-            raise ValueError(
-                f"{type(self).__name__}: expected t_ref to be a whole number of steps of {self.dt:g} ms, got "
-                f"{t_ref:g} ms; pass {whole:g}, another dt, or an integrator such as Interpolated(RK4()), under which "
-                "any period is exact"
-            )
-        return round(steps)
-
     def _check(self) -> None:
         check_rule(type(self).__name__, **vars(self.threshold))
         super()._check()
-        self.refractory_steps = self._whole_steps(self.t_ref)
+        self.refractory_steps = whole_steps(self, self.t_ref)
         self.threshold.check(self)
         if self.v_reset is not None and self.reset != "value":
             raise ValueError(
@@ -225,8 +204,21 @@ class Spiking(ODE):
     t_ref = _of_threshold("t_ref", "Refractory period, ms.")
     detach_reset = _of_threshold("detach_reset", "Whether the gradient through the reset is cut.")
 
-    def initial_terms(self, x_t: State) -> dict[str, State]:
+    def initial_terms(self, x_t: State, rest: float | Tensor | None = None) -> dict[str, State]:
+        """The state fields of the potential, of what attaches and of the integrator, at the start.
+
+        Args:
+            x_t: one frame [B, *].
+            rest: where the potential starts unless ``v_init`` is given.
+        """
         fields = super().initial_terms(x_t)
+        if rest is not None:
+            fields["v"] = full_state(x_t, rest if self.v_init is None else self.v_init())
+        elif self.v_init is not None:
+            raise ValueError(
+                f"{type(self).__name__}: expected no v_init, for the cell starts its potential by itself, got one; "
+                "start it in initial_state with **self.initial_terms(x_t, rest)"
+            )
         if self.integrator.crossings:
             # The time that is left, ms; below zero, how long ago the period ended.
             fields["refractory"] = full_state(x_t, -self.dt)

@@ -8,6 +8,7 @@ from torch.utils import _pytree
 
 from .context import Fold, folded_steps, folding, remember_fold
 from .dynamics import Dynamics
+from .fits import check_fits
 from .inputs import check_numbers, check_tensor, refuse_scripting
 
 
@@ -40,6 +41,7 @@ def run_folded(module: nn.Module, x: Any, owner: str) -> Any:
         check_numbers(module, leaf, owner)
     if not leaves:
         raise TypeError(f"{owner}: expected a tensor [T, B, *], got {x!r}; pass a tensor")
+    check_fits(owner, module, x)
     _check_rows(module, leaves[0], owner)
     steps, rows = leaves[0].shape[:2]
     fold = Fold(steps)

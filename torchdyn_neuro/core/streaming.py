@@ -8,6 +8,7 @@ from torch.utils import _pytree
 
 from .context import intercepting
 from .dynamics import Dynamics
+from .fits import check_model, check_model_input
 from .inputs import check_tensor, refuse_scripting
 from .state import State, detach_state, first_frame, shared_fields
 
@@ -40,12 +41,14 @@ class Streaming(nn.Module):
 
     def __init__(self, model: nn.Module):
         super().__init__()
+        check_model("Streaming", model)
         if not any(isinstance(module, Dynamics) for module in model.modules()):
             raise ValueError(f"Streaming: expected a model with dynamics, got none in {type(model).__name__}")
         self.model = model
         self._states: dict[Dynamics, tuple[State, State]] = {}
 
     def forward(self, x: Any) -> Any:
+        check_model_input("Streaming", self.model, x)
         visited: set[Dynamics] = set()
 
         def carry(module: Dynamics, x: State) -> State:

@@ -64,6 +64,11 @@ class ImageData(LightningDataModule):
                 f"{owner}: expected {name} images [N, {', '.join(map(str, self.shape))}] and labels [N], got "
                 f"{tuple(images.shape)} and {tuple(labels.shape)}; check the files of the data set"
             )
+        if not len(labels):
+            raise ValueError(
+                f"{owner}: expected at least one sample in the {name} split, got none; change how the data are split, "
+                "for example data.validation"
+            )
         broken = int((~torch.isfinite(images)).sum())
         if broken:
             raise ValueError(

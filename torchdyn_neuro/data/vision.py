@@ -1,5 +1,8 @@
 """The small image data sets of torchvision."""
 
+import math
+from pathlib import Path
+
 import torch
 
 from .image_data import ImageData, Split
@@ -19,6 +22,7 @@ class TorchvisionData(ImageData):
 
     Raises:
         FileNotFoundError: from ``setup``, if the data set is missing and cannot be fetched.
+        ValueError: from ``setup``, if a file is damaged, or training images and labels are not as many.
     """
 
     def __init__(
@@ -44,17 +48,33 @@ class TorchvisionData(ImageData):
         from torchvision import datasets
 
         name = type(self).__name__
+        dataset = getattr(datasets, name)
+        command = f'python -c "import torchvision; torchvision.datasets.{name}({self.root!r}, download=True)"'
         try:
-            data = self._open(getattr(datasets, name), train)
-        except (RuntimeError, OSError) as error:
+            data = self._open(dataset, train)
+        except Exception as error:  # what comes out of a damaged file depends on where it is damaged
+            broken = damaged_file(dataset, self.root)
+            if broken is not None:
+                raise ValueError(
+                    f"{name}: expected a complete data file, got {str(broken)!r} of {broken.stat().st_size} bytes, "
+                    f"which is truncated or damaged; delete it and get it again with: {command}"
+                ) from error
+            if not isinstance(error, (RuntimeError, OSError)):
+                raise
             raise FileNotFoundError(
                 f"{name}: expected the data set in the folder {self.root!r}, found none that is complete; get it with: "
-                f"python -c \"import torchvision; torchvision.datasets.{name}('{self.root}', download=True)\""
+                f"{command}"
             ) from error
         pixels = torch.as_tensor(data.data)
         # Colour images come as [N, H, W, C], grey ones as [N, H, W].
         images = pixels.movedim(-1, 1) if pixels.ndim == 4 else pixels.unsqueeze(1)
-        return Split(images.contiguous().float() / 255, torch.as_tensor(data.targets).long())
+        labels = torch.as_tensor(data.targets).long()
+        if len(labels) != len(images):
+            raise ValueError(
+                f"{name}: expected as many labels as images, got {len(labels)} and {len(images)} in the folder "
+                f"{self.root!r}; delete its files and get them again with: {command}"
+            )
+        return Split(images.contiguous().float() / 255, labels)
 
     def _open(self, dataset: type, train: bool):
         try:
@@ -72,6 +92,49 @@ class TorchvisionData(ImageData):
             "val": Split(training.images[val], training.labels[val]),
             "test": test,
         }
+
+
+def damaged_file(dataset: type, root: str) -> Path | None:
+    """The first file of a torchvision data set that is there, but not as it was published.
+
+    Args:
+        dataset: ``MNIST`` or one that is kept as it is, or ``CIFAR10``.
+        root: the folder that was given to it.
+    """
+    from torchvision.datasets.utils import check_integrity
+
+    if hasattr(dataset, "base_folder"):
+        folder = Path(root) / dataset.base_folder
+        sums = {folder / name: md5 for name, md5 in [*dataset.train_list, *dataset.test_list]}
+        sums[folder / dataset.meta["filename"]] = dataset.meta["md5"]
+        wrong = (path for path, md5 in sums.items() if path.is_file() and not check_integrity(path, md5))
+    else:
+        folder = Path(root) / dataset.__name__ / "raw"
+        paths = [folder / Path(url).stem for url, _ in dataset.resources]
+        # Files of an early torchvision, which it still reads in the place of the others.
+        legacy = [folder.parent / "processed" / name for name in (dataset.training_file, dataset.test_file)]
+        whole = (_is_tensors, legacy) if all(path.is_file() for path in legacy) else (_is_idx, paths)
+        wrong = (path for path in whole[1] if path.is_file() and not whole[0](path))
+    return next(wrong, None)
+
+
+def _is_idx(path: Path) -> bool:
+    """Whether a file has the length that its header announces, in the format of MNIST: unsigned bytes."""
+    with path.open("rb") as file:
+        magic = file.read(4)
+        sizes = file.read(4 * magic[3]) if len(magic) == 4 else b""
+    if len(magic) < 4 or magic[:3] != b"\0\0\x08" or not sizes or len(sizes) != 4 * magic[3]:
+        return False
+    announced = math.prod(int.from_bytes(sizes[index : index + 4], "big") for index in range(0, len(sizes), 4))
+    return announced > 0 and path.stat().st_size == len(magic) + len(sizes) + announced
+
+
+def _is_tensors(path: Path) -> bool:
+    try:
+        torch.load(path, weights_only=True)
+    except Exception:  # what comes out of a damaged file depends on where it is damaged
+        return False
+    return True
 
 
 def _hold_out(labels: torch.Tensor, per_class: int) -> tuple[torch.Tensor, torch.Tensor]:

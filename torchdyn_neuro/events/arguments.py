@@ -56,25 +56,6 @@ def as_floats(owner: str, name: str, given: Any, like: Tensor) -> Tensor:
     return tensor.to(like)
 
 
-def whole_number(owner: str, name: str, value: Any, least: int) -> int:
-    """``value`` if it is an integer from ``least`` on.
-
-    Raises:
-        TypeError: if it is no integer.
-        ValueError: if it is too small.
-
-    Example:
-        >>> whole_number("spike_times", "most_spikes", 3, 1)
-        3
-    """
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(f"{owner}: expected {name} to be an integer, got {value!r}; pass one from {least} on")
-    number = value.__index__()
-    if number < least:
-        raise ValueError(f"{owner}: expected {name} to be at least {least}, got {number}; pass a larger one")
-    return number
-
-
 def as_current(owner: str, current: Any, like: Tensor) -> Tensor:
     """A constant current: one value, or those of neurons in the shape of ``like``.
 

@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..core.checks import positive_number
+from ..core.checks import positive_number, whole_number
 from ..core.state import register_state
-from .arguments import as_tensor, finite, has_precision, whole_number
+from .arguments import as_tensor, finite, has_precision
 
 
 @register_state

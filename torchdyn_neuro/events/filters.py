@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from ..core.checks import positive_number
+from ..core.checks import positive_number, whole_number
 from ..core.dynamics import Dynamics
 from ..core.stand_in import stand_in
 from ..core.state import State, map_state
@@ -11,7 +11,7 @@ from ..plasticity.tsodyks_markram import TsodyksMarkram
 from ..synapses.alpha import AlphaSynapse
 from ..synapses.double_exponential import DoubleExponentialSynapse
 from ..synapses.exponential import ExponentialSynapse
-from .arguments import take_state, whole_number
+from .arguments import take_state
 from .cells.base import SAME_TIME
 from .event_list import Events, make_events, within
 from .restrict import evaluated, restricted

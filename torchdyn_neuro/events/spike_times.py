@@ -5,9 +5,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..core.checks import positive_number
+from ..core.checks import positive_number, whole_number
 from ..core.state import State, map_state
-from .arguments import as_current, as_floats, finite, take_state, whole_number
+from .arguments import as_current, as_floats, finite, take_state
 from .cells import EventCell, check_neuron, event_cell
 from .cells.base import Neuron, pick, resting_state, select
 from .restrict import restricted

@@ -11,6 +11,7 @@ from ..core.state import State, first_leaf, leaves
 from ..core.time_loop import eager_loop
 from .compiler import CompilerUnavailableError
 from .dispatch import find_fused, run_fused
+from .record.guards import observed
 from .recurrent import run_recurrent, takes_recurrent
 from .trace import NotPointwise
 from .transforms import active_transform
@@ -28,7 +29,7 @@ def unsuited(x: State, state: State) -> str | None:
     if torch._C._get_tracing_state() is not None:
         # A tracer writes down the operations of torch; what a kernel of ours computes it does not see.
         return "torch.jit.trace"
-    return active_transform()
+    return active_transform() or observed()
 
 
 def named_loop(language: str) -> Callable:

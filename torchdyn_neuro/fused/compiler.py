@@ -98,11 +98,19 @@ def load_library(source: str) -> ctypes.CDLL:
 
 def _load(source: str, key: str) -> ctypes.CDLL:
     folder = private_folder()
-    stored = folder / f"{key}.so"
-    library = _open(stored)
-    if library is not None:
-        return library
-    compiled = _compile(source, folder)
+    try:
+        return _open(folder / f"{key}.so") or _make(source, key, folder)
+    except OSError as error:
+        # No room left, or something of another kind in the place of the library.
+        reason = str(error)
+    try:
+        return _make(source, key, _process_folder())
+    except OSError as error:
+        raise CompilerUnavailableError(f"no compiled library can be stored: {reason}; {error}") from None
+
+
+def _make(source: str, key: str, folder: Path) -> ctypes.CDLL:
+    compiled, stored = _compile(source, folder), folder / f"{key}.so"
     try:
         # Renaming replaces at once: another process sees the old file, the new one, or none; never a part.
         compiled.write_bytes(_sealed(compiled.read_bytes()))
@@ -134,9 +142,10 @@ def _is_whole(content: bytes) -> bool:
 
 
 def _is_private(path: Path) -> bool:
-    """Whether nobody but the user (and root) could have written ``path``."""
+    """Whether ``path`` is a file or folder that nobody but the user (and root) could have written."""
     status = path.lstat()
-    if stat.S_ISLNK(status.st_mode):
+    # To read from a pipe would take for ever.
+    if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
         return False
     owner = getattr(os, "getuid", lambda: status.st_uid)()
     return status.st_uid == owner and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
@@ -160,8 +169,8 @@ def _process_folder() -> Path:
     import warnings
 
     warnings.warn(
-        f"torchdyn_neuro: expected a folder that only this user can write to at {cache_folder()}, got none; compiled "
-        "loops are kept for this process only. Set TORCHDYN_NEURO_CACHE to a private folder",
+        f"torchdyn_neuro: expected a folder with room that only this user can write to at {cache_folder()}, got none; "
+        "compiled loops are kept for this process only. Set TORCHDYN_NEURO_CACHE to a private folder",
         stacklevel=2,
     )
     folder = Path(tempfile.mkdtemp(prefix="torchdyn_neuro-"))
@@ -177,7 +186,7 @@ def _compile(source: str, folder: Path) -> Path:
     handle, name = tempfile.mkstemp(suffix=".tmp", dir=folder)
     os.close(handle)
     for extra in (_FOR_LONG, *_ATTEMPTS) if len(source) > _LONG else _ATTEMPTS:
-        command = [compiler, *_FLAGS, *_LINK, "-x", "c++", "-", "-o", name, *extra]
+        command = [compiler, *_FLAGS, *_LINK, "-x", "c++", "-", "-o", name, *extra, *_more_flags()]
         try:
             done = subprocess.run(command, input=source, capture_output=True, text=True, timeout=_TIMEOUT, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:
@@ -198,12 +207,17 @@ def find_compiler() -> str | None:
     )
 
 
+def _more_flags() -> list[str]:
+    """What ``TORCHDYN_NEURO_CXXFLAGS`` adds to the options, such as ``-O0`` where many loops run once."""
+    return os.environ.get("TORCHDYN_NEURO_CXXFLAGS", "").split()
+
+
 def _key(source: str) -> str:
     """What a binary depends on: the text, the compiler, its options and the processor it was made for."""
     parts = (
         source,
         _compiler_version(find_compiler() or ""),
-        repr((_FLAGS, _LINK, _ATTEMPTS, _LONG, _FOR_LONG)),
+        repr((_FLAGS, _LINK, _ATTEMPTS, _LONG, _FOR_LONG, _more_flags())),
         _processor(),
     )
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]

@@ -7,6 +7,7 @@ neurons that share a parameter is taken block by block, so it does not depend on
 
 import torch
 
+from .cpp_expressions import as_key
 from .cpp_text import LoopText
 from .graph import Node, ordered
 from .plan import BackwardPlan, ForwardPlan
@@ -24,7 +25,8 @@ def emit_forward(plan: ForwardPlan) -> str:
     which all tensors but the parameters begin, the time stride of each input, (inner, size) of each parameter.
     """
     graph = plan.graph
-    text = LoopText((*plan.hoisted, *plan.body, *graph.states))
+    loaded = [graph.parameters[k] for k in plan.parameters]
+    text = LoopText((*plan.hoisted, *plan.body, *graph.states, *graph.inputs, *loaded))
     inputs, states = range(len(graph.inputs)), range(len(graph.states))
     for k in inputs:
         text.tensor(f"x{k}", graph.inputs[k].dtype, const=True)
@@ -58,10 +60,10 @@ def emit_forward(plan: ForwardPlan) -> str:
     names |= text.loads((graph.inputs[k], f"x{k}_row") for k in inputs)
     text.body(plan.body, names)
     for k, node in enumerate(graph.outputs):
-        text.add(f"store(y{k}_to + j, left, {names[node]});")
+        text.add(f"store(y{k}_to + j, left, {as_key(node, names[node])});")
     # Every state is read before one is overwritten: a step may hand one state to another.
     for k, node in enumerate(graph.next_states):
-        text.add(f"const {text.kind(node)} next{k} = {names[node]};")
+        text.add(f"const {text.kind(graph.states[k])} next{k} = {as_key(node, names[node])};")
     for k in states:
         text.add(f"s{k}[i] = next{k};")
     text.close_elements()
@@ -77,12 +79,14 @@ def emit_backward(plan: BackwardPlan) -> str:
     """The backward loop.
 
     tensors: inputs, first states, checkpoints, parameters, gradients of the outputs (of the plan), gradients of the
-    last states that are carried (null where zero), then the results: gradients of the first states that are carried,
-    of the inputs and of the parameters where these are not None. sizes: as for the forward loop, with the time strides
-    of the inputs of the plan and of the gradients of the outputs.
+    last states that are carried (both null where none arrives), then the results: gradients of the first states that
+    are carried, of the inputs and of the parameters where these are not None. sizes: as for the forward loop, with the
+    time strides of the inputs of the plan and of the gradients of the outputs.
     """
     graph = plan.graph
-    text = LoopText((*plan.hoisted, *plan.body, *plan.replay_body, *graph.states))
+    loaded = [graph.inputs[k] for k in plan.inputs] + [graph.output_gradients[k] for k in plan.output_gradients]
+    loaded += [graph.parameters[k] for k in plan.parameters]
+    text = LoopText((*plan.hoisted, *plan.body, *plan.replay_body, *graph.states, *loaded))
     grad_inputs = [k for k, node in enumerate(graph.grad_inputs) if node is not None]
     grad_parameters = [k for k, node in enumerate(graph.grad_parameters) if node is not None]
     for k in plan.inputs:
@@ -115,6 +119,10 @@ def emit_backward(plan: BackwardPlan) -> str:
         text.path_rows[call] = f"path_rows{number}"
         for i, leaf in enumerate(call.args[0].carried):
             text.scratch(f"path_rows{number}_{i}", leaf, call.args[0].count + 1)
+    for k in plan.output_gradients:
+        dtype = graph.output_gradients[k].dtype
+        text.add(f"static const {text.stored(dtype)} dy{k}_none[BLOCK] = {{}};")
+        text.add(f"const bool dy{k}_arrives = dy{k};")
     text.open_blocks(
         graph, plan.parameters, plan.hoisted, (*plan.body, *plan.replay_body, *plan.gradients, *graph.next_states)
     )
@@ -127,6 +135,8 @@ def emit_backward(plan: BackwardPlan) -> str:
     for k in grad_parameters:
         text.array(f"dp{k}", graph.parameters[k])
         text.add(f"for (int i = 0; i < ROW; ++i) dp{k}[i] = {text.kind(graph.parameters[k])}{{}};")
+    for k in plan.carried:
+        text.add(f"bool ds{k}_arrives = dlast{k};")
     text.line_buffers()
     text.add("for (I end = T, begin; end > 0; end = begin) {")
     text.add("begin = (end - 1) / every * every;")
@@ -179,7 +189,7 @@ def _replay(text: LoopText, plan: BackwardPlan, kept: list[Node]) -> None:
     names |= text.loads((graph.inputs[k], f"x{k}_row") for k in plan.replay_inputs)
     text.body(plan.replay_body, names)
     for k in plan.states:
-        text.add(f"next{k}[i] = {names[graph.next_states[k]]};")
+        text.add(f"next{k}[i] = {as_key(graph.next_states[k], names[graph.next_states[k]])};")
     for k, node in enumerate(kept):
         text.add(f"kept{k}_rows[(t - begin) * ROW + i] = {names[node]};")
     text.close_elements()
@@ -197,8 +207,10 @@ def _reverse(
     for k in plan.inputs:
         text.row(f"x{k}", graph.inputs[k].dtype, f"t * x{k}_stride", const=True)
     for k in plan.output_gradients:
-        text.row(f"dy{k}", graph.output_gradients[k].dtype, f"t * dy{k}_stride", const=True)
+        kind = text.stored(graph.output_gradients[k].dtype)
+        text.add(f"const {kind}* __restrict dy{k}_row = dy{k}_arrives ? dy{k} + t * dy{k}_stride + start : dy{k}_none;")
     text.result_rows()
+    arrives = _arrivals(text, plan)
     text.prefetch(((f"dy{k}", f"-dy{k}_stride") for k in plan.output_gradients), "-size")
     text.open_elements()
     names = text.fixed | {graph.states[k]: f"s{k}[i]" for k in plan.states}
@@ -208,7 +220,7 @@ def _reverse(
     names |= {node: f"kept{k}_rows[(t - begin) * ROW + i]" for k, node in enumerate(kept)}
     operands = [node for call in text.path_rows for node in parts_of_call(call)[2]]
     wanted = {*ordered((*plan.gradients, *operands), frozenset((*kept, *text.path_rows)))}
-    text.body((node for node in plan.body if node in wanted), names)
+    text.body((node for node in plan.body if node in wanted), names, arrives=arrives)
     for k in grad_inputs:
         text.add(f"store(dx{k}_to + j, left, {names[graph.grad_inputs[k]]});")
     for k in grad_parameters:
@@ -220,6 +232,8 @@ def _reverse(
     for k in plan.carried:
         text.add(f"ds{k}[i] = before{k};")
     text.close_elements()
+    for k in plan.carried:
+        text.add(f"ds{k}_arrives = ds{k}_came;")
     text.stream()
     text.close(1)
 
@@ -235,6 +249,14 @@ def _empty(text: LoopText, name: str, address: str) -> None:
     """Store the vectors of a block."""
     text.add("for (int i = 0; i * LANES < width; ++i)")
     text.add(f"  store({address} + i * LANES, width - i * LANES, {name}[i]);")
+
+
+def _arrivals(text: LoopText, plan: BackwardPlan) -> dict[Node, str]:
+    """For each node that is guarded, the name of whether a gradient arrives there in this step."""
+    text.conditions = plan.conditions("false", " || ")
+    for k in plan.carried:
+        text.add(f"const bool ds{k}_came = {text.conditions[plan.graph.grad_states[k]]};")
+    return text.masks({node: text.conditions[node] for node in plan.body if node in plan.guarded}, "arrives")
 
 
 def _accumulated(dtype: torch.dtype) -> torch.dtype:

@@ -1,10 +1,11 @@
 """C++ for repetitions: loops over rounds, within the loop over the vectors of a block."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from .graph import Node, ordered
-from .repeat import Derivative, parts_of_call
+from .repeat import Derivative, arrivals, keeps_zero, parts_of_call
 
 if TYPE_CHECKING:
     from .cpp_text import LoopText
@@ -80,11 +81,24 @@ class Rounds:
                 given[derivative.arriving[j]] = f"sum{number}_{j}"
             elif gradient is not None:
                 text.add(f"{text.kind(gradient)} sum{number}_{j} = {text.kind(gradient)}{{}};")
+        made_of = arrivals(derivative)
+        guarded = {
+            node: " || ".join(f"came{number}_{i}" for i in sorted(leaves))
+            for node, leaves in made_of.items()
+            if leaves and not keeps_zero(node)
+        }
+        if guarded:
+            self._arrivals(derivative, number, arriving)
         text.add(f"for (int k = {body.count - 1}; k >= 0; --k) {{")
         for i, several in enumerate(rounds):
             if several:
                 text.add(f"sum{number}_{i} += arriving{number}_{i}[k];")
-        found = iter(self._round([g for g in derivative.gradients if g is not None], names | given))
+        arrives = {}
+        if guarded:
+            for i in range(len(body.carried)):
+                text.add(f"came{number}_{i} = came{number}_{i} || outside{number}_{i}[k];")
+            arrives = text.masks(guarded, f"arrives{number}_")
+        found = iter(self._round([g for g in derivative.gradients if g is not None], names | given, arrives))
         results = [None if gradient is None else next(found) for gradient in derivative.gradients]
         for j, name in enumerate(results):
             if j < len(body.carried):
@@ -94,7 +108,24 @@ class Rounds:
                 text.add(f"sum{number}_{j} += {name};")
         for j in range(len(body.carried)):
             text.add(f"sum{number}_{j} = before{j};")
+        if guarded:
+            for j, gradient in enumerate(derivative.gradients[: len(body.carried)]):
+                came = " || ".join(f"came{number}_{i}" for i in sorted(made_of.get(gradient, ())))
+                text.add(f"const bool coming{j} = {came or 'false'};")
+            for j in range(len(body.carried)):
+                text.add(f"came{number}_{j} = coming{j};")
         text.close(1)
+
+    def _arrivals(self, derivative: Derivative, number: str, arriving: dict) -> None:
+        """Declare whether each gradient that is carried arrives, from the round after and from outside."""
+        text, body = self.text, derivative.body
+        for i in range(len(body.carried)):
+            outside = [text.conditions[arriving[k, i]] if (k, i) in arriving else "false" for k in range(body.count)]
+            text.add(f"bool came{number}_{i} = false;")
+            text.add(f"bool outside{number}_{i}[{body.count}] = {{}};")
+            for k, condition in enumerate(outside):
+                if condition != "false":
+                    text.add(f"outside{number}_{i}[{k}] = {condition};")
 
     def _arriving(self, derivative: Derivative, number: str, i: int, arriving: dict, names: dict[Node, str]) -> bool:
         """Declare a gradient that is carried; whether it also arrives before the last round."""
@@ -109,8 +140,10 @@ class Rounds:
                 text.add(f"arriving{number}_{i}[{k}] = {names[node]};")
         return several
 
-    def _round(self, results: Iterable[Node], names: dict[Node, str]) -> list[str]:
+    def _round(
+        self, results: Iterable[Node], names: dict[Node, str], arrives: Mapping[Node, str] = MappingProxyType({})
+    ) -> list[str]:
         """The nodes of a round; returns the names of its results."""
         results, names = list(results), dict(names)
-        self.text.body(ordered(results, frozenset(names)), names)
+        self.text.body(ordered(results, frozenset(names)), names, arrives=arrives)
         return [names[node] for node in results]

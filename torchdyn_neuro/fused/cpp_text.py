@@ -1,14 +1,15 @@
 """The lines of a C++ loop: blocks of neurons, elements of a block, and one expression for each node of a graph."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 import torch
 
 from .compiler import header
+from .cpp_expressions import NUMBERS, STORED, constant, expression, kind
 from .cpp_repeat import Rounds
 from .graph import Node, StepGraph, ordered
-from .ops import OPS
 
 BLOCK = 128
 """Neurons that a thread carries through time together."""
@@ -17,26 +18,15 @@ _LONG_ROUND = 250
 AHEAD = 2
 """Steps between the fetching of a row and its use."""
 
-_STORED = {
-    torch.float32: "float",
-    torch.float64: "double",
-    torch.bfloat16: "bfloat16",
-    torch.float16: "half",
-    torch.bool: "byte",
-    torch.uint8: "byte",
-    torch.int64: "I",
-}
-_DECLARED = re.compile(r"(?:const )?[FDMKU] (\w+)")
+_DECLARED = re.compile(r"(?:const )?(?:bool|[FDMKUN]) (\w+)")
 _NAME = re.compile(r"\b[A-Za-z_]\w*\b")
-_NUMBERS = {"F": "float", "D": "double", "K": "I"}
-_DECIMAL = re.compile(r"\b\d+\.\d+\b")
 
 
 class LoopText:
     """The text of one function, line by line."""
 
     def __init__(self, nodes: Iterable[Node]):
-        nodes = list(nodes)
+        nodes = list(dict.fromkeys(each for node in nodes for each in (node, *_within(node))))
         self.random = any(node.op in ("random_bits", "normal") for node in nodes)
         self.wide = any(each.dtype == torch.float64 for node in nodes for each in (node, *node.sources))
         self.lines: list[str] = []
@@ -48,6 +38,8 @@ class LoopText:
         self.scratches: list[tuple[str, str, int]] = []
         # Repetitions whose states before each round wait in rows of a segment, and how these are called.
         self.path_rows: dict[Node, str] = {}
+        # Of each node of a derivative, the text of whether a gradient arrives there in this step.
+        self.conditions: dict[Node | None, str] = {}
         self.narrow = False
         # What a normal number leaves for the next steps, one array for each of the nodes.
         self.draws = {node: f"draws{k}[i]" for k, node in enumerate(node for node in nodes if node.op == "normal")}
@@ -72,13 +64,11 @@ class LoopText:
 
     def kind(self, node: Node) -> str:
         """The type of vectors.h in which the value of a node is held."""
-        if node.op == "random_bits":
-            return "U"
-        return {torch.bool: "M", torch.float64: "D", torch.int64: "K"}.get(node.dtype, "F")
+        return kind(node)
 
     def stored(self, dtype: torch.dtype) -> str:
         self.narrow |= dtype == torch.float16
-        return _STORED[dtype]
+        return STORED[dtype]
 
     def tensor(self, name: str, dtype: torch.dtype, *, const: bool = False) -> None:
         kind = f"const {self.stored(dtype)}*" if const else f"{self.stored(dtype)}*"
@@ -241,48 +231,46 @@ class LoopText:
             names[node] = f"{name}_t"
         return names
 
-    def body(self, nodes: Iterable[Node], names: dict[Node, str], prefix: str = "t") -> None:
-        """One line for each node; ``names`` gets their names."""
+    def body(
+        self,
+        nodes: Iterable[Node],
+        names: dict[Node, str],
+        prefix: str = "t",
+        arrives: Mapping[Node, str] = MappingProxyType({}),
+    ) -> None:
+        """One line for each node; ``names`` gets their names. A node in ``arrives`` is zero where that is false."""
         nodes = list(nodes)
         rounds = Rounds(self, nodes)
         for node in nodes:
             if node.op == "constant":
-                names[node] = self._constant(node)
+                names[node] = constant(node)
                 continue
             if node.op.startswith("repeat"):
                 rounds.add(node, names)
                 continue
             name = f"{prefix}{self.unique()}"
-            self.add(f"const {self.kind(node)} {name} = {self._expression(node, names)};")
+            value = expression(node, names, self.draws)
+            self.narrow |= node.op == "cast" and node.dtype == torch.float16
+            value = f"given({value}, {arrives[node]}_{kind(node)})" if node in arrives else value
+            self.add(f"const {kind(node)} {name} = {value};")
             names[node] = name
+
+    def masks(self, conditions: Mapping[Node, str], name: str) -> dict[Node, str]:
+        """Masks of all lanes, one for each condition and kind; returns what goes with each node, less its kind."""
+        numbers = {condition: f"{name}{k}" for k, condition in enumerate(dict.fromkeys(conditions.values()))}
+        wanted = dict.fromkeys((condition, self.kind(node)) for node, condition in conditions.items())
+        for condition, each in wanted:
+            mask = "N" if each == "F" else "M"
+            self.add(f"const {mask} {numbers[condition]}_{each} = {condition} ? ~{mask}{{}} : {mask}{{}};")
+        return {node: numbers[condition] for node, condition in conditions.items()}
 
     def number(self, node: Node) -> str:
         """The type of the number of a lane."""
-        return _NUMBERS[self.kind(node)]
+        return NUMBERS[self.kind(node)]
 
-    def _expression(self, node: Node, names: dict[Node, str]) -> str:
-        args = [names[arg] if isinstance(arg, Node) else repr(arg) for arg in node.args]
-        if node.op == "cast":
-            return self._cast(node, *args)
-        number = _NUMBERS[next((self.kind(arg) for arg in node.sources if arg.dtype != torch.bool), "F")]
-        text = _DECIMAL.sub(lambda decimal: f"{number}({decimal.group()})", OPS[node.op].cpp)
-        return text.format(*args, draws=self.draws.get(node))
 
-    def _cast(self, node: Node, value: str) -> str:
-        mask = "mask_" * (node.args[0].dtype == torch.bool)
-        value = f"{mask}to_{self.kind(node)}({value})"
-        if node.dtype in (torch.bfloat16, torch.float16):
-            self.narrow |= node.dtype == torch.float16
-            return f"ROUND_{_STORED[node.dtype].upper()}({value})"
-        return f"TRUNC({value})" if node.dtype == torch.uint8 else value
-
-    def _constant(self, node: Node) -> str:
-        value, kind = node.args[0], self.kind(node)
-        text = repr(value)
-        if kind == "M":
-            text = str(int(value))
-        elif value != value:
-            text = '__builtin_nan("")'
-        elif value in (float("inf"), float("-inf")):
-            text = f"{'-' if value < 0 else ''}__builtin_inf()"
-        return f"All<{kind}>::of({text})"
+def _within(node: Node) -> list[Node]:
+    """The nodes of the rounds of a repetition."""
+    if node.op == "repeat":
+        return ordered(node.args[0].after)
+    return ordered(g for g in node.args[0].gradients if g is not None) if node.op == "repeat_backward" else []

@@ -1,7 +1,5 @@
 """From a module to its recorded step, remembered for each kind of call, and from that to the operators."""
 
-import weakref
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -13,16 +11,16 @@ from ..core.dynamics import Dynamics
 from ..core.state import State, fill, first_frame, leaves
 from . import runtime
 from .compiler import CompilerUnavailableError
+from .cut import Cut, cut_parameters, run_cut
 from .eager import register_step
 from .graph import StepGraph
-from .operands import ModuleStep, Source, structure, survey
+from .layout import laid_out_all, memory_order
 from .plan import plan_backward, plan_forward
+from .record.guards import ambient, observed
+from .record.recording import FrozenStep, Recording, recordings_of, structure
 from .recorder import Operand
 from .registry import get_loop, loop_key
-from .trace import NotPointwise, trace_step
-
-_MOST_REMEMBERED = 64
-_remembered: "weakref.WeakKeyDictionary[nn.Module, dict]" = weakref.WeakKeyDictionary()
+from .trace import NotPointwise
 
 
 class Signature(NamedTuple):
@@ -40,15 +38,17 @@ class Fused:
 
     Args:
         step: the step on lists of tensors, with the places of its parameters.
-        used: the numbers of those parameters among all that :func:`survey` finds.
+        used: the numbers of those parameters among all operands of the recording.
         owner: its number for second derivatives.
-        key: the key of its loop.
+        key: the key of its loop; empty where there are products inside the step.
+        cut: the loop of a step with products.
     """
 
-    step: ModuleStep
+    step: FrozenStep
     used: tuple[int, ...]
     owner: int
     key: str
+    cut: Cut | None = None
 
 
 def signature(x: State, state: State, output_dtype: torch.dtype | None) -> Signature:
@@ -71,23 +71,28 @@ def fuse(module: Dynamics, call: Signature, language: str) -> Fused:
 
 def _fuse_values(module: Dynamics, call: Signature, language: str) -> tuple[Fused, list[Tensor]]:
     """The recorded step and the values of its parameters."""
-    sources, values, fingerprint = survey(module)
     training = torch.is_grad_enabled()
-    described = tuple((v.dtype, tuple(size == 1 for size in v.shape), training and v.requires_grad) for v in values)
-    kind = (fingerprint, call, _classes(call.x), _classes(call.state), described, language)
-    known = _remembered.setdefault(module, {})
-    found = known.get(kind)
+    kind = (call, _classes(call.x), _classes(call.state), language, training, ambient())
+    known = recordings_of(module)
+    found = known.find(kind) if observed() is None else None
     if found is None:
-        if len(known) >= _MOST_REMEMBERED:
-            known.clear()
         try:
-            found = _fuse(module, call, sources, [Operand(*description) for description in described], language)
+            recording = Recording(module, training)
+        except NotPointwise as error:
+            raise NotPointwise(_explain(module, error)) from None
+        try:
+            recording.result = _fuse(module, recording, call, language)
         except (NotPointwise, CompilerUnavailableError) as error:
-            found = error.with_traceback(None)
-        known[kind] = found
-    if isinstance(found, Exception):
-        raise found
-    return found, [values[k] for k in found.used]
+            recording.result = error.with_traceback(None)
+        known.add(kind, recording)
+        # Only what was read is needed from now on.
+        recording.frozen = None
+        found = recording, recording.operands()
+    recording, values = found
+    if isinstance(recording.result, Exception):
+        raise recording.result
+    result = recording.result
+    return result, [*(values[k] for k in result.used), *(recording.matrix_values() if result.cut else ())]
 
 
 def _classes(tree: State) -> Any:
@@ -104,37 +109,45 @@ def _of_classes(classes: Any) -> State:
     return kind(*children) if hasattr(kind, "_fields") else tuple(children)
 
 
-def _fuse(module: Dynamics, call: Signature, sources: list[Source], values: list[Operand], language: str) -> Fused:
+def _fuse(module: Dynamics, recording: Recording, call: Signature, language: str) -> Fused:
     operands = [Operand(*description) for description in call.tensors]
+    values = [Operand(*description) for description in recording.described]
     count = len(leaves(call.x))
     ndim = max(len(operand.broadcast) for operand in operands)
     # A state that learns is on the way of every gradient.
-    training = any(operand.gradient for operand in (*operands, *values))
+    by_matrix = any(wanted for _, wanted in recording.described_matrices)
+    training = by_matrix or any(operand.gradient for operand in (*operands, *values))
     inputs, states = operands[:count], operands[count:]
+    # What a matrix is multiplied by and the gradient of the product are found on the way to the input.
+    inputs = [replace(x, gradient=x.gradient or (by_matrix and x.dtype.is_floating_point)) for x in inputs]
     states = [replace(operand, gradient=training and operand.dtype.is_floating_point) for operand in states]
     fitting = [k for k, value in enumerate(values) if len(value.broadcast) <= ndim]
-    step = ModuleStep(module, [sources[k] for k in fitting], call.x, call.state, call.output_dtype)
+    sources = [recording.sources[k] for k in fitting]
+    step = FrozenStep(recording.frozen.module, sources, call.x, call.state, call.output_dtype, recording.matrices)
     try:
         if any(len(operand.broadcast) != ndim for operand in operands):
             raise NotPointwise("inputs and states with different numbers of axes")
-        graph = trace_step(step, inputs, states, [values[k] for k in fitting])
+        graph = recording.trace(step, inputs, states, [values[k] for k in fitting], on_cpu=language == "cpp")
     except NotPointwise as error:
         raise NotPointwise(_explain(module, error)) from None
     except Exception as error:
         # A step that fails on the recorder's small tensors is not one that treats every element alike.
         raise NotPointwise(_explain(module, error)) from None
-    used = _used_parameters(graph)
-    step, output = (
-        ModuleStep(module, [step.sources[k] for k in used], call.x, call.state, call.output_dtype),
-        step.output,
-    )
-    step.output = output
+    products = graph.has_products
+    if products and language != "cpp":
+        raise NotPointwise(_explain(module, NotPointwise("a matrix product inside the step on a GPU")))
+    used = cut_parameters(graph) if products else _used_parameters(graph)
+    step = step.with_sources(used)
     graph = replace(
         graph,
         parameters=tuple(graph.parameters[k] for k in used),
         grad_parameters=tuple(graph.grad_parameters[k] for k in used),
         uniform=frozenset(number for number, k in enumerate(used) if all(values[fitting[k]].broadcast)),
     )
+    if products:
+        cut = Cut(graph, training)
+        cut.compile()
+        return Fused(step, tuple(fitting[k] for k in used), register_step(step), "", cut)
     key = loop_key(graph, language)
     get_loop(key).kernels.compile(training=training)
     return Fused(step, tuple(fitting[k] for k in used), register_step(step), key)
@@ -182,7 +195,7 @@ def fuse_call(module: Dynamics, call: Signature, language: str, x_t: State, stat
     # In plain tuples: torch 2.14 hands over a named one without its content.
     plain = _classes(call.x), _classes(call.state), call.tensors, call.output_dtype
     found = _fuse_while_compiling(module, plain, language, torch.is_grad_enabled())
-    if found is None:
+    if found is None or found.cut is not None:
         raise NotPointwise(f"{type(module).__name__}: expected a step that acts on each element by itself")
     return found, [source.value(module) for source in found.step.sources]
 
@@ -192,12 +205,20 @@ def run_fused(
 ) -> tuple[State, State]:
     """The loop of ``module`` as one kernel; raises what :func:`fuse` raises."""
     found, values = find_fused(module, x, state, language, output_dtype)
+    if found.cut is not None:
+        return run_cut(module, found.step, found.cut, values, x, state)
     sequences, states = leaves(x), leaves(state)
     shapes = [*(leaf.shape[1:] for leaf in sequences), *(leaf.shape for leaf in states)]
     frame = shapes[0]
     if any(shape != frame for shape in shapes):
         # Only where it is needed, for its first call imports sympy: half a second.
         frame = torch.broadcast_shapes(*shapes)
+    for value in values:
+        if any(size not in (1, goal) for size, goal in zip(value.shape[::-1], frame[::-1], strict=False)):
+            raise NotPointwise(
+                f"{type(module).__name__}: expected parameters that broadcast to a frame {tuple(frame)}, got one of "
+                f"shape {tuple(value.shape)}; run it with backend('eager')"
+            )
     sequences = [leaf if leaf.shape[1:] == frame else leaf.expand(leaf.shape[0], *frame) for leaf in sequences]
     states = [leaf if leaf.shape == frame else leaf.expand(frame) for leaf in states]
     order = None if torch.compiler.is_compiling() else memory_order(sequences[0][0])
@@ -218,17 +239,6 @@ def run_fused(
     return fill(found.step.output, ys), fill(state, last)
 
 
-def memory_order(frame: Tensor) -> list[int] | None:
-    """The axes of a frame as they lie in memory, such as channels last; ``None`` if in order or with gaps.
-
-    A loop that treats each element by itself takes them in any order: no copy, and the result lies as the input does.
-    """
-    if frame.is_contiguous():
-        return None
-    order = sorted(range(frame.ndim), key=lambda axis: -frame.stride(axis))
-    return order if frame.permute(order).is_contiguous() else None
-
-
 def _fuse_while_compiling(module: Dynamics, plain: tuple, language: str, training: bool) -> Fused | None:
     x, state, *rest = plain
     try:
@@ -240,25 +250,3 @@ def _fuse_while_compiling(module: Dynamics, plain: tuple, language: str, trainin
 
 # The mark that torch.compiler.assume_constant_result sets; to call it would import the compiler, and Triton with it.
 _fuse_while_compiling._dynamo_marked_constant = True
-
-
-def laid_out_all(parameters: Sequence[Tensor], frame: Sequence[int]) -> tuple[list[Tensor], list[int]]:
-    """:func:`laid_out` of every parameter."""
-    pairs = [laid_out(parameter, frame) for parameter in parameters]
-    return [parameter for parameter, _ in pairs], [inner for _, inner in pairs]
-
-
-def laid_out(parameter: Tensor, frame: Sequence[int]) -> tuple[Tensor, int]:
-    """A parameter whose flat entry ``(i // inner) % numel`` belongs to element i of the frame, and ``inner``."""
-    axes = frame[len(frame) - parameter.ndim :]
-    varying = [axis for axis, size in enumerate(parameter.shape) if size != 1]
-    if not varying:
-        return parameter, 1
-    first, last = varying[0], varying[-1]
-    if any(parameter.shape[axis] != axes[axis] for axis in range(first, last + 1)):
-        wanted = [axes[axis] if first <= axis <= last else 1 for axis in range(parameter.ndim)]
-        parameter = parameter.expand(wanted)
-    inner = 1
-    for size in axes[last + 1 :]:
-        inner = inner * size
-    return parameter, inner

@@ -8,21 +8,39 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .trace import FlatStep
+from .record.recording import FrozenStep
 
-_steps: "weakref.WeakValueDictionary[int, FlatStep]" = weakref.WeakValueDictionary()
+_steps: "weakref.WeakValueDictionary[int, FrozenStep]" = weakref.WeakValueDictionary()
 _numbers = itertools.count()
+_blanks: dict[tuple[torch.dtype, torch.device], Tensor] = {}
 
 
-def register_step(step: FlatStep) -> int:
-    """A number by which :func:`replayed_gradients` finds ``step`` for as long as somebody else holds it."""
+def register_step(step: FrozenStep) -> int:
+    """A number by which :func:`registered_step` finds ``step`` for as long as somebody else holds it."""
     number = next(_numbers)
     _steps[number] = step
     return number
 
 
+def registered_step(number: int) -> FrozenStep | None:
+    """The step of that number; the forward pass of a loop holds it for the backward one."""
+    return _steps.get(number)
+
+
+def blank(like: Tensor, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+    """An operand on whose values no gradient depends, though its own gradient may be wanted.
+
+    It is made once, for the transforms of ``torch.func`` let nobody ask for a gradient inside them.
+    """
+    kind = dtype, like.device
+    if kind not in _blanks:
+        with torch.inference_mode(False):
+            _blanks[kind] = torch.zeros((), dtype=dtype, device=like.device, requires_grad=dtype.is_floating_point)
+    return _blanks[kind].expand(tuple(shape))
+
+
 def replayed_gradients(
-    owner: int,
+    step: FrozenStep | None,
     inputs: Sequence[Tensor],
     states: Sequence[Tensor],
     parameters: Sequence[Tensor],
@@ -30,7 +48,7 @@ def replayed_gradients(
     last_gradients: Sequence[Tensor | None],
 ) -> list[list[Tensor | None]]:
     """The gradients of inputs, states and parameters, each with its own graph."""
-    step = _find(owner)
+    step = _still_valid(step)
 
     def run(inputs: list[Tensor], states: Sequence[Tensor], parameters: list[Tensor]) -> list[Tensor]:
         frames = []
@@ -43,7 +61,7 @@ def replayed_gradients(
 
 
 def replayed_recurrent_gradients(
-    owner: int,
+    step: FrozenStep | None,
     drive: Tensor,
     weight: Tensor,
     before: Tensor,
@@ -52,7 +70,7 @@ def replayed_recurrent_gradients(
     arriving: Sequence[Tensor | None],
 ) -> list[list[Tensor | None]]:
     """The gradients of (drive, weight, before), states and parameters of a recurrent layer, each with its own graph."""
-    step = _find(owner)
+    step = _still_valid(step)
 
     def run(outer: list[Tensor], states: Sequence[Tensor], parameters: list[Tensor]) -> list[Tensor]:
         drive, weight, feedback = outer
@@ -65,12 +83,18 @@ def replayed_recurrent_gradients(
     return _differentiate(run, ([drive, weight, before], states, parameters), arriving)
 
 
-def _find(owner: int) -> FlatStep:
-    step = _steps.get(owner)
+def _still_valid(step: FrozenStep | None) -> FrozenStep:
+    """The step, as it was in the forward pass; what lies outside the module cannot be kept, but a change is seen."""
     if step is None:
         raise RuntimeError(
-            "torchdyn_neuro: expected the module of a fused loop to be alive for a second derivative, but it is gone; "
-            "keep a reference to it, or run it with backend('eager')"
+            "torchdyn_neuro: expected the step of a fused loop to be at hand for a second derivative, but it is gone; "
+            "run the loop with backend('eager')"
+        )
+    if step.world is not None and not step.world.holds():
+        raise RuntimeError(
+            "torchdyn_neuro: expected globals, closures and classes that a step reads to be in the backward pass what "
+            "they were in the forward pass, but some have changed; change them later, make them attributes of the "
+            "module, or run it with backend('eager')"
         )
     return step
 

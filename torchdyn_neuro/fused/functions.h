@@ -168,5 +168,5 @@ INLINE D ABS(D x) { return (D)((M)x & (int64_t)0x7fffffffffffffff); }
 // What follows torch where an operand is NaN.
 template <class V> INLINE V MAXIMUM(V a, V b) { return a != a ? a : a > b ? a : b; }
 template <class V> INLINE V MINIMUM(V a, V b) { return a != a ? a : a < b ? a : b; }
-template <class V> INLINE V RELU(V x) { return x <= V{} ? V{} : x; }
+template <class V> INLINE V RELU(V x) { return x < V{} ? V{} : x; }
 template <class V> INLINE V SIGN(V x) { return (x > V{} ? V{} + 1 : V{}) - (x < V{} ? V{} + 1 : V{}); }

@@ -6,7 +6,8 @@ The format, from the leaves up:
   :mod:`torchdyn_neuro.fused.ops`, or ``"input"`` (a leaf) or ``"constant"`` (its one argument is the value); the
   arguments of everything else are nodes. ``dtype`` is the type of the result in torch's terms: float32 or float64
   for a computation, whose arguments have that type too; ``torch.bool`` for a mask. Only leaves and the operation
-  ``"cast"`` have other types: bfloat16 and float16, which are held as float32 after rounding, and uint8. Equal
+  ``"cast"`` have other types: bfloat16 and float16, which are held as float32 after rounding, and uint8. The value of
+  a constant is one that its type holds. Equal
   operations are one node. Keys of random numbers are ``torch.int64``: ``"add"`` and ``"where"`` give one;
   ``"random_bits"``, whose last two arguments are whole numbers, gives a word of 32 bits in that type, of which only
   ``"cast"`` makes a number for a computation; ``"normal"``, whose last argument is a whole number, gives such a number.
@@ -15,6 +16,9 @@ The format, from the leaves up:
   ``outputs`` of the step, and ``grad_states``, ``grad_inputs``, ``grad_parameters`` of its vector-Jacobian product. A
   result that is ``None`` is structurally zero. Every leaf stands for one element; an emitter decides on the layout.
   ``uniform`` numbers the parameters of which one value serves all neurons.
+- The operation ``"product"`` is no operation on one element: a frame times a matrix W, x W^T or (third argument) x W.
+  The gradient of W is the sum over all steps and over the pairs (g, x) of ``outers`` of g^T x; a graph without products
+  has none.
 """
 
 from collections.abc import Iterable
@@ -52,10 +56,19 @@ class StepGraph:
     grad_inputs: tuple[Node | None, ...]
     grad_parameters: tuple[Node | None, ...]
     uniform: frozenset[int] = frozenset()
+    outers: tuple[tuple[int, Node, Node], ...] = ()
+
+    @property
+    def has_products(self) -> bool:
+        """Whether a step holds products."""
+        results = (*self.next_states, *self.outputs)
+        return any(node.op == "product" for node in ordered(results))
 
     def describe(self) -> str:
         """A text that is equal for graphs that compute the same, whatever the order in which they were recorded."""
-        groups = [getattr(self, field.name) for field in fields(self) if field.name != "uniform"]
+        apart = ("uniform", "outers")
+        groups = [getattr(self, field.name) for field in fields(self) if field.name not in apart]
+        groups += [pair for _, *pair in self.outers]
         numbers: dict[Node, int] = {}
         for group in groups[:5]:
             for leaf in group:
@@ -68,7 +81,7 @@ class StepGraph:
                 lines.append(f"%{numbers[node]} = {node.op}({', '.join(args)}) {node.dtype}")
         for group in groups:
             lines.append(" ".join("-" if node is None else f"%{numbers[node]} {node.dtype}" for node in group))
-        lines.append(f"uniform {sorted(self.uniform)}")
+        lines.append(f"uniform {sorted(self.uniform)} matrices {[matrix for matrix, _, _ in self.outers]}")
         return "\n".join(lines)
 
 

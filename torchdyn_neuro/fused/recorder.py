@@ -1,6 +1,6 @@
 """A mode of torch that writes down what a step computes as the nodes of a graph."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import nan, prod
@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from .graph import Node
+from .builder import FLOATS, NARROW, Builder, Refusal, promoted
+from .graph import Node, ordered
 from .ops import COMPOSITES, OPS
 
 _IDENTITIES = {"detach", "alias", "clone", "lift_fresh_copy", "contiguous", "expand", "view", "_unsafe_view"}
@@ -28,15 +29,9 @@ _FILLS = {
     "empty": nan,
 }
 _VALUE_POSITION = {"full_like": 1, "full": 1, "new_full": 2, "scalar_tensor": 0}
-_NARROW = (torch.bfloat16, torch.float16)
-_FLOATS = (torch.float32, torch.float64, *_NARROW)
-_RESULTS = (*_FLOATS, torch.bool, torch.uint8, torch.int64)
+_RESULTS = (*FLOATS, torch.bool, torch.uint8, torch.int64)
 _ON_KEYS = {"add", "where"}
 """What is done with the keys of random numbers."""
-
-
-class Refusal(Exception):  # noqa: N818
-    """Raised inside a step, where torch would take a ``TypeError`` for one of its own."""
 
 
 @dataclass(frozen=True)
@@ -54,21 +49,22 @@ class Operand:
     gradient: bool
 
 
-class Recorder(TorchDispatchMode):
+class Recorder(Builder, TorchDispatchMode):
     """Writes every operation down as a node.
 
     Tensors are known by their storage: so a view without a change of shape is what it views, and the result of an
     operation in place takes the place of the old value.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, audit: Any = None) -> None:
         super().__init__()
+        self.audit = audit
         self.known: dict[int, Node] = {}
         self.alive: list[Tensor] = []  # a storage that is freed could come back as another tensor
-        self.leaves: set[Node] = set()
-        self.interned: dict[tuple, Node] = {}
-        self.compute = torch.float32
+        self.leaves: set[int] = set()  # the storages of the step's arguments
         self.silent = False
+        self.outers: list[tuple[int, Node, Node]] = []
+        self.arriving: set[Node] = set()  # the gradients with which the backward pass begins, while it is recorded
 
     @contextmanager
     def silence(self) -> Iterator[None]:
@@ -78,6 +74,16 @@ class Recorder(TorchDispatchMode):
             yield
         finally:
             self.silent = False
+
+    @contextmanager
+    def unwatched(self) -> Iterator[None]:
+        """Within a ``with`` block the recorder may look into its own tensors; no code of the step runs in it."""
+        with torch._C.DisableTorchFunction():
+            if self.audit is None:
+                yield
+            else:
+                with self.audit.deaf():
+                    yield
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -96,7 +102,7 @@ class Recorder(TorchDispatchMode):
             start = start * 2**20
         tensor = start.reshape(sizes).to(operand.dtype)
         node = Node("input", (float(count),), operand.dtype)
-        self.leaves.add(node)
+        self.leaves.add(tensor.untyped_storage()._cdata)
         self._bind(tensor, node)
         return tensor.requires_grad_(operand.gradient and alike), node
 
@@ -115,18 +121,30 @@ class Recorder(TorchDispatchMode):
         self.known[tensor.untyped_storage()._cdata] = node
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
-        kwargs = kwargs or {}
-        if self.silent or func._schema.name == "aten::promote_types":
+        if self.silent:
+            return func(*args, **(kwargs or {}))
+        try:
+            with self.unwatched():
+                return self._dispatch(func, args, kwargs or {})
+        except Exception as error:
+            # Noted, for a step may catch what is raised here.
+            if self.audit is not None:
+                self.audit.refuse(str(error))
+            raise
+
+    def _dispatch(self, func: Any, args: tuple, kwargs: dict) -> Any:
+        if func._schema.name == "aten::promote_types":
             return func(*args, **kwargs)
         if func._schema.name == "torchdyn_neuro::random_bits":
             return self._random_bits(func, *args)
         if func._schema.name == "torchdyn_neuro::normal":
-            key, stream, dtype = args
-            result = func(key, stream, dtype)
-            self._bind(result, self._interned("normal", (self.node(key), stream), dtype))
-            return result
+            return self._normal(func, *args)
+        if func._schema.name in ("torchdyn_neuro::product", "torchdyn_neuro::outer"):
+            return self._product(func, *args)
         name = func._schema.name.removeprefix("aten::")
         in_place = name.endswith("_") and not name.endswith("__")
+        if in_place:
+            self.node(args[0])
         # Read before the call: an operation in place overwrites its argument.
         recorded = self._recorded(name.rstrip("_") if in_place else name, func, args, kwargs)
         result = func(*args, **kwargs)
@@ -134,7 +152,7 @@ class Recorder(TorchDispatchMode):
             result = torch.zeros(result.shape, dtype=result.dtype)  # one without memory is met by odd operations
         if not isinstance(result, Tensor) or result.dtype not in _RESULTS:
             raise Refusal(f"the operation {func}, whose result is not a tensor of floats")
-        if in_place and self.known.get(result.untyped_storage()._cdata) in self.leaves:
+        if in_place and result.untyped_storage()._cdata in self.leaves:
             raise Refusal(f"the operation {func}, which changes an argument of the step in place")
         self._bind(result, recorded(result))
         return result
@@ -145,11 +163,32 @@ class Recorder(TorchDispatchMode):
             self._bind(result, self._interned("random_bits", (node, stream, lane), torch.int64))
         return results
 
+    def _normal(self, func: Any, key: Tensor, stream: int, dtype: torch.dtype) -> Tensor:
+        result = func(key, stream, dtype)
+        self._bind(result, self._interned("normal", (self.node(key), stream), dtype))
+        return result
+
+    def _product(self, func: Any, x: Tensor, *args: Any) -> Tensor:
+        result = func(x, *args)
+        if x.dtype not in (torch.float32, torch.float64):
+            raise Refusal(f"a matrix product of {x.dtype}")
+        if func._schema.name == "torchdyn_neuro::outer":
+            self.outers.append((args[1], self.node(x), self.node(args[0])))
+            self._bind(result, self.node(x))
+        else:
+            self._bind(result, self._interned("product", (self.node(x), *args), x.dtype))
+        return result
+
     def _recorded(self, name: str, func: Any, args: tuple, kwargs: dict) -> Callable[[Tensor], Node]:
         """How the result of a call will be known."""
         if name in _IDENTITIES:
             source = self.node(args[0])
             return lambda result: self._identity(func, args[0], result, source)
+        if self.arriving and name in ("zeros_like", "_efficientzerotensor"):
+            source = self.node(args[0]) if name == "zeros_like" else None
+            if source is None or self.arriving.isdisjoint(ordered([source])):
+                raise Refusal("a gradient of zero that comes from no other, such as that of torch.sgn or of x**0")
+            return lambda result: self._zero_of(source, result.dtype)
         if name in _FILLS or name in _VALUE_POSITION:
             value = _FILLS[name] if name in _FILLS else args[_VALUE_POSITION[name]]
             return lambda result: self._constant(value, result.dtype)
@@ -166,12 +205,15 @@ class Recorder(TorchDispatchMode):
             raise Refusal(f"the operation {func}, which is not in the table of elementwise operations")
         operands = [self._operand(func, arg) for arg in args]
         options = {key: self._operand(func, value) for key, value in kwargs.items()}
+        common = promoted(args)
+        if common in NARROW:
+            self._check_narrow(name, func, common, [*operands, *options.values()])
 
         def computed(result: Tensor) -> Node:
             integers = [result.dtype == torch.int64, *(_is_integer(arg) for arg in (*operands, *options.values()))]
             if any(integers) and (name not in _ON_KEYS or result.dtype != torch.int64):
                 raise Refusal(f"the operation {func} on a tensor of {torch.int64}")
-            return self._computed(name, operands, options, result)
+            return self._computed(name, operands, options, common, result)
 
         return computed
 
@@ -190,70 +232,9 @@ class Recorder(TorchDispatchMode):
     def _identity(self, func: Any, source: Tensor, result: Tensor, node: Node) -> Node:
         if source.shape != result.shape and "expand" not in func._schema.name:
             raise Refusal(f"the operation {func}, which changes the shape")
+        if source.dtype != result.dtype:
+            raise Refusal(f"the operation {func}, which takes the bits of a number for another's")
         return node
-
-    def _computed(self, name: str, operands: list, options: dict, result: Tensor) -> Node:
-        wide = [node.dtype for node in [*operands, *options.values()] if isinstance(node, Node)]
-        self.compute = _widened([result.dtype] if result.dtype != torch.bool else wide)
-        combine = COMPOSITES.get(name)
-        node = combine(self._emit, *operands, **options) if combine else self._emit(name, *operands, **options)
-        return self._cast(node, result.dtype)
-
-    def _emit(self, op: str, *args: Any) -> Node:
-        if op in _LOGICAL:
-            args = tuple(self._truth(arg) for arg in args)
-        elif op == "where":
-            args = (self._truth(args[0]), *(self._cast(arg, self.compute) for arg in args[1:]))
-        elif OPS[op].mask:
-            common = _widened([arg.dtype for arg in args if isinstance(arg, Node)])
-            args = tuple(self._cast(arg, common) for arg in args)
-        else:
-            args = tuple(self._cast(arg, self.compute) for arg in args)
-        if op == "mul":
-            # Times one is exact; the straight-through surrogate and a neutral factor cost nothing.
-            for one, other in (args, args[::-1]):
-                if one.op == "constant" and one.args == (1.0,):
-                    return other
-        return self._interned(op, args, torch.bool if OPS[op].mask else self.compute)
-
-    def _truth(self, arg: Any) -> Node:
-        if isinstance(arg, Node) and arg.dtype == torch.bool:
-            return arg
-        return self._emit("ne", arg, 0.0)
-
-    def _cast(self, arg: Any, dtype: torch.dtype) -> Node:
-        if not isinstance(arg, Node):
-            return self._constant(arg, dtype)
-        if arg.dtype == dtype:
-            return arg
-        if arg.op == "constant":
-            return self._constant(arg.args[0], dtype)
-        if dtype == torch.int64 or (arg.dtype == torch.int64 and dtype not in _FLOATS):
-            raise Refusal(f"a tensor of {arg.dtype} turned into one of {dtype}")
-        if dtype == torch.bool:
-            return self._truth(arg)
-        return self._interned("cast", (arg,), dtype)
-
-    def _constant(self, value: float | int, dtype: torch.dtype) -> Node:
-        if dtype != torch.int64:
-            value = float(value)
-        elif value != value:
-            value = 0  # memory that torch fills next
-        else:
-            value = int(value)
-        return self._interned("constant", (value,), dtype)
-
-    def _interned(self, op: str, args: tuple, dtype: torch.dtype) -> Node:
-        key = (op, tuple(id(arg) if isinstance(arg, Node) else repr(arg) for arg in args), dtype)
-        return self.interned.setdefault(key, Node(op, args, dtype))
-
-
-_LOGICAL = ("and", "or", "xor", "not")
-
-
-def _widened(dtypes: Sequence[torch.dtype]) -> torch.dtype:
-    """The type in which operands of these types are computed: float32, or float64 or int64 if one of them is."""
-    return next((dtype for dtype in (torch.int64, torch.float64) if dtype in dtypes), torch.float32)
 
 
 def _is_integer(arg: Any) -> bool:

@@ -9,7 +9,8 @@ from ..core.network import Network, NetworkState
 from ..core.recurrent import Recurrent
 from ..core.state import State, fill, first_frame, leaves
 from . import recurrent_native, recurrent_runtime  # noqa: F401 - the second defines the operators
-from .dispatch import fuse_call, laid_out_all, signature
+from .dispatch import fuse_call, signature
+from .layout import laid_out_all
 from .registry import get_loop
 from .trace import NotPointwise
 

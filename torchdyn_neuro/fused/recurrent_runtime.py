@@ -12,7 +12,7 @@ from torch import Tensor
 
 from . import recurrent_native, recurrent_steps
 from .cuda_graph import repeated
-from .eager import replayed_recurrent_gradients
+from .eager import registered_step, replayed_recurrent_gradients
 from .event_product import gather_outer_product, matrix
 from .loops import Loop
 from .recurrent_operands import BackwardOperands, ForwardOperands
@@ -182,7 +182,8 @@ def _setup_context(ctx: Any, inputs: tuple, output: list[Tensor]) -> None:
     ctx.set_materialize_grads(False)
     if not training:
         return
-    ctx.key, ctx.owner, ctx.inners, ctx.counts = key, owner, inners, (5, len(states), len(parameters))
+    ctx.key, ctx.inners, ctx.counts = key, inners, (5, len(states), len(parameters))
+    ctx.step = registered_step(owner)
     y, fed, checkpoints = output[0], output[1 + len(states)], get_loop(key).kept(output[2 + len(states) :])
     ctx.save_for_backward(drive, fed, y, weight, before, *states, *parameters, *checkpoints)
 
@@ -195,7 +196,7 @@ def _autograd_backward(ctx: Any, gradients: list[Tensor | None]) -> tuple:
     y_gradient, last_gradients = gradients[0], gradients[1 : 1 + states_count]
     if torch.is_grad_enabled() or batched(gradients):
         outer, first, own = replayed_recurrent_gradients(
-            ctx.owner, drive, weight, before, states, parameters, gradients[: 1 + states_count]
+            ctx.step, drive, weight, before, states, parameters, gradients[: 1 + states_count]
         )
         return (None, None, *outer, first, own, None, None)
     if y_gradient is None and all(gradient is None for gradient in last_gradients):

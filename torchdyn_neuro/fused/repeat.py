@@ -14,8 +14,10 @@ fixed nodes themselves, as their ends.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from math import isfinite
 
 from .graph import Node, StepGraph, ordered
+from .ops import OPS
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -72,6 +74,41 @@ def _text(leaves: Iterable[Node], results: Iterable[Node | None]) -> str:
         numbers[node] = len(numbers)
         lines.append(f"{node.op}({', '.join(args)}) {node.dtype}")
     return "; ".join([*lines, " ".join("-" if node is None else f"%{numbers[node]}" for node in results)])
+
+
+def keeps_zero(node: Node) -> bool:
+    """Whether zeros come out wherever a derivative's node gets zeros; the rounds of a repetition see to that within."""
+    if node.op in ("mul", "div"):
+        constants = [source.args[0] for source in node.sources if source.op == "constant"]
+        return len(constants) == 1 and isfinite(constants[0]) and constants[0] != 0
+    kept = ("add", "sub", "neg", "where", "cast", "constant", "input", "repeat_backward", "repeat_gradient")
+    return node.op in kept or OPS[node.op].mask
+
+
+def arrivals(derivative: Derivative) -> dict[Node, frozenset[int]]:
+    """The numbers of the arriving gradients of which a node of a derivative is made."""
+    found = {leaf: frozenset([i]) for i, leaf in enumerate(derivative.arriving)}
+    for node in ordered(g for g in derivative.gradients if g is not None):
+        if node not in found:
+            found[node] = frozenset().union(*(found.get(source, ()) for source in node.sources))
+    return found
+
+
+def arriving_at(gradient: Node) -> list[Node]:
+    """The gradients from outside of which a ``"repeat_gradient"`` is made."""
+    call, j = gradient.args
+    derivative, _, *rest = call.args
+    outside = dict(zip(derivative.present, rest[len(derivative.fixed) :], strict=True))
+    within = arrivals(derivative)
+    made = [within.get(g, frozenset()) for g in derivative.gradients]
+    count = len(derivative.body.carried)
+    after: list[set[Node]] = [set() for _ in range(count)]
+    found: set[Node] = set()
+    for k in reversed(range(derivative.body.count)):
+        after = [now | {outside[k, i]} if (k, i) in outside else now for i, now in enumerate(after)]
+        found |= set().union(*(after[i] for i in made[j]))
+        after = [set().union(*(after[i] for i in made[m])) for m in range(count)]
+    return list(after[j] if j < count else found)
 
 
 def has_repeats(graph: StepGraph) -> bool:
@@ -134,28 +171,45 @@ class _Copy:
     def _backward(self, node: Node) -> list[Node]:
         derivative, call, *rest = node.args
         body, _, operands, _ = parts_of_call(call)
-        fixed, arrivals = rest[: len(derivative.fixed)], rest[len(derivative.fixed) :]
+        fixed, outside = rest[: len(derivative.fixed)], rest[len(derivative.fixed) :]
         given = self._given(body, operands, derivative.fixed, fixed)
-        zeros = [self._new("constant", (0.0,), leaf.dtype) for leaf in derivative.arriving]
-        arriving = dict(zip(derivative.present, arrivals, strict=True))
-        count, carried = len(body.carried), zeros
+        arriving = dict(zip(derivative.present, outside, strict=True))
+        count = len(body.carried)
+        carried: list[Node | None] = [None] * count
         sums: list[Node | None] = [None] * (len(derivative.gradients) - count)
         for k in reversed(range(body.count)):
-            carried = [
-                self._new("add", (g, self.known[arriving[k, i]]), g.dtype) if (k, i) in arriving else g
-                for i, g in enumerate(carried)
-            ]
+            carried = [self._sum(g, self.known.get(arriving.get((k, i)))) for i, g in enumerate(carried)]
             known = given | dict(zip(body.carried, self.paths[call][k], strict=True))
-            known |= dict(zip(derivative.arriving, carried, strict=True))
-            found = self._round([g for g in derivative.gradients if g is not None], known)
-            found = iter(found)
-            results = [None if g is None else next(found) for g in derivative.gradients]
-            carried = [zero if g is None else g for g, zero in zip(results, zeros, strict=False)]
-            sums = [
-                one if two is None else two if one is None else self._new("add", (one, two), one.dtype)
-                for one, two in zip(sums, results[count:], strict=True)
-            ]
-        return [*carried, *sums]
+            results = self._vector_jacobian(derivative, carried, known)
+            carried = results[:count]
+            sums = list(map(self._sum, sums, results[count:]))
+        likes = (*body.carried, *(g or body.carried[0] for g in derivative.gradients[count:]))
+        return [
+            self._new("constant", (0.0,), like.dtype) if found is None else found
+            for like, found in zip(likes, (*carried, *sums), strict=True)
+        ]
+
+    def _sum(self, one: Node | None, two: Node | None) -> Node | None:
+        if one is None or two is None:
+            return two if one is None else one
+        return self._new("add", (one, two), one.dtype)
+
+    def _vector_jacobian(
+        self, derivative: Derivative, arriving: list[Node | None], known: dict[Node, Node]
+    ) -> list[Node | None]:
+        """One round: a gradient made of none that arrives is absent, and zero on the way to others."""
+        absent = {leaf for leaf, node in zip(derivative.arriving, arriving, strict=True) if node is None}
+        for leaf, node in zip(derivative.arriving, arriving, strict=True):
+            known[leaf] = self._new("constant", (0.0,), leaf.dtype) if node is None else node
+        made_of = arrivals(derivative)
+        results = [g for g in derivative.gradients if g is not None]
+        for node in ordered(results, frozenset(known)):
+            leaves = {derivative.arriving[i] for i in made_of[node]}
+            if leaves and leaves <= absent:
+                absent.add(node)
+            none = node in absent and not keeps_zero(node)
+            known[node] = self._new("constant", (0.0,), node.dtype) if none else self._made(node, known)
+        return [None if g is None or g in absent else known[g] for g in derivative.gradients]
 
     def _given(self, body: Body, operands: list[Node], fixed: Iterable[Node], outside: list[Node]) -> dict[Node, Node]:
         given = dict(zip(body.operands, (self.known[node] for node in operands), strict=True))

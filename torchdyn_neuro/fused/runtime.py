@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .eager import replayed_gradients
+from .eager import blank, registered_step, replayed_gradients
 from .loops import Loop
 from .registry import get_loop
 from .transforms import batched
@@ -117,12 +117,7 @@ def _loop_backward(
     like = next(gradient for gradient in (*output_gradients, *last_gradients) if gradient is not None)
     first, input_gradients, sums = backward_results(loop, shape, like, parameters)
     if prod(shape):
-        arriving = []
-        for k, gradient in zip(loop.backward_plan.output_gradients, output_gradients, strict=True):
-            if gradient is None:
-                dtype = loop.graph.output_gradients[k].dtype
-                gradient = like.new_zeros((1, *shape[1:]), dtype=dtype).expand(tuple(shape))
-            arriving.append(rows_contiguous(gradient))
+        arriving = [None if gradient is None else rows_contiguous(gradient) for gradient in output_gradients]
         loop.kernels.backward(
             [rows_contiguous(x) for x in inputs],
             [state.contiguous() for state in states],
@@ -175,7 +170,8 @@ def _setup_context(ctx: Any, inputs: tuple, output: list[Tensor]) -> None:
     checkpoints = get_loop(key).kept(checkpoints)
     ctx.save_for_backward(*kept, *(states[k] for k in plan.states), *parameters, *checkpoints)
     ctx.counts = len(kept), len(plan.states), len(parameters)
-    ctx.key, ctx.owner, ctx.inners, ctx.shape = key, owner, inners, tuple(sequences[0].shape)
+    ctx.key, ctx.inners, ctx.shape = key, inners, tuple(sequences[0].shape)
+    ctx.step = registered_step(owner)
     ctx.set_materialize_grads(False)
 
 
@@ -272,13 +268,13 @@ def _differentiable(
     inputs, states, parameters, _ = parts
     like = next(gradient for gradient in (*output_gradients, *last_gradients) if gradient is not None)
     # Operands that were not kept are those on which no gradient depends: any value does.
-    every_input = [like.new_zeros(ctx.shape, dtype=leaf.dtype) for leaf in graph.inputs]
-    every_state = [like.new_zeros(ctx.shape[1:], dtype=leaf.dtype) for leaf in graph.states]
+    every_input = [blank(like, ctx.shape, leaf.dtype) for leaf in graph.inputs]
+    every_state = [blank(like, ctx.shape[1:], leaf.dtype) for leaf in graph.states]
     for k, x in zip(plan.inputs, inputs, strict=True):
         every_input[k] = x
     for k, state in zip(plan.states, states, strict=True):
         every_state[k] = state
-    return replayed_gradients(ctx.owner, every_input, every_state, parameters, output_gradients, last_gradients)
+    return replayed_gradients(ctx.step, every_input, every_state, parameters, output_gradients, last_gradients)
 
 
 for _device in ("CPU", "CUDA"):

@@ -9,6 +9,7 @@ static inline float read(bfloat16 x) {
   union { uint32_t i; float f; } bits = {(uint32_t)x.bits << 16};
   return bits.f;
 }
+static inline float read(byte x) { return (float)x.bits; }
 static inline void write(float& to, float x) { to = x; }
 static inline void write(double& to, double x) { to = x; }
 static inline void write(I& to, I x) { to = x; }
@@ -28,6 +29,12 @@ static inline float round_bfloat16(float x) {
   return read(narrow);
 }
 LANE_BY_LANE(F, float, ROUND_BFLOAT16, round_bfloat16)
+// A number as a byte: without its fraction, modulo 256; of one that no whole number of 64 bits holds, as on x86, 0.
+static inline uint8_t round_byte(double x) { return (uint8_t)(x > -9e18 && x < 9e18 ? (int64_t)x : 0); }
+LANE_BY_LANE(F, float, ROUND_BYTE, round_byte)
+#ifdef WIDE
+LANE_BY_LANE(D, double, ROUND_BYTE, round_byte)
+#endif
 #ifdef HALF
 typedef _Float16 half;
 static inline float read(half x) { return (float)x; }
@@ -44,6 +51,19 @@ template <> struct Number<M> { typedef __typeof__(M{}[0] + 0) type; };
 template <> struct Number<D> { typedef double type; };
 #endif
 
+// What a lane holds of a number in memory; where it is whole, a byte is a truth value, of which it has all bits.
+template <class To> struct Held {
+  template <class Stored> INLINE To of(Stored x) { return (To)read(x); }
+};
+template <> struct Held<int32_t> {
+  INLINE int32_t of(byte x) { return -(int32_t)(x.bits != 0); }
+  template <class Stored> INLINE int32_t of(Stored x) { return (int32_t)read(x); }
+};
+template <> struct Held<I> {
+  INLINE I of(byte x) { return -(I)(x.bits != 0); }
+  template <class Stored> INLINE I of(Stored x) { return (I)read(x); }
+};
+
 // The next vector of a row of which so many elements are left.
 template <class V, class Stored> INLINE V load(const Stored* from, int left) {
   typedef typename Number<V>::type To;
@@ -54,9 +74,9 @@ template <class V, class Stored> INLINE V load(const Stored* from, int left) {
   }
   Lanes<V, To> lanes;
   if (left >= LANES)
-    for (int l = 0; l < LANES; ++l) lanes.lane[l] = read(from[l]);
+    for (int l = 0; l < LANES; ++l) lanes.lane[l] = Held<To>::of(from[l]);
   else
-    for (int l = 0; l < LANES; ++l) lanes.lane[l] = l < left ? read(from[l]) : To();
+    for (int l = 0; l < LANES; ++l) lanes.lane[l] = l < left ? Held<To>::of(from[l]) : To();
   return Lanes<V, To>::vector(lanes);
 }
 template <class V, class Stored> INLINE void store(Stored* to, int left, V x) {
@@ -79,14 +99,14 @@ static inline void load_parameter(To* to, const From* from, I start, int width, 
   for (int j = 0; j < width;) {
     if (inner == 1) {
       const I run = size - entry < width - j ? size - entry : width - j;
-      for (I r = 0; r < run; ++r) to[j + r] = read(from[entry + r]);
+      for (I r = 0; r < run; ++r) to[j + r] = Held<To>::of(from[entry + r]);
       j += (int)run;
       entry = 0;
       if (size == 1) {
         for (; j < width; ++j) to[j] = to[0];
       }
     } else {
-      const To value = read(from[entry]);
+      const To value = Held<To>::of(from[entry]);
       for (; left > 0 && j < width; --left, ++j) to[j] = value;
       left = inner;
       entry = entry + 1 == size ? 0 : entry + 1;

@@ -14,8 +14,10 @@ from torch import Tensor
 from torch.autograd.graph import _engine_run_backward
 
 from ..core.repeat import repeats_go_to
-from .graph import StepGraph
-from .recorder import Operand, Recorder, Refusal
+from .builder import Refusal
+from .graph import Node, StepGraph
+from .record.audit import Audit, Watch
+from .recorder import Operand, Recorder
 from .repeat_recording import RepeatRecorder
 
 FlatStep = Callable[[Sequence[Tensor], Sequence[Tensor], Sequence[Tensor]], tuple[Sequence[Tensor], Sequence[Tensor]]]
@@ -27,33 +29,64 @@ class NotPointwise(TypeError):  # noqa: N818 - it names a property of the step, 
 
 
 def trace_step(
-    step: FlatStep, inputs: Sequence[Operand], states: Sequence[Operand], parameters: Sequence[Operand]
+    step: FlatStep,
+    inputs: Sequence[Operand],
+    states: Sequence[Operand],
+    parameters: Sequence[Operand],
+    audit: Audit | None = None,
+    on_cpu: bool = True,
 ) -> StepGraph:
     """Record a step.
 
     Args:
         step: the step on lists of tensors.
         inputs, states, parameters: what goes with each of its arguments.
+        audit: sees the code that runs.
+        on_cpu: whether the loop will run on a CPU, as the recording does.
 
     Raises:
         NotPointwise: if an operation is not in the table, or the step depends on more than the elements.
     """
-    ndim = len(inputs[0].broadcast)
+    ndim, audit = len(inputs[0].broadcast), audit or Audit()
+    watch = Watch(audit, on_cpu)
     # Hooks on saved tensors, such as those of activation checkpointing, are not meant for the recorder's.
-    hooks = torch.autograd.graph.saved_tensors_hooks(lambda tensor: tensor, lambda tensor: tensor)
+    hooks = torch.autograd.graph.saved_tensors_hooks(_keep, _kept)
     try:
         with hooks:
-            return _record_twice(step, inputs, states, parameters, ndim)
+            graph = _record_twice(step, inputs, states, parameters, ndim, watch)
+        if audit.refused:
+            raise Refusal(audit.refused)
+        return graph
     except Refusal as refusal:
-        raise NotPointwise(str(refusal)).with_traceback(refusal.__traceback__) from None
+        raise NotPointwise(audit.refused or str(refusal)).with_traceback(refusal.__traceback__) from None
+
+
+def _keep(tensor: Tensor) -> tuple[Tensor, int]:
+    with torch._C.DisableTorchFunction():
+        return tensor, tensor._version
+
+
+def _kept(saved: tuple[Tensor, int]) -> Tensor:
+    """What autograd does without hooks: of a tensor that has changed in place there is no derivative."""
+    tensor, version = saved
+    with torch._C.DisableTorchFunction():
+        changed = tensor._version != version
+    if changed:
+        raise Refusal("a tensor that its derivative needs, but that an operation in place has changed")
+    return tensor
 
 
 def _record_twice(
-    step: FlatStep, inputs: Sequence[Operand], states: Sequence[Operand], parameters: Sequence[Operand], ndim: int
+    step: FlatStep,
+    inputs: Sequence[Operand],
+    states: Sequence[Operand],
+    parameters: Sequence[Operand],
+    ndim: int,
+    watch: Watch,
 ) -> StepGraph:
-    graph = _record(step, inputs, states, parameters, tuple(range(5, 5 + ndim)), alike=True)
-    as_they_are = _record(step, inputs, states, parameters, tuple(range(2, 2 + ndim)), alike=False)
-    if replace(graph, **dict.fromkeys(_GRADIENTS, ())).describe() != as_they_are.describe():
+    graph = _record(step, inputs, states, parameters, tuple(range(5, 5 + ndim)), watch, alike=True)
+    as_they_are = _record(step, inputs, states, parameters, tuple(range(2, 2 + ndim)), watch, alike=False)
+    if replace(graph, **dict.fromkeys((*_GRADIENTS, "outers"), ())).describe() != as_they_are.describe():
         raise NotPointwise("a dependence on the shapes or the values of the operands, not only on their elements")
     return graph
 
@@ -67,16 +100,17 @@ def _record(
     states: Sequence[Operand],
     parameters: Sequence[Operand],
     shape: tuple[int, ...],
+    watch: Watch,
     *,
     alike: bool,
 ) -> StepGraph:
     """Record once; ``alike``: with every operand of one shape, and with gradients."""
-    recorder = Recorder()
+    recorder, audit = Recorder(watch.audit), watch.audit
     with torch.inference_mode(False):
         groups = [[recorder.leaf(o, shape, alike) for o in group] for group in (inputs, states, parameters)]
         (x, x_nodes), (s, s_nodes), (p, p_nodes) = (tuple(zip(*group, strict=True)) or ((), ()) for group in groups)
         repeats = RepeatRecorder(recorder, (*x_nodes, *s_nodes), p)
-        with torch.set_grad_enabled(alike), recorder, repeats_go_to(repeats):
+        with torch.set_grad_enabled(alike), recorder, watch, repeats_go_to(repeats), audit.listening():
             outputs, next_states = step(x, s, p)
         _check(outputs, next_states, s, shape)
         forward = {
@@ -95,7 +129,8 @@ def _record(
         found: list[Tensor | None] = [None] * len(wanted)
         if wanted and live:
             ys, gs = zip(*live, strict=True)
-            with recorder:
+            recorder.arriving = {node for _, node in arriving}
+            with recorder, watch, audit.listening():
                 # What torch.autograd.grad calls, without its checks of shapes, which import sympy: half a second.
                 found = _engine_run_backward(ys, gs, False, False, tuple(wanted), True, accumulate_grad=False)
         grads = {id(leaf): recorder.node(g) for leaf, g in zip(wanted, found, strict=True) if g is not None}
@@ -105,8 +140,17 @@ def _record(
             output_gradients=tuple(node for _, node in arriving[len(s) :]),
             grad_states=tuple(grads.get(id(leaf)) for leaf in s),
             grad_inputs=tuple(grads.get(id(leaf)) for leaf in x),
-            grad_parameters=tuple(grads.get(id(leaf)) for leaf in p),
+            grad_parameters=tuple(_unrounded(grads.get(id(leaf))) for leaf in p),
+            outers=tuple(recorder.outers),
         )
+
+
+def _unrounded(gradient: Node | None) -> Node | None:
+    """Of a narrow parameter, what is summed over neurons and steps: as in torch, the sum is rounded, not its terms."""
+    if gradient is None or gradient.op != "cast" or gradient.dtype not in (torch.bfloat16, torch.float16):
+        return gradient
+    (exact,) = gradient.args
+    return exact if exact.dtype == torch.float32 else Node("cast", (exact,), torch.float32)
 
 
 def _check(outputs: Sequence[Tensor], next_states: Sequence[Tensor], states: Sequence[Tensor], shape: tuple) -> None:

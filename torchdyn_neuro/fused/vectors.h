@@ -73,6 +73,33 @@ INLINE D mask_to_D(M m) { return select(m, All<D>::of(1), D{}); }
 #endif
 INLINE F mask_to_F(M m) { return select(m, All<F>::of(1), F{}); }
 
+INLINE K to_K(K x) { return x; }
+INLINE K to_K(U x) {
+  int64_t lane[LANES];
+  for (int l = 0; l < LANES; ++l) lane[l] = x[l];
+  K to;
+  __builtin_memcpy(to.part, lane, sizeof(lane));
+  return to;
+}
+INLINE F to_F(K x) {
+  F to;
+  for (int l = 0; l < LANES; ++l) to[l] = (float)x.part[l * PARTS / LANES][l % (LANES / PARTS)];
+  return to;
+}
+#ifdef WIDE
+INLINE D to_D(K x) {
+  D to;
+  for (int l = 0; l < LANES; ++l) to[l] = (double)x.part[l * PARTS / LANES][l % (LANES / PARTS)];
+  return to;
+}
+#endif
+
+// A number where its mask is set, else zero: of a gradient that does not arrive.
+INLINE F given(F x, N mask) { return (F)((N)x & mask); }
+#ifdef WIDE
+INLINE D given(D x, M mask) { return (D)((M)x & mask); }
+#endif
+
 // Whether any bit is set.
 INLINE bool any(L x) {
 #if !defined(__clang__) && defined(__AVX512F__) && defined(__AVX512DQ__)

@@ -4,6 +4,7 @@ from .euler import Euler
 from .euler_maruyama import EulerMaruyama
 from .exact import Exact
 from .exponential_euler import ExponentialEuler
+from .exponential_midpoint import ExponentialMidpoint
 from .heun import Heun
 from .interpolated import Interpolated, crossing_times
 from .midpoint import Midpoint
@@ -15,6 +16,7 @@ __all__ = [
     "EulerMaruyama",
     "Exact",
     "ExponentialEuler",
+    "ExponentialMidpoint",
     "Heun",
     "Interpolated",
     "Midpoint",

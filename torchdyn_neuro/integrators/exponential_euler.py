@@ -54,27 +54,31 @@ class ExponentialEuler(Integrator):
 
     def advance(self, ode: ODE, x: State, state: State, dt: float | Tensor) -> State:
         """One step of the equation alone, under a constant input."""
-        target, tau = ode.relaxation(x, state)
-
-        def relaxed(value: Tensor, goal: Tensor, constant: Tensor) -> Tensor:
-            return goal + (value - goal) * torch.exp(-dt / constant)
-
-        if not isinstance(state, tuple):
-            return relaxed(state, target, tau)
-        fields = []
-        for value, goal, constant in zip(state, target, tau, strict=True):
-            if isinstance(goal, Tensor):
-                fields.append(relaxed(value, goal, constant))
-            else:
-                fields.append(map_state(relaxed, value, goal, constant) if goal else value)
-        return type(state)(*fields) if hasattr(state, "_fields") else tuple(fields)
+        return relaxed(state, *ode.relaxation(x, state), dt)
 
     def check(self, ode: ODE) -> None:
         if ode.relaxation is None:
             raise ValueError(
                 f"{type(ode).__name__}: expected an equation tau ds/dt = s_inf - s (a method relaxation) for "
-                "ExponentialEuler, got only a derivative; use Euler(), Heun(), Midpoint() or RK4()"
+                f"{type(self).__name__}, got only a derivative; use Euler(), Heun(), Midpoint() or RK4()"
             )
+
+
+def relaxed(state: State, target: State, tau: State, dt: float | Tensor) -> State:
+    """A state ``dt`` later, each field on its way to its target; a field without one stays as it is."""
+
+    def moved(value: Tensor, goal: Tensor, constant: Tensor) -> Tensor:
+        return goal + (value - goal) * torch.exp(-dt / constant)
+
+    if not isinstance(state, tuple):
+        return moved(state, target, tau)
+    fields = []
+    for value, goal, constant in zip(state, target, tau, strict=True):
+        if isinstance(goal, Tensor):
+            fields.append(moved(value, goal, constant))
+        else:
+            fields.append(map_state(moved, value, goal, constant) if goal else value)
+    return type(state)(*fields) if hasattr(state, "_fields") else tuple(fields)
 
 
 def _with_inflow(ode: ODE, x: State | Drive) -> Drive:

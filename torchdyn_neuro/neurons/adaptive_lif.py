@@ -1,11 +1,10 @@
 """The leaky integrate-and-fire neuron with spike-frequency adaptation."""
 
-from typing import Any
+from typing import Unpack
 
 from ..adaptation import SpikeFrequencyAdaptation
-from ..core.checks import refuse
 from ..core.quantities import Alias, Quantity
-from .lif import LIF
+from .lif import LIF, AdaptingLIFOptions
 
 
 class AdaptiveLIF(LIF):
@@ -25,7 +24,6 @@ class AdaptiveLIF(LIF):
         tau_mem: membrane time constant, ms.
         tau_a: time constant of the adaptation, ms.
         b: strength of the adaptation, input times ms.
-        options: further arguments of :class:`LIF`.
 
     Shape:
         - input: [T, B, \*] current
@@ -47,7 +45,6 @@ class AdaptiveLIF(LIF):
         tau_a: Quantity = 100.0,
         *,
         b: Quantity = 10.0,
-        **options: Any,
+        **options: Unpack[AdaptingLIFOptions],
     ):
-        refuse(type(self).__name__, options, "adaptation", "it has its own")
         super().__init__(tau_mem, adaptation=SpikeFrequencyAdaptation(tau_a, b=b), **options)

@@ -11,7 +11,7 @@ from ..core.ode import Membrane
 from ..core.options import SpikingOptions
 from ..core.quantities import Alias, Positive, Quantity, Real
 from ..core.spiking import Spiking
-from ..core.state import State, full_state, register_state, zeros_state
+from ..core.state import State, register_state, zeros_state
 from ..core.upstroke import ExponentialUpstroke
 from ..integrators import RK4
 from ..surrogates import ATan
@@ -121,7 +121,7 @@ class AdEx(Spiking, integrator=RK4(), surrogate=ATan(slope=0.1), dt=0.1):
         return {"C / g_L": self.C() / self.g_L()}
 
     def initial_state(self, x_t: State) -> AdExState:
-        return AdExState(v=full_state(x_t, self.E_L()), w=zeros_state(x_t), **self.initial_terms(x_t))
+        return AdExState(w=zeros_state(x_t), **self.initial_terms(x_t, self.E_L()))
 
     def membrane(self) -> Membrane:
         upstroke = ExponentialUpstroke(self.V_T(), self.Delta_T(), self.C() / self.g_L(), self.v_th())

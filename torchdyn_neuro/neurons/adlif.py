@@ -1,11 +1,10 @@
 """The leaky integrate-and-fire neuron with sub-threshold adaptation."""
 
-from typing import Any
+from typing import Unpack
 
 from ..adaptation import SubThresholdAdaptation
-from ..core.checks import refuse
 from ..core.quantities import Alias, Quantity
-from .lif import LIF
+from .lif import LIF, AdaptingLIFOptions
 
 
 class AdLIF(LIF):
@@ -24,7 +23,6 @@ class AdLIF(LIF):
         tau_w: time constant of the adaptation, ms.
         a: coupling to the potential, input per unit of potential.
         b: strength of the jumps, input times ms.
-        options: further arguments of :class:`LIF`.
 
     Shape:
         - input: [T, B, \*] current
@@ -48,7 +46,6 @@ class AdLIF(LIF):
         *,
         a: Quantity = 0.5,
         b: Quantity = 10.0,
-        **options: Any,
+        **options: Unpack[AdaptingLIFOptions],
     ):
-        refuse(type(self).__name__, options, "adaptation", "it has its own")
         super().__init__(tau_mem, adaptation=SubThresholdAdaptation(tau_w, a=a, b=b), **options)

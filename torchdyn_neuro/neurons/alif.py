@@ -1,11 +1,10 @@
 """The leaky integrate-and-fire neuron with an adaptive threshold."""
 
-from typing import Any
+from typing import Unpack
 
 from ..adaptation import AdaptiveThreshold
-from ..core.checks import refuse
 from ..core.quantities import Alias, Quantity
-from .lif import LIF
+from .lif import LIF, AdaptingLIFOptions
 
 
 class ALIF(LIF):
@@ -23,7 +22,6 @@ class ALIF(LIF):
         tau_mem: membrane time constant, ms.
         tau_a: time constant of the threshold, ms.
         beta: strength of the adaptation, potential times ms.
-        options: further arguments of :class:`LIF`.
 
     Shape:
         - input: [T, B, \*] current
@@ -45,7 +43,6 @@ class ALIF(LIF):
         tau_a: Quantity = 200.0,
         *,
         beta: Quantity = 180.0,
-        **options: Any,
+        **options: Unpack[AdaptingLIFOptions],
     ):
-        refuse(type(self).__name__, options, "adaptation", "it has its own")
         super().__init__(tau_mem, adaptation=AdaptiveThreshold(tau_a, beta=beta), **options)

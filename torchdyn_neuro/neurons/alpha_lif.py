@@ -11,7 +11,7 @@ from ..core.ode import Membrane
 from ..core.options import SpikingOptions
 from ..core.quantities import Positive, Quantity
 from ..core.spiking import Spiking
-from ..core.state import State, full_state, register_state, zeros_state
+from ..core.state import State, register_state, zeros_state
 from ..integrators import Exact
 from ..surrogates import ATan
 
@@ -83,10 +83,9 @@ class AlphaLIF(Spiking, integrator=Exact(), surrogate=ATan()):
 
     def initial_state(self, x_t: State) -> AlphaLIFState:
         return AlphaLIFState(
-            v=full_state(x_t, self.v_rest()),
             s=zeros_state(x_t),
             h=zeros_state(x_t),
-            **self.initial_terms(x_t),
+            **self.initial_terms(x_t, self.v_rest()),
         )
 
     def membrane(self) -> Membrane:

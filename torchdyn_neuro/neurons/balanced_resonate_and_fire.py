@@ -51,7 +51,8 @@ class BalancedResonateAndFire(Spiking, integrator=Exact(), surrogate=ATan()):
     The first term of the damping ``d`` is where this step, explicit Euler, neither grows nor shrinks; it makes
     the map stable for every :math:`b > 0`. The model is this map: it is not offered with other integrators.
 
-    It takes no parts: ``q`` is its adaptation, and noise is added to its input, which the map takes as it comes.
+    It starts at zero. It takes no parts: ``q`` is its adaptation, and noise is added to its input, which the map takes
+    as it comes.
 
     Args:
         frequency: frequency of the oscillation, Hz.
@@ -65,7 +66,7 @@ class BalancedResonateAndFire(Spiking, integrator=Exact(), surrogate=ATan()):
         - output: [T, B, \*] spikes, 0 or 1
 
     Raises:
-        ValueError: if a parameter is out of its bounds or if :math:`dt\, \omega \ge 1`.
+        ValueError: if a parameter is out of its bounds or if :math:`dt\, \omega \ge 1`, or if ``v_init`` is given.
         TypeError: if the surrogate is none.
 
     Source: Higuchi et al. (2024), Balanced resonate-and-fire neurons, ICML; there dt = 0.01 s, :math:`k = 1/\text{s}`
@@ -94,6 +95,14 @@ class BalancedResonateAndFire(Spiking, integrator=Exact(), surrogate=ATan()):
             raise ValueError(
                 f"BalancedResonateAndFire: expected dt times 2 pi frequency below 1, got {quantity.start.max():g} Hz "
                 f"with a step of {self.dt:g} ms; lower dt"
+            )
+
+    def _check(self) -> None:
+        super()._check()
+        if self.v_init is not None:
+            raise ValueError(
+                "BalancedResonateAndFire: expected no v_init, for its potential is the real part u of an oscillator, "
+                "got one; start scan or step from a state with another u"
             )
 
     def initial_state(self, x_t: State) -> BalancedResonateAndFireState:

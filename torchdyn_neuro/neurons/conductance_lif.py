@@ -9,7 +9,7 @@ from ..core.ode import Membrane
 from ..core.options import SpikingOptions
 from ..core.quantities import Positive, Quantity, Real
 from ..core.spiking import Spiking
-from ..core.state import State, full_state, register_state
+from ..core.state import State, register_state
 from ..integrators import ExponentialEuler
 from ..surrogates import ATan
 from ..synapses.receptors import AMPA, GABA_A, Receptor, ReceptorSet
@@ -31,7 +31,8 @@ class ConductanceLIF(Spiking, integrator=ExponentialEuler(), surrogate=ATan(slop
     .. math:: C \dot v = g_L (E_L - v) + \sum_r g_r B_r(v) (E_r - v), \qquad v \ge v_{th}: \text{ spike and reset}
 
     With :math:`B_r = 1`, the magnesium block of an NMDA receptor apart. The conductances are held over a step: their
-    mean, ``ConductanceSynapse(output="mean")``, makes the default integrator second order (with NMDA, ``Heun()`` is).
+    mean, ``ConductanceSynapse(output="mean")``, makes the default integrator second order. With NMDA it is first order,
+    for it takes the block from the start of the step; ``ExponentialMidpoint()`` and ``Heun()`` are second order there.
     It relaxes to :math:`v_\infty = \sum g E / \sum g` with :math:`\tau = C / \sum g`, so that ``v`` stays between
     the lowest and the highest :math:`E` for any ``dt``. A negative conductance counts as none.
 
@@ -86,7 +87,7 @@ class ConductanceLIF(Spiking, integrator=ExponentialEuler(), surrogate=ATan(slop
 
     def initial_state(self, x_t: State) -> ConductanceLIFState:
         frame = self.receptors.split(x_t, axis=1)
-        return ConductanceLIFState(v=full_state(frame, self.E_L()), **self.initial_terms(frame))
+        return ConductanceLIFState(**self.initial_terms(frame, self.E_L()))
 
     def membrane(self) -> Membrane:
         return Membrane(gain=1 / self.C(), rest=self.E_L())

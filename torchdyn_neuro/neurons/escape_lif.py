@@ -1,11 +1,10 @@
 """The leaky integrate-and-fire neuron with a soft threshold."""
 
-from typing import Any
+from typing import Unpack
 
-from ..core.checks import refuse
 from ..core.quantities import Alias, Quantity
 from ..noise import EscapeNoise
-from .lif import LIF
+from .lif import LIF, NoisyLIFOptions
 
 
 class EscapeLIF(LIF):
@@ -21,7 +20,6 @@ class EscapeLIF(LIF):
         tau_mem: membrane time constant, ms.
         rho_0: rate at threshold, 1/ms.
         Delta_u: width of the threshold, as the potential.
-        options: further arguments of :class:`LIF`.
 
     Shape:
         - input: [T, B, \*] current
@@ -42,7 +40,6 @@ class EscapeLIF(LIF):
         *,
         rho_0: Quantity = 0.1,
         Delta_u: Quantity = 0.1,
-        **options: Any,
+        **options: Unpack[NoisyLIFOptions],
     ):
-        refuse(type(self).__name__, options, "noise", "it has its own")
         super().__init__(tau_mem, noise=EscapeNoise(rho_0, Delta_u=Delta_u), **options)

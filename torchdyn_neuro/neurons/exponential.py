@@ -10,7 +10,7 @@ from ..core.ode import Membrane
 from ..core.options import SpikingOptions
 from ..core.quantities import Alias, Positive, Quantity, Real
 from ..core.spiking import Spiking
-from ..core.state import State, full_state, register_state
+from ..core.state import State, register_state
 from ..core.upstroke import ExponentialUpstroke
 from ..integrators import RK4
 from ..surrogates import ATan
@@ -85,7 +85,7 @@ class EIF(Spiking, integrator=RK4(), surrogate=ATan(slope=0.1), dt=0.1):
         self.expect_above("v_peak", self.v_th, "V_T", self.V_T)
 
     def initial_state(self, x_t: State) -> EIFState:
-        return EIFState(v=full_state(x_t, self.v_rest()), **self.initial_terms(x_t))
+        return EIFState(**self.initial_terms(x_t, self.v_rest()))
 
     def membrane(self) -> Membrane:
         upstroke = ExponentialUpstroke(self.V_T(), self.Delta_T(), self.tau_mem(), self.v_th())

@@ -11,7 +11,7 @@ from ..core.ode import Membrane
 from ..core.options import SpikingOptions
 from ..core.quantities import Alias, Constrained, Positive, Quantity, Real, readable
 from ..core.spiking import Spiking, Threshold
-from ..core.state import State, full_state, register_state, zeros_state
+from ..core.state import State, register_state, zeros_state
 from ..integrators import RK4
 from ..surrogates import ATan
 
@@ -233,11 +233,10 @@ class GLIF(Spiking, integrator=RK4(), surrogate=ATan(slope=0.1), dt=0.05):
 
     def initial_state(self, x_t: State) -> GLIFState:
         return GLIFState(
-            v=full_state(x_t, self.E_L()),
             currents=tuple(zeros_state(x_t) for _ in range(self.n_currents)) if self.level >= 3 else (),
             theta_spike=zeros_state(x_t) if self.level in (2, 4, 5) else (),
             theta_voltage=zeros_state(x_t) if self.level == 5 else (),
-            **self.initial_terms(x_t),
+            **self.initial_terms(x_t, self.E_L()),
         )
 
     def membrane(self) -> Membrane:

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from ..core.ode import Membrane
 from ..core.options import SpikingOptions
-from ..core.quantities import Positive, Quantity, Real
+from ..core.quantities import Positive, Quantity
 from ..core.spiking import Spiking, Threshold
-from ..core.state import State, full_state, register_state
+from ..core.state import State, register_state
 from ..integrators import ExponentialEuler
 from ..surrogates import ATan
 from .channels import IonChannel, Leak, Potassium, Sodium
@@ -46,7 +46,7 @@ class UpwardCrossing(Threshold):
         return spikes
 
 
-class HodgkinHuxley(Spiking, integrator=ExponentialEuler(), surrogate=ATan(slope=0.1), dt=0.025):
+class HodgkinHuxley(Spiking, integrator=ExponentialEuler(), surrogate=ATan(slope=0.1), v_init=-65.0, dt=0.025):
     r"""Hodgkin-Huxley neuron: a membrane with any set of ion channels.
 
     .. math::
@@ -55,15 +55,14 @@ class HodgkinHuxley(Spiking, integrator=ExponentialEuler(), surrogate=ATan(slope
 
     It spikes where ``v`` crosses ``v_th`` from below, from one substep to the next; nothing is reset. The default
     integrator moves the potential and the gates by exponentials (Rush-Larsen) and is stable for any step. The gates
-    take a potential beyond 200 mV for 200 mV. Adaptation and noise attach if they act as currents, which are held over
-    a step.
+    take a potential beyond 200 mV for 200 mV. It starts at ``v_init``, with the gates in their steady state there.
+    Adaptation and noise attach if they act as currents, which are held over a step.
 
     Args:
         channels: the ion channels; sodium, potassium and leak of the squid axon if omitted. Further ones are
             :class:`AType`, :class:`MType` and what is written as a small subclass of :class:`IonChannel`. At least one
             must never close.
         C: capacitance, uF/cm^2.
-        v_init: potential at the start, with the gates in their steady state there, mV.
         v_th: potential whose upward crossing is a spike, mV.
 
     Shape:
@@ -90,18 +89,16 @@ class HodgkinHuxley(Spiking, integrator=ExponentialEuler(), surrogate=ATan(slope
         channels: Iterable[IonChannel] | None = None,
         *,
         C: Quantity = 1.0,
-        v_init: Quantity = -65.0,
         v_th: Quantity = 0.0,
         **options: Unpack[SpikingOptions],
     ):
         super().__init__(v_th=v_th, reset="none", unit="mV", rule=UpwardCrossing, **options)
         self.channels = nn.ModuleList(_checked([Sodium(), Potassium(), Leak()] if channels is None else channels))
         self.C = Positive(C, unit="uF/cm^2")
-        self.v_init = Real(v_init, unit="mV")
 
     def initial_state(self, x_t: State) -> HodgkinHuxleyState:
-        v = full_state(x_t, self.v_init())
-        return HodgkinHuxleyState(v, self.gate_kinetics(v)[0], **self.initial_terms(x_t))
+        started = self.initial_terms(x_t, self.v_init())
+        return HodgkinHuxleyState(channels=self.gate_kinetics(started["v"])[0], **started)
 
     def membrane(self) -> Membrane:
         return Membrane(gain=1 / self.C(), rest=self.v_init(), leaks=False)

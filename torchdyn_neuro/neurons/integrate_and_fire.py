@@ -8,7 +8,7 @@ from ..core.ode import Membrane
 from ..core.options import SpikingOptions
 from ..core.quantities import Positive, Quantity
 from ..core.spiking import Spiking
-from ..core.state import State, full_state, register_state
+from ..core.state import State, register_state
 from ..integrators import Euler
 from ..surrogates import ATan
 
@@ -30,7 +30,8 @@ class IF(Spiking, integrator=Euler(), surrogate=ATan()):
 
     Args:
         C: capacitance; with 1 and a step of 1 ms the potential is the running sum of the input.
-        v_rest: initial potential, from which ``reset="subtract"`` measures the threshold, mV or dimensionless.
+        v_rest: where the potential starts, and from which ``reset="subtract"`` measures the threshold, mV or
+            dimensionless.
         v_th: threshold, as ``v_rest``.
         v_reset: potential after a spike with ``reset="value"``; ``v_rest`` if omitted.
         reset: ``"subtract"``, ``"value"``, ``"zero"`` or ``"none"``.
@@ -61,7 +62,7 @@ class IF(Spiking, integrator=Euler(), surrogate=ATan()):
         self.C = Positive(C)
 
     def initial_state(self, x_t: State) -> IFState:
-        return IFState(v=full_state(x_t, self.v_rest()), **self.initial_terms(x_t))
+        return IFState(**self.initial_terms(x_t, self.v_rest()))
 
     def membrane(self) -> Membrane:
         return Membrane(gain=1 / self.C(), rest=self.v_rest())

@@ -12,7 +12,7 @@ from ..core.ode import Membrane
 from ..core.options import SpikingOptions
 from ..core.quantities import Alias, Positive, Quantity, Real
 from ..core.spiking import Spiking
-from ..core.state import State, full_state, register_state
+from ..core.state import State, register_state
 from ..core.upstroke import QuadraticUpstroke
 from ..integrators import RK4, Euler
 from ..surrogates import ATan
@@ -143,8 +143,8 @@ class Izhikevich(Spiking, integrator=RK4(), surrogate=ATan(slope=0.1), dt=0.1):
         return {"1 / a": 1 / self.a()}
 
     def initial_state(self, x_t: State) -> IzhikevichState:
-        v = full_state(x_t, _START)
-        return IzhikevichState(v=v, u=self.b() * v, **self.initial_terms(x_t))
+        started = self.initial_terms(x_t, _START)
+        return IzhikevichState(u=self.b() * started["v"], **started)
 
     def membrane(self) -> Membrane:
         upstroke = QuadraticUpstroke(torch.full_like(self.a(), -_LINEAR / (2 * _SQUARE)), _BEND, self.v_th())

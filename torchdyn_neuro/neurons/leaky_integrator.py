@@ -29,6 +29,7 @@ class LeakyIntegrator(ODE):
         tau_mem: membrane time constant, ms.
         R: membrane resistance, potential per unit of input.
         v_rest: resting potential, mV or dimensionless.
+        v_init: potential before the first step, as ``v_rest``, where it starts if omitted.
         integrator: how a step is taken; the default is exact for an input that is constant over the step.
         noise: what makes it random, e.g. ``WhiteNoise()``; none if omitted.
         dt: time step, ms.
@@ -54,6 +55,7 @@ class LeakyIntegrator(ODE):
         *,
         R: Quantity = 1.0,
         v_rest: Quantity = 0.0,
+        v_init: Quantity | None = None,
         integrator: Integrator = ExponentialEuler(),
         noise: Noise | None = None,
         dt: float = 1.0,
@@ -62,9 +64,11 @@ class LeakyIntegrator(ODE):
         self.tau_mem = Positive(tau_mem, unit="ms")
         self.R = Positive(R)
         self.v_rest = Real(v_rest)
+        self.v_init = None if v_init is None else Real(v_init)
 
     def initial_state(self, x_t: State) -> LeakyIntegratorState:
-        return LeakyIntegratorState(v=full_state(x_t, self.v_rest()), **self.initial_terms(x_t))
+        start = self.v_rest() if self.v_init is None else self.v_init()
+        return LeakyIntegratorState(v=full_state(x_t, start), **self.initial_terms(x_t))
 
     def membrane(self) -> Membrane:
         return Membrane(gain=self.R() / self.tau_mem(), rest=self.v_rest())

@@ -1,15 +1,15 @@
 """The leaky integrate-and-fire neuron."""
 
-from typing import NamedTuple, Unpack
+from typing import NamedTuple, TypedDict, Unpack
 
 import torch
 from torch import Tensor
 
 from ..core.ode import Membrane
-from ..core.options import SpikingOptions
+from ..core.options import AdaptationOption, CellOptions, NoiseOption, SpikingOptions, describes
 from ..core.quantities import Positive, Quantity
 from ..core.spiking import Spiking
-from ..core.state import State, full_state, register_state
+from ..core.state import State, register_state
 from ..integrators import ExponentialEuler
 from ..surrogates import ATan
 
@@ -22,6 +22,58 @@ class LIFState(NamedTuple):
     refractory: State = ()
     adaptation: State = ()
     noise: State = ()
+
+
+@describes
+class LIFOptions(TypedDict, total=False):
+    """What a named special case of :class:`LIF` hands on to it.
+
+    R: membrane resistance, potential per unit of input.
+    v_rest: resting potential, mV or dimensionless.
+    v_th: threshold, as ``v_rest``.
+    v_reset: potential after a spike with ``reset="value"``; ``v_rest`` if omitted.
+    t_ref: refractory period, ms, a whole number of steps.
+    """
+
+    R: Quantity
+    v_rest: Quantity
+    v_th: Quantity
+    v_reset: Quantity | None
+    t_ref: float
+
+
+@describes
+class ResetOption(TypedDict, total=False):
+    """The reset of a special case that has no other default for it.
+
+    reset: ``"subtract"`` (``v -= v_th - v_rest``), ``"value"`` (``v = v_reset``), ``"zero"`` or ``"none"``.
+    """
+
+    reset: str
+
+
+class AdaptingLIFOptions(LIFOptions, ResetOption, CellOptions, NoiseOption, total=False):
+    """What a LIF with an adaptation of its own takes beside that.
+
+    R, v_rest, v_th, v_reset, t_ref, reset: as in :class:`LIF`.
+    surrogate, detach_reset, integrator, v_init, dt, noise: as in every spiking cell.
+    """
+
+
+class NoisyLIFOptions(LIFOptions, ResetOption, CellOptions, AdaptationOption, total=False):
+    """What a LIF with a noise of its own takes beside that.
+
+    R, v_rest, v_th, v_reset, t_ref, reset: as in :class:`LIF`.
+    surrogate, detach_reset, integrator, v_init, dt, adaptation: as in every spiking cell.
+    """
+
+
+class ParametricLIFOptions(LIFOptions, SpikingOptions, total=False):
+    """What a LIF with a reset of its own takes beside that.
+
+    R, v_rest, v_th, v_reset, t_ref: as in :class:`LIF`.
+    surrogate, detach_reset, integrator, v_init, dt, adaptation, noise: as in every spiking cell.
+    """
 
 
 class LIF(Spiking, integrator=ExponentialEuler(), surrogate=ATan()):
@@ -78,7 +130,7 @@ class LIF(Spiking, integrator=ExponentialEuler(), surrogate=ATan()):
         self.R = Positive(R)
 
     def initial_state(self, x_t: State) -> LIFState:
-        return LIFState(v=full_state(x_t, self.v_rest()), **self.initial_terms(x_t))
+        return LIFState(**self.initial_terms(x_t, self.v_rest()))
 
     def membrane(self) -> Membrane:
         return Membrane(gain=self.R() / self.tau_mem(), rest=self.v_rest())

@@ -1,11 +1,11 @@
 """The leaky integrate-and-fire neuron with a learned time constant."""
 
-from typing import Any
+from typing import Unpack
 
 from torch import Tensor
 
 from ..core.quantities import Learned
-from .lif import LIF
+from .lif import LIF, ParametricLIFOptions
 
 
 class ParametricLIF(LIF):
@@ -20,7 +20,6 @@ class ParametricLIF(LIF):
     Args:
         tau_mem: membrane time constant at the start of learning, ms; a tensor for one per neuron.
         reset: ``"zero"`` as in the source, or as in :class:`LIF`.
-        options: further arguments of :class:`LIF`.
 
     Shape:
         - input: [T, B, \*] current
@@ -33,6 +32,8 @@ class ParametricLIF(LIF):
     :class:`LIF`, not of the source.
     """
 
-    def __init__(self, tau_mem: float | Tensor | Learned = 20.0, *, reset: str = "zero", **options: Any):
+    def __init__(
+        self, tau_mem: float | Tensor | Learned = 20.0, *, reset: str = "zero", **options: Unpack[ParametricLIFOptions]
+    ):
         learned = tau_mem if isinstance(tau_mem, Learned) else Learned(tau_mem)
         super().__init__(learned, reset=reset, **options)

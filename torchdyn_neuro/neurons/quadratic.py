@@ -10,7 +10,7 @@ from ..core.ode import Membrane
 from ..core.options import SpikingOptions
 from ..core.quantities import Alias, Positive, Quantity, Real
 from ..core.spiking import Spiking
-from ..core.state import State, full_state, register_state
+from ..core.state import State, register_state
 from ..core.upstroke import QuadraticUpstroke
 from ..integrators import RK4
 from ..surrogates import ATan
@@ -88,7 +88,7 @@ class QIF(Spiking, integrator=RK4(), surrogate=ATan(slope=0.1), dt=0.1):
         self.expect_above("v_peak", self.v_th, "v_c", self.v_c)
 
     def initial_state(self, x_t: State) -> QIFState:
-        return QIFState(v=full_state(x_t, self.v_rest()), **self.initial_terms(x_t))
+        return QIFState(**self.initial_terms(x_t, self.v_rest()))
 
     def membrane(self) -> Membrane:
         middle, width = (self.v_rest() + self.v_c()) / 2, self.v_c() - self.v_rest()

@@ -70,7 +70,7 @@ class ResonateAndFire(Spiking, integrator=Exact(), surrogate=ATan()):
         self.frequency = Positive(frequency, unit="Hz")
 
     def initial_state(self, x_t: State) -> ResonateAndFireState:
-        return ResonateAndFireState(v=zeros_state(x_t), u=zeros_state(x_t), **self.initial_terms(x_t))
+        return ResonateAndFireState(u=zeros_state(x_t), **self.initial_terms(x_t, 0.0))
 
     def membrane(self) -> Membrane:
         # A current moves u, as the input does, and only through it v.

@@ -9,7 +9,7 @@ from ..core.ode import Membrane
 from ..core.options import SpikingOptions
 from ..core.quantities import NonNegative, Positive, Quantity, Real
 from ..core.spiking import Spiking
-from ..core.state import State, full_state, leaves, register_state
+from ..core.state import State, leaves, register_state
 from ..integrators import ExponentialEuler
 from ..surrogates import ATan
 from ..synapses.receptors import NMDA, Receptor, ReceptorSet
@@ -51,7 +51,9 @@ class TwoCompartment(Spiking, integrator=ExponentialEuler(), surrogate=ATan(slop
     The magnesium block :math:`B` of the dendritic NMDA receptors makes the dendrite regenerative: together with an
     outward conductance (GABA_B) it has a rest and a plateau at one and the same input. Below threshold the soma follows
     a steady dendrite with the attenuation :math:`(v - E_L) / (v_d - E_L) = g_c / (g_c + g_s)`. The default integrator
-    relaxes each compartment towards the weighted mean of what it is coupled to: stable for any step.
+    relaxes each compartment towards the weighted mean of what it is coupled to: stable for any step, and first
+    order; ``ExponentialMidpoint()`` is second order. Both start at
+    ``v_init``, or at ``E_L``.
 
     Args:
         receptors: the receptors of the dendrite, or the :class:`ReceptorSet` of the synapse that feeds it; NMDA if
@@ -109,8 +111,8 @@ class TwoCompartment(Spiking, integrator=ExponentialEuler(), surrogate=ATan(slop
         self.E_L = Real(E_L, unit="mV")
 
     def initial_state(self, x_t: State) -> TwoCompartmentState:
-        v = full_state(x_t, self.E_L())
-        return TwoCompartmentState(v=v, v_dendrite=v.clone(), **self.initial_terms(x_t))
+        started = self.initial_terms(x_t, self.E_L())
+        return TwoCompartmentState(v_dendrite=started["v"].clone(), **started)
 
     def membrane(self) -> Membrane:
         return Membrane(gain=1 / self.C_soma(), rest=self.E_L())

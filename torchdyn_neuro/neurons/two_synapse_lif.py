@@ -10,7 +10,7 @@ from ..core.ode import Membrane
 from ..core.options import SpikingOptions
 from ..core.quantities import Positive, Quantity, Real
 from ..core.spiking import Spiking
-from ..core.state import State, first_leaf, full_state, register_state, zeros_state
+from ..core.state import State, first_leaf, register_state, zeros_state
 from ..integrators import Exact
 from ..surrogates import ATan
 
@@ -88,7 +88,7 @@ class TwoSynapseLIF(Spiking, integrator=Exact(), surrogate=ATan()):
     def initial_state(self, x_t: State) -> TwoSynapseLIFState:
         frame = first_leaf(self._read(x_t, axis=1))
         return TwoSynapseLIFState(
-            full_state(frame, self.v_rest()), zeros_state(frame), zeros_state(frame), **self.initial_terms(frame)
+            s_exc=zeros_state(frame), s_inh=zeros_state(frame), **self.initial_terms(frame, self.v_rest())
         )
 
     def membrane(self) -> Membrane:

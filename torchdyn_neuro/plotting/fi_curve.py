@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ..core.checks import positive_number
 from ..core.dynamics import Dynamics
 from ..core.quantities import Constrained
 from .axes import axes_or_new, to_array
@@ -34,9 +35,11 @@ def fi_curve(
         style: passed on to ``Axes.plot``.
 
     Raises:
-        ValueError: if ``currents`` is not one-dimensional or ``duration`` shorter than a step.
+        ValueError: if ``currents`` is not one-dimensional, ``duration`` shorter than a step, or ``settle`` negative.
     """
     amplitudes = to_array(currents)
+    duration = positive_number("fi_curve", "duration", duration, unit="ms")
+    settle = positive_number("fi_curve", "settle", settle, zero=True, unit="ms")
     counted, before = round(duration / cell.dt), round(settle / cell.dt)
     if amplitudes.ndim != 1 or counted < 1:
         raise ValueError(

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from ..core.checks import positive_number
 from .axes import axes_or_new, to_array
 
 if TYPE_CHECKING:
@@ -18,8 +19,9 @@ def raster(spikes: Any, *, dt: float = 1.0, ax: "Axes | None" = None, **style: A
         style: passed on to ``Axes.scatter``.
 
     Raises:
-        ValueError: if ``spikes`` has more than two dimensions.
+        ValueError: if ``spikes`` has more than two dimensions, or ``dt`` is not positive.
     """
+    dt = positive_number("raster", "dt", dt, unit="ms")
     array = to_array(spikes)
     if array.ndim not in (1, 2):
         raise ValueError(f"raster: expected spikes [T, N], got shape {array.shape}; pick one row of the batch")

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from ..core.checks import positive_number
 from .axes import axes_or_new, to_array
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def traces(
     Raises:
         ValueError: if ``values`` has more than two dimensions, or ``spikes`` another shape.
     """
+    dt = positive_number("traces", "dt", dt, unit="ms")
     import numpy
 
     array = to_array(values)

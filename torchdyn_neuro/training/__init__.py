@@ -1,5 +1,6 @@
 """Training with Lightning and Hydra: the task, its callbacks, safe configuration and checkpoints."""
 
+from .allow import allowed_on_command_line
 from .checkpoints import PlainCheckpoints, load_checkpoint, load_model
 from .classification import Classification, NonFiniteError
 from .instantiate import build, check_targets
@@ -9,6 +10,7 @@ __all__ = [
     "Classification",
     "NonFiniteError",
     "PlainCheckpoints",
+    "allowed_on_command_line",
     "build",
     "check_targets",
     "load_checkpoint",

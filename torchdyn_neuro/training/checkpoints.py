@@ -2,8 +2,8 @@
 
 import os
 import pickle
-import tempfile
 import zipfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,42 @@ from lightning.fabric.plugins.io import CheckpointIO
 from torch import nn
 
 from .instantiate import build
+from .kinds import MODEL_KINDS
+
+DATA_KEYS = ("input_shape", "classes")
+"""What a model is told about its data."""
+
+
+LEFTOVERS = ".*.ckpt.*"
+"""Files that a killed process has not finished."""
+
+
+def replacing(target: Path, write: Callable[[Path], Any]) -> None:
+    """Let ``write`` make a file, and put it in the place of ``target`` when it is complete.
+
+    The unfinished file has one name for each target, so that those of killed runs do not add up, and it may be swept
+    away at any time: then it is written again.
+    """
+    temporary = target.with_name(f".{target.name}.tmp")
+    while True:
+        try:
+            write(temporary)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        try:
+            os.replace(temporary, target)
+        except FileNotFoundError:
+            if not target.parent.is_dir():
+                raise
+        else:
+            return
+
+
+def sweep(folder: Path) -> None:
+    """Remove from a folder of checkpoints what killed runs have left unfinished."""
+    for leftover in folder.glob(LEFTOVERS):
+        leftover.unlink(missing_ok=True)
 
 
 class PlainCheckpoints(CheckpointIO):
@@ -20,16 +56,14 @@ class PlainCheckpoints(CheckpointIO):
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | os.PathLike, storage_options: Any = None) -> None:
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
+
+        def write(temporary: Path) -> None:
+            with temporary.open("wb") as file:
                 torch.save(checkpoint, file)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(temporary, target)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+
+        replacing(target, write)
 
     def load_checkpoint(
         self, path: str | os.PathLike, map_location: Any = None, weights_only: bool | None = True
@@ -73,14 +107,28 @@ def load_checkpoint(path: str | os.PathLike, map_location: Any = "cpu") -> dict[
     return checkpoint
 
 
-def load_model(path: str | os.PathLike) -> nn.Module:
+def load_model(path: str | os.PathLike, *, allow: Sequence[str] = ()) -> nn.Module:
     """The trained network of a checkpoint, in evaluation mode, rebuilt from the configuration inside.
+
+    Args:
+        path: a checkpoint written by ``train.py``.
+        allow: your own packages that the network is built from; nothing in the file can add to them.
+
+    Raises:
+        ValueError: if the configuration asks for anything but parts of models.
 
     Example:
         >>> load_model("logs/digits/checkpoints/best.ckpt")  # doctest: +SKIP
     """
     checkpoint = load_checkpoint(path)
-    model = build(checkpoint["config"]["model"], "model", **checkpoint["data"])
+    try:
+        config, shape = checkpoint["config"]["model"], {key: checkpoint["data"][key] for key in DATA_KEYS}
+    except (KeyError, TypeError) as error:
+        raise ValueError(
+            f"load_model: expected the configuration of a model in {str(path)!r}, found none ({error}); use a "
+            "checkpoint from a run's folder"
+        ) from error
+    model = build(config, "model", extra=shape, allow=allow, kinds=MODEL_KINDS)
     prefix = "model."
     weights = {
         name.removeprefix(prefix): value for name, value in checkpoint["state_dict"].items() if name.startswith(prefix)

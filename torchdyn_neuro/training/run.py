@@ -1,10 +1,12 @@
 """One training run, from its configuration to the test accuracy."""
 
 import errno
+import functools
 import os
 import sys
 import tempfile
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,55 +18,71 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ..activity import check
-from .checkpoints import PlainCheckpoints, load_checkpoint
+from ..activity import calibrate, check
+from ..core.checks import positive_number
+from .allow import check_allowed
+from .checkpoints import PlainCheckpoints, load_checkpoint, sweep
 from .classification import Classification
 from .instantiate import build, check_targets
+from .interruption import Interruption
+
+MISTAKES = (ValueError, TypeError, OSError, RuntimeError, OmegaConfBaseException, MisconfigurationException)
+"""What a wrong configuration or wrong data raise."""
 
 # Processes that Lightning starts for other ranks inherit the environment, and with it the folder of the run.
 FOLDER_VARIABLE = "TORCHDYN_NEURO_RUN_FOLDER"
 
 
-def run(config: DictConfig) -> float:
+def run(config: DictConfig, allow: Sequence[str] = ()) -> float:
     """Train, test, and print the test accuracy, the best checkpoint and the command that shows the logs.
 
     Args:
         config: the composed configuration, see ``configs/train.yaml``.
+        allow: your own packages, from which the configuration may build too; ``allow=[PACKAGE]`` on the command line
+            of ``train.py``.
 
     Returns:
         The test accuracy.
 
     Raises:
         SystemExit: with a one-line message, for every mistake in configuration or data; ``debug=traceback`` lets the
-            exception through instead.
+            exception through instead. With status 130 or 143 after SIGINT or SIGTERM, and the command that goes on.
     """
-    if config.get("traceback"):
-        return _run(config)
+    interruption = Interruption()
     try:
-        return _run(config)
-    except (ValueError, TypeError, OSError, RuntimeError, OmegaConfBaseException, MisconfigurationException) as error:
-        message = " ".join(str(error).split())
-        raise SystemExit(f"error: {message}") from error
+        with interruption.watching():
+            return _run(config, allow, interruption)
+    except BaseException as error:
+        # Whatever follows from a signal, inside of Lightning for example, is not what the user needs to read.
+        if interruption.signum is not None:
+            interruption.explain()
+            raise SystemExit(interruption.status) from error
+        if config.get("traceback") or not isinstance(error, MISTAKES):
+            raise
+        raise SystemExit(f"error: {' '.join(str(error).split())}") from error
 
 
-def _run(config: DictConfig) -> float:
+def _run(config: DictConfig, allow: Sequence[str], interruption: Interruption) -> float:
     plain = OmegaConf.to_container(config, resolve=True)
-    check_targets(plain)
+    check_allowed(plain, allow)
+    check_targets(plain, allow=allow)
+    _check_settings(plain)
     _quieten()
     seed_everything(plain["seed"], workers=True, verbose=False)
     if plain["threads"]:
         torch.set_num_threads(plain["threads"])
-    data: LightningDataModule = build(plain["data"], "data")
-    encoder, loss = build(plain["encoder"], "encoder"), build(plain["loss"], "loss")
+    part = functools.partial(build, allow=allow)
+    data: LightningDataModule = part(plain["data"], "data")
+    encoder, loss = part(plain["encoder"], "encoder"), part(plain["loss"], "loss")
     shape = {"input_shape": list(data.shape), "classes": data.classes}
-    model = build(plain["model"], "model", **shape)
+    model = part(plain["model"], "model", extra=shape)
     task = Classification(
         model,
         data.classes,
         loss=loss,
         encoder=encoder,
-        optimizer=build(plain["optimizer"], "optimizer"),
-        scheduler=build(plain["scheduler"], "scheduler"),
+        optimizer=part(plain["optimizer"], "optimizer"),
+        scheduler=part(plain["scheduler"], "scheduler"),
         config={"config": plain, "data": shape},
     )
     check(task)
@@ -74,14 +92,18 @@ def _run(config: DictConfig) -> float:
     data.prepare_data()
     data.setup("fit")
     folder = make_folder(plain["folder"])
-    trainer = make_trainer(plain, folder)
+    trainer = make_trainer(plain, folder, allow, [interruption])
+    if trainer.is_global_zero:
+        for checkpoints in [*folder.parent.glob("*/checkpoints"), *([Path(resume).parent] if resume else [])]:
+            sweep(checkpoints)
+    interruption.folder = folder
     if plain["calibrate"] and resume is None:
         samples = data.splits["train"].images[:128]
-        task.model.calibrate(task.encode(samples), plain["calibrate"])
+        # A model of the user's own need not know how.
+        scale = getattr(task.model, "calibrate", functools.partial(calibrate, task.model))
+        scale(task.encode(samples), rate=plain["calibrate"])
     _log_config(trainer, plain)
     trainer.fit(task, datamodule=data, ckpt_path=resume, weights_only=True)
-    if trainer.interrupted:
-        raise SystemExit(f"interrupted; to go on, add to the same command: checkpoint={folder}/checkpoints/last.ckpt")
     best = trainer.checkpoint_callback.best_model_path if trainer.checkpoint_callback else ""
     results = trainer.test(task, datamodule=data, ckpt_path=best or None, weights_only=True, verbose=False)
     accuracy = results[0]["test/accuracy"]
@@ -94,6 +116,17 @@ def _run(config: DictConfig) -> float:
         print(f"checkpoint: {best or 'none'}")
         print(f"tensorboard --logdir {folder}", flush=True)
     return accuracy
+
+
+def _check_settings(config: dict[str, Any]) -> None:
+    """Raise, naming the key, unless the numbers that no part checks are usable."""
+    positive_number("train", "calibrate", config["calibrate"], zero=True, unit="Hz")
+    for key, most in (("seed", 2**32 - 1), ("threads", 4096)):
+        value = config[key]
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
+            raise ValueError(
+                f"train: expected {key} to be an integer from 0 to {most}, got {value!r}; set it with {key}=..."
+            )
 
 
 def make_folder(wanted: str) -> Path:
@@ -132,25 +165,48 @@ def _new_folder(wanted: Path) -> Path:
             return folder
 
 
-def make_trainer(config: dict[str, Any], folder: Path) -> Trainer:
-    """The trainer with its loggers, callbacks and checkpoints."""
-    callbacks: list[Callback] = [build(part, f"callbacks.{name}") for name, part in config["callbacks"].items() if part]
+def make_trainer(
+    config: dict[str, Any], folder: Path, allow: Sequence[str] = (), more: Sequence[Callback] = ()
+) -> Trainer:
+    """The trainer with its loggers, its callbacks and ``more`` of them, and its checkpoints."""
+    callbacks: list[Callback] = [
+        *(build(part, f"callbacks.{name}", allow=allow) for name, part in config["callbacks"].items() if part),
+        *more,
+    ]
     loggers: list[Logger] = [
-        build(part, f"logger.{name}", save_dir=str(folder)) for name, part in config["logger"].items() if part
+        build(part, f"logger.{name}", extra={"save_dir": str(folder)}, allow=allow)
+        for name, part in config["logger"].items()
+        if part
     ]
     for callback in callbacks:
-        if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:
-            callback.dirpath = str(folder / "checkpoints")
+        if isinstance(callback, ModelCheckpoint):
+            if callback.dirpath is None:
+                callback.dirpath = str(folder / "checkpoints")
+            _check_inside(folder, Path(callback.dirpath) / (callback.filename or "last"), "a checkpoint's dirpath")
+    for logger in loggers:
+        _check_inside(folder, Path(logger.log_dir or folder), "a logger's name and version")
     return build(
         config["trainer"],
         "trainer",
-        callbacks=callbacks,
-        logger=loggers or False,
-        plugins=[PlainCheckpoints()],
-        default_root_dir=str(folder),
-        # The data know how to share their batches among processes.
-        use_distributed_sampler=False,
+        extra={
+            "callbacks": callbacks,
+            "logger": loggers or False,
+            "plugins": [PlainCheckpoints()],
+            "default_root_dir": str(folder),
+            # The data know how to share their batches among processes.
+            "use_distributed_sampler": False,
+        },
+        allow=allow,
     )
+
+
+def _check_inside(folder: Path, path: Path, setting: str) -> None:
+    """Raise ``ValueError`` if something would be written outside the folder of the run."""
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise ValueError(
+            f"train: expected {setting} to stay in the run's folder {str(folder)!r}, got {str(path)!r}; leave it out, "
+            "or set folder="
+        )
 
 
 def _log_config(trainer: Trainer, config: dict[str, Any]) -> None:
@@ -176,7 +232,13 @@ def _quieten() -> None:
     import logging
 
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    for message in (".*does not have many workers.*", ".*logging interval.*", ".*IterableDataset.*", ".*LeafSpec.*"):
+    for message in (
+        ".*does not have many workers.*",
+        ".*logging interval.*",
+        ".*IterableDataset.*",
+        ".*LeafSpec.*",
+        ".*dirpath has changed.*",
+    ):
         warnings.filterwarnings("ignore", message=message)
     if not sys.stdout.isatty():
         warnings.filterwarnings("ignore", category=UserWarning, module=r"lightning\..*")

@@ -3,8 +3,19 @@
 from .activity import Activity
 from .gradient_norms import GradientNorms
 from .histograms import Histograms
+from .models import BestModel, LastModel
 from .pictures import Pictures
-from .progress import PlainProgress, progress
+from .progress import PlainProgress, Progress
 from .repeatable import Repeatable
 
-__all__ = ["Activity", "GradientNorms", "Histograms", "Pictures", "PlainProgress", "Repeatable", "progress"]
+__all__ = [
+    "Activity",
+    "BestModel",
+    "GradientNorms",
+    "Histograms",
+    "LastModel",
+    "Pictures",
+    "PlainProgress",
+    "Progress",
+    "Repeatable",
+]

@@ -7,6 +7,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
 from ...activity.layers import spiking_layers
+from ...core.checks import fraction
 
 
 class Activity(Callback):
@@ -21,7 +22,7 @@ class Activity(Callback):
 
     def __init__(self, saturation: float = 0.95):
         super().__init__()
-        self.saturation = saturation
+        self.saturation = fraction("Activity", "saturation", saturation, of="all steps")
         self.fired: dict[str, Tensor] = {}
         self.steps: dict[str, int] = {}
         self.hooks: list[Any] = []

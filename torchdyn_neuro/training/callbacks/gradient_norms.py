@@ -3,6 +3,8 @@
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.optim import Optimizer
 
+from ...events.arguments import whole_number
+
 
 class GradientNorms(Callback):
     """Logs the norm of the gradient of each layer: tags ``gradient_norm/<layer>``.
@@ -13,7 +15,7 @@ class GradientNorms(Callback):
 
     def __init__(self, every: int = 10):
         super().__init__()
-        self.every = every
+        self.every = whole_number("GradientNorms", "every", every, 1)
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
         if trainer.global_step % self.every:

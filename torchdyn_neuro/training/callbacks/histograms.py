@@ -7,6 +7,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor, nn
 
 from ...core.quantities import Constrained
+from ...events.arguments import whole_number
 
 
 def learned_quantities(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
@@ -33,7 +34,7 @@ class Histograms(Callback):
 
     def __init__(self, every: int = 5):
         super().__init__()
-        self.every = every
+        self.every = whole_number("Histograms", "every", every, 1)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         last = trainer.current_epoch + 1 == trainer.max_epochs

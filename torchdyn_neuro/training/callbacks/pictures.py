@@ -12,6 +12,7 @@ from ...core.context import without_drawing
 from ...core.dynamics import Dynamics
 from ...core.record import record
 from ...core.recurrent import Recurrent
+from ...events.arguments import whole_number
 from .layers import outermost_dynamics
 
 if TYPE_CHECKING:
@@ -33,7 +34,10 @@ class Pictures(Callback):
 
     def __init__(self, every: int = 10, samples: int = 8, traces: int = 5, neurons: int = 128):
         super().__init__()
-        self.every, self.samples, self.traces, self.neurons = every, samples, traces, neurons
+        self.every, self.samples, self.traces, self.neurons = (
+            whole_number("Pictures", name, value, 1)
+            for name, value in {"every": every, "samples": samples, "traces": traces, "neurons": neurons}.items()
+        )
         self.batch: Tensor | None = None
 
     def on_validation_batch_end(

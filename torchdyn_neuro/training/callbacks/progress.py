@@ -7,9 +7,11 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ProgressBar, RichProgressBar
 
 
-def progress() -> ProgressBar:
-    """A progress bar on a terminal, a plain line per epoch otherwise."""
-    return RichProgressBar() if sys.stdout.isatty() else PlainProgress()
+class Progress(ProgressBar):
+    """A progress bar on a terminal, a plain line per epoch otherwise: making one makes a bar of that class."""
+
+    def __new__(cls) -> ProgressBar:
+        return RichProgressBar() if sys.stdout.isatty() else PlainProgress()
 
 
 class PlainProgress(ProgressBar):

@@ -1,0 +1,93 @@
+"""A user's own package joins by one key, on the command line and nowhere else."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from torchdyn_neuro.training import load_model, run
+
+ROOT = Path(__file__).parents[2]
+# Lightning and its dependencies warn about their own future.
+pytestmark = [pytest.mark.filterwarnings("ignore:::lightning"), pytest.mark.filterwarnings("ignore::FutureWarning")]
+OWN = """
+import subprocess
+from subprocess import Popen
+from torch import nn
+import torchdyn_neuro as tdn
+from torchdyn_neuro.data import Digits
+
+def function(**arguments):
+    raise AssertionError("called")
+
+class Halves(Digits):
+    def load(self):
+        return super().load()
+
+class Net(tdn.Chain):
+    def __init__(self, width, input_shape, classes):
+        super().__init__(nn.Flatten(), nn.Linear(64, width), tdn.LIF(), nn.Linear(width, classes), tdn.LIF())
+"""
+SHORT = [
+    "callbacks=minimal", "logger=none", "trainer.max_epochs=1", "+trainer.limit_train_batches=1",
+    "+trainer.limit_val_batches=1", "+trainer.limit_test_batches=1", "steps=2",
+]  # fmt: skip
+TARGETS = ["~model", "+model={_target_: own_lab.Net, width: 8}", "data._target_=own_lab.Halves"]
+
+
+@pytest.fixture
+def own_lab(tmp_path, monkeypatch):
+    folder = tmp_path / "packages"
+    (folder / "own_lab").mkdir(parents=True)
+    (folder / "own_lab/__init__.py").write_text(OWN)
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.setenv("PYTHONPATH", f"{folder}:{ROOT}")
+    yield folder
+    sys.modules.pop("own_lab", None)
+
+
+def train(*overrides):
+    return subprocess.run([sys.executable, "train.py", *overrides], cwd=ROOT, capture_output=True, text=True)
+
+
+def test_own_package_from_the_command_line(own_lab, tmp_path):
+    folder = tmp_path / "run"
+    result = train("allow=[own_lab]", *TARGETS, *SHORT, f"folder={folder}")
+    assert result.returncode == 0, result.stderr
+    checkpoint = folder / "checkpoints/last.ckpt"
+    assert type(load_model(checkpoint, allow=["own_lab"])).__name__ == "Net"
+    with pytest.raises(ValueError, match=r"name your own package on the command line: allow=\[PACKAGE\]"):
+        load_model(checkpoint)
+
+
+def test_a_file_cannot_allow_a_package(own_lab, tmp_path):
+    configs = tmp_path / "configs/experiment"
+    configs.mkdir(parents=True)
+    (configs / "theirs.yaml").write_text("# @package _global_\nallow: [own_lab]\ndata:\n  _target_: own_lab.Halves\n")
+    search = f"hydra.searchpath=[file://{configs.parent}]"
+    result = train(search, "experiment=theirs", *SHORT, f"folder={tmp_path / 'run'}")
+    assert result.returncode == 1
+    assert "add allow=[own_lab] to the command" in result.stderr
+    assert not (tmp_path / "run").exists()
+    assert train(search, "experiment=theirs", "allow=[own_lab]", *SHORT, f"folder={tmp_path / 'run'}").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("allow", "overrides", "message"),
+    [
+        ((), ["+model.width=3", "model._target_=own_lab.Net"], "model: expected _target_"),
+        ((), ["allow=[own_lab]"], "add allow=[own_lab] to the command"),
+        (("own_lab",), ["model._target_=own_lab.function"], "model: expected _target_"),
+        (("own_lab",), ["model._target_=own_lab.Popen"], "model: expected _target_"),
+        (("own_lab",), ["model._target_=own_lab.subprocess.Popen"], "model: expected _target_"),
+        (("own_lab",), ["model._target_=own_lab.Nothing"], "which does not exist"),
+        (("own_labs",), ["model._target_=own_labs.Net"], "cannot be imported"),
+        ((), ["allow=own_lab"], "expected allow to be a list of packages"),
+        ((), ["allow=['os; x']"], "expected allow to list names of packages"),
+    ],
+)
+def test_refusals(composed, own_lab, allow, overrides, message):
+    with pytest.raises(SystemExit) as stop:
+        run(composed(*overrides), allow)
+    assert message in stop.value.code

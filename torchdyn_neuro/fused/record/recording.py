@@ -1,0 +1,203 @@
+"""A step recorded once: its graph, the step itself for second derivatives, and whether both still hold."""
+
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...core.stand_in import stand_in
+from ...core.state import State, fill, leaves, map_state
+from ..builder import Refusal
+from ..graph import StepGraph
+from ..recorder import Operand
+from ..trace import NotPointwise, trace_step
+from .audit import Audit
+from .frozen import RECORDINGS, Frozen, Source
+from .guards import ModuleGuard, WorldGuard, observed
+from .reads import World
+
+
+class FrozenStep:
+    """``(inputs, states, parameters) -> (outputs, next_states)`` of a module as it was, on lists of tensors.
+
+    Args:
+        module: a frozen copy of the dynamics.
+        sources: where the parameters are.
+        x: an input, for its structure.
+        state: a state, for its structure.
+        output_dtype: type of the outputs, that of the step if omitted.
+        matrices: where the matrices of products are; their values follow the parameters, but in a recording.
+
+    Attributes:
+        output: the structure of the outputs, once it has run.
+        world: what outside the module it depends on, once that is known.
+        changes: until then, the attributes of the modules that it ran on, after and before.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        sources: Sequence[Source],
+        x: State,
+        state: State,
+        output_dtype: torch.dtype | None = None,
+        matrices: Sequence[Source] = (),
+    ):
+        self.module = module
+        self.sources, self.matrices = tuple(sources), tuple(matrices)
+        self.x = structure(x)
+        self.state = structure(state)
+        self.output_dtype = output_dtype
+        self.output: State = None
+        self.world: WorldGuard | None = None
+        self.changes: list[tuple[dict, dict]] = []
+        self._owners = [module.get_submodule(source.path) for source in (*self.sources, *self.matrices)]
+
+    def __call__(
+        self, inputs: Sequence[Tensor], states: Sequence[Tensor], parameters: Sequence[Tensor]
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        values: dict[nn.Module, dict[str | None, Tensor]] = {}
+        for owner, source, value in zip(self._owners, (*self.sources, *self.matrices), parameters, strict=False):
+            values.setdefault(owner, {})[source.name] = value
+        module = stand_in(self.module, values)
+        before = None if self.world else [(each, dict(vars(each))) for each in module.modules()]
+        y, state = module.step(fill(self.x, inputs), fill(self.state, states))
+        if before is not None:
+            self.changes += [(vars(each), attributes) for each, attributes in before]
+        if self.output_dtype is not None:
+            y = map_state(lambda leaf: leaf.to(self.output_dtype), y)
+        self.output = structure(y)
+        return leaves(y), leaves(state)
+
+    def with_sources(self, used: Sequence[int]) -> "FrozenStep":
+        """The same step with some of its sources only; the others are read where they were frozen."""
+        kept = [self.sources[k] for k in used]
+        step = FrozenStep(self.module, kept, self.x, self.state, self.output_dtype, self.matrices)
+        step.output, step.world = self.output, self.world
+        return step
+
+
+def structure(tree: State) -> State:
+    """A tree of the same structure that holds no tensor."""
+    return map_state(lambda leaf: True, tree)
+
+
+class Recording:
+    """What was recorded of a module, or why nothing was, with the guards under which that holds.
+
+    Args:
+        module: the dynamics.
+        training: whether gradients are wanted.
+    """
+
+    def __init__(self, module: nn.Module, training: bool):
+        reason = observed()
+        if reason:
+            raise NotPointwise(reason)
+        try:
+            self.frozen: Frozen | None = Frozen(module)
+        except Refusal as refusal:
+            raise NotPointwise(str(refusal)) from None
+        self.training = training
+        self.module_guard = ModuleGuard(self.frozen)
+        self.world_guard: WorldGuard | None = None
+        self.sources = self.frozen.sources
+        self.live = self.frozen.live
+        self.matrices = self.frozen.matrices
+        self.live_matrices = self.frozen.live_matrices
+        self.described = describe(self.operands(), training)
+        self.described_matrices = self._describe_matrices()
+        self.result: Any = None
+
+    def trace(
+        self,
+        step: FrozenStep,
+        inputs: Sequence[Operand],
+        states: Sequence[Operand],
+        parameters: Sequence[Operand],
+        on_cpu: bool,
+    ) -> StepGraph:
+        """Record the step and find what it depends on; raises :class:`NotPointwise`."""
+        audit, frozen = Audit(), self.frozen
+        graph = trace_step(step, inputs, states, parameters, audit, on_cpu)
+        try:
+            frozen.check_unchanged(step.changes)
+            world = World(audit, frozen)
+            self.module_guard, self.world_guard = ModuleGuard(frozen, world), WorldGuard(world)
+            if not (self.module_guard.holds() and self.world_guard.holds()):
+                raise Refusal("a step that changes what it reads")
+        except Refusal as refusal:
+            raise NotPointwise(str(refusal)).with_traceback(refusal.__traceback__) from None
+        frozen.forget_tensors()
+        step.world, step.changes = self.world_guard, []
+        return graph
+
+    def values(self) -> list[Tensor] | None:
+        """The operands for a call, all of them; ``None`` if the recording does not hold for it."""
+        if not self.module_guard.holds() or not (self.world_guard is None or self.world_guard.holds()):
+            return None
+        values = self.operands()
+        if self.live_matrices and self._describe_matrices() != self.described_matrices:
+            return None
+        return values if describe(values, self.training) == self.described else None
+
+    def _describe_matrices(self) -> list[tuple[torch.dtype, bool]]:
+        return [(weight.dtype, self.training and weight.requires_grad) for weight in self.matrix_values()]
+
+    def matrix_values(self) -> list[Tensor]:
+        """The matrices of products, as they are now."""
+        return [layer.weight for layer in self.live_matrices]
+
+    def operands(self) -> list[Tensor]:
+        """The values of all sources, as they are now."""
+        pairs = zip(self.sources, self.live, strict=True)
+        return [owner() if source.name is None else owner[source.name] for source, owner in pairs]
+
+
+def describe(values: Sequence[Tensor], training: bool) -> tuple[tuple[torch.dtype, tuple[bool, ...], bool], ...]:
+    """What a recording depends on of its operands, beside their elements."""
+    return tuple((v.dtype, tuple(size == 1 for size in v.shape), training and v.requires_grad) for v in values)
+
+
+class Recordings:
+    """What was recorded of a module, by the kind of call; a copy of the module starts with nothing."""
+
+    most_kinds, most_variants = 64, 16
+
+    def __init__(self, owner: nn.Module | None = None):
+        self.owner = None if owner is None else weakref.ref(owner)
+        self.by_kind: dict[Any, list[Recording]] = {}
+
+    def find(self, kind: Any) -> tuple[Recording, list[Tensor]] | None:
+        """The recording that holds for a call of this kind, and the values of its operands."""
+        for recording in reversed(self.by_kind.get(kind, ())):
+            values = recording.values()
+            if values is not None:
+                return recording, values
+        return None
+
+    def add(self, kind: Any, recording: Recording) -> None:
+        """Keep a recording, and of old ones no more than can be of use."""
+        if len(self.by_kind) >= self.most_kinds:
+            self.by_kind.clear()
+        variants = self.by_kind.setdefault(kind, [])
+        variants.append(recording)
+        del variants[: -self.most_variants]
+
+    def __reduce__(self) -> tuple:
+        return Recordings, ()
+
+    def __deepcopy__(self, memo: dict) -> "Recordings":
+        return Recordings()
+
+
+def recordings_of(module: nn.Module) -> Recordings:
+    """What was recorded of ``module`` so far."""
+    attributes = vars(module)
+    found = attributes.get(RECORDINGS)
+    # One that came with a copy of the attributes belongs to another module.
+    if found is None or found.owner is None or found.owner() is not module:
+        found = attributes[RECORDINGS] = Recordings(module)
+    return found
