@@ -93,9 +93,12 @@ def cut_parameters(graph: StepGraph) -> list[int]:
 
 
 def run_cut(
-    module: Dynamics, step: FrozenStep, cut: Cut, values: list[Tensor], x: State, state: State
+    module: Dynamics, step: FrozenStep, cut: Cut, values: list[Tensor], x: State, state: State, marks: Sequence[int]
 ) -> tuple[State, State]:
-    """The loop of ``module``; ``values`` are its parameters and, behind them, its matrices."""
+    """The loop of ``module``; ``values`` are its parameters and, behind them, its matrices.
+
+    The results whose numbers are in ``marks`` have no gradient.
+    """
     count = len(step.sources)
     values, matrices = values[:count], values[count:]
     inputs, states = leaves(x), leaves(state)
@@ -107,7 +110,7 @@ def run_cut(
     operands = (*inputs, *states, *parameters, *matrices)
     training = torch.is_grad_enabled() and any(t.requires_grad for t in operands)
     counts = len(inputs), len(states), len(parameters)
-    results = _Loop.apply(cut, step, counts, inners, training, *operands)
+    results = _Loop.apply(cut, step, counts, inners, training, marks, *operands)
     ys, last = results[: len(cut.graph.outputs)], results[len(cut.graph.outputs) :]
     return fill(step.output, ys), fill(state, last)
 
@@ -137,6 +140,7 @@ class _Loop(torch.autograd.Function):
         counts: tuple[int, int, int],
         inners: list[int],
         training: bool,
+        marks: Sequence[int],
         *operands: Tensor,
     ) -> tuple[Tensor, ...]:
         inputs, states, parameters, matrices = grouped([t.detach() for t in operands], counts)
@@ -169,13 +173,15 @@ class _Loop(torch.autograd.Function):
             ctx.save_for_backward(*kept)
         ctx.cut, ctx.step, ctx.counts, ctx.inners = cut, step, (*counts, len(matrices)), inners
         ctx.set_materialize_grads(False)
-        return (*ys, *last)
+        results = (*ys, *last)
+        ctx.mark_non_differentiable(*(results[k] for k in marks))
+        return results
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple:
         cut, graph = ctx.cut, ctx.cut.graph
         inputs, states, parameters, matrices, checkpoints = grouped(ctx.saved_tensors, ctx.counts)
-        nothing = (None,) * 5
+        nothing = (None,) * 6
         if all(gradient is None for gradient in gradients):
             return *nothing, *[None] * (len(ctx.saved_tensors) - len(checkpoints))
         output_gradients, last_gradients = gradients[: len(graph.outputs)], gradients[len(graph.outputs) :]

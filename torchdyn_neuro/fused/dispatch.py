@@ -16,6 +16,7 @@ from .eager import register_step
 from .graph import StepGraph
 from .layout import laid_out_all, memory_order
 from .plan import plan_backward, plan_forward
+from .record.gradients import Differentiable, differentiable
 from .record.guards import ambient, observed
 from .record.recording import FrozenStep, Recording, recordings_of, structure
 from .recorder import Operand
@@ -42,6 +43,7 @@ class Fused:
         owner: its number for second derivatives.
         key: the key of its loop; empty where there are products inside the step.
         cut: the loop of a step with products.
+        differentiable: which results have a gradient; absent where none is wanted.
     """
 
     step: FrozenStep
@@ -49,6 +51,7 @@ class Fused:
     owner: int
     key: str
     cut: Cut | None = None
+    differentiable: Differentiable | None = None
 
 
 def signature(x: State, state: State, output_dtype: torch.dtype | None) -> Signature:
@@ -138,6 +141,12 @@ def _fuse(module: Dynamics, recording: Recording, call: Signature, language: str
         raise NotPointwise(_explain(module, NotPointwise("a matrix product inside the step on a GPU")))
     used = cut_parameters(graph) if products else _used_parameters(graph)
     step = step.with_sources(used)
+    flags = None
+    if training:
+        # Of the inputs and states as they came, before more gradients were asked for on the way.
+        operands = [Operand(*description) for description in call.tensors]
+        own = [values[fitting[k]] for k in used]
+        flags = differentiable(step, operands[:count], operands[count:], own, recording.described_matrices)
     graph = replace(
         graph,
         parameters=tuple(graph.parameters[k] for k in used),
@@ -147,10 +156,10 @@ def _fuse(module: Dynamics, recording: Recording, call: Signature, language: str
     if products:
         cut = Cut(graph, training)
         cut.compile()
-        return Fused(step, tuple(fitting[k] for k in used), register_step(step), "", cut)
+        return Fused(step, tuple(fitting[k] for k in used), register_step(step), "", cut, flags)
     key = loop_key(graph, language)
     get_loop(key).kernels.compile(training=training)
-    return Fused(step, tuple(fitting[k] for k in used), register_step(step), key)
+    return Fused(step, tuple(fitting[k] for k in used), register_step(step), key, None, flags)
 
 
 def _used_parameters(graph: StepGraph) -> list[int]:
@@ -206,7 +215,7 @@ def run_fused(
     """The loop of ``module`` as one kernel; raises what :func:`fuse` raises."""
     found, values = find_fused(module, x, state, language, output_dtype)
     if found.cut is not None:
-        return run_cut(module, found.step, found.cut, values, x, state)
+        return run_cut(module, found.step, found.cut, values, x, state, _without_gradient(found, x))
     sequences, states = leaves(x), leaves(state)
     shapes = [*(leaf.shape[1:] for leaf in sequences), *(leaf.shape for leaf in states)]
     frame = shapes[0]
@@ -229,7 +238,8 @@ def run_fused(
         frame = states[0].shape if states else sequences[0].shape[1:]
     parameters, inners = laid_out_all(values, frame)
     training = torch.is_grad_enabled() and any(t.requires_grad for t in (*sequences, *states, *parameters))
-    results = runtime.run_loop(found.key, found.owner, sequences, states, parameters, inners, training)
+    marks = _without_gradient(found, x) if training else ()
+    results = runtime.run_loop(found.key, found.owner, sequences, states, parameters, inners, training, marks)
     outputs = len(leaves(found.step.output))
     ys, last = results[:outputs], results[outputs : outputs + len(states)]
     if order is not None:
@@ -237,6 +247,14 @@ def run_fused(
         ys = [y.permute(0, *(1 + axis for axis in back)) for y in ys]
         last = [leaf.permute(back) for leaf in last]
     return fill(found.step.output, ys), fill(state, last)
+
+
+def _without_gradient(found: Fused, x: State) -> list[int]:
+    """The numbers of the outputs and last states that have no gradient, whatever wants one."""
+    if found.differentiable is None or torch.compiler.is_compiling():
+        return []
+    flags = found.differentiable.after(leaves(x)[0].shape[0])
+    return [k for k, wanted in enumerate(flags) if not wanted]
 
 
 def _fuse_while_compiling(module: Dynamics, plain: tuple, language: str, training: bool) -> Fused | None:

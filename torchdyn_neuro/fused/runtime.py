@@ -211,16 +211,25 @@ class _Loop(torch.autograd.Function):
     """The same loop without the way through torch's dispatcher, which takes longer than a short loop."""
 
     @staticmethod
-    def forward(ctx: Any, key: str, owner: int, counts: tuple[int, int], inners: list[int], *operands: Tensor) -> tuple:
+    def forward(
+        ctx: Any,
+        key: str,
+        owner: int,
+        counts: tuple[int, int],
+        inners: list[int],
+        marks: Sequence[int],
+        *operands: Tensor,
+    ) -> tuple:
         inputs, states, parameters = grouped(operands, counts)
         results = _loop_forward(key, owner, inputs, states, parameters, inners, True)
         _setup_context(ctx, (key, owner, inputs, states, parameters, inners, True), results)
+        ctx.mark_non_differentiable(*(results[k] for k in marks))
         return tuple(results)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple:
         groups = _autograd_backward(ctx, list(gradients))[2:5]
-        return None, None, None, None, *(gradient for group in groups for gradient in group)
+        return None, None, None, None, None, *(gradient for group in groups for gradient in group)
 
 
 def run_loop(
@@ -231,13 +240,17 @@ def run_loop(
     parameters: list[Tensor],
     inners: list[int],
     training: bool,
+    marks: Sequence[int] = (),
 ) -> Sequence[Tensor]:
-    """``loop_forward``: outputs, last states, checkpoints; as an operator where somebody watches the operators."""
+    """``loop_forward``: outputs, last states, checkpoints; as an operator where somebody watches the operators.
+
+    The results whose numbers are in ``marks`` have no gradient.
+    """
     if _watched():
         return torch.ops.torchdyn_neuro.loop_forward(key, owner, inputs, states, parameters, inners, training)
     if not training:
         return _loop_forward(key, owner, inputs, states, parameters, inners, training)
-    return _Loop.apply(key, owner, (len(inputs), len(states)), inners, *inputs, *states, *parameters)
+    return _Loop.apply(key, owner, (len(inputs), len(states)), inners, marks, *inputs, *states, *parameters)
 
 
 def _watched() -> bool:
