@@ -8,7 +8,7 @@ from torch.testing import assert_close
 
 import torchdyn_neuro as tdn
 from tests.contract_cases import build, concrete_dynamics, sequence
-from torchdyn_neuro.core.state import describe, first_frame, leaves, like_state, map_state, shared_fields
+from torchdyn_neuro.core.state import describe, first_frame, leaves, like_state, map_state, shared_fields, stack_frames
 
 every_class = pytest.mark.parametrize("cls", concrete_dynamics(), ids=lambda cls: cls.__name__)
 
@@ -94,3 +94,10 @@ def test_what_is_absent_stays_as_it_is():
         like_state(state, (torch.ones(2),))
     assert shared_fields(tdn.SharedPlasticState) == ("weight",)
     assert shared_fields(tdn.LIFState) == ()
+
+
+def test_frames_of_any_type_are_stacked_under_autocast():
+    frames = [torch.full((2,), float(k), dtype=torch.float16) for k in range(3)]
+    with torch.autocast("cpu", torch.bfloat16):
+        stacked = stack_frames(frames)
+    assert torch.equal(stacked, torch.stack(frames))

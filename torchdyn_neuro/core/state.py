@@ -183,4 +183,13 @@ def fill(pattern: State, tensors: Any) -> State:
 
 def stack_frames(outputs: list[State]) -> State:
     """The sequence [T, B, \\*] of a list of frames: the inverse of :func:`frames`."""
-    return map_state(lambda *ys: torch.stack(ys), outputs[0], *outputs[1:])
+    return map_state(_stacked, outputs[0], *outputs[1:])
+
+
+def _stacked(*ys: Tensor) -> Tensor:
+    device = ys[0].device.type
+    if not torch.amp.is_autocast_available(device) or not torch.is_autocast_enabled(device):
+        return torch.stack(ys)
+    # Autocast refuses to stack some types, though frames of one type need no cast.
+    with torch.autocast(device, enabled=False):
+        return torch.stack(ys)
