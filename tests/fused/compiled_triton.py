@@ -9,6 +9,8 @@ import torchdyn_neuro as tdn
 
 from .cells import Example, composed, shipped
 from .offline_compile import launches_of, spills_and_registers
+from .test_products import CASES as NETWORKS
+from .test_products import drive
 
 PART, PARTS = map(int, os.environ.get("PART_OF_KERNELS", "0/1").split("/"))
 """Which share of the kernels is compiled: so two processes can divide them."""
@@ -27,11 +29,18 @@ EXAMPLES = {
     "float16 SynapticLIF": narrow(torch.float16, tdn.SynapticLIF()),
     "float64 LIF": narrow(torch.float64, tdn.LIF().double()),
 }
+# Their segments have no backward loop of their own.
+SEGMENTS = {
+    name: Example(NETWORKS[name]().float(), drive(name, 9, 2, 13).float()) for name in ("rate, rk4", "noise", "gated")
+}
 LAUNCHES = {name: launches_of(example) for name, example in EXAMPLES.items()}
 KERNELS = {}
 """By the code that they run: cells of one equation share kernels."""
 for name, launches in LAUNCHES.items():
     for launch in launches:
+        KERNELS.setdefault(launch.key(), (name, launch))
+for name, example in SEGMENTS.items():
+    for launch in launches_of(example):
         KERNELS.setdefault(launch.key(), (name, launch))
 for name, output_dtype in (("LIF", None), ("HodgkinHuxley", None), ("LIF", torch.bool), ("LIF", torch.uint8)):
     options = {} if output_dtype is None else {"output_dtype": output_dtype}
@@ -57,4 +66,5 @@ def test_every_cell_is_there_in_both_directions():
     for launches in LAUNCHES.values():
         assert {launch.direction for launch in launches} == {"forward", "backward"}
     assert len(LAUNCHES) > 35
+    assert all(len(launches_of(example)) > 2 for example in SEGMENTS.values())
     assert {"LIF", "HodgkinHuxley", "TwoCompartment", "Recurrent", "Chain"} <= LAUNCHES.keys()

@@ -20,6 +20,8 @@ from torchdyn_neuro.fused.triton import TritonKernels
 from .agreement import assert_agrees
 from .agreement import run as run_backend
 from .cells import Words, composed, shipped
+from .test_products import CASES as NETWORKS
+from .test_products import drive
 
 # What each operation is applied to lies where it is smooth, and near enough to zero to show where a formula cancels.
 WIDE = torch.tensor([-3.0, -1.5, -0.7, -0.1, -1e-3, -1e-6, 1e-6, 1e-3, 0.1, 0.7, 1.5, 3.0, 9.0])
@@ -241,6 +243,12 @@ def test_a_recurrent_layer():
     torch.manual_seed(0)
     layer = tdn.Recurrent(tdn.LIF(tau_mem=tdn.Learned(5.0)), torch.nn.Linear(4, 4))
     compare(layer, (3 * torch.rand(10, 2, 4)).requires_grad_())
+
+
+@pytest.mark.parametrize("name", ["rate, rk4", "spikes", "noise", "gated", "conductance"])
+def test_a_step_with_products(name):
+    torch.manual_seed(0)
+    assert_agrees(NETWORKS[name]().double(), drive(name, 11, 2, 13), relative=1e-10, backend="triton")
 
 
 def test_a_chain_with_a_parameter_per_channel_of_images():
