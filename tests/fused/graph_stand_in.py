@@ -47,7 +47,7 @@ def _refresh(places: Any, fresh: Any) -> None:
     pairs = zip(tree_leaves(places), tree_leaves(fresh), strict=True)
     for place, tensor in pairs:
         if isinstance(place, Tensor) and place.data_ptr() != tensor.data_ptr():
-            place.copy_(tensor)
+            place.detach().copy_(tensor)
 
 
 class Graph:
@@ -59,8 +59,9 @@ class Graph:
 
     def replay(self) -> None:
         Graph.replayed += 1
-        for step in self.tape.steps:
-            step()
+        with torch.no_grad():
+            for step in self.tape.steps:
+                step()
 
 
 class Stream:

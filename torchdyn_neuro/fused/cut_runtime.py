@@ -223,12 +223,12 @@ def _matrix_gradients(
     return found
 
 
-_RECORDED = repeated(compute_forward), repeated(compute_gradients)
+RECORDED = repeated(compute_forward), repeated(compute_gradients)
 
 
 def _loops(x: Tensor) -> tuple[Function, Function]:
     """The two loops; a card replays them, for every step launches kernels of microseconds."""
-    return _RECORDED if x.is_cuda else (compute_forward, compute_gradients)
+    return RECORDED if x.is_cuda else (compute_forward, compute_gradients)
 
 
 def _way(cut: Cut) -> Any:
