@@ -12,6 +12,7 @@ from torch import nn
 
 import torchdyn_neuro as tdn
 from torchdyn_neuro.fused import triton
+from torchdyn_neuro.fused.compiler import CompilerUnavailableError
 
 GAIN = 1.05
 """How many times faster a choice must be before it is recommended."""
@@ -31,7 +32,8 @@ def cases(setting: Setting) -> dict[str, tuple[Callable[[], nn.Module], tuple[in
 
 def tune(setting: Setting) -> None:
     """Sweep the blocks of each case, then the segments with the best block."""
-    setting = replace(setting, backend="triton")
+    if setting.dry:
+        setting = replace(setting, backend=_interpreter())
     rows: list[dict[str, Any]] = []
     advice: list[str] = []
     for name, (build, shape, place) in cases(setting).items():
@@ -46,7 +48,16 @@ def tune(setting: Setting) -> None:
             with mock.patch.object(triton, place, block), kernels, known:
                 model = build().to(setting.device)
                 found = measured(setting, model, x, setting.fused, 1 if setting.dry else 20)
-            rows.append({"case": name, "block": block[0], "warps": block[1], "segment": segment, **found})
+            rows.append(
+                {
+                    "case": name,
+                    "backend": setting.fused,
+                    "block": block[0],
+                    "warps": block[1],
+                    "segment": segment,
+                    **found,
+                }
+            )
             setting.write({"advice": advice, "rows": rows})
             return found["forward ms"] + found["backward ms"]
 
@@ -62,6 +73,16 @@ def tune(setting: Setting) -> None:
             gain = _gain(segments, rows_now, rows_best)
             advice.append(f"{name}: torchdyn_neuro/fused/triton.py: TritonKernels.replayed_rows = {rows_best}, {gain}")
     setting.write({"advice": advice or ["nothing to change: no choice is 5 % better"], "rows": rows})
+
+
+def _interpreter() -> str:
+    """What a dry run sweeps with: Triton's interpreter, which the newest NumPy breaks in some versions, or C++."""
+    try:
+        with tdn.backend("triton"):
+            tdn.LIF()(torch.zeros(1, 1, 1))
+    except CompilerUnavailableError:
+        return "cpp"
+    return "triton"
 
 
 def chosen(times: dict[Any, float], current: Any) -> Any:

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 import torchdyn_neuro as tdn
+from torchdyn_neuro.core.state import leaves, map_state
 
 from .cells import Example, composed, shipped
-from .offline_compile import launches_of, spills_and_registers
+from .offline_compile import launched, launches_of, spills_and_registers
 from .test_products import CASES as NETWORKS
 from .test_products import drive
 
@@ -68,3 +69,30 @@ def test_every_cell_is_there_in_both_directions():
     assert len(LAUNCHES) > 35
     assert all(len(launches_of(example)) > 2 for example in SEGMENTS.values())
     assert {"LIF", "HodgkinHuxley", "TwoCompartment", "Recurrent", "Chain"} <= LAUNCHES.keys()
+
+
+@pytest.mark.skipif(PART > 0, reason="compiled by the process of the first part")
+@pytest.mark.parametrize("elements", [10, 1 << 17])
+@pytest.mark.parametrize("name", ["LIF", "TwoCompartment", "bfloat16 LIF", "rate, rk4", "Recurrent"])
+def test_a_launch_as_on_a_card(name, elements):
+    """Everything that Triton checks before it launches: arguments and options, blocks for few elements and many."""
+    module, x = (EXAMPLES | SEGMENTS)[name]
+    if elements > 10:
+        x = map_state(lambda leaf: leaf.repeat(1, elements // leaf[0].numel() + 1, *[1] * (leaf.ndim - 2)), x)
+    x = map_state(lambda leaf: leaf.detach().requires_grad_(), x)
+    with launched() as compiled, tdn.backend("triton"):
+        results = leaves(module.scan(x))
+        ends = [result.double().sum() for result in results if result.requires_grad]
+        torch.autograd.grad(sum(ends), [*leaves(x), *module.parameters()], allow_unused=True)
+    assert len({kernel.hash for kernel in compiled}) > 1
+    assert all("cubin" in kernel.asm for kernel in compiled)
+    assert {kernel.metadata.num_warps for kernel in compiled} == {1 if elements == 10 else 4}
+
+
+@pytest.mark.skipif(PART > 0, reason="compiled by the process of the first part")
+def test_a_launch_with_strides_beyond_32_bits():
+    stride = 2**31 + 8
+    x = torch.empty(2 * stride + 4, dtype=torch.bfloat16).as_strided((3, 1, 4), (stride, 4, 1))
+    with launched() as compiled, tdn.backend("triton"), torch.no_grad():
+        tdn.LIF()(x)
+    assert "i64" in str(compiled[0].src.signature.values())
