@@ -9,6 +9,7 @@ import torchdyn_neuro as tdn
 from torchdyn_neuro.core.state import leaves, map_state
 
 from .cells import Example, composed, shipped
+from .interpreted_triton import FUNCTIONS
 from .offline_compile import launched, launches_of, spills_and_registers
 from .test_products import CASES as NETWORKS
 from .test_products import drive
@@ -96,3 +97,30 @@ def test_a_launch_with_strides_beyond_32_bits():
     with launched() as compiled, tdn.backend("triton"), torch.no_grad():
         tdn.LIF()(x)
     assert "i64" in str(compiled[0].src.signature.values())
+
+
+class Everything(tdn.Dynamics):
+    """Half of the operations of the table in one step; a card has functions for them that the interpreter has not."""
+
+    def __init__(self, part: int):
+        super().__init__()
+        self.p, self.part = tdn.core.Real(tdn.Learned(1.5)), part
+
+    def initial_state(self, x_t: torch.Tensor) -> tuple[torch.Tensor]:
+        return (torch.zeros_like(x_t),)
+
+    def step(self, x_t: torch.Tensor, state: tuple[torch.Tensor]) -> tuple[torch.Tensor, tuple[torch.Tensor]]:
+        functions = list(FUNCTIONS.values())[self.part :: 2]
+        y = sum(function(x_t + state[0], self.p()) for function, _ in functions)
+        return y, (torch.tanh(y),)
+
+
+@pytest.mark.skipif(PART > 0, reason="compiled by the process of the first part")
+@pytest.mark.parametrize("part", [0, 1])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_every_operation_compiles_for_a_card(dtype, part):
+    x = torch.rand(3, 2, 5, dtype=dtype, requires_grad=True)
+    with launched() as compiled, tdn.backend("triton"):
+        Everything(part).to(dtype)(x).sum().backward()
+    assert len(compiled) == 2
+    assert all("cubin" in kernel.asm for kernel in compiled)
