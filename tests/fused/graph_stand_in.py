@@ -6,7 +6,7 @@ recorded, to read a number from it, is refused here too.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -67,28 +67,57 @@ class Graph:
 class Stream:
     """In the place of ``torch.cuda.Stream``."""
 
-    cuda_stream = 0
+    cuda_stream, device = 0, "cpu"
+    current: "Stream"
+    generator_is_recorded = False
 
     def wait_stream(self, other: "Stream") -> None:
         """Nothing runs beside anything."""
 
 
+Stream.current = Stream()
+
+
 @contextmanager
-def _graph(graph: Graph, *, stream: Stream, capture_error_mode: str) -> Iterator[None]:
-    graph.tape = Tape()
-    Graph.recorded += 1
-    with graph.tape:
+def _on(stream: Stream) -> Iterator[None]:
+    before, Stream.current = Stream.current, stream
+    try:
         yield
+    finally:
+        Stream.current = before
+
+
+class _Recording:
+    """In the place of ``torch.cuda.graph``, also in what it leaves behind where a recording fails.
+
+    Then torch's ends with an error of its own, before it puts back the stream and the generator of random numbers.
+    """
+
+    def __init__(self, graph: Graph, *, stream: Stream, capture_error_mode: str):
+        self.graph, self.stream = graph, stream
+
+    def __enter__(self) -> None:
+        self.before, Stream.current = Stream.current, self.stream
+        Stream.generator_is_recorded = True
+        self.graph.tape = Tape()
+        self.graph.tape.__enter__()
+
+    def __exit__(self, kind: type | None, *rest: Any) -> None:
+        self.graph.tape.__exit__(kind, *rest)
+        if kind is not None:
+            raise RuntimeError("operation failed due to a previous error during capture")
+        Stream.current, Stream.generator_is_recorded = self.before, False
+        Graph.recorded += 1
 
 
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> type[Graph]:
     """Put the stand-in in the place of torch's graphs, and write down the C++ loops too; its counts start anew."""
     Graph.recorded = Graph.replayed = 0
     cuda = torch.cuda
-    for name, value in {"CUDAGraph": Graph, "graph": _graph, "Stream": Stream}.items():
+    for name, value in {"CUDAGraph": Graph, "graph": _Recording, "Stream": Stream}.items():
         monkeypatch.setattr(cuda, name, value)
-    monkeypatch.setattr(cuda, "current_stream", lambda device=None: Stream())
-    monkeypatch.setattr(cuda, "stream", nullcontext)
+    monkeypatch.setattr(cuda, "current_stream", lambda device=None: Stream.current)
+    monkeypatch.setattr(cuda, "stream", _on)
     for name in ("forward", "backward"):
         monkeypatch.setattr(CppKernels, name, _written_down(getattr(CppKernels, name)))
     # What gathers the columns of spikes decides by the numbers that it reads; there is nothing like it on a card.

@@ -140,6 +140,14 @@ def test_a_recording_that_is_no_longer_used_makes_room(monkeypatch):
     assert len(function.__self__.recorded) == 8
 
 
+def test_within_a_recording_of_somebody_else_there_is_none_of_ours(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: True)
+    recorder = Recorder()
+    call_often(repeated(combine, recorder), 3)
+    assert recorder.recordings == 0
+
+
 def test_large_arguments_are_not_held_twice(monkeypatch):
     monkeypatch.setattr(cuda_graph, "_LARGEST", 100)
     recorder = Recorder()

@@ -11,7 +11,7 @@ from torchdyn_neuro.core.state import map_state
 from torchdyn_neuro.fused.cuda_graph import record_on_cuda, repeated
 
 from .cells import JitteredState, Words
-from .graph_stand_in import stand_in
+from .graph_stand_in import Stream, stand_in
 from .places import NEEDS_CARD, everywhere
 
 
@@ -141,12 +141,15 @@ def test_a_recording_that_fails_leaves_the_next_ones_alone(place, monkeypatch):
     """On a card it fails in the middle of a recording, as reading a number there does."""
     if place.device == "cpu":
         stand_in(monkeypatch)
-    x = torch.ones(3, device=place.device)
+    x, stream = torch.ones(3, device=place.device), torch.cuda.current_stream()
     fails = repeated(lambda x: [x * float(x.sum())])
     for k in range(5):
         expected = pytest.warns(UserWarning, match="captur") if k == 2 else contextlib.nullcontext()
         with expected:
             assert (fails(x)[0] == 3).all()
+    assert torch.cuda.current_stream() == stream
+    assert not Stream.generator_is_recorded
+    assert torch.rand(3, device=place.device).unique().numel() == 3  # a card's generator is not recorded any more
     holds = repeated(lambda x: [x.cumsum(0) * 2])
     for k in range(5):
         assert torch.equal(holds(x + k)[0], (x + k).cumsum(0) * 2)

@@ -6,14 +6,31 @@ former, a stand-in for graphs with the latter.
 
 import pytest
 import torch
+from torch import nn
 
 import torchdyn_neuro as tdn
+from torchdyn_neuro.core.state import zeros_state
 from torchdyn_neuro.fused import cut_runtime, network_native, network_steps
 from torchdyn_neuro.fused.cuda_graph import repeated
 
 from .agreement import assert_agrees, run
 from .graph_stand_in import stand_in
 from .test_products import CASES, drive, numbers
+
+
+class Written(tdn.Dynamics):
+    """Its second state is written and never read, so that no gradient goes through it to the step before."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.map = nn.Linear(width, width)
+
+    def initial_state(self, x_t):
+        return zeros_state(x_t), zeros_state(x_t)
+
+    def step(self, x_t, state):
+        v = torch.tanh(self.map(state[0]) + x_t)
+        return v * x_t, (v, torch.sin(x_t * v))
 
 
 @pytest.fixture
@@ -60,6 +77,14 @@ def test_a_given_state_is_left_as_it_was_and_its_gradient_is_right(steps, calls)
     before = [leaf.clone() for leaf in state]
     assert_agrees(module, x, state, relative=1e-10)
     assert all(torch.equal(leaf, copy) for leaf, copy in zip(state, before, strict=True))
+    assert calls["run_backward"]
+
+
+@pytest.mark.parametrize("steps", [1, 9])
+def test_a_state_that_nobody_reads_sends_nothing_back(steps, calls):
+    torch.manual_seed(0)
+    state = numbers(2, 13), numbers(2, 13).flip(0)
+    assert_agrees(Written(13).double(), numbers(steps, 2, 13), state, relative=1e-10)
     assert calls["run_backward"]
 
 

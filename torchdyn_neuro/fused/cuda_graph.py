@@ -37,10 +37,31 @@ def record_on_cuda(call: Callable[[], Results]) -> tuple[Callable[[], None], Res
         # Nothing may be compiled, loaded or reserved while the graph is recorded.
         call()
     torch.cuda.current_stream().wait_stream(stream)
-    graph = torch.cuda.CUDAGraph()
-    # Other threads, such as one that pins memory, go on with what they do.
-    with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
-        results = call()
+    try:
+        return _record(call, stream)
+    except Exception:
+        # A recording that fails leaves the generator of random numbers as it is within one; the next one puts it back.
+        _record(lambda: [torch.zeros(1, device=stream.device)], torch.cuda.Stream())
+        raise
+
+
+def _record(call: Callable[[], Results], stream: torch.cuda.Stream) -> tuple[Callable[[], None], Results]:
+    graph, failures = torch.cuda.CUDAGraph(), []
+    try:
+        # One that fails leaves its stream the current one, too: the outer context puts that back. Other threads, such
+        # as one that pins memory, go on with what they do.
+        with (
+            torch.cuda.stream(stream),
+            torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"),
+        ):
+            try:
+                results = call()
+            except Exception as error:
+                failures.append(error)
+                raise
+    except Exception as error:
+        # The end of a recording that failed only says that it did.
+        raise next(iter(failures), error) from None
     return graph.replay, results
 
 
