@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from measure import copy_bandwidth
+from measure import copy_bandwidth, on_card, stopwatch
 from torch import Tensor, nn
 
 import torchdyn_neuro as tdn
@@ -57,22 +57,21 @@ class Setting:
 def measured(setting: Setting, model: nn.Module, x: Tensor, backend: str, repeats: int) -> dict[str, Any]:
     """Milliseconds of both passes, what they need at most beside the input, in bytes of each of its elements."""
     device, marks = setting.device, []
-    start = time.perf_counter()
+    start = stopwatch(device)
     gradient = torch.randn_like(_pass(model, x, backend, None, []))
-    _wait(device)
-    first = time.perf_counter() - start
+    first = stopwatch(device) - start
     for _ in range(4):  # until whatever can be recorded is recorded
         _pass(model, x, backend, gradient, [])
     peak = None
-    _wait(device)
-    if device.type == "cuda":
+    stopwatch(device)
+    if on_card(device):
         before = torch.cuda.memory_allocated()
         torch.cuda.reset_peak_memory_stats()
         _pass(model, x, backend, gradient, [])
         peak = (torch.cuda.max_memory_allocated() - before) / x.numel()
     for _ in range(repeats):
         _pass(model, x, backend, gradient, marks)
-    _wait(device)
+    stopwatch(device)
     times = [_between(marks[k], marks[k + 1]) for k in range(len(marks) - 1)]
     forward, backward = statistics.median(times[::3]), statistics.median(times[1::3])
     return {"forward ms": forward, "backward ms": backward, "peak B/element": peak, "first call s": first}
@@ -91,7 +90,7 @@ def _pass(model: nn.Module, x: Tensor, backend: str, gradient: Tensor | None, ma
 
 
 def _mark(x: Tensor) -> Any:
-    if not x.is_cuda:
+    if not on_card(x.device):
         return time.perf_counter()
     event = torch.cuda.Event(enable_timing=True)
     event.record()
@@ -100,8 +99,3 @@ def _mark(x: Tensor) -> Any:
 
 def _between(one: Any, other: Any) -> float:
     return 1e3 * (other - one) if isinstance(one, float) else one.elapsed_time(other)
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize()

@@ -59,9 +59,18 @@ class Timing:
         return statistics.median(self.forward), statistics.median(self.backward)
 
 
+CARD_COPY = 1 << 30
+"""Bytes that are copied on a card, more than its caches hold."""
+
+
+def on_card(device: torch.device) -> bool:
+    """Whether a device counts its memory and works on while Python goes on."""
+    return device.type == "cuda"
+
+
 def stopwatch(device: torch.device) -> float:
     """The time in seconds, after all work on ``device`` is done."""
-    if device.type == "cuda":
+    if on_card(device):
         torch.cuda.synchronize(device)
     return time.perf_counter()
 
@@ -98,7 +107,7 @@ def saved_bytes(candidate: Candidate, x: Tensor) -> int:
 
 def peak_bytes(candidate: Candidate, x: Tensor, gradient: Tensor) -> int | None:
     """Bytes of a card that one forward and backward pass needs at most beside what is there; ``None`` on a CPU."""
-    if not x.is_cuda:
+    if not on_card(x.device):
         return None
     x.grad = None
     candidate.module.zero_grad(set_to_none=True)
@@ -111,7 +120,7 @@ def peak_bytes(candidate: Candidate, x: Tensor, gradient: Tensor) -> int | None:
 
 def copy_bandwidth(like: Tensor, repeats: int) -> float:
     """Bytes per second, read and written, of a copy: of ``like``, and on a card of more than its caches hold."""
-    source = torch.zeros(1 << 28, device=like.device) if like.is_cuda else like.detach()
+    source = torch.zeros(CARD_COPY // 4, device=like.device) if on_card(like.device) else like.detach()
     target, seconds = torch.empty_like(source), []
     for _ in range(repeats + 1):
         start = stopwatch(like.device)
@@ -159,7 +168,7 @@ def machine(device: torch.device, packages: tuple[str, ...]) -> dict[str, str]:
         "torch": torch.__version__,
         "threads": str(torch.get_num_threads()),
     }
-    if device.type == "cuda":
+    if on_card(device):
         described["device"] = torch.cuda.get_device_name(device)
     else:
         described["device"] = f"{_processor()}, {os.cpu_count()} cores"

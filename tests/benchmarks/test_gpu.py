@@ -7,10 +7,15 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+
+import torchdyn_neuro as tdn
 
 sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
 
 import gpu
+import gpu_measure
+import measure
 from gpu_parts import PARTS
 from gpu_tune import chosen
 
@@ -89,3 +94,53 @@ def test_it_ends_within_eight_minutes_and_runs_every_part():
 def test_a_choice_is_recommended_only_where_it_is_worth_a_change():
     assert chosen({"now": 1.0, "a little": 0.96, "slow": 2.0}, "now") == "now"
     assert chosen({"now": 1.0, "much": 0.94, "more": 0.9}, "now") == "more"
+
+
+class Event:
+    """In the place of ``torch.cuda.Event``: one millisecond lies between any two that follow each other."""
+
+    count = 0
+
+    def __init__(self, *, enable_timing):
+        assert enable_timing
+
+    def record(self):
+        Event.count += 1
+        self.number = Event.count
+
+    def elapsed_time(self, later):
+        return float(later.number - self.number)
+
+
+def test_what_is_measured_on_a_card(tmp_path, monkeypatch):
+    """The lines for a card, with its clock and its count of memory played by a CPU."""
+    for module in (measure, gpu_measure):
+        monkeypatch.setattr(module, "on_card", lambda device: True)
+    allocated = {"memory_allocated": 100, "max_memory_allocated": 1300}
+    for name in ("synchronize", "reset_peak_memory_stats"):
+        monkeypatch.setattr(torch.cuda, name, lambda *device: None)
+    for name, value in allocated.items():
+        monkeypatch.setattr(torch.cuda, name, lambda *device, value=value: value)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "a card")
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(measure, "CARD_COPY", 1 << 12)
+    setting = gpu_measure.Setting(dry=True, file=tmp_path / "figures.json")
+    cell, x = tdn.LIF(), torch.rand(6, 2, 10, requires_grad=True)
+    found = gpu_measure.measured(setting, cell, x, "eager", 3)
+    assert found["forward ms"] == found["backward ms"] == 1.0
+    assert found["peak B/element"] == 10.0
+    assert setting.bandwidth() > 0
+    candidate = measure.Candidate("ours", cell, cell)
+    timings, bandwidth = measure.compare([candidate], x, 2)
+    assert timings["ours"].peak_bytes == 1200
+    assert bandwidth > 0
+    assert measure.machine(setting.device, ())["device"] == "a card"
+
+
+def test_on_a_card_the_sizes_are_those_of_the_issue(tmp_path):
+    setting = gpu_measure.Setting(dry=False, file=tmp_path / "figures.json")
+    assert (setting.device.type, setting.fused) == ("cuda", "triton")
+    assert setting.size((100, 256, 4096), (1, 1, 1)) == (100, 256, 4096)
+    commands = {part.name: part.command(setting.file, False) for part in gpu.PARTS}
+    assert "--dry-run" not in commands["lif"]
+    assert commands["table"][-6:-4] == ["--device", "cuda"]

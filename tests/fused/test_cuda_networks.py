@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import torchdyn_neuro as tdn
-from torchdyn_neuro.fused import cut_runtime, recurrent_runtime
+from torchdyn_neuro.fused import cut_runtime, recurrent_native, recurrent_runtime
 
 from .agreement import assert_agrees, run
 from .places import CARD, NEEDS_CARD, everywhere, everywhere_of
@@ -73,6 +73,22 @@ def test_without_gradients_and_in_inference_mode(place):
                 found = module(x)
             with context(), tdn.backend("eager"):
                 torch.testing.assert_close(found, module(x))
+
+
+@pytest.mark.parametrize("name", ["LIF", "LeakyIntegrator"])
+@pytest.mark.parametrize("steps", [1, 9])
+@everywhere
+def test_gradients_that_come_from_the_last_state_alone(place, steps, name, monkeypatch):
+    # Step by step, as on a card, on a CPU too.
+    monkeypatch.setattr(recurrent_native, "takes", lambda *arguments: False)
+    module, found = recurrent(name, torch.float64, place), []
+    x = place.put(20 * torch.rand(steps, 3, 70, dtype=torch.float64)).requires_grad_()
+    for backend in ("eager", *4 * [place.backend]):
+        with tdn.backend(backend):
+            _, last = module.scan(x)
+        found.append(torch.autograd.grad(last.neuron.v.sin().sum(), [x, *module.parameters()]))
+    for gradients in found[1:]:
+        torch.testing.assert_close(gradients, found[0], rtol=1e-9, atol=1e-9)
 
 
 @everywhere
