@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
-from time_loop_cells import TAU_D, TAU_F, TAU_MEM, TAU_SYN, AdaptiveSynapticLIF, U
+from time_loop_cells import TAU_D, TAU_F, TAU_MEM, TAU_SYN, AdaptiveSynapticLIF, RateUnits, U
 from torch import Tensor, nn
 
 import torchdyn_neuro as tdn
@@ -81,6 +81,18 @@ def _plastic() -> nn.Module:
     return tdn.Chain(tdn.TsodyksMarkram(U, TAU_F, TAU_D), tdn.ExponentialSynapse(tau=TAU_SYN), _lif())
 
 
+def _noisy() -> nn.Module:
+    return tdn.LIF(tau_mem=TAU_MEM, noise=tdn.WhiteNoise(0.1))
+
+
+def _substeps(cell: type[tdn.Dynamics]) -> Callable[[], nn.Module]:
+    return lambda: cell(integrator=tdn.RK4(substeps=10))
+
+
+def _ctrnn() -> nn.Module:
+    return tdn.Network(RateUnits(tdn.RK4()), nn.Linear(256, 256))
+
+
 CASES = {
     case.name: case
     for case in (
@@ -91,6 +103,10 @@ CASES = {
         Case("convolution", "convolution", (4, 32, 64, 32, 32), _convolution, spikes=True, gain=60.0),
         Case("adaptive", "adaptive", (100, 64, 1024), AdaptiveSynapticLIF, pointwise=True),
         Case("plastic", "plastic", (100, 64, 1024), _plastic, spikes=True, pointwise=True),
+        Case("noisy", "noisy", (100, 64, 1024), _noisy, pointwise=True),
+        Case("adex", "adex", (8, 64, 256), _substeps(tdn.AdEx), pointwise=True),
+        Case("eif", "eif", (8, 64, 256), _substeps(tdn.EIF), pointwise=True),
+        Case("ctrnn", "ctrnn", (100, 64, 256), _ctrnn),
     )
 }
 """The cases by name; the sizes are those that other libraries report."""

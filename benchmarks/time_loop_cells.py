@@ -45,6 +45,29 @@ class AdaptiveSynapticLIF(tdn.Dynamics):
         return spikes, AdaptiveState(s, v - spikes * (1 + h), a + A_JUMP * spikes, h + TH_JUMP * spikes)
 
 
+class RateState(NamedTuple):
+    """v: the potential of each rate unit, [B, N]."""
+
+    v: Tensor
+
+
+class RateUnits(tdn.ODE):
+    """Units that put out the hyperbolic tangent of their potential: a network of them is a CTRNN."""
+
+    def __init__(self, integrator: tdn.Integrator):
+        super().__init__(integrator=integrator)
+        self.tau = Positive(TAU_MEM, unit="ms")
+
+    def initial_state(self, x_t: Tensor) -> RateState:
+        return RateState(zeros_state(x_t))
+
+    def derivative(self, x_t: Tensor, state: RateState) -> RateState:
+        return RateState((x_t - state.v) / self.tau())
+
+    def observe(self, state: RateState) -> Tensor:
+        return torch.tanh(state.v)
+
+
 def adaptive_step(x, s, v, a, h, surrogate):
     """The equation of :class:`AdaptiveSynapticLIF` as a function of tensors."""
     keep = math.exp(-1 / TAU_MEM)

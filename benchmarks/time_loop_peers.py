@@ -83,7 +83,9 @@ def spikingjelly(case: Case) -> list[Candidate]:
 
     model, name = assemble(case, lif, recurrent, readout), "spikingjelly"
     if model is None:
-        core = {"adaptive": _adaptive_core, "plastic": _plastic_core}[case.kind]
+        core = {"adaptive": _adaptive_core, "plastic": _plastic_core}.get(case.kind)
+        if core is None:
+            return []
         model, name = neuron.FlexSN(core, num_states=4, step_mode="m"), "spikingjelly FlexSN"
     return [Candidate(name, model, model, reset=lambda: functional.reset_net(model))]
 
@@ -177,10 +179,8 @@ def norse(case: Case) -> list[Candidate]:
     else:
         with_synapse = assemble(case, lambda: First(norse_torch.LIF(parameters)), recurrent, readout)
         boxed = assemble(case, box, recurrent, readout)
-        return [
-            Candidate("norse LIF", with_synapse, with_synapse),
-            Candidate("norse LIFBox", boxed, boxed),
-        ]
+        found = [("norse LIF", with_synapse), ("norse LIFBox", boxed)]
+        return [Candidate(name, model, model) for name, model in found if model is not None]
     return [Candidate(name, model, model)]
 
 
@@ -215,10 +215,49 @@ def sinabs(case: Case) -> list[Candidate]:
     return [Candidate(name, model, model, reset=reset, batch_first=True)]
 
 
+class _RightHandSide(nn.Module):
+    """That of the network of rate units, with each frame of the input held over its step."""
+
+    def __init__(self, neurons: int):
+        super().__init__()
+        self.connection = nn.Linear(neurons, neurons)
+        self.x: tuple[Tensor, ...] = ()
+
+    def forward(self, t: Tensor, v: Tensor) -> Tensor:
+        frame = self.x[min(int(t), len(self.x) - 1)]
+        return (frame + self.connection(torch.tanh(v)) - v) / TAU_MEM
+
+
+class _Solved(nn.Module):
+    """The right-hand side, solved step by step."""
+
+    def __init__(self, rate: nn.Module, solve: Callable):
+        super().__init__()
+        self.rate, self.solve = rate, solve
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.rate.x = x.unbind(0)
+        times = torch.arange(x.shape[0] + 1, dtype=x.dtype, device=x.device)
+        # Perturbed: the first stage of a step lies behind its start and the last one before its end, in its own frame.
+        found = self.solve(self.rate, torch.zeros_like(x[0]), times, method="rk4", options={"perturb": True})
+        return torch.tanh(found[1:])
+
+
+def torchdiffeq(case: Case) -> list[Candidate]:
+    """Torchdiffeq: its Runge-Kutta method of fixed steps, one for each frame."""
+    from torchdiffeq import odeint
+
+    if case.kind != "ctrnn":
+        return []
+    model = _Solved(_RightHandSide(case.shape[-1]), odeint)
+    return [Candidate("torchdiffeq", model, model)]
+
+
 PEERS: dict[str, Callable[[Case], list[Candidate]]] = {
     "spikingjelly": spikingjelly,
     "snntorch": snntorch,
     "norse": norse,
     "sinabs": sinabs,
+    "torchdiffeq": torchdiffeq,
 }
 """Distribution name -> its models of a case; an empty list if it has none."""

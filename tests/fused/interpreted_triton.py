@@ -20,6 +20,7 @@ from torchdyn_neuro.fused.triton import TritonKernels
 from .agreement import assert_agrees
 from .agreement import run as run_backend
 from .cells import Words, composed, shipped
+from .test_numbers import ABSENT, CASTS, CONSTANTS, MIXED, Step, assert_absent, assert_same, assert_same_values, numbers
 from .test_products import CASES as NETWORKS
 from .test_products import drive
 
@@ -264,6 +265,32 @@ def test_narrow_inputs_and_outputs_with_wide_states(dtype):
     x = (3 * torch.rand(20, 2, 5)).to(dtype).requires_grad_()
     compare(tdn.LeakyIntegrator(tau_mem=tdn.Learned(5.0)), x)
     compare(tdn.LIF(tau_mem=tdn.Learned(5.0)), x)
+
+
+@pytest.mark.parametrize("name", CONSTANTS)
+def test_a_constant_is_what_its_type_holds(name):
+    assert_same(Step(CONSTANTS[name]), numbers(), backend="triton")
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("name", set(CASTS) - {"bfloat16"})  # the interpreter cuts where a card rounds
+def test_casts_of_any_number(name, dtype):
+    with torch.no_grad():
+        assert_same_values(Step(CASTS[name]), numbers(dtype), "triton")
+
+
+@pytest.mark.parametrize("name", MIXED)
+def test_mixed_types_and_special_values(name):
+    parameter = torch.linspace(0.05, 1.0, 10, dtype=torch.float64)
+    assert_same(Step(MIXED[name], parameter=parameter), numbers(torch.float32), backend="triton")
+
+
+@pytest.mark.parametrize("lines", [0, 1000])
+@pytest.mark.parametrize("name", ABSENT)
+def test_a_gradient_that_does_not_arrive_meets_no_infinite_slope(name, lines, monkeypatch):
+    monkeypatch.setattr(triton_source, "_MOST_LINES", lines)
+    for which in range(3):
+        assert_absent(name, which, "triton")
 
 
 def test_offsets_that_outgrow_32_bits():

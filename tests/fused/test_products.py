@@ -96,6 +96,12 @@ CASES = {
     "noise": lambda: tdn.Network(tdn.LIF(noise=tdn.WhiteNoise(tdn.Learned(0.3))), linear(13), source="v"),
     "dale": lambda: tdn.Network(learned_rate(tdn.Heun()), tdn.dale(linear(13))),
     "event-driven": lambda: tdn.Network(learned_rate(tdn.Heun()), tdn.EventLinear(13, 13)),
+    "gap junctions": lambda: tdn.Network(
+        tdn.LIF(integrator=tdn.RK4()), tdn.GapJunction(13, tdn.Learned(torch.rand(13) + 0.1)), source="v"
+    ),
+    "one gap junction": lambda: tdn.Network(
+        tdn.LIF(integrator=tdn.Heun()), tdn.GapJunction(13, tdn.Learned(0.01)), source="v"
+    ),
     "two layers": lambda: TwoLayers(13),
     "gated": lambda: Gated(13),
 }
@@ -191,7 +197,7 @@ def test_a_changed_weight_is_seen_and_frozen_weights_have_no_gradient():
             lambda: tdn.Network(Rate(integrator=tdn.Heun()), nn.Sequential(nn.Linear(13, 4), nn.Linear(4, 13))),
             "13 x 13",
         ),
-        (lambda: tdn.Network(Rate(integrator=tdn.Heun()), tdn.GapJunction(13)), "GapJunction"),
+        (lambda: tdn.Network(Rate(integrator=tdn.Heun()), nn.Softmax(-1)), "softmax"),
     ],
 )
 def test_what_is_no_product_of_a_frame_is_left_to_the_eager_loop(module, reason):

@@ -256,3 +256,17 @@ def test_threads_record_and_run_by_themselves():
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+def test_a_step_under_a_linear_input_is_recorded_once(monkeypatch):
+    from torchdyn_neuro.fused.record import recording
+
+    cell, x, calls, trace = tdn.LIF(integrator=tdn.RK4()).double(), numbers(9, 2, 3), [], recording.trace_step
+    monkeypatch.setattr(recording, "trace_step", lambda *args: calls.append(1) or trace(*args))
+    for _ in range(3):
+        cell.scan(x, input="linear")
+    assert len(calls) == 1
+    twin = copy.copy(cell)
+    twin.R = tdn.LIF(R=3.0).double().R
+    found, expected = both_ways(lambda: twin.scan(x, input="linear")[0])
+    torch.testing.assert_close(found, expected)

@@ -1,5 +1,8 @@
 """Electrical synapses."""
 
+from typing import ClassVar
+
+import torch
 from torch import Tensor
 
 from ..core.inputs import check_tensor
@@ -35,6 +38,11 @@ class GapJunction(Parametrized):
         tensor([[-5.,  5.]])
     """
 
+    plain_linear: ClassVar[bool] = True
+    """Whether the layer is x W^T + b and nothing else, so that it fuses."""
+
+    bias: ClassVar[None] = None
+
     def __init__(self, neurons: int, g: Quantity = 0.1):
         super().__init__()
         self.neurons = neurons
@@ -53,6 +61,13 @@ class GapJunction(Parametrized):
                 f"GapJunction: expected potentials [..., {self.neurons}], got shape {tuple(v.shape)}; build it for "
                 "that number of neurons"
             )
+
+    @property
+    def weight(self) -> Tensor:
+        """The currents as a matrix of the potentials, [neurons, neurons]."""
+        g = self.g().expand(self.neurons, self.neurons)
+        g = (g + g.mT) / 2
+        return g - torch.diag(g.sum(0))
 
     def forward(self, v: Tensor) -> Tensor:
         self.check_input(v)

@@ -118,13 +118,21 @@ class Dynamics(Parametrized):
         self._check_started(state)
         if one_of(type(self).__name__, "input", input, "held", "linear") == "linear":
             self._check_linear_input()
-            return run_time_loop(LinearInput(self), _with_next(x), state, output_dtype)
+            return run_time_loop(self._under_linear_input(), _with_next(x), state, output_dtype)
         return run_time_loop(self, x, state, output_dtype)
 
     def forward(self, x: State) -> State:
         """Run over a sequence [T, B, *] from the initial state: a pure function of the sequence."""
         stand_in = interceptor()
         return self.scan(x)[0] if stand_in is None else stand_in(self, x)
+
+    def _under_linear_input(self) -> "LinearInput":
+        """This equation under a linear input: the same module each time, for a fused loop is recorded by module."""
+        known = vars(self).get("_linear_input")
+        # One that came with a copy of the attributes belongs to another module.
+        if known is None or known.module is not self:
+            known = vars(self)["_linear_input"] = LinearInput(self)
+        return known
 
     def _check_started(self, state: State) -> None:
         """Raise if the state lacks what the module itself keeps in it."""

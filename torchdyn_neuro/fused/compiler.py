@@ -186,7 +186,7 @@ def _compile(source: str, folder: Path) -> Path:
     handle, name = tempfile.mkstemp(suffix=".tmp", dir=folder)
     os.close(handle)
     for extra in (_FOR_LONG, *_ATTEMPTS) if len(source) > _LONG else _ATTEMPTS:
-        command = [compiler, *_FLAGS, *_LINK, "-x", "c++", "-", "-o", name, *extra]
+        command = [compiler, *_FLAGS, *_LINK, "-x", "c++", "-", "-o", name, *extra, *_more_flags()]
         try:
             done = subprocess.run(command, input=source, capture_output=True, text=True, timeout=_TIMEOUT, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:
@@ -207,12 +207,17 @@ def find_compiler() -> str | None:
     )
 
 
+def _more_flags() -> list[str]:
+    """What ``TORCHDYN_NEURO_CXXFLAGS`` adds to the options, such as ``-O0`` where many loops run once."""
+    return os.environ.get("TORCHDYN_NEURO_CXXFLAGS", "").split()
+
+
 def _key(source: str) -> str:
     """What a binary depends on: the text, the compiler, its options and the processor it was made for."""
     parts = (
         source,
         _compiler_version(find_compiler() or ""),
-        repr((_FLAGS, _LINK, _ATTEMPTS, _LONG, _FOR_LONG)),
+        repr((_FLAGS, _LINK, _ATTEMPTS, _LONG, _FOR_LONG, _more_flags())),
         _processor(),
     )
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]

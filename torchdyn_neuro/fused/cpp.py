@@ -8,6 +8,7 @@ neurons that share a parameter is taken block by block, so it does not depend on
 import torch
 
 from .cpp_text import LoopText
+from .graph import Node
 from .plan import BackwardPlan, ForwardPlan
 
 
@@ -72,9 +73,9 @@ def emit_backward(plan: BackwardPlan) -> str:
     """The backward loop.
 
     tensors: inputs, first states, checkpoints, parameters, gradients of the outputs (of the plan), gradients of the
-    last states that are carried (null where zero), then the results: gradients of the first states that are carried,
-    of the inputs and of the parameters where these are not None. sizes: as for the forward loop, with the time strides
-    of the inputs of the plan and of the gradients of the outputs.
+    last states that are carried (both null where none arrives), then the results: gradients of the first states that
+    are carried, of the inputs and of the parameters where these are not None. sizes: as for the forward loop, with the
+    time strides of the inputs of the plan and of the gradients of the outputs.
     """
     graph = plan.graph
     text = LoopText((*plan.hoisted, *plan.body, *plan.replay_body, *graph.states))
@@ -103,6 +104,10 @@ def emit_backward(plan: BackwardPlan) -> str:
     text.open_results((f"dx{k}", graph.inputs[k].dtype) for k in grad_inputs)
     for k in plan.states:
         text.scratch(f"s{k}_rows", graph.states[k])
+    for k in plan.output_gradients:
+        dtype = graph.output_gradients[k].dtype
+        text.add(f"static const {text.stored(dtype)} dy{k}_none[BLOCK] = {{}};")
+        text.add(f"const bool dy{k}_arrives = dy{k};")
     text.open_blocks(
         graph, plan.parameters, plan.hoisted, (*plan.body, *plan.replay_body, *plan.gradients, *graph.next_states)
     )
@@ -112,6 +117,8 @@ def emit_backward(plan: BackwardPlan) -> str:
     for k in grad_parameters:
         text.array(f"dp{k}", graph.parameters[k])
         text.add(f"for (int j = 0; j < width; ++j) dp{k}[j] = 0;")
+    for k in plan.carried:
+        text.add(f"bool ds{k}_arrives = dlast{k};")
     text.line_buffers()
     text.add("for (I end = T, begin; end > 0; end = begin) {")
     text.add("begin = (end - 1) / every * every;")
@@ -162,15 +169,17 @@ def _reverse(text: LoopText, plan: BackwardPlan, grad_inputs: list[int], grad_pa
     for k in plan.inputs:
         text.row(f"x{k}", graph.inputs[k].dtype, f"t * x{k}_stride", const=True)
     for k in plan.output_gradients:
-        text.row(f"dy{k}", graph.output_gradients[k].dtype, f"t * dy{k}_stride", const=True)
+        kind = text.stored(graph.output_gradients[k].dtype)
+        text.add(f"const {kind}* __restrict dy{k}_row = dy{k}_arrives ? dy{k} + t * dy{k}_stride + start : dy{k}_none;")
     text.result_rows()
+    arrives = _arrivals(text, plan)
     text.prefetch(((f"dy{k}", f"-dy{k}_stride") for k in plan.output_gradients), "-M")
     text.open_elements()
     names = text.fixed | {graph.states[k]: f"s{k}[j]" for k in plan.states}
     names |= {graph.state_gradients[k]: f"ds{k}[j]" for k in plan.carried}
     names |= text.loads((graph.inputs[k], f"x{k}_row") for k in plan.inputs)
     names |= text.loads((graph.output_gradients[k], f"dy{k}_row") for k in plan.output_gradients)
-    text.body(plan.body, names)
+    text.body(plan.body, names, arrives=arrives)
     for k in grad_inputs:
         text.add(f"write(dx{k}_to[j], {names[graph.grad_inputs[k]]});")
     for k in grad_parameters:
@@ -181,8 +190,22 @@ def _reverse(text: LoopText, plan: BackwardPlan, grad_inputs: list[int], grad_pa
     for k in plan.carried:
         text.add(f"ds{k}[j] = before{k};")
     text.close(1)
+    for k in plan.carried:
+        text.add(f"ds{k}_arrives = ds{k}_came;")
     text.stream()
     text.close(1)
+
+
+def _arrivals(text: LoopText, plan: BackwardPlan) -> dict[Node, str]:
+    """For each node that is guarded, the name of whether a gradient arrives there in this step."""
+    conditions = plan.conditions("false", " || ")
+    for k in plan.carried:
+        text.add(f"const bool ds{k}_came = {conditions[plan.graph.grad_states[k]]};")
+    guarded = {node: conditions[node] for node in plan.body if node in plan.guarded}
+    numbers = {condition: f"arrives{k}" for k, condition in enumerate(dict.fromkeys(guarded.values()))}
+    for condition, name in numbers.items():
+        text.add(f"const bool {name} = {condition};")
+    return {node: numbers[condition] for node, condition in guarded.items()}
 
 
 def _accumulated(dtype: torch.dtype) -> torch.dtype:

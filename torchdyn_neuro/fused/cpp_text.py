@@ -1,7 +1,8 @@
 """The lines of a C++ loop: blocks of neurons, elements of a block, and one expression for each node of a graph."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 import torch
 
@@ -199,14 +200,22 @@ class LoopText:
             names[node] = f"{name}_t"
         return names
 
-    def body(self, nodes: Iterable[Node], names: dict[Node, str], prefix: str = "t") -> None:
-        """One line for each node; ``names`` gets their names."""
+    def body(
+        self,
+        nodes: Iterable[Node],
+        names: dict[Node, str],
+        prefix: str = "t",
+        arrives: Mapping[Node, str] = MappingProxyType({}),
+    ) -> None:
+        """One line for each node; ``names`` gets their names. A node in ``arrives`` is zero where that is false."""
         for node in nodes:
             if node.op == "constant":
                 names[node] = self._constant(node)
                 continue
             name = f"{prefix}{len(names)}"
-            self.add(f"const {self.kind(node)} {name} = {self._expression(node, names)};")
+            value, kind = self._expression(node, names), self.kind(node)
+            value = f"{arrives[node]} ? {value} : {kind}(0)" if node in arrives else value
+            self.add(f"const {kind} {name} = {value};")
             names[node] = name
 
     def _expression(self, node: Node, names: dict[Node, str]) -> str:
@@ -218,7 +227,7 @@ class LoopText:
             self.narrow |= node.dtype == torch.float16
             return f"round_{_STORED[node.dtype]}({expression})"
         if node.op == "cast" and node.dtype == torch.uint8:
-            return f"TRUNC({expression})"
+            return f"round_byte({expression})"
         return expression
 
     def _constant(self, node: Node) -> str:

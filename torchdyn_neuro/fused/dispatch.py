@@ -212,6 +212,12 @@ def run_fused(
     if any(shape != frame for shape in shapes):
         # Only where it is needed, for its first call imports sympy: half a second.
         frame = torch.broadcast_shapes(*shapes)
+    for value in values:
+        if any(size not in (1, goal) for size, goal in zip(value.shape[::-1], frame[::-1], strict=False)):
+            raise NotPointwise(
+                f"{type(module).__name__}: expected parameters that broadcast to a frame {tuple(frame)}, got one of "
+                f"shape {tuple(value.shape)}; run it with backend('eager')"
+            )
     sequences = [leaf if leaf.shape[1:] == frame else leaf.expand(leaf.shape[0], *frame) for leaf in sequences]
     states = [leaf if leaf.shape == frame else leaf.expand(frame) for leaf in states]
     order = None if torch.compiler.is_compiling() else memory_order(sequences[0][0])

@@ -6,7 +6,8 @@ The format, from the leaves up:
   :mod:`torchdyn_neuro.fused.ops`, or ``"input"`` (a leaf) or ``"constant"`` (its one argument is the value); the
   arguments of everything else are nodes. ``dtype`` is the type of the result in torch's terms: float32 or float64
   for a computation, whose arguments have that type too; ``torch.bool`` for a mask. Only leaves and the operation
-  ``"cast"`` have other types: bfloat16 and float16, which are held as float32 after rounding, and uint8. Equal
+  ``"cast"`` have other types: bfloat16 and float16, which are held as float32 after rounding, and uint8. The value of
+  a constant is one that its type holds. Equal
   operations are one node. Keys of random numbers are ``torch.int64``: ``"add"`` and ``"where"`` give one;
   ``"random_bits"``, whose last two arguments are whole numbers, gives a word of 32 bits in that type, of which only
   ``"cast"`` makes a number for a computation.

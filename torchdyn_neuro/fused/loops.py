@@ -54,7 +54,7 @@ class Kernels(ABC):
         checkpoints: Sequence[Tensor],
         parameters: Sequence[Tensor],
         inners: Sequence[int],
-        output_gradients: Sequence[Tensor],
+        output_gradients: Sequence[Tensor | None],
         last_gradients: Sequence[Tensor | None],
         first_gradients: Sequence[Tensor],
         input_gradients: Sequence[Tensor],
@@ -64,9 +64,9 @@ class Kernels(ABC):
     ) -> None:
         """Fill ``first_gradients``, ``input_gradients`` and ``parameter_gradients``.
 
-        Inputs, states, checkpoints, output gradients and carried states are those of the plan; the results are those
-        that are not structurally zero. ``parameters`` and ``inners`` are all of them; ``shape`` is
-        that of a sequence.
+        Inputs, states, checkpoints, output gradients (``None`` where none arrives) and carried states are those of the
+        plan; the results are those that are not structurally zero. ``parameters`` and ``inners`` are all of them;
+        ``shape`` is that of a sequence.
         """
 
     @abstractmethod

@@ -78,7 +78,7 @@ class CppKernels(Kernels):
         checkpoints: Sequence[Tensor],
         parameters: Sequence[Tensor],
         inners: Sequence[int],
-        output_gradients: Sequence[Tensor],
+        output_gradients: Sequence[Tensor | None],
         last_gradients: Sequence[Tensor | None],
         first_gradients: Sequence[Tensor],
         input_gradients: Sequence[Tensor],
@@ -110,13 +110,13 @@ def _sizes(
     shape: Sequence[int],
     every: int,
     streams: bool,
-    sequences: Iterable[Tensor],
+    sequences: Iterable[Tensor | None],
     parameters: Sequence[Tensor],
     inners: Sequence[int],
     used: Iterable[int],
 ) -> list[int]:
     layout = parameter_layout(parameters, inners, used)
-    strides = [x.stride(0) for x in sequences]
+    strides = [0 if x is None else x.stride(0) for x in sequences]
     return [shape[0], prod(shape[1:]), every, torch.get_num_threads(), streams, 0, *strides, *layout]
 
 
@@ -125,9 +125,9 @@ def parameter_layout(parameters: Sequence[Tensor], inners: Sequence[int], used: 
     return [size for k in used for size in (inners[k], parameters[k].numel())]
 
 
-def _streams(read: Iterable[Tensor], written: Iterable[Tensor]) -> bool:
+def _streams(read: Iterable[Tensor | None], written: Iterable[Tensor]) -> bool:
     """Whether results go past the caches: where they do not fit there, they would only push out what is read."""
-    return sum(x.numel() * x.element_size() for x in (*read, *written)) > _last_level_cache()
+    return sum(x.numel() * x.element_size() for x in (*read, *written) if x is not None) > _last_level_cache()
 
 
 @functools.cache

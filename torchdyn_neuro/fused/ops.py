@@ -48,7 +48,7 @@ OPS: dict[str, Op] = {
     "sub": _same("({0} - {1})"),
     "mul": _same("({0} * {1})"),
     "div": _same("({0} / {1})"),
-    "neg": _same("(-{0})"),
+    "neg": Op("(-{0})", "({0} * -1.0)"),  # Triton's own is a difference from zero, which loses the sign of one
     "reciprocal": _same("(1.0 / {0})"),
     "exp": _call("EXP", "exp({0})"),
     "expm1": _call("EXPM1", "expm1({0})"),
@@ -74,7 +74,7 @@ OPS: dict[str, Op] = {
     "trunc": _call("TRUNC", _TRITON_TRUNC),
     "maximum": Op("({0} > {1} || {0} != {0} ? {0} : {1})", "tl.maximum({0}, {1}, propagate_nan=tl.PropagateNan.ALL)"),
     "minimum": Op("({0} < {1} || {0} != {0} ? {0} : {1})", "tl.minimum({0}, {1}, propagate_nan=tl.PropagateNan.ALL)"),
-    "relu": Op("({0} <= 0.0 ? 0.0 : {0})", "tl.where({0} <= 0.0, 0.0, {0})"),
+    "relu": Op("({0} < 0.0 ? 0.0 : {0})", "tl.where({0} < 0.0, 0.0, {0})"),
     "sigmoid_backward": _same("({0} * {1} * (1.0 - {1}))"),
     "tanh_backward": _same("({0} * (1.0 - {1} * {1}))"),
     "ge": _comparison(">="),
@@ -98,10 +98,13 @@ Emit = Callable[..., Any]
 
 
 def _clamp(emit: Emit, x: Any, low: Any = None, high: Any = None) -> Any:
-    # A number that is below no bound, such as NaN, passes.
-    if low is not None:
-        x = emit("where", emit("lt", x, low), low, x)
-    return x if high is None else emit("where", emit("gt", x, high), high, x)
+    for bound, compare, choose in ((low, "lt", "maximum"), (high, "gt", "minimum")):
+        if isinstance(bound, (int, float)) and bound == bound:
+            # A number that is below no bound, such as NaN, passes.
+            x = emit("where", emit(compare, x, bound), bound, x)
+        elif bound is not None:
+            x = emit(choose, x, bound)  # a bound that is NaN makes NaN
+    return x
 
 
 def _pow(emit: Emit, x: Any, exponent: Any) -> Any:

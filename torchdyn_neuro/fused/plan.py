@@ -18,14 +18,21 @@ The backward loop, over segments of ``checkpoint_every`` steps from the last to 
                                     store grad_inputs at t; add grad_parameters to their sums;
                                     state_gradients = grad_states (zero where None)
 
+A gradient that does not arrive, from an output or a state that nobody used, is absent and not zero: zero times an
+infinite slope would be NaN. So a result of ``BackwardPlan.guarded`` is zero where none of the gradients arrives that it
+is made of (``BackwardPlan.arrivals``).
+
 It begins from the gradients of the last states and ends with those of the first. A state, an input, a parameter or an
 output whose number is not listed is neither loaded nor saved.
 """
 
+import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import isfinite
 
 from .graph import Node, StepGraph, ordered
+from .ops import OPS
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +85,37 @@ class BackwardPlan:
         """The results of a step that are not structurally zero."""
         graph = self.graph
         return tuple(g for g in (*graph.grad_states, *graph.grad_inputs, *graph.grad_parameters) if g is not None)
+
+    @functools.cached_property
+    def arrivals(self) -> dict[Node, frozenset[Node]]:
+        """The arriving gradients that a node of the derivative is made of."""
+        graph = self.graph
+        found = {leaf: frozenset([leaf]) for leaf in (*graph.state_gradients, *graph.output_gradients)}
+        for node in (*self.hoisted, *self.body):
+            found[node] = frozenset().union(*(found.get(source, ()) for source in node.sources))
+        return found
+
+    @functools.cached_property
+    def guarded(self) -> frozenset[Node]:
+        """The nodes that must be kept from a slope without end where no gradient arrives."""
+        return frozenset(node for node in self.body if self.arrivals[node] and not _keeps_zero(node))
+
+    def conditions(self, never: str, either: str) -> dict[Node | None, str]:
+        """When a gradient arrives at a node, in a language; ``ds..._arrives`` and ``dy..._arrives`` are of leaves."""
+        names = {self.graph.state_gradients[k]: f"ds{k}_arrives" for k in self.carried}
+        names |= {self.graph.output_gradients[k]: f"dy{k}_arrives" for k in self.output_gradients}
+        found: dict[Node | None, str] = {None: never}
+        for node, leaves in self.arrivals.items():
+            found[node] = either.join(sorted(names[leaf] for leaf in leaves if leaf in names)) or never
+        return found
+
+
+def _keeps_zero(node: Node) -> bool:
+    """Whether zeros come out wherever a derivative's node gets zeros."""
+    if node.op in ("mul", "div"):
+        constants = [source.args[0] for source in node.sources if source.op == "constant"]
+        return len(constants) == 1 and isfinite(constants[0]) and constants[0] != 0
+    return OPS[node.op].mask or node.op in ("add", "sub", "neg", "where", "cast")
 
 
 def plan_forward(graph: StepGraph) -> ForwardPlan:

@@ -88,6 +88,7 @@ static inline float read(bfloat16 x) {
   union { uint32_t i; float f; } bits = {(uint32_t)x.bits << 16};
   return bits.f;
 }
+static inline float read(byte x) { return (float)x.bits; }
 static inline void write(float& to, float x) { to = x; }
 static inline void write(double& to, double x) { to = x; }
 static inline void write(I& to, I x) { to = x; }
@@ -98,6 +99,10 @@ static inline void write(bfloat16& to, float x) {
 }
 static inline void write(byte& to, float x) { to.bits = (uint8_t)(int32_t)x; }
 static inline void write(byte& to, double x) { to.bits = (uint8_t)(int32_t)x; }
+// A number as a byte: without its fraction, modulo 256; of one that no whole number of 64 bits holds, as on x86, 0.
+static inline double round_byte(double x) {
+  return (uint8_t)(x > -9e18 && x < 9e18 ? (int64_t)x : 0);
+}
 #ifdef HALF
 typedef _Float16 half;
 static inline float read(half x) { return (float)x; }

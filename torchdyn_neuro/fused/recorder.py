@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from .graph import Node
+from .graph import Node, ordered
 from .ops import COMPOSITES, OPS
 
 _IDENTITIES = {"detach", "alias", "clone", "lift_fresh_copy", "contiguous", "expand", "view", "_unsafe_view"}
@@ -65,10 +65,11 @@ class Recorder(TorchDispatchMode):
         self.audit = audit
         self.known: dict[int, Node] = {}
         self.alive: list[Tensor] = []  # a storage that is freed could come back as another tensor
-        self.leaves: set[Node] = set()
+        self.leaves: set[int] = set()  # the storages of the step's arguments
         self.interned: dict[tuple, Node] = {}
         self.compute = torch.float32
         self.outers: list[tuple[int, Node, Node]] = []
+        self.arriving: set[Node] = set()  # the gradients with which the backward pass begins, while it is recorded
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -87,7 +88,7 @@ class Recorder(TorchDispatchMode):
             start = start * 2**20
         tensor = start.reshape(sizes).to(operand.dtype)
         node = Node("input", (float(count),), operand.dtype)
-        self.leaves.add(node)
+        self.leaves.add(tensor.untyped_storage()._cdata)
         self._bind(tensor, node)
         return tensor.requires_grad_(operand.gradient and alike), node
 
@@ -135,7 +136,7 @@ class Recorder(TorchDispatchMode):
             result = torch.zeros(result.shape, dtype=result.dtype)  # one without memory is met by odd operations
         if not isinstance(result, Tensor) or result.dtype not in _RESULTS:
             raise Refusal(f"the operation {func}, whose result is not a tensor of floats")
-        if in_place and self.known.get(result.untyped_storage()._cdata) in self.leaves:
+        if in_place and result.untyped_storage()._cdata in self.leaves:
             raise Refusal(f"the operation {func}, which changes an argument of the step in place")
         self._bind(result, recorded(result))
         return result
@@ -162,6 +163,11 @@ class Recorder(TorchDispatchMode):
         if name in _IDENTITIES:
             source = self.node(args[0])
             return lambda result: self._identity(func, args[0], result, source)
+        if self.arriving and name in ("zeros_like", "_efficientzerotensor"):
+            source = self.node(args[0]) if name == "zeros_like" else None
+            if source is None or self.arriving.isdisjoint(ordered([source])):
+                raise Refusal("a gradient of zero that comes from no other, such as that of torch.sgn or of x**0")
+            return lambda result: self._zero_of(source, result.dtype)
         if name in _FILLS or name in _VALUE_POSITION:
             value = _FILLS[name] if name in _FILLS else args[_VALUE_POSITION[name]]
             return lambda result: self._constant(value, result.dtype)
@@ -178,12 +184,15 @@ class Recorder(TorchDispatchMode):
             raise Refusal(f"the operation {func}, which is not in the table of elementwise operations")
         operands = [self._operand(func, arg) for arg in args]
         options = {key: self._operand(func, value) for key, value in kwargs.items()}
+        common = _promoted(args)
+        if common in _NARROW:
+            self._check_narrow(name, func, common, [*operands, *options.values()])
 
         def computed(result: Tensor) -> Node:
             integers = [result.dtype == torch.int64, *(_is_integer(arg) for arg in (*operands, *options.values()))]
             if any(integers) and (name not in _ON_KEYS or result.dtype != torch.int64):
                 raise Refusal(f"the operation {func} on a tensor of {torch.int64}")
-            return self._computed(name, operands, options, result)
+            return self._computed(name, operands, options, common, result)
 
         return computed
 
@@ -202,11 +211,31 @@ class Recorder(TorchDispatchMode):
     def _identity(self, func: Any, source: Tensor, result: Tensor, node: Node) -> Node:
         if source.shape != result.shape and "expand" not in func._schema.name:
             raise Refusal(f"the operation {func}, which changes the shape")
+        if source.dtype != result.dtype:
+            raise Refusal(f"the operation {func}, which takes the bits of a number for another's")
         return node
 
-    def _computed(self, name: str, operands: list, options: dict, result: Tensor) -> Node:
-        wide = [node.dtype for node in [*operands, *options.values()] if isinstance(node, Node)]
-        self.compute = _widened([result.dtype] if result.dtype != torch.bool else wide)
+    def _zero_of(self, gradient: Node, dtype: torch.dtype) -> Node:
+        """A gradient of zero, such as that of a sign, which arrives where the one does that it stands for."""
+        wide = _widened([dtype])
+        zero, never = self._constant(0.0, wide), self._constant(False, torch.bool)
+        return self._cast(self._interned("where", (never, self._cast(gradient, wide), zero), wide), dtype)
+
+    def _check_narrow(self, name: str, func: Any, dtype: torch.dtype, operands: list) -> None:
+        """Refuse where torch rounds a number to a narrow type before it computes on one device and not on another."""
+        if name == "pow" and operands[1] in (3, -2):
+            raise Refusal(f"the operation {func} on {dtype} with the exponent {operands[1]}, which is rounded in steps")
+        for arg in operands:
+            if isinstance(arg, Node) and (arg.dtype not in _FLOATS or torch.promote_types(arg.dtype, dtype) == dtype):
+                continue
+            constant = arg.args[0] if isinstance(arg, Node) and arg.op == "constant" else arg
+            exact = not isinstance(constant, Node) and (constant is None or _equal(_rounded(constant, dtype), constant))
+            if not exact and (isinstance(arg, Node) or name in _ROUND_FIRST):
+                raise Refusal(f"the operation {func} on {dtype} and a number that this type does not hold")
+
+    def _computed(self, name: str, operands: list, options: dict, common: torch.dtype, result: Tensor) -> Node:
+        # In place, a wide operand is not narrowed before, but the result after.
+        self.compute = _widened([common if common.is_floating_point else result.dtype])
         combine = COMPOSITES.get(name)
         node = combine(self._emit, *operands, **options) if combine else self._emit(name, *operands, **options)
         return self._cast(node, result.dtype)
@@ -216,9 +245,6 @@ class Recorder(TorchDispatchMode):
             args = tuple(self._truth(arg) for arg in args)
         elif op == "where":
             args = (self._truth(args[0]), *(self._cast(arg, self.compute) for arg in args[1:]))
-        elif OPS[op].mask:
-            common = _widened([arg.dtype for arg in args if isinstance(arg, Node)])
-            args = tuple(self._cast(arg, common) for arg in args)
         else:
             args = tuple(self._cast(arg, self.compute) for arg in args)
         if op == "mul":
@@ -229,9 +255,14 @@ class Recorder(TorchDispatchMode):
         return self._interned(op, args, torch.bool if OPS[op].mask else self.compute)
 
     def _truth(self, arg: Any) -> Node:
-        if isinstance(arg, Node) and arg.dtype == torch.bool:
+        if not isinstance(arg, Node):
+            return self._constant(arg, torch.bool)
+        if arg.dtype == torch.bool:
             return arg
-        return self._emit("ne", arg, 0.0)
+        if arg.op == "constant":
+            return self._constant(arg.args[0], torch.bool)
+        wide = _widened([arg.dtype])
+        return self._interned("ne", (self._cast(arg, wide), self._constant(0.0, wide)), torch.bool)
 
     def _cast(self, arg: Any, dtype: torch.dtype) -> Node:
         if not isinstance(arg, Node):
@@ -247,13 +278,7 @@ class Recorder(TorchDispatchMode):
         return self._interned("cast", (arg,), dtype)
 
     def _constant(self, value: float | int, dtype: torch.dtype) -> Node:
-        if dtype != torch.int64:
-            value = float(value)
-        elif value != value:
-            value = 0  # memory that torch fills next
-        else:
-            value = int(value)
-        return self._interned("constant", (value,), dtype)
+        return self._interned("constant", (_rounded(value, dtype),), dtype)
 
     def _interned(self, op: str, args: tuple, dtype: torch.dtype) -> Node:
         key = (op, tuple(id(arg) if isinstance(arg, Node) else repr(arg) for arg in args), dtype)
@@ -261,6 +286,37 @@ class Recorder(TorchDispatchMode):
 
 
 _LOGICAL = ("and", "or", "xor", "not")
+_ROUND_FIRST = {"add", "sub", "rsub", "pow", "ge", "gt", "le", "lt", "eq", "ne"}
+"""What torch computes with a number rounded to the type of the tensor, on one device or another."""
+
+
+def _rounded(value: float | int, dtype: torch.dtype) -> float | int:
+    """A number as a tensor of this type holds it."""
+    if dtype == torch.int64:
+        return 0 if value != value else int(value)  # NaN: memory that torch fills next
+    if dtype == torch.float64:
+        return float(value)
+    return float(torch.tensor(float(value), dtype=torch.float64).to(dtype).item())
+
+
+def _equal(one: float, other: float) -> bool:
+    return one == other or (one != one and other != other)
+
+
+def _promoted(args: Sequence[Any]) -> torch.dtype:
+    """The type in which torch computes: tensors with axes come before those without, and these before numbers."""
+    found: list[torch.dtype | None] = [None, None, None]
+    for arg in args:
+        if isinstance(arg, (Tensor, bool, int, float)):
+            rank = (0 if arg.ndim else 1) if isinstance(arg, Tensor) else 2
+            dtype = arg.dtype if isinstance(arg, Tensor) else torch.result_type(arg, arg)
+            before = found[rank]
+            found[rank] = dtype if before is None else torch.promote_types(before, dtype)
+    first, *others = [dtype for dtype in found if dtype is not None]
+    for other in others:
+        if first == torch.bool or (other.is_floating_point and not first.is_floating_point):
+            first = torch.promote_types(first, other)
+    return first
 
 
 def _widened(dtypes: Sequence[torch.dtype]) -> torch.dtype:

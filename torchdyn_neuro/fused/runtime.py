@@ -117,12 +117,7 @@ def _loop_backward(
     like = next(gradient for gradient in (*output_gradients, *last_gradients) if gradient is not None)
     first, input_gradients, sums = backward_results(loop, shape, like, parameters)
     if prod(shape):
-        arriving = []
-        for k, gradient in zip(loop.backward_plan.output_gradients, output_gradients, strict=True):
-            if gradient is None:
-                dtype = loop.graph.output_gradients[k].dtype
-                gradient = like.new_zeros((1, *shape[1:]), dtype=dtype).expand(tuple(shape))
-            arriving.append(rows_contiguous(gradient))
+        arriving = [None if gradient is None else rows_contiguous(gradient) for gradient in output_gradients]
         loop.kernels.backward(
             [rows_contiguous(x) for x in inputs],
             [state.contiguous() for state in states],

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import _engine_run_backward
 
-from .graph import StepGraph
+from .graph import Node, StepGraph
 from .record.audit import Audit, Watch
 from .recorder import Operand, Recorder, Refusal
 
@@ -47,7 +47,7 @@ def trace_step(
     ndim, audit = len(inputs[0].broadcast), audit or Audit()
     watch = Watch(audit, on_cpu)
     # Hooks on saved tensors, such as those of activation checkpointing, are not meant for the recorder's.
-    hooks = torch.autograd.graph.saved_tensors_hooks(lambda tensor: tensor, lambda tensor: tensor)
+    hooks = torch.autograd.graph.saved_tensors_hooks(_keep, _kept)
     try:
         with hooks:
             graph = _record_twice(step, inputs, states, parameters, ndim, watch)
@@ -56,6 +56,21 @@ def trace_step(
         return graph
     except Refusal as refusal:
         raise NotPointwise(audit.refused or str(refusal)).with_traceback(refusal.__traceback__) from None
+
+
+def _keep(tensor: Tensor) -> tuple[Tensor, int]:
+    with torch._C.DisableTorchFunction():
+        return tensor, tensor._version
+
+
+def _kept(saved: tuple[Tensor, int]) -> Tensor:
+    """What autograd does without hooks: of a tensor that has changed in place there is no derivative."""
+    tensor, version = saved
+    with torch._C.DisableTorchFunction():
+        changed = tensor._version != version
+    if changed:
+        raise Refusal("a tensor that its derivative needs, but that an operation in place has changed")
+    return tensor
 
 
 def _record_twice(
@@ -110,6 +125,7 @@ def _record(
         found: list[Tensor | None] = [None] * len(wanted)
         if wanted and live:
             ys, gs = zip(*live, strict=True)
+            recorder.arriving = {node for _, node in arriving}
             with recorder, watch, audit.listening():
                 # What torch.autograd.grad calls, without its checks of shapes, which import sympy: half a second.
                 found = _engine_run_backward(ys, gs, False, False, tuple(wanted), True, accumulate_grad=False)
@@ -120,9 +136,17 @@ def _record(
             output_gradients=tuple(node for _, node in arriving[len(s) :]),
             grad_states=tuple(grads.get(id(leaf)) for leaf in s),
             grad_inputs=tuple(grads.get(id(leaf)) for leaf in x),
-            grad_parameters=tuple(grads.get(id(leaf)) for leaf in p),
+            grad_parameters=tuple(_unrounded(grads.get(id(leaf))) for leaf in p),
             outers=tuple(recorder.outers),
         )
+
+
+def _unrounded(gradient: Node | None) -> Node | None:
+    """Of a narrow parameter, what is summed over neurons and steps: as in torch, the sum is rounded, not its terms."""
+    if gradient is None or gradient.op != "cast" or gradient.dtype not in (torch.bfloat16, torch.float16):
+        return gradient
+    (exact,) = gradient.args
+    return exact if exact.dtype == torch.float32 else Node("cast", (exact,), torch.float32)
 
 
 def _check(outputs: Sequence[Tensor], next_states: Sequence[Tensor], states: Sequence[Tensor], shape: tuple) -> None:

@@ -90,11 +90,13 @@ class TritonKernels(Kernels):
         tensors = [*inputs, *states, *checkpoints, *read, *output_gradients, *last_gradients, *results, *room]
         carried = zip(plan.carried, last_gradients, strict=True)
         flags = {f"HAS_dlast{k}": gradient is not None for k, gradient in carried}
+        numbered = zip(plan.output_gradients, output_gradients, strict=True)
+        flags |= {f"HAS_dy{k}": gradient is not None for k, gradient in numbered}
         learned = [k for k, node in enumerate(graph.grad_parameters) if node is not None]
         laid_out = sorted({*plan.parameters, *learned})
         flags |= _single(parameters, laid_out)
         kernel = self._kernel(emit_backward, plan, every)
-        strides = [x.stride(0) for x in (*inputs, *output_gradients)]
+        strides = [0 if x is None else x.stride(0) for x in (*inputs, *output_gradients)]
         _launch(kernel, shape, tensors, [*strides, *_layout(parameters, inners, laid_out)], flags)
 
     def partial_sums(self, elements: int) -> int:

@@ -20,7 +20,7 @@ import torch
 from .graph import Node
 from .plan import BackwardPlan, ForwardPlan
 from .schedule import few_alive, registers
-from .triton_text import KernelText, leaf_names, load, store, zeros
+from .triton_text import KernelText, absent, leaf_names, load, store, zeros
 
 _MOST_LINES = 1000
 """Nodes of a segment that is written out: more take seconds to compile. Half of it forward, which gains less."""
@@ -102,7 +102,8 @@ def emit_backward(plan: BackwardPlan, every: int) -> str:
     tensors += [] if written_out else [f"w{k}" for k in plan.states]
     strided = [f"x{k}" for k in plan.inputs] + [f"dy{k}" for k in plan.output_gradients]
     laid_out = sorted({*plan.parameters, *grad_parameters})
-    text.kernel(tensors, strided, laid_out, [f"HAS_dlast{k}" for k in plan.carried])
+    flags = [f"HAS_dlast{k}" for k in plan.carried] + [f"HAS_dy{k}" for k in plan.output_gradients]
+    text.kernel(tensors, strided, laid_out, flags)
     names = leaf_names(graph)
     text.parameters(plan.parameters)
     text.compute(plan.hoisted, names)
@@ -111,6 +112,8 @@ def emit_backward(plan: BackwardPlan, every: int) -> str:
             text.lines(f"ds{k} = {load(f'dlast{k} + start + lane')}")
         with text.block("else:"):
             text.lines(f"ds{k} = {zeros(graph.states[k].dtype)}")
+        text.lines(f"ds{k}_arrives = tl.full((), HAS_dlast{k}, tl.int1)")
+    text.lines(*(f"dy{k}_arrives = tl.full((), HAS_dy{k}, tl.int1)" for k in plan.output_gradients))
     for k in grad_parameters:
         text.lines(f"dp{k} = {zeros(torch.promote_types(graph.parameters[k].dtype, torch.float32))}")
     text.lines(f"place = (T + {every - 1}) // {every} - 1", f"left = T - place * {every}")
@@ -133,7 +136,8 @@ def _segments_in_registers(text: KernelText, plan: BackwardPlan, fixed: dict[Nod
             text.lines(f"s{k}_ahead = {load(f's{k}_from + lane', 'inside & (place >= 0)')}")
         for name, stride in sequences.items():
             for u in reversed(range(every)):
-                text.fetch(f"{name}_ahead{u}", f"{name}_row", f"-= {stride}", mask.format(u=u))
+                given = absent(plan, name)
+                text.fetch(f"{name}_ahead{u}", f"{name}_row", f"-= {stride}", mask.format(u=u), given)
 
     fetch("inside & (left > {u})")
     with text.block(f"for segment in range((T + {every - 1}) // {every}):"):
@@ -161,14 +165,15 @@ def _segments_in_memory(text: KernelText, plan: BackwardPlan, fixed: dict[Node, 
     text.lines("before = T - 1")
     _start_rows(text, plan, sequences, "tl.cast(before, tl.int64)")
     for name, stride in sequences.items():
-        text.fetch(f"{name}_ahead", f"{name}_row", f"-= {stride}", "inside")
+        text.fetch(f"{name}_ahead", f"{name}_row", f"-= {stride}", "inside", absent(plan, name))
     with text.block(f"for segment in range((T + {every - 1}) // {every}):"):
         if plan.states:
             _replay(text, plan, replay, fixed, every)
         with text.block("for step in range(left):"):
             for name, stride in sequences.items():
                 text.lines(f"{name}_now = {name}_ahead")
-                text.fetch(f"{name}_ahead", f"{name}_row", f"-= {stride}", "inside & (before > 0)")
+                mask = "inside & (before > 0)"
+                text.fetch(f"{name}_ahead", f"{name}_row", f"-= {stride}", mask, absent(plan, name))
             for k in plan.states:
                 text.lines(f"s{k}_now = s{k}")
                 text.fetch(f"s{k}", f"w{k}_row", "-= size", "inside & (step < left - 1)")
@@ -206,9 +211,9 @@ def _replay(text: KernelText, plan: BackwardPlan, nodes: Sequence[Node], fixed: 
 
 def _derivative(text: KernelText, plan: BackwardPlan, nodes: Sequence[Node], names: dict[Node, str], u: int) -> None:
     """The derivative of step ``u`` of a segment; each result leaves as soon as it is known."""
-    graph, done = plan.graph, set()
+    graph, done, arrives = plan.graph, set(), text.arrivals(plan)
     for node in (*nodes, *plan.gradients):
-        text.compute((node,), names)
+        text.compute((node,), names, arrives)
         if node in done:
             continue
         done.add(node)
@@ -225,6 +230,8 @@ def _derivative(text: KernelText, plan: BackwardPlan, nodes: Sequence[Node], nam
     ]
     carried = [f"ds{k}" for k in plan.carried]
     text.assign(carried, [_if_within(u, value, name) for name, value in zip(carried, values, strict=True)])
+    for name in carried:
+        text.lines(f"{name}_arrives = {_if_within(u, f'{name}_came', f'{name}_arrives')}")
 
 
 def _in_order(plan: BackwardPlan) -> tuple[Sequence[Node], Sequence[Node]]:

@@ -1,12 +1,14 @@
 """The lines of a Triton kernel: its head, its parameters, rows of sequences and one expression for each node."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import MappingProxyType
 
 import torch
 
 from .graph import Node, StepGraph
 from .ops import OPS
+from .plan import BackwardPlan
 
 _TYPES = {
     torch.float64: "tl.float64",
@@ -79,22 +81,44 @@ class KernelText:
                 index = f"((start + lane) // p{k}_inner) % p{k}_size"
                 self.lines(f"p{k} = tl.load(p{k}_values + {index}, mask=inside, other=1.0)")
 
-    def fetch(self, name: str, row: str, step: str, mask: str) -> None:
-        """Load a row and go on to the next."""
-        self.lines(f"{name} = {load(f'{row} + lane', mask)}", f"{row} {step}")
+    def fetch(self, name: str, row: str, step: str, mask: str, absent: tuple[str, torch.dtype] | None = None) -> None:
+        """Load a row and go on to the next; ``absent``: a flag of whether there is one, and the type of zeros else."""
+        if absent is None:
+            self.lines(f"{name} = {load(f'{row} + lane', mask)}", f"{row} {step}")
+            return
+        with self.block(f"if {absent[0]}:"):
+            self.fetch(name, row, step, mask)
+        with self.block("else:"):
+            self.lines(f"{name} = {zeros(absent[1])}")
 
     def put(self, row: str, value: str, step: str, mask: str) -> None:
         """Store a row and go on to the next."""
         self.lines(store(f"{row} + lane", value, mask), f"{row} {step}")
 
-    def compute(self, nodes: Iterable[Node], names: dict[Node, str]) -> None:
-        """One line for each node that has no name yet; ``names`` learns what the nodes are called."""
+    def compute(
+        self, nodes: Iterable[Node], names: dict[Node, str], arrives: Mapping[Node, str] = MappingProxyType({})
+    ) -> None:
+        """One line for each node that has no name yet; ``names`` learns what the nodes are called.
+
+        A node in ``arrives`` is zero where that is false.
+        """
         for node in nodes:
             if node not in names:
                 name = f"v{self.count}"
                 self.count += 1
-                self.lines(f"{name} = {_expression(node, names)}")
+                value = _expression(node, names)
+                self.lines(f"{name} = " + (f"tl.where({arrives[node]}, {value}, 0.0)" if node in arrives else value))
                 names[node] = name
+
+    def arrivals(self, plan: BackwardPlan) -> dict[Node, str]:
+        """For each node that is guarded, the name of whether a gradient arrives there in this step."""
+        conditions = plan.conditions("tl.full((), 0, tl.int1)", " | ")
+        for k in plan.carried:
+            self.lines(f"ds{k}_came = {conditions[plan.graph.grad_states[k]]}")
+        guarded = {node: conditions[node] for node in plan.body if node in plan.guarded}
+        numbers = {condition: f"arrives{k}" for k, condition in enumerate(dict.fromkeys(guarded.values()))}
+        self.lines(*(f"{name} = {condition}" for condition, name in numbers.items()))
+        return {node: numbers[condition] for node, condition in guarded.items()}
 
     def assign(self, targets: list[str], values: list[str]) -> None:
         """All at once, for a value may be one of the targets."""
@@ -104,6 +128,12 @@ class KernelText:
     def source(self) -> str:
         """The module."""
         return _HEADER + "\n\n" + "\n".join(self.written) + "\n"
+
+
+def absent(plan: BackwardPlan, name: str) -> tuple[str, torch.dtype] | None:
+    """Of the gradient of an output: the flag of whether it arrives, and its type."""
+    kind = plan.graph.output_gradients[int(name[2:])].dtype if name.startswith("dy") else None
+    return None if kind is None else (f"HAS_{name}", kind)
 
 
 def load(address: str, mask: str = "inside") -> str:
@@ -131,8 +161,17 @@ def _expression(node: Node, names: dict[Node, str]) -> str:
     kind = _TYPES[node.dtype]
     if node.op == "constant":
         value = bool(node.args[0]) if node.dtype == torch.bool else node.args[0]
+        value = int(value) if node.dtype == torch.uint8 else value
         text = repr(value) if value == value and abs(value) != float("inf") else f'float("{value}")'
+        if text == "-0.0":  # Triton would make a zero of it
+            return f"(tl.full((BLOCK,), -1.0, {kind}) * 0.0)"
         return f"tl.full((BLOCK,), {text}, {kind})"
     if node.op == "cast":
-        return f"{names[node.args[0]]}.to({kind})"
+        source = node.args[0].dtype
+        # As torch: to a narrow type by way of float32, to a byte by way of a whole number.
+        narrow = node.dtype in (torch.bfloat16, torch.float16)
+        way = ".to(tl.float32)" if narrow and source in (torch.float64, torch.uint8) else ""
+        if node.dtype == torch.uint8 and source.is_floating_point:
+            way = ".to(tl.int64)" if source in (torch.float32, torch.float64) else ".to(tl.float32).to(tl.int64)"
+        return f"{names[node.args[0]]}{way}.to({kind})"
     return OPS[node.op].triton.format(*(names[arg] if isinstance(arg, Node) else repr(arg) for arg in node.args))

@@ -22,7 +22,9 @@ ABSENT = object()
 """What is in a place where nothing is."""
 RECORDINGS = "_recordings"
 """The attribute in which a module keeps what was recorded of it."""
-INTERNALS = (frozenset(nn.Module().__dict__) | {RECORDINGS}) - {"training"}
+_KEPT = frozenset((RECORDINGS, "_linear_input"))
+"""What a module only keeps to find it again."""
+INTERNALS = (frozenset(nn.Module().__dict__) | _KEPT) - {"training"}
 _GROUPS = ("_parameters", "_buffers", "_modules")
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 _ATOMS = (float, int, bool, str, bytes, complex, types.NoneType, types.EllipsisType, torch.dtype, torch.device, slice)
@@ -125,7 +127,8 @@ class Frozen:
         new = self._made[id(module)] = module.__class__.__new__(module.__class__)
         attributes, own, name = vars(module), new.__dict__, type(module).__name__
         own.update(attributes)
-        own.pop(RECORDINGS, None)
+        for kept in _KEPT:
+            own.pop(kept, None)
         for group in _GROUPS:
             own[group] = dict(attributes[group])
         if isinstance(module, Constrained):
@@ -177,7 +180,8 @@ class Frozen:
             self.structure.append(Place(attributes, group, attributes[group], f"{type(module).__name__}.{group}"))
             self.orders.append((attributes[group], tuple(attributes[group])))
         if module.bias is None:
-            self.structure.append(Place(attributes["_parameters"], "bias", None, f"{type(module).__name__}.bias"))
+            absent = attributes["_parameters"].get("bias", ABSENT)
+            self.structure.append(Place(attributes["_parameters"], "bias", absent, f"{type(module).__name__}.bias"))
         else:
             self.sources.append(Source(path, "bias"))
             self.live.append(_Attributes(module))

@@ -1,0 +1,80 @@
+"""How far rounding alone may move a result: the eager loop, run again with its inexact operations off by a little."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+_NAMES = """
+add sub rsub mul div neg abs reciprocal maximum minimum relu hardtanh threshold_backward
+hardtanh_backward leaky_relu leaky_relu_backward clamp clamp_min clamp_max where sign sgn floor ceil trunc
+ge gt le lt eq ne bitwise_and bitwise_or bitwise_xor bitwise_not logical_and logical_or logical_xor logical_not
+masked_fill copy _to_copy fill zero zeros_like ones_like full_like new_zeros new_ones new_full zeros ones full
+empty empty_like new_empty scalar_tensor detach alias clone expand view _unsafe_view lift_fresh lift_fresh_copy
+select unbind stack unsqueeze squeeze transpose permute slice as_strided _reshape_alias
+"""
+EXACT = frozenset(_NAMES.split())
+"""What both loops compute alike to the last bit (of sums without a factor)."""
+
+_UNITS = 4.0
+"""Units in the last place by which two libraries of functions differ at most."""
+
+
+class Rounded(TorchDispatchMode):
+    """Moves the results of inexact operations at random.
+
+    Args:
+        seed: of the moves.
+    """
+
+    backward = False
+    """In the backward pass the order of sums is free."""
+
+    def __init__(self, seed: int):
+        super().__init__()
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        name, kwargs = func._schema.name.removeprefix("aten::"), kwargs or {}
+        result = func(*args, **kwargs)
+        if name == "_efficientzerotensor":
+            return torch.zeros(result.shape, dtype=result.dtype)  # one without memory is met by odd operations
+        if isinstance(result, Tensor) and _has_numbers(result):
+            scale = self._scale(name, args, kwargs, result)
+            if scale is not None:
+                self._move(result, scale)
+        return result
+
+    def _scale(self, name: str, args: tuple, kwargs: dict, result: Tensor) -> Tensor | None:
+        name = name.removesuffix("_") if not name.endswith("__") else name
+        if name in ("sum", "mean"):
+            return args[0].abs().nan_to_num(0, 0, 0).sum().to(result.dtype)
+        if name in ("add", "sub", "rsub"):
+            if kwargs.get("alpha", 1) == 1 and not self.backward:
+                return None
+            others = [torch.as_tensor(arg).abs() for arg in args[:2]]
+            return (others[0] + others[1] * abs(kwargs.get("alpha", 1))).to(result.dtype)
+        if name == "pow" and not isinstance(args[1], Tensor) and args[1] in (0, 1, 2, 3, -1, -2):
+            return None
+        if name in EXACT:
+            return None
+        special = (result == 0) | (result.abs() == 1) | (result == 0.5)
+        return torch.where(special, 0, result.abs())
+
+    def _move(self, result: Tensor, scale: Tensor) -> None:
+        narrow = result.dtype in (torch.bfloat16, torch.float16)
+        size = torch.finfo(result.dtype).eps * scale.double()
+        if narrow:  # rounded the other way, or not
+            moves = torch.randint(-1, 2, result.shape, generator=self.generator).double()
+        else:
+            moves = _UNITS * (2 * torch.rand(result.shape, generator=self.generator, dtype=torch.float64) - 1)
+        moved = (result.double() + size * moves).to(result.dtype)
+        # Some libraries know no numbers below the normal ones.
+        dropped = (result.abs() < torch.finfo(result.dtype).tiny) & (moves > 0)
+        moved = torch.where(dropped, torch.zeros_like(moved), moved)
+        result.copy_(torch.where(result.isfinite() & moved.isfinite(), moved, result))
+
+
+def _has_numbers(x: Tensor) -> bool:
+    return x.is_floating_point() and x.numel() > 0 and not x.is_meta
