@@ -15,7 +15,8 @@ from .test_products import CASES as NETWORKS
 from .test_products import drive
 
 PART, PARTS = map(int, os.environ.get("PART_OF_KERNELS", "0/1").split("/"))
-"""Which share of the kernels is compiled: so two processes can divide them."""
+"""Which share of the kernels is compiled: so that several processes can divide them."""
+LAST = pytest.mark.skipif(PART < PARTS - 1, reason="compiled by the process of the last part")
 
 
 def narrow(dtype, module):
@@ -72,7 +73,7 @@ def test_every_cell_is_there_in_both_directions():
     assert {"LIF", "HodgkinHuxley", "TwoCompartment", "Recurrent", "Chain"} <= LAUNCHES.keys()
 
 
-@pytest.mark.skipif(PART > 0, reason="compiled by the process of the first part")
+@LAST
 @pytest.mark.parametrize("elements", [10, 1 << 17])
 @pytest.mark.parametrize("name", ["LIF", "TwoCompartment", "bfloat16 LIF", "rate, rk4", "Recurrent"])
 def test_a_launch_as_on_a_card(name, elements):
@@ -90,7 +91,7 @@ def test_a_launch_as_on_a_card(name, elements):
     assert {kernel.metadata.num_warps for kernel in compiled} == {1 if elements == 10 else 4}
 
 
-@pytest.mark.skipif(PART > 0, reason="compiled by the process of the first part")
+@LAST
 def test_a_launch_with_strides_beyond_32_bits():
     stride = 2**31 + 8
     x = torch.empty(2 * stride + 4, dtype=torch.bfloat16).as_strided((3, 1, 4), (stride, 4, 1))
@@ -115,7 +116,7 @@ class Everything(tdn.Dynamics):
         return y, (torch.tanh(y),)
 
 
-@pytest.mark.skipif(PART > 0, reason="compiled by the process of the first part")
+@LAST
 @pytest.mark.parametrize("part", [0, 1])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_every_operation_compiles_for_a_card(dtype, part):

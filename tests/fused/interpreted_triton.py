@@ -17,12 +17,11 @@ from torchdyn_neuro.fused.recorder import Operand
 from torchdyn_neuro.fused.trace import trace_step
 from torchdyn_neuro.fused.triton import TritonKernels
 
+from . import test_products as networks
 from .agreement import assert_agrees
 from .agreement import run as run_backend
 from .cells import Words, composed, shipped
 from .test_numbers import ABSENT, CASTS, CONSTANTS, MIXED, Step, assert_absent, assert_same, assert_same_values, numbers
-from .test_products import CASES as NETWORKS
-from .test_products import drive
 
 # What each operation is applied to lies where it is smooth, and near enough to zero to show where a formula cancels.
 WIDE = torch.tensor([-3.0, -1.5, -0.7, -0.1, -1e-3, -1e-6, 1e-6, 1e-3, 0.1, 0.7, 1.5, 3.0, 9.0])
@@ -249,7 +248,7 @@ def test_a_recurrent_layer():
 @pytest.mark.parametrize("name", ["rate, rk4", "spikes", "noise", "gated", "conductance"])
 def test_a_step_with_products(name):
     torch.manual_seed(0)
-    assert_agrees(NETWORKS[name]().double(), drive(name, 11, 2, 13), relative=1e-10, backend="triton")
+    assert_agrees(networks.CASES[name]().double(), networks.drive(name, 11, 2, 13), relative=1e-10, backend="triton")
 
 
 def test_a_chain_with_a_parameter_per_channel_of_images():
