@@ -11,7 +11,8 @@ from ..core.dynamics import Dynamics
 from ..core.state import State, fill, first_frame, leaves
 from . import runtime
 from .compiler import CompilerUnavailableError
-from .cut import Cut, cut_parameters, run_cut
+from .cut import Cut, cut_of, cut_parameters
+from .cut_runtime import run_cut
 from .eager import register_step
 from .graph import StepGraph
 from .layout import laid_out_all, memory_order
@@ -137,8 +138,6 @@ def _fuse(module: Dynamics, recording: Recording, call: Signature, language: str
         # A step that fails on the recorder's small tensors is not one that treats every element alike.
         raise NotPointwise(_explain(module, error)) from None
     products = graph.has_products
-    if products and language != "cpp":
-        raise NotPointwise(_explain(module, NotPointwise("a matrix product inside the step on a GPU")))
     used = cut_parameters(graph) if products else _used_parameters(graph)
     step = step.with_sources(used)
     flags = None
@@ -154,7 +153,7 @@ def _fuse(module: Dynamics, recording: Recording, call: Signature, language: str
         uniform=frozenset(number for number, k in enumerate(used) if all(values[fitting[k]].broadcast)),
     )
     if products:
-        cut = Cut(graph, training)
+        cut = cut_of(graph, training, language)
         cut.compile()
         return Fused(step, tuple(fitting[k] for k in used), register_step(step), "", cut, flags)
     key = loop_key(graph, language)
