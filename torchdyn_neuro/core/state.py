@@ -11,7 +11,8 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 import torch
 from torch import Tensor
 from torch.serialization import add_safe_globals
-from torch.utils import _pytree
+
+from .torch_private import register_namedtuple
 
 State = Any
 """A tree of tensors: a tensor or a (named) tuple of states; ``()`` is nothing."""
@@ -37,7 +38,7 @@ def register_state(kind: Kind) -> Kind:
         ('weight',)
     """
     name = f"{kind.__module__}.{kind.__qualname__}"
-    _pytree._register_namedtuple(kind, serialized_type_name=name)
+    register_namedtuple(kind, serialized_type_name=name)
     add_safe_globals([kind])
     return kind
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ..core.dynamics import Dynamics
 from ..core.state import State, fill, first_frame, leaves
+from ..core.torch_private import assume_constant_result
 from . import runtime
 from .compiler import CompilerUnavailableError
 from .cut import Cut, cut_parameters, run_cut
@@ -233,6 +234,7 @@ def run_fused(
     return fill(found.step.output, ys), fill(state, last)
 
 
+@assume_constant_result
 def _fuse_while_compiling(module: Dynamics, plain: tuple, language: str, training: bool) -> Fused | None:
     x, state, *rest = plain
     try:
@@ -240,7 +242,3 @@ def _fuse_while_compiling(module: Dynamics, plain: tuple, language: str, trainin
             return fuse(module, Signature(_of_classes(x), _of_classes(state), *rest), language)
     except (NotPointwise, CompilerUnavailableError):
         return None
-
-
-# The mark that torch.compiler.assume_constant_result sets; to call it would import the compiler, and Triton with it.
-_fuse_while_compiling._dynamo_marked_constant = True

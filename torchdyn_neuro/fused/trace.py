@@ -11,8 +11,8 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor
-from torch.autograd.graph import _engine_run_backward
 
+from ..core.torch_private import run_backward
 from .graph import StepGraph
 from .record.audit import Audit, Watch
 from .recorder import Operand, Recorder, Refusal
@@ -112,7 +112,7 @@ def _record(
             ys, gs = zip(*live, strict=True)
             with recorder, watch, audit.listening():
                 # What torch.autograd.grad calls, without its checks of shapes, which import sympy: half a second.
-                found = _engine_run_backward(ys, gs, False, False, tuple(wanted), True, accumulate_grad=False)
+                found = run_backward(ys, gs, False, False, tuple(wanted), True, accumulate_grad=False)
         grads = {id(leaf): recorder.node(g) for leaf, g in zip(wanted, found, strict=True) if g is not None}
         return StepGraph(
             **forward,
