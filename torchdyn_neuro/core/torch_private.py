@@ -128,6 +128,6 @@ MODULE_ATTRIBUTES = {
 TENSOR_ATTRIBUTES = {
     "_cdata": "of a storage: its address in C, one for all tensors that share it",
     "_schema": "of an operator: its arguments and its full name, with its namespace",
-    "_should_skip_dynamo": "of a dispatch mode: whether the compiler is told to stay out of it",
+    "_should_skip_dynamo": "of a dispatch mode: whether the compiler is told to stay out of it; not asked by torch 2.9",
 }
 """The same of tensors' storages, operators and modes."""

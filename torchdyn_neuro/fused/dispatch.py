@@ -1,5 +1,6 @@
 """From a module to its recorded step, remembered for each kind of call, and from that to the operators."""
 
+import ctypes
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -195,7 +196,7 @@ def fuse_call(module: Dynamics, call: Signature, language: str, x_t: State, stat
     module.step(x_t, state)
     # In plain tuples: torch 2.14 hands over a named one without its content.
     plain = _classes(call.x), _classes(call.state), call.tensors, call.output_dtype
-    found = _fuse_while_compiling(module, plain, language, torch.is_grad_enabled())
+    found = _fuse_while_compiling(id(module), plain, language, torch.is_grad_enabled())
     if found is None or found.cut is not None:
         raise NotPointwise(f"{type(module).__name__}: expected a step that acts on each element by itself")
     return found, [source.value(module) for source in found.step.sources]
@@ -235,7 +236,9 @@ def run_fused(
 
 
 @assume_constant_result
-def _fuse_while_compiling(module: Dynamics, plain: tuple, language: str, training: bool) -> Fused | None:
+def _fuse_while_compiling(number: int, plain: tuple, language: str, training: bool) -> Fused | None:
+    # The compilers before torch 2.14 hand no module over, but its id, and compile anew for another one, as they should.
+    module: Dynamics = ctypes.cast(number, ctypes.py_object).value
     x, state, *rest = plain
     try:
         with torch.set_grad_enabled(training):
