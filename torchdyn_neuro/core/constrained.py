@@ -9,14 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 
+from . import torch_private
 from .bounds import bounded, in_words
 from .tensors import expanded, readable
-from .torch_private import (
-    global_backward_hooks,
-    global_backward_pre_hooks,
-    global_forward_hooks,
-    global_forward_pre_hooks,
-)
 
 
 @dataclass(frozen=True)
@@ -139,10 +134,10 @@ class Constrained(nn.Module):
             or self._forward_pre_hooks
             or self._backward_hooks
             or self._backward_pre_hooks
-            or global_forward_hooks
-            or global_forward_pre_hooks
-            or global_backward_hooks
-            or global_backward_pre_hooks
+            or torch_private.global_forward_hooks
+            or torch_private.global_forward_pre_hooks
+            or torch_private.global_backward_hooks
+            or torch_private.global_backward_pre_hooks
         ):
             return super().__call__()
         if self.bound is not None:

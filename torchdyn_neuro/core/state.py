@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.serialization import add_safe_globals
 
-from .torch_private import register_namedtuple
+from .torch_private import COMPILER_RETURNS_REPLACED, register_namedtuple
 
 State = Any
 """A tree of tensors: a tensor or a (named) tuple of states; ``()`` is nothing."""
@@ -40,7 +40,17 @@ def register_state(kind: Kind) -> Kind:
     name = f"{kind.__module__}.{kind.__qualname__}"
     register_namedtuple(kind, serialized_type_name=name)
     add_safe_globals([kind])
+    if not COMPILER_RETURNS_REPLACED:
+        kind._replace = replaced
     return kind
+
+
+def replaced(state: State, /, **changes: State) -> State:
+    """``state._replace(**changes)`` in words that every compiler of torch understands."""
+    values = [changes.pop(name, value) for name, value in zip(state._fields, state, strict=True)]
+    if changes:
+        raise ValueError(f"Got unexpected field names: {list(changes)!r}")
+    return type(state)(*values)
 
 
 def shared_fields(kind: type) -> tuple[str, ...]:

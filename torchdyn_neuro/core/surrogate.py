@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .torch_private import forward_mode_active, func_transform_active
+from .torch_private import forward_mode_level, func_transform_active
 
 
 def _heaviside(x: Tensor) -> Tensor:
@@ -71,7 +71,7 @@ class Surrogate(ABC):
     """
 
     def __call__(self, x: Tensor) -> Tensor:
-        if not torch.compiler.is_compiling() and (func_transform_active() or forward_mode_active()):
+        if not torch.compiler.is_compiling() and (func_transform_active() or forward_mode_level() >= 0):
             return _TransformedSpike.apply(x, self)
         return _Spike.apply(x, self)
 

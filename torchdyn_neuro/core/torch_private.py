@@ -5,6 +5,7 @@ it still does what is said here; so a new version of torch is met in this file f
 on, the oldest that is supported; one that does not must say its version here.
 """
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -22,6 +23,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 __all__ = [
     "COMPILER_READS_CONTEXT_VARIABLES",
+    "COMPILER_RETURNS_REPLACED",
     "MODULE_ATTRIBUTES",
     "TENSOR_ATTRIBUTES",
     "ConvNd",
@@ -36,7 +38,7 @@ __all__ = [
     "assume_constant_result",
     "backward_in_progress",
     "dispatch_mode_count",
-    "forward_mode_active",
+    "forward_mode_level",
     "func_level",
     "func_transform_active",
     "function_mode_count",
@@ -88,6 +90,9 @@ is_batched = torch._C._functorch.is_batchedtensor
 is_old_batched = torch._C._functorch.is_legacy_batchedtensor
 """The same inside ``torch.autograd.grad(is_grads_batched=True)``, which has a ``vmap`` of its own."""
 
+forward_mode_level = partial(getattr, forward_ad, "_current_level")
+"""How many levels of ``torch.autograd.forward_ad`` are open, less one; ``torch.func.jvp`` opens one too."""
+
 any_global_hook = _module._has_any_global_hook
 """Whether hooks are set on all modules at once."""
 global_forward_hooks = _module._global_forward_hooks
@@ -97,19 +102,18 @@ global_backward_pre_hooks = _module._global_backward_pre_hooks
 """Those hooks, in dictionaries that stay the same objects: quicker to ask than the function above."""
 
 
-def forward_mode_active() -> bool:
-    """Whether ``torch.autograd.forward_ad`` has a level open, which also ``torch.func.jvp`` opens."""
-    return forward_ad._current_level >= 0
-
-
 def assume_constant_result(function: Any) -> Any:
     """``torch.compiler.assume_constant_result`` without the import of the compiler, and of Triton with it."""
     function._dynamo_marked_constant = True
     return function
 
 
-COMPILER_READS_CONTEXT_VARIABLES = tuple(map(int, torch.__version__.split(".")[:2])) >= (2, 14)
+_VERSION = tuple(map(int, torch.__version__.split(".")[:2]))
+COMPILER_READS_CONTEXT_VARIABLES = _VERSION >= (2, 14)
 """Whether ``torch.compile`` follows ``ContextVar.get``, and compiles anew where it gives something else."""
+
+COMPILER_RETURNS_REPLACED = _VERSION >= (2, 14)
+"""Whether a compiled function may return a named tuple that is the ``_replace`` of one that it has made."""
 
 MODULE_ATTRIBUTES = {
     "_parameters": "the parameters by name; None for one that is left out",

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from torch import Tensor
 
-from ..core.torch_private import forward_mode_active, func_level, is_batched, is_old_batched
+from ..core.torch_private import forward_mode_level, func_level, is_batched, is_old_batched
 
 
 def active_transform() -> str | None:
@@ -12,7 +12,7 @@ def active_transform() -> str | None:
     # Not peek_interpreter_stack(), which is never None while torch compiles.
     if func_level() is not None:
         return "a transform of torch.func"
-    if forward_mode_active():
+    if forward_mode_level() >= 0:
         return "forward-mode differentiation"
     return None
 
