@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..core.dynamics import Dynamics
 from ..core.state import State, fill, leaves
+from ..core.torch_private import dispatch_mode_count
 from . import network_native, network_steps
 from .compiler import NUMBERS
 from .cuda_graph import Function, Results, repeated
@@ -55,7 +56,7 @@ def run_cut(
 
 def _check(module: Dynamics, cut: Cut, matrices: Sequence[Tensor], frame: Sequence[int]) -> None:
     reason = None
-    if torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack():
+    if torch.compiler.is_compiling() or dispatch_mode_count():
         reason = "somebody who follows the operators of torch"
     elif torch.is_autocast_enabled(matrices[0].device.type):
         reason = "autocast, under which a product has a narrower type than the state"

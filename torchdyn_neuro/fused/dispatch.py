@@ -1,5 +1,6 @@
 """From a module to its recorded step, remembered for each kind of call, and from that to the operators."""
 
+import ctypes
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 
 from ..core.dynamics import Dynamics
 from ..core.state import State, fill, first_frame, leaves
+from ..core.torch_private import assume_constant_result
 from . import runtime
 from .compiler import CompilerUnavailableError
 from .cut import Cut, cut_of, cut_parameters
@@ -202,7 +204,7 @@ def fuse_call(module: Dynamics, call: Signature, language: str, x_t: State, stat
     module.step(x_t, state)
     # In plain tuples: torch 2.14 hands over a named one without its content.
     plain = _classes(call.x), _classes(call.state), call.tensors, call.output_dtype
-    found = _fuse_while_compiling(module, plain, language, torch.is_grad_enabled())
+    found = _fuse_while_compiling(id(module), plain, language, torch.is_grad_enabled())
     if found is None or found.cut is not None:
         raise NotPointwise(f"{type(module).__name__}: expected a step that acts on each element by itself")
     return found, [source.value(module) for source in found.step.sources]
@@ -256,14 +258,13 @@ def _without_gradient(found: Fused, x: State) -> list[int]:
     return [k for k, wanted in enumerate(flags) if not wanted]
 
 
-def _fuse_while_compiling(module: Dynamics, plain: tuple, language: str, training: bool) -> Fused | None:
+@assume_constant_result
+def _fuse_while_compiling(number: int, plain: tuple, language: str, training: bool) -> Fused | None:
+    # The compilers before torch 2.14 hand no module over, but its id, and compile anew for another one, as they should.
+    module: Dynamics = ctypes.cast(number, ctypes.py_object).value
     x, state, *rest = plain
     try:
         with torch.set_grad_enabled(training):
             return fuse(module, Signature(_of_classes(x), _of_classes(state), *rest), language)
     except (NotPointwise, CompilerUnavailableError):
         return None
-
-
-# The mark that torch.compiler.assume_constant_result sets; to call it would import the compiler, and Triton with it.
-_fuse_while_compiling._dynamo_marked_constant = True

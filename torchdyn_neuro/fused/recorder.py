@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from ..core.torch_private import DisableTorchFunction, TorchDispatchMode
 from .graph import Node, ordered
 from .ops import COMPOSITES, OPS
 
@@ -111,7 +111,7 @@ class Recorder(TorchDispatchMode):
             return self._dispatch(func, args, kwargs or {})
         try:
             # The recorder may look into its own tensors.
-            with self.audit.deaf(), torch._C.DisableTorchFunction():
+            with self.audit.deaf(), DisableTorchFunction():
                 return self._dispatch(func, args, kwargs or {})
         except Exception as error:
             # Noted, for a step may catch what is raised here.

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..core.torch_private import dispatch_mode_count
 from .eager import blank, registered_step, replayed_gradients
 from .loops import Loop
 from .registry import get_loop
@@ -255,7 +256,7 @@ def run_loop(
 
 def _watched() -> bool:
     """Whether somebody follows the operators: a compiler, or a mode such as that of fake tensors."""
-    return torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() > 0
+    return torch.compiler.is_compiling() or dispatch_mode_count() > 0
 
 
 def grouped(tensors: Sequence[Tensor], counts: Sequence[int]) -> list[list[Tensor]]:

@@ -11,8 +11,8 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor
-from torch.autograd.graph import _engine_run_backward
 
+from ..core.torch_private import DisableTorchFunction, run_backward
 from .graph import Node, StepGraph
 from .record.audit import Audit, Watch
 from .recorder import Operand, Recorder, Refusal
@@ -59,14 +59,14 @@ def trace_step(
 
 
 def _keep(tensor: Tensor) -> tuple[Tensor, int]:
-    with torch._C.DisableTorchFunction():
+    with DisableTorchFunction():
         return tensor, tensor._version
 
 
 def _kept(saved: tuple[Tensor, int]) -> Tensor:
     """What autograd does without hooks: of a tensor that has changed in place there is no derivative."""
     tensor, version = saved
-    with torch._C.DisableTorchFunction():
+    with DisableTorchFunction():
         changed = tensor._version != version
     if changed:
         raise Refusal("a tensor that its derivative needs, but that an operation in place has changed")
@@ -128,7 +128,7 @@ def _record(
             recorder.arriving = {node for _, node in arriving}
             with recorder, watch, audit.listening():
                 # What torch.autograd.grad calls, without its checks of shapes, which import sympy: half a second.
-                found = _engine_run_backward(ys, gs, False, False, tuple(wanted), True, accumulate_grad=False)
+                found = run_backward(ys, gs, False, False, tuple(wanted), True, accumulate_grad=False)
         grads = {id(leaf): recorder.node(g) for leaf, g in zip(wanted, found, strict=True) if g is not None}
         return StepGraph(
             **forward,
