@@ -50,6 +50,7 @@ class Timing:
     forward: list[float] = field(default_factory=list)
     backward: list[float] = field(default_factory=list)
     saved_bytes: int = 0
+    peak_bytes: int | None = None
     error: str | None = None
 
     @property
@@ -58,9 +59,18 @@ class Timing:
         return statistics.median(self.forward), statistics.median(self.backward)
 
 
+CARD_COPY = 1 << 30
+"""Bytes that are copied on a card, more than its caches hold."""
+
+
+def on_card(device: torch.device) -> bool:
+    """Whether a device counts its memory and works on while Python goes on."""
+    return device.type == "cuda"
+
+
 def stopwatch(device: torch.device) -> float:
     """The time in seconds, after all work on ``device`` is done."""
-    if device.type == "cuda":
+    if on_card(device):
         torch.cuda.synchronize(device)
     return time.perf_counter()
 
@@ -95,6 +105,30 @@ def saved_bytes(candidate: Candidate, x: Tensor) -> int:
     return sum(kept.values())
 
 
+def peak_bytes(candidate: Candidate, x: Tensor, gradient: Tensor) -> int | None:
+    """Bytes of a card that one forward and backward pass needs at most beside what is there; ``None`` on a CPU."""
+    if not on_card(x.device):
+        return None
+    x.grad = None
+    candidate.module.zero_grad(set_to_none=True)
+    torch.cuda.synchronize(x.device)
+    before = torch.cuda.memory_allocated(x.device)
+    torch.cuda.reset_peak_memory_stats(x.device)
+    run_once(candidate, x, gradient)
+    return torch.cuda.max_memory_allocated(x.device) - before
+
+
+def copy_bandwidth(like: Tensor, repeats: int) -> float:
+    """Bytes per second, read and written, of a copy: of ``like``, and on a card of more than its caches hold."""
+    source = torch.zeros(CARD_COPY // 4, device=like.device) if on_card(like.device) else like.detach()
+    target, seconds = torch.empty_like(source), []
+    for _ in range(repeats + 1):
+        start = stopwatch(like.device)
+        target.copy_(source)
+        seconds.append(stopwatch(like.device) - start)
+    return 2 * source.nbytes / statistics.median(seconds[1:])
+
+
 def compare(candidates: list[Candidate], x: Tensor, repeats: int) -> tuple[dict[str, Timing], float]:
     """Time all candidates in turn, ``repeats`` times over, so that a slow moment of the machine meets them all.
 
@@ -110,13 +144,13 @@ def compare(candidates: list[Candidate], x: Tensor, repeats: int) -> tuple[dict[
             gradients[candidate.name] = torch.randn_like(y)
             timings[candidate.name].saved_bytes = saved_bytes(candidate, inputs[candidate.name])
             run_once(candidate, inputs[candidate.name], gradients[candidate.name])
+            prepared = inputs[candidate.name], gradients[candidate.name]
+            timings[candidate.name].peak_bytes = peak_bytes(candidate, *prepared)
         except Exception as error:  # a peer that fails is a line of the table, not the end of the run
             timings[candidate.name].error = f"{type(error).__name__}: {str(error).splitlines()[0]}"
-    target, copies = torch.empty_like(x), []
+    copies = []
     for _ in range(repeats):
-        start = stopwatch(x.device)
-        target.copy_(x.detach())
-        copies.append(stopwatch(x.device) - start)
+        copies.append(copy_bandwidth(x, 1))
         for candidate in candidates:
             timing = timings[candidate.name]
             enough = len(timing.forward) >= 3 and sum(timing.forward) + sum(timing.backward) > PATIENCE
@@ -124,7 +158,7 @@ def compare(candidates: list[Candidate], x: Tensor, repeats: int) -> tuple[dict[
                 forward, backward, _ = run_once(candidate, inputs[candidate.name], gradients[candidate.name])
                 timing.forward.append(forward)
                 timing.backward.append(backward)
-    return timings, 2 * x.numel() * x.element_size() / statistics.median(copies)
+    return timings, statistics.median(copies)
 
 
 def machine(device: torch.device, packages: tuple[str, ...]) -> dict[str, str]:
@@ -134,7 +168,7 @@ def machine(device: torch.device, packages: tuple[str, ...]) -> dict[str, str]:
         "torch": torch.__version__,
         "threads": str(torch.get_num_threads()),
     }
-    if device.type == "cuda":
+    if on_card(device):
         described["device"] = torch.cuda.get_device_name(device)
     else:
         described["device"] = f"{_processor()}, {os.cpu_count()} cores"

@@ -12,8 +12,9 @@ active inputs only. Convolutions run in both layouts of memory.
 The columns: time of the forward and of the backward pass; both against the fastest peer (above 1: faster than it);
 the share of the bandwidth limit, which is the bytes that must move (input and output forward; gradient of the output,
 input and gradient of the input backward) at the speed of ``Tensor.copy_`` in the same run, over the time taken; what
-the graph keeps for the backward pass beside the input and the weights, in bytes per element of the input; and the time
-of the very first forward and backward pass in a fresh process, with an empty cache of kernels and with a filled one.
+the graph keeps for the backward pass beside the input and the weights, and on a card what both passes need at most, in
+bytes per element of the input; and the time of the very first forward and backward pass in a fresh process, with an
+empty cache of kernels and with a filled one.
 """
 
 import argparse
@@ -50,6 +51,7 @@ class Row:
     ratio_to_eager: float | None = None
     bandwidth_share: float | None = None
     saved_bytes_per_element: float | None = None
+    peak_bytes_per_element: float | None = None
     first_call_cold: float | None = None
     first_call_cached: float | None = None
     error: str | None = None
@@ -125,6 +127,8 @@ def run_case(case: Case, device: torch.device, repeats: int, *, peers: bool, fir
         if timing.error is None:
             row.forward, row.backward = timing.medians
             row.saved_bytes_per_element = timing.saved_bytes / x.numel()
+            if timing.peak_bytes is not None:
+                row.peak_bytes_per_element = timing.peak_bytes / x.numel()
             if case.moved_bytes is not None:
                 row.bandwidth_share = case.moved_bytes / bandwidth / row.total
         rows.append(row)
@@ -174,6 +178,7 @@ def table(case: Case, rows: list[Row]) -> Table:
         ("x eager", "right"),
         ("bandwidth limit", "right"),
         ("saved B/element", "right"),
+        ("peak B/element", "right"),
         ("first call s, cold / cached", "right"),
     ):
         shown.add_column(heading, justify=justify)
@@ -190,6 +195,7 @@ def table(case: Case, rows: list[Row]) -> Table:
             _or_dash(row.ratio_to_eager, "{:.2f}"),
             _or_dash(row.bandwidth_share, "{:.0%}"),
             _or_dash(row.saved_bytes_per_element, "{:.2f}"),
+            _or_dash(row.peak_bytes_per_element, "{:.2f}"),
             first or "-",
         )
     return shown

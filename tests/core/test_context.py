@@ -9,7 +9,9 @@ from torch.testing import assert_close
 from torch.utils.checkpoint import checkpoint
 
 import torchdyn_neuro as tdn
+from torchdyn_neuro.core import context
 from torchdyn_neuro.core.context import chosen_backend
+from torchdyn_neuro.core.torch_private import COMPILER_READS_CONTEXT_VARIABLES
 
 
 def rows(*shape):
@@ -122,6 +124,26 @@ def test_what_is_computed_again_runs_on_the_backend_of_the_forward_pass(inside, 
     with tdn.backend(inside):
         loss = model(x).sum()
     assert_close(in_thread(lambda: gradients(loss, model)), expected)
+
+
+@pytest.mark.parametrize("follows", {COMPILER_READS_CONTEXT_VARIABLES, False})
+def test_compiled_functions_see_the_choice_around_them(monkeypatch, follows):
+    """Also by compilers that follow no context variable."""
+    monkeypatch.setattr(context, "COMPILER_READS_CONTEXT_VARIABLES", follows)
+
+    def run(x):
+        return x + 1 if chosen_backend() == "eager" else x
+
+    torch._dynamo.reset()
+    compiled, x = torch.compile(run, fullgraph=True, backend="eager"), torch.zeros(1)
+    assert compiled(x) == 0
+    with tdn.backend("eager"):
+        assert compiled(x) == 1
+        with tdn.backend("auto"):
+            assert compiled(x) == 0
+        assert in_thread(lambda: compiled(x)) == 0
+        assert compiled(x) == 1
+    assert compiled(x) == 0
 
 
 def test_choices_hold_inside_compiled_functions():

@@ -8,7 +8,16 @@ from torch.testing import assert_close
 
 import torchdyn_neuro as tdn
 from tests.contract_cases import build, concrete_dynamics, sequence
-from torchdyn_neuro.core.state import describe, first_frame, leaves, like_state, map_state, shared_fields
+from torchdyn_neuro.core.state import (
+    describe,
+    first_frame,
+    leaves,
+    like_state,
+    map_state,
+    replaced,
+    shared_fields,
+    stack_frames,
+)
 
 every_class = pytest.mark.parametrize("cls", concrete_dynamics(), ids=lambda cls: cls.__name__)
 
@@ -58,6 +67,7 @@ def test_plain_tuples_and_lists_are_a_state(cls):
         assert_close(leaves((y, last)), leaves(expected), rtol=0, atol=0)
 
 
+@pytest.mark.filterwarnings("ignore:The given buffer is not writable")  # torch below 2.14, at loading
 @pytest.mark.parametrize("cls", [tdn.LIF, tdn.AdEx, tdn.HodgkinHuxley, tdn.TsodyksMarkram, tdn.EscapeLIF, tdn.Network])
 def test_a_step_is_exported_and_saved(cls):
     """With its state as an explicit input and output, under its own class."""
@@ -94,3 +104,28 @@ def test_what_is_absent_stays_as_it_is():
         like_state(state, (torch.ones(2),))
     assert shared_fields(tdn.SharedPlasticState) == ("weight",)
     assert shared_fields(tdn.LIFState) == ()
+
+
+def test_frames_of_any_type_are_stacked_under_autocast():
+    frames = [torch.full((2,), float(k), dtype=torch.float16) for k in range(3)]
+    with torch.autocast("cpu", torch.bfloat16):
+        stacked = stack_frames(frames)
+    assert torch.equal(stacked, torch.stack(frames))
+
+
+def test_our_replace_is_that_of_named_tuples():
+    """It stands in for theirs where the compiler of torch does not understand that."""
+    state = tdn.LIF().initial_state(torch.ones(1, 2))
+    v = torch.ones(1, 2)
+    assert replaced(state, v=v).v is v
+    assert type(replaced(state)) is type(state)
+    assert replaced(state, v=v)[1:] == state[1:]
+    for function in (replaced, type(state)._replace):
+        with pytest.raises((ValueError, TypeError), match=r"Got unexpected field names: \['u', 'w'\]"):
+            function(state, u=v, w=v)
+
+    def step(v):
+        return replaced(type(state)(v, (), (), ()), refractory=v + 1)
+
+    torch._dynamo.reset()
+    assert torch.compile(step, fullgraph=True, backend="eager")(v).refractory.sum() == 4

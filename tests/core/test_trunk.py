@@ -11,6 +11,7 @@ import torch
 
 import torchdyn_neuro as tdn
 from tests.contract_cases import build, concrete_dynamics
+from torchdyn_neuro.core.torch_private import COMPILER_RETURNS_REPLACED
 
 PACKAGE = pathlib.Path(tdn.__file__).parent
 
@@ -53,7 +54,8 @@ def test_a_step_of_a_plain_cell_is_short():
     cell.step(x, state)
     calls = own_calls(lambda: cell.step(x, state))
     assert calls.total() <= 25, calls
-    assert len(calls) <= 5, calls
+    # One more where the compiler asks for a _replace of ours.
+    assert len(calls) <= 5 + (not COMPILER_RETURNS_REPLACED), calls
 
 
 def test_the_author_of_a_cell_meets_twelve_names_listed_in_one_place():

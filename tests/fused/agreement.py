@@ -25,7 +25,7 @@ def run(module, x, name, state=None):
 
 def _weights(like):
     """Numbers of both signs that are not all alike, the same for every run."""
-    count = torch.arange(like.numel(), dtype=torch.float64).reshape(like.shape)
+    count = torch.arange(like.numel(), dtype=torch.float64, device=like.device).reshape(like.shape)
     return torch.sin(count + 1)
 
 

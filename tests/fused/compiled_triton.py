@@ -6,12 +6,17 @@ import pytest
 import torch
 
 import torchdyn_neuro as tdn
+from torchdyn_neuro.core.state import leaves, map_state
 
 from .cells import Example, composed, shipped
-from .offline_compile import launches_of, spills_and_registers
+from .interpreted_triton import FUNCTIONS
+from .offline_compile import launched, launches_of, spills_and_registers
+from .test_products import CASES as NETWORKS
+from .test_products import drive
 
 PART, PARTS = map(int, os.environ.get("PART_OF_KERNELS", "0/1").split("/"))
-"""Which share of the kernels is compiled: so two processes can divide them."""
+"""Which share of the kernels is compiled: so that several processes can divide them."""
+LAST = pytest.mark.skipif(PART < PARTS - 1, reason="compiled by the process of the last part")
 
 
 def narrow(dtype, module):
@@ -27,11 +32,18 @@ EXAMPLES = {
     "float16 SynapticLIF": narrow(torch.float16, tdn.SynapticLIF()),
     "float64 LIF": narrow(torch.float64, tdn.LIF().double()),
 }
+# Their segments have no backward loop of their own.
+SEGMENTS = {
+    name: Example(NETWORKS[name]().float(), drive(name, 9, 2, 13).float()) for name in ("rate, rk4", "noise", "gated")
+}
 LAUNCHES = {name: launches_of(example) for name, example in EXAMPLES.items()}
 KERNELS = {}
 """By the code that they run: cells of one equation share kernels."""
 for name, launches in LAUNCHES.items():
     for launch in launches:
+        KERNELS.setdefault(launch.key(), (name, launch))
+for name, example in SEGMENTS.items():
+    for launch in launches_of(example):
         KERNELS.setdefault(launch.key(), (name, launch))
 for name, output_dtype in (("LIF", None), ("HodgkinHuxley", None), ("LIF", torch.bool), ("LIF", torch.uint8)):
     options = {} if output_dtype is None else {"output_dtype": output_dtype}
@@ -57,4 +69,59 @@ def test_every_cell_is_there_in_both_directions():
     for launches in LAUNCHES.values():
         assert {launch.direction for launch in launches} == {"forward", "backward"}
     assert len(LAUNCHES) > 35
+    assert all(len(launches_of(example)) > 2 for example in SEGMENTS.values())
     assert {"LIF", "HodgkinHuxley", "TwoCompartment", "Recurrent", "Chain"} <= LAUNCHES.keys()
+
+
+@LAST
+@pytest.mark.parametrize("elements", [10, 1 << 17])
+@pytest.mark.parametrize("name", ["LIF", "TwoCompartment", "bfloat16 LIF", "rate, rk4", "Recurrent"])
+def test_a_launch_as_on_a_card(name, elements):
+    """Everything that Triton checks before it launches: arguments and options, blocks for few elements and many."""
+    module, x = (EXAMPLES | SEGMENTS)[name]
+    if elements > 10:
+        x = map_state(lambda leaf: leaf.repeat(1, elements // leaf[0].numel() + 1, *[1] * (leaf.ndim - 2)), x)
+    x = map_state(lambda leaf: leaf.detach().requires_grad_(), x)
+    with launched() as compiled, tdn.backend("triton"):
+        results = leaves(module.scan(x))
+        ends = [result.double().sum() for result in results if result.requires_grad]
+        torch.autograd.grad(sum(ends), [*leaves(x), *module.parameters()], allow_unused=True)
+    assert len({kernel.hash for kernel in compiled}) > 1
+    assert all("cubin" in kernel.asm for kernel in compiled)
+    assert {kernel.metadata.num_warps for kernel in compiled} == {1 if elements == 10 else 4}
+
+
+@LAST
+def test_a_launch_with_strides_beyond_32_bits():
+    stride = 2**31 + 8
+    x = torch.empty(2 * stride + 4, dtype=torch.bfloat16).as_strided((3, 1, 4), (stride, 4, 1))
+    with launched() as compiled, tdn.backend("triton"), torch.no_grad():
+        tdn.LIF()(x)
+    assert "i64" in str(compiled[0].src.signature.values())
+
+
+class Everything(tdn.Dynamics):
+    """Half of the operations of the table in one step; a card has functions for them that the interpreter has not."""
+
+    def __init__(self, part: int):
+        super().__init__()
+        self.p, self.part = tdn.core.Real(tdn.Learned(1.5)), part
+
+    def initial_state(self, x_t: torch.Tensor) -> tuple[torch.Tensor]:
+        return (torch.zeros_like(x_t),)
+
+    def step(self, x_t: torch.Tensor, state: tuple[torch.Tensor]) -> tuple[torch.Tensor, tuple[torch.Tensor]]:
+        functions = list(FUNCTIONS.values())[self.part :: 2]
+        y = sum(function(x_t + state[0], self.p()) for function, _ in functions)
+        return y, (torch.tanh(y),)
+
+
+@LAST
+@pytest.mark.parametrize("part", [0, 1])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_every_operation_compiles_for_a_card(dtype, part):
+    x = torch.rand(3, 2, 5, dtype=dtype, requires_grad=True)
+    with launched() as compiled, tdn.backend("triton"):
+        Everything(part).to(dtype)(x).sum().backward()
+    assert len(compiled) == 2
+    assert all("cubin" in kernel.asm for kernel in compiled)

@@ -17,6 +17,7 @@ from torchdyn_neuro.fused.recorder import Operand
 from torchdyn_neuro.fused.trace import trace_step
 from torchdyn_neuro.fused.triton import TritonKernels
 
+from . import test_products as networks
 from .agreement import assert_agrees
 from .agreement import run as run_backend
 from .cells import Words, composed, shipped
@@ -256,6 +257,12 @@ def test_a_recurrent_layer():
     torch.manual_seed(0)
     layer = tdn.Recurrent(tdn.LIF(tau_mem=tdn.Learned(5.0)), torch.nn.Linear(4, 4))
     compare(layer, (3 * torch.rand(10, 2, 4)).requires_grad_())
+
+
+@pytest.mark.parametrize("name", ["rate, rk4", "spikes", "noise", "gated", "conductance"])
+def test_a_step_with_products(name):
+    torch.manual_seed(0)
+    assert_agrees(networks.CASES[name]().double(), networks.drive(name, 11, 2, 13), relative=1e-10, backend="triton")
 
 
 def test_a_chain_with_a_parameter_per_channel_of_images():

@@ -15,6 +15,7 @@ from torch import Tensor
 from triton.backends.compiler import GPUTarget
 from triton.backends.nvidia.compiler import get_ptxas
 from triton.compiler import ASTSource
+from triton.runtime import JITFunction, driver
 
 from torchdyn_neuro.core.state import leaves, map_state
 from torchdyn_neuro.core.time_loop import backend
@@ -87,6 +88,40 @@ def launches_of(example: Example, *, training: bool = True, **options: Any) -> l
         if training:
             torch.autograd.grad(sum(ends), [*leaves(x), *module.parameters()], allow_unused=True)
     return list({launch.key(): launch for launch in launches}.values())
+
+
+class NoCard:
+    """A driver of Triton's that says there is an H100."""
+
+    def get_current_target(self) -> GPUTarget:
+        """What the kernels are compiled for."""
+        return GPUTarget("cuda", 90, 32)
+
+    def get_current_device(self) -> int:
+        """The number of the card."""
+        return 0
+
+    def get_current_stream(self, device: int) -> int:
+        """Nothing is launched on it."""
+        return 0
+
+
+@contextmanager
+def launched() -> Iterator[list[Any]]:
+    """Go through all of a launch as on a card, from the tensors to the machine code, but for the launch itself."""
+    compiled, run, block = [], JITFunction.run, kernels._block
+
+    def compile_only(self: JITFunction, *arguments: Any, warmup: bool, **options: Any) -> None:
+        compiled.append(run(self, *arguments, warmup=True, **options))
+
+    driver.set_active(NoCard())
+    JITFunction.run = compile_only
+    kernels._block = lambda elements, *, on_card: block(elements, on_card=True)
+    try:
+        yield compiled
+    finally:
+        # The driver stays: there is no other in this process.
+        JITFunction.run, kernels._block = run, block
 
 
 def spills_and_registers(launch: Launch) -> tuple[int, int]:

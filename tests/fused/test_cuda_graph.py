@@ -6,8 +6,10 @@ import pytest
 import torch
 
 import torchdyn_neuro as tdn
-from torchdyn_neuro.fused import cuda_graph
+from torchdyn_neuro.fused import cuda_graph, recurrent_native, recurrent_runtime
 from torchdyn_neuro.fused.cuda_graph import record_on_cuda, repeated
+
+from .graph_stand_in import stand_in
 
 
 class Recorder:
@@ -24,7 +26,8 @@ class Recorder:
         def replay():
             self.replays += 1
             for place, fresh in zip(results, call(), strict=True):
-                place.copy_(fresh)
+                if place is not None:
+                    place.copy_(fresh)
 
         return replay, results
 
@@ -82,6 +85,37 @@ def test_a_recording_that_fails_warns_once_and_the_results_are_right():
     assert (function(x, [x], 1.0)[0] == 2).all()  # no second warning, which would be an error
 
 
+def test_a_recording_that_fails_harms_only_its_own_shapes(monkeypatch):
+    monkeypatch.setattr(cuda_graph, "_MOST_KEPT", 2)
+    recorder, tried = Recorder(), []
+
+    def refuse_odd(call):
+        tried.append(len(call()[0]))
+        if tried[-1] % 2:
+            raise RuntimeError("no room")
+        return recorder(call)
+
+    function = repeated(combine, refuse_odd)
+    for size in (1, 3):
+        with pytest.warns(UserWarning, match="no room"):
+            call_often(function, size, times=3)
+    call_often(function, 1, 2, 3, times=5)
+    assert tried == [1, 3, 2]  # what failed is not tried again
+    assert (recorder.recordings, recorder.replays) == (1, 3)
+    for size in range(5, 30, 2):
+        with pytest.warns(UserWarning, match="no room"):
+            call_often(function, size, times=3)
+    assert len(function.__self__.failed) == 8  # and what has failed is not remembered for ever
+
+
+def test_results_may_be_absent():
+    function = repeated(lambda x: [x + 1, None], Recorder())
+    for k in range(5):
+        found, absent = function(torch.full((2,), float(k)))
+        assert (found == k + 1).all()
+        assert absent is None
+
+
 def call_often(function, *sizes, times=4):
     for _ in range(times):
         for size in sizes:
@@ -104,6 +138,14 @@ def test_a_recording_that_is_no_longer_used_makes_room(monkeypatch):
     call_often(function, 20, times=20)
     assert recorder.recordings == 9
     assert len(function.__self__.recorded) == 8
+
+
+def test_within_a_recording_of_somebody_else_there_is_none_of_ours(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: True)
+    recorder = Recorder()
+    call_often(repeated(combine, recorder), 3)
+    assert recorder.recordings == 0
 
 
 def test_large_arguments_are_not_held_twice(monkeypatch):
@@ -161,33 +203,77 @@ def test_the_layout_of_an_argument_does_not_matter(strided):
 
 def test_the_operators_of_a_recurrent_layer_can_be_recorded(monkeypatch):
     """They read nothing but their arguments and write to nothing but their results, in both directions."""
-    operators = torch.ops.torchdyn_neuro
-    plain = {name: getattr(operators, name) for name in ("recurrent_forward", "recurrent_backward")}
     torch.manual_seed(0)
-    layer = tdn.Recurrent(tdn.ALIF(tau_mem=tdn.Learned(5.0)), torch.nn.Linear(6, 6))
+    calls = calls_of(monkeypatch, 5 * [tdn.Recurrent(tdn.ALIF(tau_mem=tdn.Learned(5.0)), torch.nn.Linear(6, 6))])
+    for name, arguments in calls.items():
+        recorder, operator = Recorder(), getattr(torch.ops.torchdyn_neuro, name)
+        function = repeated(operator, recorder)
+        with torch.no_grad():
+            results = [(function(*given), operator(*given)) for given in arguments]
+        assert recorder.replays == 3
+        for ours, theirs in results:
+            assert all(torch.equal(one, other) for one, other in zip(ours, theirs, strict=True))
 
-    calls = {name: [] for name in plain}
-    for name, operator in plain.items():
+
+def test_the_stand_in_follows_its_arguments_and_refuses_what_a_card_refuses(monkeypatch):
+    graphs = stand_in(monkeypatch)
+
+    def function(x, w):
+        y = x.new_empty(x.shape)
+        torch.mm(x, w, out=y)
+        y.t()[0].add_(1.0)
+        return [torch.tanh(y), y.sum(0)]
+
+    recorded = repeated(function)
+    for k in range(5):
+        x, w = torch.randn(3, 4) + k, torch.randn(4, 4)
+        for found, expected in zip(recorded(x, w), function(x, w), strict=True):
+            assert torch.equal(found, expected)
+    assert (graphs.recorded, graphs.replayed) == (1, 3)
+    reads = repeated(lambda x: [x * x.sum().item()])
+    for _ in range(2):
+        reads(torch.ones(3))
+    with pytest.warns(UserWarning, match="capturing"):
+        assert (reads(torch.ones(3))[0] == 3).all()
+
+
+def calls_of(monkeypatch, layers):
+    """The arguments with which the operators of recurrent layers are called, in both directions."""
+    operators, calls = torch.ops.torchdyn_neuro, {}
+    for name in ("recurrent_forward", "recurrent_backward"):
+        operator, calls[name] = getattr(operators, name), []
 
         def spy(*arguments, name=name, operator=operator):
             calls[name].append(arguments)
             return operator(*arguments)
 
         monkeypatch.setattr(operators, name, spy)
-    for _ in range(5):
+    for layer in layers:
         x = (20 * torch.rand(11, 2, 6)).requires_grad_()
         with tdn.backend("cpp"):
             y = layer(x)
         assert 0 < y.mean() < 1
         y.sin().sum().backward()
-    for name, operator in plain.items():
-        recorder = Recorder()
-        function = repeated(operator, recorder)
-        with torch.no_grad():
-            results = [(function(*arguments), operator(*arguments)) for arguments in calls[name]]
-        assert recorder.replays == 3
-        for ours, theirs in results:
-            assert all(torch.equal(one, other) for one, other in zip(ours, theirs, strict=True))
+    monkeypatch.undo()
+    return calls
+
+
+def test_equal_recurrent_layers_share_one_recording(monkeypatch):
+    torch.manual_seed(0)
+    layers = [tdn.Recurrent(tdn.LIF(tau_mem=tdn.Learned(5.0 + k)), torch.nn.Linear(6, 6)) for k in range(5)]
+    calls = calls_of(monkeypatch, layers)
+    # Step by step with the kernels of the cell, as on a card.
+    monkeypatch.setattr(recurrent_native, "takes", lambda *arguments: False)
+    graphs = stand_in(monkeypatch)
+    with torch.no_grad():
+        expected = {name: [getattr(torch.ops.torchdyn_neuro, name)(*call) for call in calls[name]] for name in calls}
+        ours = {"recurrent_forward": recurrent_runtime.recorded_forward}
+        ours["recurrent_backward"] = recurrent_runtime.recorded_backward
+        for count, (name, function) in enumerate(ours.items(), 1):
+            for call, results in zip(calls[name], expected[name], strict=True):
+                for found, result in zip(function(*call), results, strict=True):
+                    assert torch.equal(found, result)
+            assert (graphs.recorded, graphs.replayed) == (count, 3 * count)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

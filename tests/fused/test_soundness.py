@@ -270,3 +270,46 @@ def test_a_step_under_a_linear_input_is_recorded_once(monkeypatch):
     twin.R = tdn.LIF(R=3.0).double().R
     found, expected = both_ways(lambda: twin.scan(x, input="linear")[0])
     torch.testing.assert_close(found, expected)
+
+
+class Passing(tdn.Dynamics):
+    """Two states that change places, one of them fed by the input; put out: a mask, the one that was fed, the other."""
+
+    def initial_state(self, x_t):
+        return zeros_state(x_t), zeros_state(x_t)
+
+    def step(self, x_t, state):
+        a, b = state
+        return (x_t.gt(0.5).to(x_t.dtype), a, a.detach()), (b, a + x_t)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 6])
+def test_what_has_a_gradient_is_what_has_one_in_the_eager_loop(steps):
+    x = numbers(steps, 2, 3).requires_grad_()
+
+    def flags():
+        y, state = Passing().scan(x)
+        return [leaf.requires_grad for leaf in (*y, *state)]
+
+    found, expected = both_ways(flags)
+    assert found == expected
+
+
+def test_what_has_a_gradient_with_products_inside():
+    class Linked(Passing):
+        def __init__(self):
+            super().__init__()
+            self.link = nn.Linear(3, 3).double()
+
+        def step(self, x_t, state):
+            a, b = state
+            return (a, x_t), (self.link(b), b)
+
+    cell, x = Linked(), numbers(3, 2, 3)
+
+    def flags():
+        y, state = cell.scan(x)
+        return [leaf.requires_grad for leaf in (*y, *state)]
+
+    found, expected = both_ways(flags)
+    assert found == expected

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import torchdyn_neuro as tdn
+from torchdyn_neuro.fused import triton
 from torchdyn_neuro.fused.compiler import CompilerUnavailableError
 from torchdyn_neuro.fused.dispatch import fuse, signature
 from torchdyn_neuro.fused.registry import get_loop
@@ -34,7 +35,7 @@ def test_in_the_interpreter_every_operation_and_every_cell_equals_the_eager_loop
     run_in_a_process("interpreted_triton.py", TRITON_INTERPRET="1")
 
 
-@pytest.mark.parametrize("part", ["0/2", "1/2"])
+@pytest.mark.parametrize("part", ["0/3", "1/3", "2/3"])
 def test_compiled_for_sm_90_no_cell_spills(tmp_path, part):
     run_in_a_process("compiled_triton.py", TRITON_CACHE_DIR=str(tmp_path), PART_OF_KERNELS=part)
 
@@ -57,3 +58,43 @@ def test_sizes_are_not_compiled_in_and_nothing_is_divided_in_the_loop(every):
         assert "atomic" not in source
         assert source.count("tl.load") < 60  # the length of a segment that is written in a loop is not in it
         assert not re.search(r"//|%", source.split("for segment in ")[1].split("\n", 1)[1])
+
+
+@pytest.mark.parametrize("elements", [1, triton._FEW_ELEMENTS - 1, triton._FEW_ELEMENTS, 1 << 30])
+def test_blocks_of_a_card_have_an_element_for_each_thread_and_round_nothing_together(elements):
+    block, options = triton._block(elements, on_card=True)
+    assert block == 32 * options["num_warps"]
+    assert options["enable_fp_fusion"] is False
+    assert block == 32 or elements >= triton._FEW_ELEMENTS
+
+
+class Kernel:
+    """In the place of a jitted function."""
+
+    def __init__(self, error=None):
+        self.error, self.calls = error, []
+
+    def __getitem__(self, grid):
+        def launch(*arguments, **options):
+            self.calls.append((grid, arguments, options))
+            if self.error is not None:
+                raise self.error
+
+        return launch
+
+
+def test_an_absent_tensor_is_a_pointer_behind_a_flag():
+    kernel, x = Kernel(), torch.zeros(4, 2, 3)
+    triton._launch(kernel, x.shape, [None, x], [24], {"HAS_last0": False})
+    ((grid, arguments, options),) = kernel.calls
+    assert grid == (1,)
+    assert arguments == (x, x, 4, 6, 24)
+    assert options == {"HAS_last0": False, "BLOCK": 8}
+
+
+def test_what_a_card_refuses_is_left_to_the_eager_loop_but_not_that_it_is_full():
+    x = torch.zeros(4, 2, 3)
+    with pytest.raises(CompilerUnavailableError, match="out of registers"):
+        triton._launch(Kernel(RuntimeError("out of registers")), x.shape, [x], [], {})
+    with pytest.raises(torch.OutOfMemoryError):
+        triton._launch(Kernel(torch.OutOfMemoryError("full")), x.shape, [x], [], {})

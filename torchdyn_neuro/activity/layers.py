@@ -5,11 +5,11 @@ from contextlib import contextmanager
 
 import torch
 from torch import nn
-from torch.nn.modules.batchnorm import _NormBase
 
 from ..core.chain import Chain
 from ..core.dynamics import Dynamics
 from ..core.surrogate import Surrogate
+from ..core.torch_private import NormBase
 
 
 def spikes(layer: nn.Module) -> bool:
@@ -75,7 +75,7 @@ def undisturbed(model: nn.Module) -> Iterator[Callable[[], None]]:
         A function that puts the random number generators back to where they were on entry.
     """
     training = {module: module.training for module in model.modules()}
-    norms = [module for module, on in training.items() if on and isinstance(module, _NormBase)]
+    norms = [module for module, on in training.items() if on and isinstance(module, NormBase)]
     before = [(buffer, buffer.clone()) for norm in norms for buffer in norm.buffers(recurse=False)]
     devices = sorted({p.device.index for p in model.parameters() if p.device.type == "cuda"})
     for module in training:

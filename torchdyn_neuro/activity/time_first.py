@@ -1,12 +1,12 @@
 """Which layers of torch take a sequence [T, B, *] for a batch of T samples."""
 
 from torch import nn
-from torch.nn.modules.batchnorm import _NormBase
-from torch.nn.modules.conv import _ConvNd
+
+from ..core.torch_private import ConvNd, NormBase
 
 _CHANNELS_SECOND = (
-    _ConvNd,
-    _NormBase,
+    ConvNd,
+    NormBase,
     nn.GroupNorm,
     nn.LocalResponseNorm,
     nn.Dropout1d,

@@ -72,11 +72,10 @@ class Chain(Dynamics):
 
     def _fill(self, entries: Iterable[tuple[str, nn.Module]]) -> None:
         """Hold these layers and no others; a name that is a number becomes the number of the place."""
-        entries = list(entries)
+        entries = [(str(index) if name.isdigit() else name, layer) for index, (name, layer) in enumerate(entries)]
         steps = _check_layers([layer for _, layer in entries])
         self._modules.clear()
-        for index, (name, layer) in enumerate(entries):
-            name = str(index) if name.isdigit() else name
+        for name, layer in entries:
             if hasattr(self, name):
                 raise ValueError(
                     f"Chain: expected names that are free, got {name!r} which stands for something else; choose another"
@@ -229,20 +228,21 @@ class Chain(Dynamics):
                 states.append(self[index].initial_state(first_leaf(x_0)) if given is None else given)
         for length in range(len(states), 1, -1):
             run, state = self._run(start, start + length), tuple(states[:length])
-            if fuses(run, x, state):
+            if run is not None and fuses(run, x, state):
                 for layer in list(run)[1:]:
                     layer.check_quantities(first_leaf(x))
                 return run_time_loop(run, x, state, output_dtype if start + length == len(self) else None)
         y, last = scan_layer(first, x, states[0])
         return y, (last,)
 
-    def _run(self, start: int, stop: int) -> "Chain":
+    def _run(self, start: int, stop: int) -> "Chain | None":
         """The layers from ``start`` to ``stop`` as a chain of their own, the same one at every call."""
         if (start, stop) == (0, len(self)):
             return self
-        layers = [self[index] for index in range(start, stop)]
-        known = self._runs.get((start, stop))
+        layers, known = [self[index] for index in range(start, stop)], self._runs.get((start, stop))
         if known is None or any(a is not b for a, b in zip(known, layers, strict=True)):
+            if torch.compiler.is_compiling():
+                return None  # a module made by a compiler is empty for all that is not compiled
             known = self._runs[start, stop] = Chain(*layers)
         return known
 

@@ -8,8 +8,8 @@ from typing import Any, ClassVar, TypeAlias
 import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
-from torch.nn.modules import module as torch_module
 
+from . import torch_private
 from .bounds import bounded, in_words
 from .tensors import expanded, readable
 
@@ -134,10 +134,10 @@ class Constrained(nn.Module):
             or self._forward_pre_hooks
             or self._backward_hooks
             or self._backward_pre_hooks
-            or torch_module._global_forward_hooks
-            or torch_module._global_forward_pre_hooks
-            or torch_module._global_backward_hooks
-            or torch_module._global_backward_pre_hooks
+            or torch_private.global_forward_hooks
+            or torch_private.global_forward_pre_hooks
+            or torch_private.global_backward_hooks
+            or torch_private.global_backward_pre_hooks
         ):
             return super().__call__()
         if self.bound is not None:

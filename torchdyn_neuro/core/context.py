@@ -7,6 +7,7 @@ context variable, so two threads never meet. Activation checkpointing runs a par
 the backward one, outside the block and perhaps on another thread: there the choices of the forward pass hold.
 """
 
+import threading
 import weakref
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from .state import State
+from .torch_private import COMPILER_READS_CONTEXT_VARIABLES, backward_in_progress
 
 if TYPE_CHECKING:
     from .dynamics import Dynamics
@@ -31,6 +33,13 @@ StepObserver = Callable[[nn.Module, State], None]
 """``(layer, y_t)``, after each step of a layer inside a container."""
 
 
+class _OfThread(threading.local):
+    """A value of each thread, in an attribute that every version of the compiler can follow."""
+
+    def __init__(self, value: Any):
+        self.value = value
+
+
 class _Ambient:
     """A value that holds inside a block and in its thread.
 
@@ -41,11 +50,15 @@ class _Ambient:
 
     def __init__(self, name: str, default: Any):
         self.variable = ContextVar(name, default=default)
+        self.of_thread = _OfThread(default)
         self.while_compiling: list[Any] = []
 
     def get(self) -> Any:
-        if self.while_compiling and torch.compiler.is_compiling():
-            return self.while_compiling[-1]
+        if torch.compiler.is_compiling():
+            if self.while_compiling:
+                return self.while_compiling[-1]
+            if not COMPILER_READS_CONTEXT_VARIABLES:
+                return self.of_thread.value
         return self.variable.get()
 
     @contextmanager
@@ -58,10 +71,12 @@ class _Ambient:
             finally:
                 self.while_compiling.pop()
             return
-        token = self.variable.set(value)
+        token, before = self.variable.set(value), self.of_thread.value
+        self.of_thread.value = value
         try:
             yield
         finally:
+            self.of_thread.value = before
             self.variable.reset(token)
 
 
@@ -94,7 +109,7 @@ _last_backend: "weakref.WeakKeyDictionary[nn.Module, str]" = weakref.WeakKeyDict
 
 def current_backward() -> int:
     """The number of the backward pass that this thread works for, -1 outside one."""
-    return torch._C._current_graph_task_id()
+    return backward_in_progress()
 
 
 def choosing(name: str) -> AbstractContextManager[None]:

@@ -4,10 +4,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.conv import _ConvNd
-from torch.utils import _pytree
 
 from .inputs import check_numbers, check_tensor
+from .torch_private import ConvNd, tree_leaves
 
 _HOLDERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
@@ -27,7 +26,7 @@ def check_model_input(owner: str, model: nn.Module, x: Any) -> None:
         x: its input.
     """
     check_model(owner, model)
-    given = _pytree.tree_leaves(x)
+    given = tree_leaves(x)
     for leaf in given or [x]:
         check_tensor(owner, leaf, "a tensor, or a tree of tensors")
     check_fits(owner, model, x)
@@ -51,7 +50,7 @@ def check_fits(owner: str, module: nn.Module, x: Any) -> None:
                 "from a loader, its inputs), or use a module that takes them"
             )
         return
-    if not isinstance(layer, (nn.Linear, _ConvNd)):
+    if not isinstance(layer, (nn.Linear, ConvNd)):
         return
     check_numbers(layer, x, owner)
     if isinstance(layer, nn.Linear):

@@ -8,12 +8,12 @@ from collections.abc import Callable
 
 import torch
 from torch import nn
-from torch.nn.modules import module as nn_module
 
 from .context import intercepting, interceptor, scan_in_place, step_observer
 from .dynamics import Dynamics
 from .state import State, map_state
 from .stepwise import Stepwise
+from .torch_private import any_global_hook
 
 Run = Callable[[State, State], tuple[State, State]]
 """``(x, state) -> (y, state)``."""
@@ -28,7 +28,7 @@ def has_hooks(layer: nn.Module) -> bool:
         or own["_forward_pre_hooks"]
         or own["_backward_hooks"]
         or own["_backward_pre_hooks"]
-        or nn_module._has_any_global_hook()
+        or any_global_hook()
     )
 
 

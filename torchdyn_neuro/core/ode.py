@@ -13,7 +13,7 @@ from .integrator import Drive, Integrator
 from .quantities import Constrained
 from .state import State, describe, first_leaf, map_state, widen
 from .terms import Adaptation, Noise, Term
-from .upstroke import Level, Upstroke
+from .upstroke import Upstroke
 
 
 class Membrane(NamedTuple):
@@ -23,13 +23,13 @@ class Membrane(NamedTuple):
     rest: from where an adaptation measures the potential; ``()`` where it has no rest.
     leaks: whether the potential does little but leak within a step. Otherwise the current of what attaches is held
         over the step, as the input is, with every integrator.
-    upstroke: the coordinate in which crossings are found.
+    upstroke: the coordinate in which crossings are found; ``()`` for the potential itself.
     """
 
     gain: Tensor
     rest: State = ()
     leaks: bool = True
-    upstroke: Upstroke = Level()
+    upstroke: Upstroke | tuple[()] = ()
 
 
 _PARTS = {"integrator": Integrator, "adaptation": Adaptation, "noise": Noise}
@@ -246,7 +246,7 @@ class ODE(Dynamics, metaclass=Checked):
         membrane = self.membrane() if self.membrane is not None else None
         if membrane is None or isinstance(membrane.rest, tuple):
             return v
-        return membrane.upstroke.clip(v) - membrane.rest
+        return (membrane.upstroke.clip(v) if membrane.upstroke else v) - membrane.rest
 
     def inflow(self, state: State) -> Tensor | None:
         """The current of all terms at a moment; None without any."""

@@ -16,7 +16,6 @@ from .quantities import Learned, Quantity, Real, readable
 from .spike_rule import check_reset, check_rule, whole_steps
 from .state import State, first_leaf, full_state, widen, zeros_state
 from .surrogate import Surrogate
-from .upstroke import Level
 
 
 @dataclass(frozen=True)
@@ -181,7 +180,7 @@ class Spiking(ODE):
                 "which does not use it; choose that reset"
             )
         # An upstroke that runs away reaches any threshold all the same.
-        counted = self.membrane is not None and not isinstance(self.membrane().upstroke, Level)
+        counted = self.membrane is not None and bool(self.membrane().upstroke)
         for name, term in self._terms():
             if term.on_threshold and (counted or not self.threshold.movable):
                 raise ValueError(

@@ -11,7 +11,8 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 import torch
 from torch import Tensor
 from torch.serialization import add_safe_globals
-from torch.utils import _pytree
+
+from .torch_private import COMPILER_RETURNS_REPLACED, register_namedtuple
 
 State = Any
 """A tree of tensors: a tensor or a (named) tuple of states; ``()`` is nothing."""
@@ -37,9 +38,19 @@ def register_state(kind: Kind) -> Kind:
         ('weight',)
     """
     name = f"{kind.__module__}.{kind.__qualname__}"
-    _pytree._register_namedtuple(kind, serialized_type_name=name)
+    register_namedtuple(kind, serialized_type_name=name)
     add_safe_globals([kind])
+    if not COMPILER_RETURNS_REPLACED:
+        kind._replace = replaced
     return kind
+
+
+def replaced(state: State, /, **changes: State) -> State:
+    """``state._replace(**changes)`` in words that every compiler of torch understands."""
+    values = [changes.pop(name, value) for name, value in zip(state._fields, state, strict=True)]
+    if changes:
+        raise ValueError(f"Got unexpected field names: {list(changes)!r}")
+    return type(state)(*values)
 
 
 def shared_fields(kind: type) -> tuple[str, ...]:
@@ -183,4 +194,13 @@ def fill(pattern: State, tensors: Any) -> State:
 
 def stack_frames(outputs: list[State]) -> State:
     """The sequence [T, B, \\*] of a list of frames: the inverse of :func:`frames`."""
-    return map_state(lambda *ys: torch.stack(ys), outputs[0], *outputs[1:])
+    return map_state(_stacked, outputs[0], *outputs[1:])
+
+
+def _stacked(*ys: Tensor) -> Tensor:
+    device = ys[0].device.type
+    if not torch.amp.is_autocast_available(device) or not torch.is_autocast_enabled(device):
+        return torch.stack(ys)
+    # Autocast refuses to stack some types, though frames of one type need no cast.
+    with torch.autocast(device, enabled=False):
+        return torch.stack(ys)

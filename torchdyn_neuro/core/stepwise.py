@@ -4,12 +4,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils import _pytree
 
 from .context import Fold, folded_steps, folding, remember_fold
 from .dynamics import Dynamics
 from .fits import check_fits
 from .inputs import check_numbers, check_tensor, refuse_scripting
+from .torch_private import tree_leaves, tree_map
 
 
 def holds_dynamics(module: nn.Module) -> bool:
@@ -30,7 +30,7 @@ def run_folded(module: nn.Module, x: Any, owner: str) -> Any:
     Returns:
         What the module gives, each tensor unfolded to [T, B, \\*].
     """
-    leaves = [x] if isinstance(x, Tensor) else [leaf for leaf in _pytree.tree_leaves(x) if leaf is not None]
+    leaves = [x] if isinstance(x, Tensor) else [leaf for leaf in tree_leaves(x) if leaf is not None]
     for leaf in leaves:
         check_tensor(owner, leaf)
         if leaf.ndim < 2 or leaf.shape[:2] != leaves[0].shape[:2]:
@@ -60,7 +60,7 @@ def run_folded(module: nn.Module, x: Any, owner: str) -> Any:
 
     with folding(fold):
         y = module(_map(lambda leaf: leaf.flatten(0, 1), x))
-    return unfold(y) if isinstance(y, Tensor) else _pytree.tree_map(unfold, y)
+    return unfold(y) if isinstance(y, Tensor) else tree_map(unfold, y)
 
 
 def _check_rows(module: nn.Module, x: Tensor, owner: str) -> None:
@@ -86,7 +86,7 @@ def _check_rows(module: nn.Module, x: Tensor, owner: str) -> None:
 def _map(function: Any, tree: Any) -> Any:
     if isinstance(tree, Tensor):
         return function(tree)
-    return _pytree.tree_map(lambda leaf: function(leaf) if isinstance(leaf, Tensor) else leaf, tree)
+    return tree_map(lambda leaf: function(leaf) if isinstance(leaf, Tensor) else leaf, tree)
 
 
 class Stepwise(nn.Module):
@@ -170,7 +170,7 @@ class Unfolded(nn.Module):
         self.dynamics = dynamics
 
     def forward(self, x: Any) -> Any:
-        for leaf in [x] if isinstance(x, Tensor) else _pytree.tree_leaves(x):
+        for leaf in [x] if isinstance(x, Tensor) else tree_leaves(x):
             check_tensor("Unfolded", leaf, "a tensor [T B, *]")
         steps = folded_steps()
         if steps is None:

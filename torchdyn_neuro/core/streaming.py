@@ -4,13 +4,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils import _pytree
 
 from .context import intercepting
 from .dynamics import Dynamics
 from .fits import check_model, check_model_input
 from .inputs import check_tensor, refuse_scripting
 from .state import State, detach_state, first_frame, shared_fields
+from .torch_private import tree_leaves, tree_map
 
 
 class Streaming(nn.Module):
@@ -69,7 +69,7 @@ class Streaming(nn.Module):
 
     def step(self, x_t: Any) -> Any:
         """The model on one frame [B, *], or a tree of frames: the output [B, *]."""
-        for leaf in _pytree.tree_leaves(x_t):
+        for leaf in tree_leaves(x_t):
             check_tensor("Streaming", leaf, "a frame [B, *]")
         return _each_tensor(lambda y: y.squeeze(0), self(_each_tensor(lambda leaf: leaf.unsqueeze(0), x_t)))
 
@@ -102,7 +102,7 @@ class Streaming(nn.Module):
 
 
 def _each_tensor(function: Any, tree: Any) -> Any:
-    return _pytree.tree_map(lambda leaf: function(leaf) if isinstance(leaf, Tensor) else leaf, tree)
+    return tree_map(lambda leaf: function(leaf) if isinstance(leaf, Tensor) else leaf, tree)
 
 
 def _as_mask(mask: Any) -> Tensor:

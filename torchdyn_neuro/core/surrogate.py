@@ -5,7 +5,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
+
+from .torch_private import forward_mode_level, func_transform_active
 
 
 def _heaviside(x: Tensor) -> Tensor:
@@ -70,9 +71,7 @@ class Surrogate(ABC):
     """
 
     def __call__(self, x: Tensor) -> Tensor:
-        if not torch.compiler.is_compiling() and (
-            torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
-        ):
+        if not torch.compiler.is_compiling() and (func_transform_active() or forward_mode_level() >= 0):
             return _TransformedSpike.apply(x, self)
         return _Spike.apply(x, self)
 

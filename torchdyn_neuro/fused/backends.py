@@ -9,6 +9,7 @@ import torch
 from ..core.dynamics import Dynamics
 from ..core.state import State, first_leaf, leaves
 from ..core.time_loop import eager_loop
+from ..core.torch_private import jit_tracer
 from .compiler import CompilerUnavailableError
 from .dispatch import find_fused, run_fused
 from .record.guards import observed
@@ -26,7 +27,7 @@ def unsuited(x: State, state: State) -> str | None:
     devices = {tensor.device.type for tensor in tensors}
     if len(devices) != 1 or not devices <= set(_LANGUAGES):
         return f"tensors on {', '.join(sorted(devices))}"
-    if torch._C._get_tracing_state() is not None:
+    if jit_tracer() is not None:
         # A tracer writes down the operations of torch; what a kernel of ours computes it does not see.
         return "torch.jit.trace"
     return active_transform() or observed()
@@ -36,7 +37,7 @@ def named_loop(language: str) -> Callable:
     """The backend that runs everything in ``language`` or raises."""
 
     def loop(module: Dynamics, x: State, state: State, output_dtype: torch.dtype | None = None) -> tuple[State, State]:
-        if torch._C._get_tracing_state() is not None:
+        if jit_tracer() is not None:
             raise RuntimeError(
                 f"{type(module).__name__}: expected no tracer around the backend {language!r}, got torch.jit.trace, "
                 "which does not see what our kernels compute; trace with backend('auto') or backend('eager')"

@@ -17,8 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-Function = Callable[..., list[Tensor]]
-Recorder = Callable[[Callable[[], list[Tensor]]], tuple[Callable[[], None], list[Tensor]]]
+Results = list[Tensor | None]
+Function = Callable[..., Results]
+Recorder = Callable[[Callable[[], Results]], tuple[Callable[[], None], Results]]
 """``call -> (replay, results)``: records ``call`` so that ``replay`` does it again and refreshes ``results``."""
 
 _MOST_KEPT = 8
@@ -27,7 +28,7 @@ _LONG_UNUSED = 200  # calls without a use, after which a recording may be given 
 _LARGEST = 1 << 30  # bytes of arguments, which a recording holds twice; steps that large outlast their launches
 
 
-def record_on_cuda(call: Callable[[], list[Tensor]]) -> tuple[Callable[[], None], list[Tensor]]:
+def record_on_cuda(call: Callable[[], Results]) -> tuple[Callable[[], None], Results]:
     """Record ``call`` as a CUDA graph on the current device."""
     # Torch's own stream for recordings stays on the device on which it was first used.
     stream = torch.cuda.Stream()
@@ -36,18 +37,40 @@ def record_on_cuda(call: Callable[[], list[Tensor]]) -> tuple[Callable[[], None]
         # Nothing may be compiled, loaded or reserved while the graph is recorded.
         call()
     torch.cuda.current_stream().wait_stream(stream)
-    graph = torch.cuda.CUDAGraph()
-    # Other threads, such as one that pins memory, go on with what they do.
-    with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
-        results = call()
+    try:
+        return _record(call, stream)
+    except Exception:
+        # A recording that fails leaves the generator of random numbers as it is within one; the next one puts it back.
+        _record(lambda: [torch.zeros(1, device=stream.device)], torch.cuda.Stream())
+        raise
+
+
+def _record(call: Callable[[], Results], stream: torch.cuda.Stream) -> tuple[Callable[[], None], Results]:
+    graph, failures = torch.cuda.CUDAGraph(), []
+    try:
+        # One that fails leaves its stream the current one, too: the outer context puts that back. Other threads, such
+        # as one that pins memory, go on with what they do.
+        with (
+            torch.cuda.stream(stream),
+            torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"),
+        ):
+            try:
+                results = call()
+            except Exception as error:
+                failures.append(error)
+                raise
+    except Exception as error:
+        # The end of a recording that failed only says that it did.
+        raise next(iter(failures), error) from None
     return graph.replay, results
 
 
 def repeated(function: Function, record: Recorder = record_on_cuda) -> Function:
     """``function``, replayed once its arguments have had the same shapes before.
 
-    Arguments are tensors, lists of tensors or ``None``, and plain values; results are new tensors at every call.
-    If recording fails, ``function`` itself runs from then on, with one warning.
+    Arguments are tensors, lists of tensors or ``None``, and plain values; results are new tensors at every call, or
+    ``None``. Where a recording fails, ``function`` itself runs for these shapes from then on, with one warning; others
+    are recorded as before.
 
     Args:
         function: reads its tensors, changes none of them, and depends on nothing else that changes.
@@ -71,10 +94,10 @@ class _Recorded:
         for place, tensor in zip(self.places, _tensors(arguments), strict=True):
             place.copy_(tensor)
 
-    def call(self, arguments: Sequence[Any]) -> list[Tensor]:
+    def call(self, arguments: Sequence[Any]) -> Results:
         self._fill(arguments)
         self.replay()
-        return [result.clone() for result in self.results]
+        return [None if result is None else result.clone() for result in self.results]
 
 
 class _Repeated:
@@ -83,14 +106,14 @@ class _Repeated:
         self.record = record
         self.recorded: OrderedDict[Any, _Recorded] = OrderedDict()
         self.seen: OrderedDict[Any, int] = OrderedDict()
+        self.failed: OrderedDict[Any, None] = OrderedDict()
         self.calls = 0
-        self.failed = False
         self.lock = threading.Lock()
 
-    def call(self, *arguments: Any) -> list[Tensor]:
+    def call(self, *arguments: Any) -> Results:
         # A graph is of one device, whatever device is current outside.
         with torch.cuda.device_of(next(_tensors(arguments))):
-            if self.failed or _being_recorded():
+            if _being_recorded():
                 return self.function(*arguments)
             with self.lock, torch.no_grad():
                 recorded = self._find(arguments)
@@ -102,9 +125,9 @@ class _Repeated:
         self.calls += 1
         known = self.recorded.get(kind)
         if known is None:
-            if not self._is_worth_recording(kind, arguments):
+            if kind in self.failed or not self._is_worth_recording(kind, arguments):
                 return None
-            known = self._recorded_now(arguments)
+            known = self._recorded_now(kind, arguments)
             if known is None:
                 return None
             self.recorded[kind] = known
@@ -129,14 +152,16 @@ class _Repeated:
         del self.recorded[oldest]
         return True
 
-    def _recorded_now(self, arguments: Sequence[Any]) -> _Recorded | None:
+    def _recorded_now(self, kind: Any, arguments: Sequence[Any]) -> _Recorded | None:
         try:
             return _Recorded(self.function, arguments, self.record)
         except Exception as error:  # whatever goes wrong, the plain loop is right
-            self.failed = True
+            self.failed[kind] = None
+            if len(self.failed) > 4 * _MOST_KEPT:
+                self.failed.popitem(last=False)
             warnings.warn(
                 "torchdyn_neuro: a loop with a connection in it is launched step by step, more slowly, because no CUDA "
-                f"graph could be recorded ({type(error).__name__}: {error})",
+                f"graph could be recorded for its shapes ({type(error).__name__}: {error})",
                 stacklevel=2,
             )
             return None

@@ -1,43 +1,34 @@
-"""The loop of a step with matrix products inside, forward and backward."""
+"""A step with matrix products inside, cut at its products into what a loop over time runs."""
 
 import functools
+import hashlib
 import threading
-from collections.abc import Sequence
-from math import prod
-from typing import Any
 
 import torch
-from torch import Tensor
 
-from ..core.dynamics import Dynamics
-from ..core.state import State, fill, leaves
-from .compiler import NUMBERS, CompilerUnavailableError
-from .eager import replayed_gradients
-from .event_product import gather_outer_product, matrix
+from .compiler import CompilerUnavailableError
 from .graph import Node, StepGraph, ordered
-from .layout import laid_out_all
-from .network_native import Encoded, Sequences, library, run_backward, run_forward, segment_function
+from .network_native import Encoded, library, takes
 from .program import Program, program_of
-from .record.recording import FrozenStep
-from .runtime import grouped, rows_contiguous
-from .trace import NotPointwise
-from .transforms import batched
+from .registry import get_loop
 
-_EVERY = 8  # steps between checkpoints; what is between them is kept in the caches during the backward pass
-_MOST_ACTIVE = 0.3
+_cuts: dict[str, "Cut"] = {}
 
 
 class Cut:
     """A graph with products, as the programs of its forward and its backward step.
 
     Args:
+        key: by which :func:`get_cut` finds it.
         graph: the step.
         training: whether there is a backward step.
+        language: of the segments.
     """
 
-    def __init__(self, graph: StepGraph, training: bool):
-        self.graph = graph
-        self.forward = program_of(graph, (*graph.inputs, *graph.states), (*graph.next_states, *graph.outputs))
+    def __init__(self, key: str, graph: StepGraph, training: bool, language: str):
+        self.key, self.graph, self.language = key, graph, language
+        results = *graph.next_states, *graph.outputs
+        self.forward = program_of(graph, (*graph.inputs, *graph.states), results, language=language)
         self.products = tuple(self.forward.frames[p.target] for p in self.forward.products)
         self.carried = tuple(k for k, leaf in enumerate(graph.states) if training and leaf.dtype.is_floating_point)
         self.backward = self._backward() if training else None
@@ -47,7 +38,7 @@ class Cut:
     def _backward(self) -> Program:
         graph = self.graph
         given = (*graph.inputs, *graph.states, *graph.state_gradients, *graph.output_gradients)
-        return program_of(graph, given, self.gradients, self.products)
+        return program_of(graph, given, self.gradients, self.products, self.language)
 
     @property
     def gradients(self) -> tuple[Node, ...]:
@@ -68,7 +59,7 @@ class Cut:
 
         def compile_one(key: str) -> None:
             try:
-                segment_function(key)
+                get_loop(key).kernels.compile(training=False)
             except CompilerUnavailableError as error:
                 failures.append(error)
 
@@ -79,8 +70,21 @@ class Cut:
             thread.join()
         for failure in failures:
             raise failure
-        if library(self.dtype) is None:
+        if takes(self.encoded) and library(self.dtype) is None:
             raise CompilerUnavailableError("there is no C++ compiler")
+
+
+def cut_of(graph: StepGraph, training: bool, language: str) -> Cut:
+    """The cut of a graph, the same one for all layers whose step computes the same."""
+    key = hashlib.sha256(f"{language} {training}\n{graph.describe()}".encode()).hexdigest()[:24]
+    if key not in _cuts:
+        _cuts[key] = Cut(key, graph, training, language)
+    return _cuts[key]
+
+
+def get_cut(key: str) -> Cut:
+    """The cut of that key."""
+    return _cuts[key]
 
 
 def cut_parameters(graph: StepGraph) -> list[int]:
@@ -90,188 +94,3 @@ def cut_parameters(graph: StepGraph) -> list[int]:
     read = {*ordered(node for node in results if node is not None)}
     pairs = enumerate(zip(graph.parameters, graph.grad_parameters, strict=True))
     return [k for k, (leaf, gradient) in pairs if leaf in read or gradient is not None]
-
-
-def run_cut(
-    module: Dynamics, step: FrozenStep, cut: Cut, values: list[Tensor], x: State, state: State
-) -> tuple[State, State]:
-    """The loop of ``module``; ``values`` are its parameters and, behind them, its matrices."""
-    count = len(step.sources)
-    values, matrices = values[:count], values[count:]
-    inputs, states = leaves(x), leaves(state)
-    frame = torch.broadcast_shapes(*(leaf.shape[1:] for leaf in inputs), *(leaf.shape for leaf in states))
-    _check(module, cut, matrices, frame)
-    inputs = [leaf.expand(leaf.shape[0], *frame) for leaf in inputs]
-    states = [leaf.expand(frame) for leaf in states]
-    parameters, inners = laid_out_all(values, frame)
-    operands = (*inputs, *states, *parameters, *matrices)
-    training = torch.is_grad_enabled() and any(t.requires_grad for t in operands)
-    counts = len(inputs), len(states), len(parameters)
-    results = _Loop.apply(cut, step, counts, inners, training, *operands)
-    ys, last = results[: len(cut.graph.outputs)], results[len(cut.graph.outputs) :]
-    return fill(step.output, ys), fill(state, last)
-
-
-def _check(module: Dynamics, cut: Cut, matrices: Sequence[Tensor], frame: Sequence[int]) -> None:
-    reason = None
-    if torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack():
-        reason = "somebody who follows the operators of torch"
-    elif torch.is_autocast_enabled("cpu"):
-        reason = "autocast, under which a product has a narrower type than the state"
-    elif cut.dtype not in NUMBERS or any(weight.dtype != cut.dtype for weight in matrices):
-        reason = "matrices of other types than the frames"
-    elif any(tuple(weight.shape) != (frame[-1], frame[-1]) for weight in matrices):
-        reason = f"a matrix that is not {frame[-1]} x {frame[-1]}"
-    elif prod(frame) == 0:
-        reason = "a frame without elements"
-    if reason:
-        raise NotPointwise(f"{type(module).__name__}: expected products that a fused loop can take, got {reason}")
-
-
-class _Loop(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any,
-        cut: Cut,
-        step: FrozenStep,
-        counts: tuple[int, int, int],
-        inners: list[int],
-        training: bool,
-        *operands: Tensor,
-    ) -> tuple[Tensor, ...]:
-        inputs, states, parameters, matrices = grouped([t.detach() for t in operands], counts)
-        graph, program, x = cut.graph, cut.forward, inputs[0]
-        inputs = [rows_contiguous(leaf) for leaf in inputs]
-        first = [leaf.contiguous() for leaf in states]
-        ys = [x.new_empty(x.shape, dtype=node.dtype) for node in graph.outputs]
-        last = [leaf.new_empty(leaf.shape) for leaf in first]
-        rows = (x.shape[0] - 1) // _EVERY
-        checkpoints = [leaf.new_empty((rows, *leaf.shape)) if training else None for leaf in first]
-        after, outputs = program.results[: len(states)], program.results[len(states) :]
-        pairs = [*zip(program.leaves, inputs, strict=False), *zip(outputs, ys, strict=True)]
-        run_forward(
-            program,
-            cut.alone,
-            Sequences(program, pairs),
-            program.leaves[len(inputs) :],
-            after,
-            first,
-            last,
-            checkpoints,
-            [p.contiguous() for p in parameters],
-            inners,
-            matrices,
-            _shape(x),
-            _EVERY,
-        )
-        if training:
-            kept = [*(t for t in operands), *checkpoints]
-            ctx.save_for_backward(*kept)
-        ctx.cut, ctx.step, ctx.counts, ctx.inners = cut, step, (*counts, len(matrices)), inners
-        ctx.set_materialize_grads(False)
-        return (*ys, *last)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor | None) -> tuple:
-        cut, graph = ctx.cut, ctx.cut.graph
-        inputs, states, parameters, matrices, checkpoints = grouped(ctx.saved_tensors, ctx.counts)
-        nothing = (None,) * 5
-        if all(gradient is None for gradient in gradients):
-            return *nothing, *[None] * (len(ctx.saved_tensors) - len(checkpoints))
-        output_gradients, last_gradients = gradients[: len(graph.outputs)], gradients[len(graph.outputs) :]
-        if torch.is_grad_enabled() or batched(gradients):
-            found = replayed_gradients(
-                ctx.step, inputs, states, [*parameters, *matrices], output_gradients, last_gradients
-            )
-            return *nothing, *(gradient for group in found for gradient in group)
-        found = _gradients(
-            cut, inputs, states, parameters, matrices, checkpoints, ctx.inners, output_gradients, last_gradients
-        )
-        return *nothing, *found
-
-
-def _gradients(
-    cut: Cut,
-    inputs: list[Tensor],
-    states: list[Tensor],
-    parameters: list[Tensor],
-    matrices: list[Tensor],
-    checkpoints: list[Tensor],
-    inners: list[int],
-    output_gradients: Sequence[Tensor | None],
-    last_gradients: Sequence[Tensor | None],
-) -> list[Tensor | None]:
-    graph, ahead, back, x = cut.graph, cut.forward, cut.backward, inputs[0]
-    inputs = [rows_contiguous(leaf) for leaf in inputs]
-    states = [leaf.contiguous() for leaf in states]
-    count, held = len(inputs), len(states)
-    arriving = [
-        x.new_zeros((1, *x.shape[1:]), dtype=leaf.dtype).expand(x.shape) if given is None else rows_contiguous(given)
-        for leaf, given in zip(graph.output_gradients, output_gradients, strict=True)
-    ]
-    carry = []
-    for k in cut.carried:
-        given = last_gradients[k]
-        carry.append(torch.zeros_like(states[k]) if given is None else given.contiguous().clone())
-    # The results, in their order.
-    places = iter(back.results)
-    leaving = [next(places) if node is not None else -1 for node in graph.grad_states]
-    input_places = [None if node is None else next(places) for node in graph.grad_inputs]
-    parameter_places = [None if node is None else next(places) for node in graph.grad_parameters]
-    factor_places = [(next(places), next(places)) for _ in graph.outers]
-    made = {k: x.new_empty(x.shape, dtype=back.frames[k].dtype) for k in back.results if k in {*input_places}}
-    factors = {k: x.new_empty(x.shape, dtype=back.frames[k].dtype) for pair in factor_places for k in pair}
-    summed = [k for k in parameter_places if k is not None]
-    totals = [x.new_zeros(x.shape[1:], dtype=back.frames[k].dtype) for k in summed]
-    given = back.leaves
-    reads = [*zip(given, inputs, strict=False), *zip(given[count + 2 * held :], arriving, strict=False)]
-    run_backward(
-        cut.encoded,
-        (
-            Sequences(ahead, zip(ahead.leaves, inputs, strict=False)),
-            Sequences(back, [*reads, *made.items(), *factors.items()]),
-        ),
-        (ahead.leaves[count:], given[count : count + held]),
-        ([p.target for p in ahead.products], given[count + 2 * held + len(arriving) :]),
-        ahead.results[:held],
-        [given[count + held + k] for k in cut.carried],
-        [leaving[k] for k in cut.carried],
-        summed,
-        states,
-        checkpoints,
-        carry,
-        totals,
-        [p.contiguous() for p in parameters],
-        inners,
-        matrices,
-        _shape(x),
-        _EVERY,
-    )
-    first = dict(zip(cut.carried, carry, strict=True))
-    by_place = dict(zip(summed, totals, strict=True))
-    return [
-        *(None if k is None else made[k] for k in input_places),
-        *(first.get(k) for k in range(held)),
-        *(
-            None if k is None else by_place[k].sum_to_size(p.shape).to(p.dtype)
-            for k, p in zip(parameter_places, parameters, strict=True)
-        ),
-        *_matrix_gradients(graph, factor_places, factors, matrices),
-    ]
-
-
-def _matrix_gradients(
-    graph: StepGraph, places: Sequence[tuple[int, int]], factors: dict[int, Tensor], matrices: Sequence[Tensor]
-) -> list[Tensor | None]:
-    found: list[Tensor | None] = [None] * len(matrices)
-    for (k, *_), (gradient, source) in zip(graph.outers, places, strict=True):
-        x, arriving = matrix(factors[source]), matrix(factors[gradient])
-        columns = x.new_empty((x.shape[1], arriving.shape[1]))
-        if not gather_outer_product(x, arriving, columns, _MOST_ACTIVE):
-            torch.mm(x.t(), arriving, out=columns)
-        found[k] = columns.t() if found[k] is None else found[k] + columns.t()
-    return found
-
-
-def _shape(x: Tensor) -> tuple[int, int, int]:
-    return x.shape[0], prod(x.shape[1:-1]), x.shape[-1]

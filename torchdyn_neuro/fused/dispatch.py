@@ -1,5 +1,6 @@
 """From a module to its recorded step, remembered for each kind of call, and from that to the operators."""
 
+import ctypes
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -9,13 +10,16 @@ from torch import Tensor, nn
 
 from ..core.dynamics import Dynamics
 from ..core.state import State, fill, first_frame, leaves
+from ..core.torch_private import assume_constant_result
 from . import runtime
 from .compiler import CompilerUnavailableError
-from .cut import Cut, cut_parameters, run_cut
+from .cut import Cut, cut_of, cut_parameters
+from .cut_runtime import run_cut
 from .eager import register_step
 from .graph import StepGraph
 from .layout import laid_out_all, memory_order
 from .plan import plan_backward, plan_forward
+from .record.gradients import Differentiable, differentiable
 from .record.guards import ambient, observed
 from .record.recording import FrozenStep, Recording, recordings_of, structure
 from .recorder import Operand
@@ -42,6 +46,7 @@ class Fused:
         owner: its number for second derivatives.
         key: the key of its loop; empty where there are products inside the step.
         cut: the loop of a step with products.
+        differentiable: which results have a gradient; absent where none is wanted.
     """
 
     step: FrozenStep
@@ -49,6 +54,7 @@ class Fused:
     owner: int
     key: str
     cut: Cut | None = None
+    differentiable: Differentiable | None = None
 
 
 def signature(x: State, state: State, output_dtype: torch.dtype | None) -> Signature:
@@ -134,10 +140,14 @@ def _fuse(module: Dynamics, recording: Recording, call: Signature, language: str
         # A step that fails on the recorder's small tensors is not one that treats every element alike.
         raise NotPointwise(_explain(module, error)) from None
     products = graph.has_products
-    if products and language != "cpp":
-        raise NotPointwise(_explain(module, NotPointwise("a matrix product inside the step on a GPU")))
     used = cut_parameters(graph) if products else _used_parameters(graph)
     step = step.with_sources(used)
+    flags = None
+    if training:
+        # Of the inputs and states as they came, before more gradients were asked for on the way.
+        operands = [Operand(*description) for description in call.tensors]
+        own = [values[fitting[k]] for k in used]
+        flags = differentiable(step, operands[:count], operands[count:], own, recording.described_matrices)
     graph = replace(
         graph,
         parameters=tuple(graph.parameters[k] for k in used),
@@ -145,12 +155,12 @@ def _fuse(module: Dynamics, recording: Recording, call: Signature, language: str
         uniform=frozenset(number for number, k in enumerate(used) if all(values[fitting[k]].broadcast)),
     )
     if products:
-        cut = Cut(graph, training)
+        cut = cut_of(graph, training, language)
         cut.compile()
-        return Fused(step, tuple(fitting[k] for k in used), register_step(step), "", cut)
+        return Fused(step, tuple(fitting[k] for k in used), register_step(step), "", cut, flags)
     key = loop_key(graph, language)
     get_loop(key).kernels.compile(training=training)
-    return Fused(step, tuple(fitting[k] for k in used), register_step(step), key)
+    return Fused(step, tuple(fitting[k] for k in used), register_step(step), key, None, flags)
 
 
 def _used_parameters(graph: StepGraph) -> list[int]:
@@ -194,7 +204,7 @@ def fuse_call(module: Dynamics, call: Signature, language: str, x_t: State, stat
     module.step(x_t, state)
     # In plain tuples: torch 2.14 hands over a named one without its content.
     plain = _classes(call.x), _classes(call.state), call.tensors, call.output_dtype
-    found = _fuse_while_compiling(module, plain, language, torch.is_grad_enabled())
+    found = _fuse_while_compiling(id(module), plain, language, torch.is_grad_enabled())
     if found is None or found.cut is not None:
         raise NotPointwise(f"{type(module).__name__}: expected a step that acts on each element by itself")
     return found, [source.value(module) for source in found.step.sources]
@@ -206,7 +216,7 @@ def run_fused(
     """The loop of ``module`` as one kernel; raises what :func:`fuse` raises."""
     found, values = find_fused(module, x, state, language, output_dtype)
     if found.cut is not None:
-        return run_cut(module, found.step, found.cut, values, x, state)
+        return run_cut(module, found.step, found.cut, values, x, state, _without_gradient(found, x))
     sequences, states = leaves(x), leaves(state)
     shapes = [*(leaf.shape[1:] for leaf in sequences), *(leaf.shape for leaf in states)]
     frame = shapes[0]
@@ -229,7 +239,8 @@ def run_fused(
         frame = states[0].shape if states else sequences[0].shape[1:]
     parameters, inners = laid_out_all(values, frame)
     training = torch.is_grad_enabled() and any(t.requires_grad for t in (*sequences, *states, *parameters))
-    results = runtime.run_loop(found.key, found.owner, sequences, states, parameters, inners, training)
+    marks = _without_gradient(found, x) if training else ()
+    results = runtime.run_loop(found.key, found.owner, sequences, states, parameters, inners, training, marks)
     outputs = len(leaves(found.step.output))
     ys, last = results[:outputs], results[outputs : outputs + len(states)]
     if order is not None:
@@ -239,14 +250,21 @@ def run_fused(
     return fill(found.step.output, ys), fill(state, last)
 
 
-def _fuse_while_compiling(module: Dynamics, plain: tuple, language: str, training: bool) -> Fused | None:
+def _without_gradient(found: Fused, x: State) -> list[int]:
+    """The numbers of the outputs and last states that have no gradient, whatever wants one."""
+    if found.differentiable is None or torch.compiler.is_compiling():
+        return []
+    flags = found.differentiable.after(leaves(x)[0].shape[0])
+    return [k for k, wanted in enumerate(flags) if not wanted]
+
+
+@assume_constant_result
+def _fuse_while_compiling(number: int, plain: tuple, language: str, training: bool) -> Fused | None:
+    # The compilers before torch 2.14 hand no module over, but its id, and compile anew for another one, as they should.
+    module: Dynamics = ctypes.cast(number, ctypes.py_object).value
     x, state, *rest = plain
     try:
         with torch.set_grad_enabled(training):
             return fuse(module, Signature(_of_classes(x), _of_classes(state), *rest), language)
     except (NotPointwise, CompilerUnavailableError):
         return None
-
-
-# The mark that torch.compiler.assume_constant_result sets; to call it would import the compiler, and Triton with it.
-_fuse_while_compiling._dynamo_marked_constant = True

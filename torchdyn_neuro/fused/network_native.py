@@ -2,14 +2,14 @@
 
 import ctypes
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from .compiler import arrays, header_library
 from .event_product import gather_headers
-from .native import parameter_layout
+from .native import CppKernels, parameter_layout
 from .program import Product, Program, Segment
 from .registry import get_loop
 
@@ -24,11 +24,6 @@ def library(dtype: torch.dtype) -> ctypes.CDLL | None:
     return header_library(_HEADERS, dtype)
 
 
-def segment_function(key: str) -> Callable:
-    """The compiled loop of a segment."""
-    return get_loop(key).kernels.forward_function
-
-
 class Encoded:
     """Programs as whole numbers, with the functions and matrices that they name.
 
@@ -37,6 +32,7 @@ class Encoded:
     """
 
     def __init__(self, *programs: Program):
+        self.programs = programs
         self.keys: list[str] = []
         self.matrices: list[tuple[int, bool]] = []
         self.words = [[word for step in program.steps for word in self._words(step)] for program in programs]
@@ -52,7 +48,7 @@ class Encoded:
     @functools.cached_property
     def functions(self) -> ctypes.Array:
         """The addresses of the segments' loops."""
-        addresses = [ctypes.cast(segment_function(key), ctypes.c_void_p) for key in self.keys]
+        addresses = [ctypes.cast(get_loop(key).kernels.forward_function, ctypes.c_void_p) for key in self.keys]
         return (ctypes.c_void_p * len(addresses))(*addresses)
 
     def values(self, matrices: Sequence[Tensor]) -> list[Tensor]:
@@ -66,6 +62,11 @@ def _place(known: list, entry: object) -> int:
     return known.index(entry)
 
 
+def takes(encoded: Encoded) -> bool:
+    """Whether these loops run programs: whether their segments are in C++."""
+    return isinstance(get_loop(encoded.keys[0]).kernels, CppKernels)
+
+
 class Sequences:
     """Which frames are rows of sequences [T, B, \\*], and where these are.
 
@@ -74,8 +75,7 @@ class Sequences:
         pairs: frames and their sequences.
     """
 
-    def __init__(self, program: Program, pairs: Iterable[tuple[int, Tensor]]):
-        pairs = list(pairs)
+    def __init__(self, program: Program, pairs: Sequence[tuple[int, Tensor]]):
         numbers = {frame: k for k, (frame, _) in enumerate(pairs)}
         self.tensors = [tensor for _, tensor in pairs]
         self.frames = [node.dtype.itemsize for node in program.frames]
@@ -85,9 +85,8 @@ class Sequences:
 
 
 def run_forward(
-    program: Program,
     encoded: Encoded,
-    sequences: Sequences,
+    pairs: Sequence[tuple[int, Tensor]],
     before: Sequence[int],
     after: Sequence[int],
     first: Sequence[Tensor],
@@ -102,10 +101,12 @@ def run_forward(
     """Fill the sequences of the outputs, the last states and the checkpoints.
 
     Args:
+        encoded: the program.
+        pairs: frames that are rows of sequences, with these.
         before, after: the frames of the states before and after a step.
         shape: steps, rows and width.
     """
-    words = encoded.words[0]
+    words, sequences = encoded.words[0], Sequences(encoded.programs[0], pairs)
     read = encoded.values(matrices)
     tensors = [*sequences.tensors, *first, *last, *checkpoints, *parameters, *read]
     sizes = [*shape, every, torch.get_num_threads(), *sequences.counts, len(first), len(parameters), len(words)]
@@ -117,7 +118,7 @@ def run_forward(
 
 def run_backward(
     encoded: Encoded,
-    sequences: tuple[Sequences, Sequences],
+    pairs: tuple[Sequence[tuple[int, Tensor]], Sequence[tuple[int, Tensor]]],
     states: tuple[Sequence[int], Sequence[int]],
     products: tuple[Sequence[int], Sequence[int]],
     after: Sequence[int],
@@ -137,12 +138,14 @@ def run_backward(
     """Fill the sequences of the gradients, the totals of those of parameters, and turn ``carry`` into the first ones.
 
     Args:
-        sequences: of the forward program and of the backward one, as all pairs.
+        encoded: the forward program and the backward one, in whose order all pairs are.
+        pairs: their frames that are rows of sequences, with these.
         states, products: their frames.
         after: the frames of the states after a step of the forward program.
         arriving, leaving: the frames of the carried gradients before and after a step; -1 where zero leaves.
         summed: the frames of the totals.
     """
+    sequences = [Sequences(*part) for part in zip(encoded.programs, pairs, strict=True)]
     read = encoded.values(matrices)
     tensors = [*sequences[0].tensors, *sequences[1].tensors, *first, *checkpoints, *carry, *totals, *parameters, *read]
     sizes = [*shape, every, torch.get_num_threads(), len(first), len(products[0]), len(carry), len(totals)]

@@ -69,7 +69,11 @@ class Program:
 
 
 def program_of(
-    graph: StepGraph, leaves: Sequence[Node], results: Sequence[Node], given: Sequence[Node] = ()
+    graph: StepGraph,
+    leaves: Sequence[Node],
+    results: Sequence[Node],
+    given: Sequence[Node] = (),
+    language: str = "cpp",
 ) -> Program:
     """The program that computes ``results``.
 
@@ -78,6 +82,7 @@ def program_of(
         leaves: the frames that are there.
         results: what is wanted, each in a frame of its own.
         given: products that are there too.
+        language: of the segments.
     """
     frames: dict[Node, int] = {node: k for k, node in enumerate((*leaves, *given))}
     nodes: list[Node] = list(frames)
@@ -89,7 +94,7 @@ def program_of(
         ready = [node for node in waiting if not _products(node.args[0], frames)]
         sources = list(dict.fromkeys(node.args[0] for node in ready if node.args[0] not in frames))
         if sources:
-            steps.append(_segment(graph, frames, sources, range(len(nodes), len(nodes) + len(sources))))
+            steps.append(_segment(graph, frames, sources, range(len(nodes), len(nodes) + len(sources)), language))
             for source in sources:
                 frames[source] = len(nodes)
                 nodes.append(source)
@@ -99,7 +104,7 @@ def program_of(
             nodes.append(node)
         waiting = [node for node in waiting if node not in frames]
     places = range(len(nodes), len(nodes) + len(results))
-    steps.append(_segment(graph, frames, list(results), places))
+    steps.append(_segment(graph, frames, list(results), places, language))
     return Program((*nodes, *results), tuple(range(count)), tuple(places), tuple(steps))
 
 
@@ -108,7 +113,9 @@ def _products(node: Node, frames: dict[Node, int]) -> list[Node]:
     return [each for each in ordered([node], frozenset(frames)) if each.op == "product"]
 
 
-def _segment(graph: StepGraph, frames: dict[Node, int], results: list[Node], writes: Sequence[int]) -> Segment:
+def _segment(
+    graph: StepGraph, frames: dict[Node, int], results: list[Node], writes: Sequence[int], language: str
+) -> Segment:
     made: dict[Node, Node] = {}
 
     def rebuilt(node: Node) -> Node:
@@ -147,4 +154,4 @@ def _segment(graph: StepGraph, frames: dict[Node, int], results: list[Node], wri
     )
     used = {node for node in ordered(outputs) if node.op == "input"}
     parameters = tuple(k for k, leaf in enumerate(graph.parameters) if leaf in used)
-    return Segment(loop_key(pointwise, "cpp"), tuple(read), parameters, tuple(writes))
+    return Segment(loop_key(pointwise, language), tuple(read), parameters, tuple(writes))

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from ..core.torch_private import DisableTorchFunction, TorchDispatchMode
 from .builder import FLOATS, NARROW, Builder, Refusal, promoted
 from .graph import Node, ordered
 from .ops import COMPOSITES, OPS
@@ -78,7 +78,7 @@ class Recorder(Builder, TorchDispatchMode):
     @contextmanager
     def unwatched(self) -> Iterator[None]:
         """Within a ``with`` block the recorder may look into its own tensors; no code of the step runs in it."""
-        with torch._C.DisableTorchFunction():
+        with DisableTorchFunction():
             if self.audit is None:
                 yield
             else:

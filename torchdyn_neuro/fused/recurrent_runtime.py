@@ -82,6 +82,14 @@ def _recurrent_forward(
     return results
 
 
+_repeated_forward = repeated(lambda key, *operands: _recurrent_forward(key, 0, *operands))
+
+
+def recorded_forward(key: str, owner: int, *operands: Any) -> list[Tensor]:
+    """The forward loop from a recording that all layers of one equation and one size share, whoever owns the step."""
+    return _repeated_forward(key, *operands)
+
+
 def _fake_forward(
     key: str,
     owner: int,
@@ -177,6 +185,9 @@ def _fake_backward(
     return _backward_results(get_loop(key), inputs, weight, before, parameters)
 
 
+recorded_backward = repeated(_recurrent_backward)
+
+
 def _setup_context(ctx: Any, inputs: tuple, output: list[Tensor]) -> None:
     key, owner, drive, weight, before, states, parameters, inners, training = inputs
     ctx.set_materialize_grads(False)
@@ -235,8 +246,8 @@ def _autograd_backward(ctx: Any, gradients: list[Tensor | None]) -> tuple:
 _library.impl("recurrent_forward", _recurrent_forward, "CPU")
 _library.impl("recurrent_backward", _recurrent_backward, "CPU")
 # Every step launches kernels of microseconds, which only a recording keeps up with.
-_library.impl("recurrent_forward", repeated(_recurrent_forward), "CUDA")
-_library.impl("recurrent_backward", repeated(_recurrent_backward), "CUDA")
+_library.impl("recurrent_forward", recorded_forward, "CUDA")
+_library.impl("recurrent_backward", recorded_backward, "CUDA")
 torch.library.register_fake("torchdyn_neuro::recurrent_forward", _fake_forward, lib=_library)
 torch.library.register_fake("torchdyn_neuro::recurrent_backward", _fake_backward, lib=_library)
 torch.library.register_autograd(

@@ -5,10 +5,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.graph import _engine_run_backward
 
 from ..core.repeat import Body as Function
 from ..core.state import State, fill, leaves
+from ..core.torch_private import run_backward
 from .builder import NARROW
 from .graph import Node, ordered
 from .recorder import Recorder
@@ -105,7 +105,7 @@ class _Rounds:
             arriving_nodes = tuple(map(recorder.node, arriving))
         ys, gs = zip(*live, strict=True)
         before, recorder.arriving = recorder.arriving, recorder.arriving | {*arriving_nodes}
-        found = _engine_run_backward(ys, gs, True, False, tuple(self.wanted), True, accumulate_grad=False)
+        found = run_backward(ys, gs, True, False, tuple(self.wanted), True, accumulate_grad=False)
         recorder.arriving = before
         grads = {id(leaf): g for leaf, g in zip(self.wanted, found, strict=True) if g is not None}
         with recorder.unwatched():

@@ -1,8 +1,7 @@
 """The fused loop as two operators of torch, ``torchdyn_neuro::loop_forward`` and ``loop_backward``.
 
 A loop is known by a key, the hash of its graph and its language, so autograd, ``torch.compile``, autocast and
-distributed training meet ordinary operators with tensors as arguments. Frames are flat only inside
-the kernels.
+distributed training meet ordinary operators with tensors as arguments. Frames are flat only inside the kernels.
 """
 
 import itertools
@@ -13,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..core.torch_private import dispatch_mode_count
 from .eager import blank, registered_step, replayed_gradients
 from .loops import Loop
 from .registry import get_loop
@@ -211,16 +211,25 @@ class _Loop(torch.autograd.Function):
     """The same loop without the way through torch's dispatcher, which takes longer than a short loop."""
 
     @staticmethod
-    def forward(ctx: Any, key: str, owner: int, counts: tuple[int, int], inners: list[int], *operands: Tensor) -> tuple:
+    def forward(
+        ctx: Any,
+        key: str,
+        owner: int,
+        counts: tuple[int, int],
+        inners: list[int],
+        marks: Sequence[int],
+        *operands: Tensor,
+    ) -> tuple:
         inputs, states, parameters = grouped(operands, counts)
         results = _loop_forward(key, owner, inputs, states, parameters, inners, True)
         _setup_context(ctx, (key, owner, inputs, states, parameters, inners, True), results)
+        ctx.mark_non_differentiable(*(results[k] for k in marks))
         return tuple(results)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple:
         groups = _autograd_backward(ctx, list(gradients))[2:5]
-        return None, None, None, None, *(gradient for group in groups for gradient in group)
+        return None, None, None, None, None, *(gradient for group in groups for gradient in group)
 
 
 def run_loop(
@@ -231,18 +240,22 @@ def run_loop(
     parameters: list[Tensor],
     inners: list[int],
     training: bool,
+    marks: Sequence[int] = (),
 ) -> Sequence[Tensor]:
-    """``loop_forward``: outputs, last states, checkpoints; as an operator where somebody watches the operators."""
+    """``loop_forward``: outputs, last states, checkpoints; as an operator where somebody watches the operators.
+
+    The results whose numbers are in ``marks`` have no gradient.
+    """
     if _watched():
         return torch.ops.torchdyn_neuro.loop_forward(key, owner, inputs, states, parameters, inners, training)
     if not training:
         return _loop_forward(key, owner, inputs, states, parameters, inners, training)
-    return _Loop.apply(key, owner, (len(inputs), len(states)), inners, *inputs, *states, *parameters)
+    return _Loop.apply(key, owner, (len(inputs), len(states)), inners, marks, *inputs, *states, *parameters)
 
 
 def _watched() -> bool:
     """Whether somebody follows the operators: a compiler, or a mode such as that of fake tensors."""
-    return torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() > 0
+    return torch.compiler.is_compiling() or dispatch_mode_count() > 0
 
 
 def grouped(tensors: Sequence[Tensor], counts: Sequence[int]) -> list[list[Tensor]]:

@@ -11,9 +11,9 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor
-from torch.autograd.graph import _engine_run_backward
 
 from ..core.repeat import repeats_go_to
+from ..core.torch_private import DisableTorchFunction, run_backward
 from .builder import Refusal
 from .graph import Node, StepGraph
 from .record.audit import Audit, Watch
@@ -62,14 +62,14 @@ def trace_step(
 
 
 def _keep(tensor: Tensor) -> tuple[Tensor, int]:
-    with torch._C.DisableTorchFunction():
+    with DisableTorchFunction():
         return tensor, tensor._version
 
 
 def _kept(saved: tuple[Tensor, int]) -> Tensor:
     """What autograd does without hooks: of a tensor that has changed in place there is no derivative."""
     tensor, version = saved
-    with torch._C.DisableTorchFunction():
+    with DisableTorchFunction():
         changed = tensor._version != version
     if changed:
         raise Refusal("a tensor that its derivative needs, but that an operation in place has changed")
@@ -132,7 +132,7 @@ def _record(
             recorder.arriving = {node for _, node in arriving}
             with recorder, watch, audit.listening():
                 # What torch.autograd.grad calls, without its checks of shapes, which import sympy: half a second.
-                found = _engine_run_backward(ys, gs, False, False, tuple(wanted), True, accumulate_grad=False)
+                found = run_backward(ys, gs, False, False, tuple(wanted), True, accumulate_grad=False)
         grads = {id(leaf): recorder.node(g) for leaf, g in zip(wanted, found, strict=True) if g is not None}
         return StepGraph(
             **forward,

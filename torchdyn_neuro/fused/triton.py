@@ -15,6 +15,8 @@ from .triton_source import backward_is_written_out, emit_backward, emit_forward
 
 _FEW_ELEMENTS = 1 << 16
 """Below it a card has threads to spare: a block of one warp spreads them over more of it."""
+_FEW, _MANY = (32, 1), (128, 4)
+"""Elements of a block and its warps, for few elements and for many."""
 _SEGMENT = 8
 _NOTHING = "import triton\n\n\ndef run():\n    pass\n"
 
@@ -111,6 +113,16 @@ def _layout(parameters: Sequence[Tensor], inners: Sequence[int], numbers: Sequen
     return [size for k in numbers for size in (inners[k], parameters[k].numel())]
 
 
+def _block(elements: int, *, on_card: bool) -> tuple[int, dict[str, int | bool]]:
+    """The size of a block, and the options with which Triton compiles for it."""
+    if not on_card:
+        # The interpreter takes a block at a time, whatever its size.
+        return 1 << (elements - 1).bit_length(), {}
+    block, warps = _FEW if elements < _FEW_ELEMENTS else _MANY
+    # A product and a sum rounded apart, as in the eager loop.
+    return block, {"num_warps": warps, "enable_fp_fusion": False}
+
+
 def _launch(
     kernel: Callable,
     shape: Sequence[int],
@@ -121,12 +133,7 @@ def _launch(
     """Run on the stream in force; ``None`` stands for a tensor that is absent."""
     steps, elements = shape[0], prod(shape[1:])
     present = next(tensor for tensor in tensors if tensor is not None)
-    if present.is_cuda:
-        block = 32 if elements < _FEW_ELEMENTS else 128
-        options = {"num_warps": block // 32, "enable_fp_fusion": False}
-    else:
-        # The interpreter takes a block at a time, whatever its size.
-        block, options = 1 << (elements - 1).bit_length(), {}
+    block, options = _block(elements, on_card=present.is_cuda)
     # An absent tensor is a pointer that its flag keeps from being followed.
     pointers = [present if tensor is None else tensor for tensor in tensors]
     grid = (-(-elements // block),)

@@ -94,7 +94,7 @@ class _Step:
         self.method, self.cell, self.x = method, cell, x
         self.explicit = isinstance(method, ExplicitIntegrator)
         membrane = cell.membrane() if cell.membrane is not None and self.explicit else None
-        self.upstroke: Upstroke = Level() if membrane is None else membrane.upstroke
+        self.upstroke: Upstroke = membrane.upstroke if membrane is not None and membrane.upstroke else Level()
 
     def run(self, state: State) -> tuple[Tensor, State]:
         cell, dt, t_ref = self.cell, self.cell.dt, self.cell.t_ref

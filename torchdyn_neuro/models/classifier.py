@@ -5,13 +5,12 @@ import warnings
 from collections.abc import Sequence
 
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _NormBase
-from torch.nn.modules.dropout import _DropoutNd
 
 from ..activity import ActivityReport, CurrentScale, calibrate
 from ..activity.layers import spiking_layers
 from ..core.checks import one_of
 from ..core.stepwise import Stepwise, holds_dynamics
+from ..core.torch_private import DropoutNd, NormBase
 
 
 class SpikingClassifier(nn.Module):
@@ -78,10 +77,10 @@ class SpikingClassifier(nn.Module):
 def run_layer(layer: nn.Module, x: Tensor) -> Tensor:
     """The layer on a sequence; once for all steps if it knows no time and the frames are all the same."""
     static = x.shape[0] > 1 and x.stride(0) == 0
-    if not static or holds_dynamics(layer) or _trains(layer, _DropoutNd):
+    if not static or holds_dynamics(layer) or _trains(layer, DropoutNd):
         return layer(x)
     # The running variance of a norm counts its samples, and a batch of one has a variance only over time.
-    frame = layer(x)[:1] if _trains(layer, _NormBase) else layer(x[:1])
+    frame = layer(x)[:1] if _trains(layer, NormBase) else layer(x[:1])
     return frame.expand(x.shape[0], *frame.shape[1:])
 
 

@@ -40,7 +40,7 @@ class UpwardCrossing(Threshold):
     def meet(self, cell: Spiking, before: State, path: Sequence[State]) -> Tensor:
         spikes = torch.zeros_like(before.v)
         # A spike is shorter than many a step: the crossing may lie in any of the substeps.
-        for earlier, later in zip([before, *path], path, strict=False):
+        for earlier, later in zip([before, *path[:-1]], path, strict=True):
             crossed = (earlier.v < cell.v_th()).to(later.v.dtype) * self.surrogate(later.v - cell.v_th())
             spikes = spikes + crossed - spikes * crossed
         return spikes

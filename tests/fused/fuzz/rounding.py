@@ -55,6 +55,9 @@ class Rounded(TorchDispatchMode):
                 return None
             others = [torch.as_tensor(arg).abs() for arg in args[:2]]
             return (others[0] + others[1] * abs(kwargs.get("alpha", 1))).to(result.dtype)
+        if name in ("addcmul", "addcdiv", "lerp"):
+            # A product and a sum, rounded once or twice: the sum may cancel.
+            return sum(torch.as_tensor(arg).abs() for arg in args[:3]).to(result.dtype) + result.abs()
         if name == "pow" and not isinstance(args[1], Tensor) and args[1] in (0, 1, 2, 3, -1, -2):
             return None
         if name in EXACT:

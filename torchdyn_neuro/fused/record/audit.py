@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from ...core.torch_private import FunctionBase, VariableFunctions
 from ..builder import Refusal
 
 _FUSED = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
@@ -165,10 +166,10 @@ def _is_pure(function: Any) -> bool:
     if isinstance(owner, type):
         return issubclass(owner, (torch.autograd.Function, *_VALUES))
     if owner is None:
-        if function is getattr(torch._C._VariableFunctions, name, None):
+        if function is getattr(VariableFunctions, name, None):
             return True
         return type(function) in (types.MethodDescriptorType, types.WrapperDescriptorType)
-    return isinstance(owner, (Tensor, torch._C._FunctionBase, torch.dtype, torch.finfo, torch.Size, *_VALUES))
+    return isinstance(owner, (Tensor, FunctionBase, torch.dtype, torch.finfo, torch.Size, *_VALUES))
 
 
 _FREE = frozenset(("dtype", "ndim", "layout", "is_sparse", "is_nested", "is_quantized", "itemsize", "real", "data"))

@@ -4,10 +4,8 @@ from enum import Enum
 from typing import Any
 
 import torch
-from torch.nn.modules import module as torch_module
-from torch.overrides import _get_current_function_mode_stack
-from torch.utils._device import DeviceContext
 
+from ...core.torch_private import DeviceContext, any_global_hook, function_mode_count, function_modes
 from .code import content
 from .frozen import ABSENT, Contents, Frozen
 from .reads import World
@@ -24,11 +22,9 @@ def ambient() -> tuple:
 
 def observed() -> str | None:
     """Who looks at every module or function, if anybody does, so that nothing may be recorded."""
-    if torch_module._has_any_global_hook():
+    if any_global_hook():
         return "hooks on all modules, which a fused loop would not call"
-    if torch._C._len_torch_function_stack() and not all(
-        isinstance(mode, DeviceContext) for mode in _get_current_function_mode_stack()
-    ):
+    if function_mode_count() and not all(isinstance(mode, DeviceContext) for mode in function_modes()):
         return "a mode of torch functions at work"
     return None
 
