@@ -313,3 +313,29 @@ def test_what_has_a_gradient_with_products_inside():
 
     found, expected = both_ways(flags)
     assert found == expected
+
+
+def test_garbage_is_not_collected_during_a_recording():
+    from torchdyn_neuro.fused.record.audit import Audit
+
+    seen = []
+
+    class Asking(Scaled):
+        @staticmethod
+        def waste():
+            try:
+                yield
+            finally:
+                seen.append(gc.isenabled())
+
+    audit = Audit()
+    with audit.listening():
+        circle = [Asking.waste()]
+        next(circle[0])
+        circle.append(circle)
+        del circle
+        [[] for _ in range(100_000)]  # more than enough for a collection
+    assert not seen
+    assert gc.isenabled()
+    gc.collect()
+    assert seen == [True]
