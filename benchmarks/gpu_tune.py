@@ -11,8 +11,8 @@ from time_loop_cells import AdaptiveSynapticLIF
 from torch import nn
 
 import torchdyn_neuro as tdn
-from torchdyn_neuro.fused import triton
-from torchdyn_neuro.fused.compiler import CompilerUnavailableError
+from torchdyn_neuro.fused.triton.kernels import kernels as triton
+from torchdyn_neuro.native.compiler import CompilerUnavailableError
 
 GAIN = 1.05
 """How many times faster a choice must be before it is recommended."""
@@ -44,7 +44,7 @@ def tune(setting: Setting) -> None:
         def timed(block: tuple[int, int], segment: int, name=name, build=build, x=x, place=place) -> float:
             kernels = mock.patch.object(triton.TritonKernels, "replayed_rows", segment)
             # Forget the loops, which have chosen their segments.
-            known = mock.patch.dict("torchdyn_neuro.fused.registry._loops", clear=True)
+            known = mock.patch.dict("torchdyn_neuro.fused.operators.registry._loops", clear=True)
             with mock.patch.object(triton, place, block), kernels, known:
                 model = build().to(setting.device)
                 found = measured(setting, model, x, setting.fused, 1 if setting.dry else 20)

@@ -9,7 +9,7 @@ from torch import nn
 import torchdyn_neuro as tdn
 from torchdyn_neuro.connections import event_conv2d as module
 from torchdyn_neuro.events import propagate_events
-from torchdyn_neuro.fused import event_convolution, event_product
+from torchdyn_neuro.sparse import event_convolution, event_product
 
 from ..threads import on_threads
 from .by_events import LONG_SUMS, count_kernels, loss_after_training, results_of_both, sized, spikes

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 import torchdyn_neuro as tdn
 from torchdyn_neuro.connections import event_linear as module
-from torchdyn_neuro.fused import event_product
+from torchdyn_neuro.sparse import event_product
 
 from ..threads import on_threads
 from .by_events import LONG_SUMS, count_kernels, loss_after_training, results_of_both, sized, spikes

@@ -15,8 +15,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from torchdyn_neuro.fused import event_product
-from torchdyn_neuro.fused.native import CppKernels
+from torchdyn_neuro.fused.cpp.source.kernels import CppKernels
+from torchdyn_neuro.sparse import event_product
 
 _READS = {"aten::_local_scalar_dense", "aten::nonzero", "aten::equal"}
 _ONLY_RESERVE = {"aten::empty", "aten::new_empty", "aten::empty_like", "aten::empty_strided", "aten::new_empty_strided"}

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 import torchdyn_neuro as tdn
-from torchdyn_neuro.fused import backends, compiler
+from torchdyn_neuro.fused import backends
+from torchdyn_neuro.native import compiler
 
 SOURCE = 'extern "C" int run() { return 7; }'
 
@@ -136,7 +137,7 @@ def test_a_compiler_that_dies(folder, monkeypatch, tmp_path):
 
 
 def test_two_processes_at_once(folder):
-    code = f"from torchdyn_neuro.fused.compiler import load_library; print(load_library({SOURCE!r}).run())"
+    code = f"from torchdyn_neuro.native.compiler import load_library; print(load_library({SOURCE!r}).run())"
     runs = [
         subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env=os.environ, text=True)
         for _ in range(2)

@@ -8,7 +8,7 @@ from torch import nn
 
 import torchdyn_neuro as tdn
 from torchdyn_neuro.core.state import map_state
-from torchdyn_neuro.fused.cuda_graph import record_on_cuda, repeated
+from torchdyn_neuro.fused.operators.cuda_graph import record_on_cuda, repeated
 
 from .cells import JitteredState, Words
 from .graph_stand_in import Stream, stand_in

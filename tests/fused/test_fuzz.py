@@ -73,7 +73,7 @@ def test_a_difference_is_made_small():
 
 
 def test_a_wrong_kernel_is_found(monkeypatch):
-    from torchdyn_neuro.fused import ops
+    from torchdyn_neuro.fused.record import ops
 
     assert difference(SUSPECT) is None
     monkeypatch.setitem(ops.OPS, "exp", ops.Op("(EXP({0}) * (1.0 + 1e-13))".replace("1e-13", "0.0000000000001"), ""))
@@ -83,7 +83,7 @@ def test_a_wrong_kernel_is_found(monkeypatch):
 
 
 def test_an_exception_in_one_of_them_is_found(monkeypatch):
-    from torchdyn_neuro.fused import runtime
+    from torchdyn_neuro.fused.operators import runtime
 
     def failing(*arguments):
         raise ValueError("no kernel")

@@ -12,7 +12,7 @@ from torch import nn
 
 import torchdyn_neuro as tdn
 from torchdyn_neuro.core.state import leaves
-from torchdyn_neuro.fused import registry
+from torchdyn_neuro.fused.operators import registry
 
 from .test_shipped import drive
 

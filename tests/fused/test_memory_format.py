@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 import torchdyn_neuro as tdn
-from torchdyn_neuro.fused import runtime
 from torchdyn_neuro.fused.layout import memory_order
+from torchdyn_neuro.fused.operators import runtime
 
 
 def channels_last(x):

@@ -9,9 +9,9 @@ from torch.nn import functional as F
 
 import torchdyn_neuro as tdn
 from torchdyn_neuro.core import random as random_numbers
-from torchdyn_neuro.fused.ops import COMPOSITES, OPS
-from torchdyn_neuro.fused.recorder import Operand
-from torchdyn_neuro.fused.trace import trace_step
+from torchdyn_neuro.fused.record.ops import COMPOSITES, OPS
+from torchdyn_neuro.fused.record.recorder import Operand
+from torchdyn_neuro.fused.record.trace import trace_step
 
 from .agreement import assert_agrees
 
@@ -120,7 +120,7 @@ def test_the_operations_above_are_the_whole_table():
             seen.add(name)
             return super().get(name, default)
 
-    from torchdyn_neuro.fused import builder, recorder
+    from torchdyn_neuro.fused.record import builder, recorder
 
     functions = [lambda a, b, f=f: f(a) for f in UNARY.values()] + list(BINARY.values())
     original = recorder.OPS, recorder.COMPOSITES

@@ -6,12 +6,12 @@ from torch import Tensor
 
 import torchdyn_neuro as tdn
 from torchdyn_neuro.core.repeat import repeat
-from torchdyn_neuro.fused.cpp import emit_backward, emit_forward
+from torchdyn_neuro.fused.cpp.source.source import emit_backward, emit_forward
 from torchdyn_neuro.fused.dispatch import find_fused
-from torchdyn_neuro.fused.graph import ordered
-from torchdyn_neuro.fused.plan import plan_backward, plan_forward
-from torchdyn_neuro.fused.registry import get_loop
-from torchdyn_neuro.fused.repeat import expanded, has_repeats
+from torchdyn_neuro.fused.operators.registry import get_loop
+from torchdyn_neuro.fused.plan.loops.loops import plan_backward, plan_forward
+from torchdyn_neuro.fused.record.graph import ordered
+from torchdyn_neuro.fused.record.repeat import expanded, has_repeats
 
 from .agreement import assert_agrees
 

@@ -5,8 +5,8 @@ import itertools
 import pytest
 import torch
 
-from torchdyn_neuro.fused.graph import Node
-from torchdyn_neuro.fused.schedule import few_alive, most_alive
+from torchdyn_neuro.fused.plan.loops.schedule import few_alive, most_alive
+from torchdyn_neuro.fused.record.graph import Node
 
 
 def leaf(number, dtype=torch.float32):

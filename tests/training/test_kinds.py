@@ -134,7 +134,7 @@ def test_no_listed_class_acts_when_it_is_built(monkeypatch, tmp_path):
 
 
 HOSTILE = [
-    "torchdyn_neuro.fused.compiler.load_library",
+    "torchdyn_neuro.native.compiler.load_library",
     "torchdyn_neuro.training.PlainCheckpoints",
     "torchdyn_neuro.training.checkpoints.PlainCheckpoints.remove_checkpoint",
     "torchdyn_neuro.training.load_model",

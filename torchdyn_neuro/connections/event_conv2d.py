@@ -5,8 +5,8 @@ from torch import Tensor, nn
 
 from ..core.fits import check_fits
 from ..core.inputs import check_tensor
-from ..fused.event_convolution import event_conv2d, out_size
-from ..fused.event_product import can_gather
+from ..sparse.event_convolution import event_conv2d, out_size
+from ..sparse.event_product import can_gather
 from .event_driven import EventDriven
 
 _FEWEST_OUTPUTS = 16

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from ..core.fits import check_fits
 from ..core.inputs import check_tensor
-from ..fused.event_product import can_gather, event_linear
+from ..sparse.event_product import can_gather, event_linear
 from .event_driven import EventDriven
 
 _FEWEST_OUTPUTS = 96

@@ -2,7 +2,7 @@
 
 from ..core.time_loop import register_backend
 from .backends import auto_fuses, auto_loop, named_fuses, named_loop
-from .trace import NotPointwise
+from .record.trace import NotPointwise
 
 register_backend("auto", auto_loop, auto_fuses)
 register_backend("cpp", named_loop("cpp"), named_fuses("cpp"))

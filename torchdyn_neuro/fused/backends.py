@@ -10,12 +10,12 @@ from ..core.dynamics import Dynamics
 from ..core.state import State, first_leaf, leaves
 from ..core.time_loop import eager_loop
 from ..core.torch_private import jit_tracer
-from .compiler import CompilerUnavailableError
+from ..core.transforms import active_transform
+from ..native.compiler import CompilerUnavailableError
 from .dispatch import find_fused, run_fused
 from .record.guards import observed
-from .recurrent import run_recurrent, takes_recurrent
-from .trace import NotPointwise
-from .transforms import active_transform
+from .record.trace import NotPointwise
+from .recurrent.recurrent import run_recurrent, takes_recurrent
 
 _LANGUAGES = {"cpu": "cpp", "cuda": "triton"}
 _warned: set[Any] = set()

@@ -11,20 +11,20 @@ from torch import Tensor, nn
 from ..core.dynamics import Dynamics
 from ..core.state import State, fill, first_frame, leaves
 from ..core.torch_private import assume_constant_result
-from . import runtime
-from .compiler import CompilerUnavailableError
-from .cut import Cut, cut_of, cut_parameters
-from .cut_runtime import run_cut
-from .eager import register_step
-from .graph import StepGraph
+from ..native.compiler import CompilerUnavailableError
 from .layout import laid_out_all, memory_order
-from .plan import plan_backward, plan_forward
+from .operators import runtime
+from .operators.registry import get_loop, loop_key
+from .operators.replay import register_step
+from .plan.loops import plan_backward, plan_forward
 from .record.gradients import Differentiable, differentiable
+from .record.graph import StepGraph
 from .record.guards import ambient, observed
+from .record.recorder import Operand
 from .record.recording import FrozenStep, Recording, recordings_of, structure
-from .recorder import Operand
-from .registry import get_loop, loop_key
-from .trace import NotPointwise
+from .record.trace import NotPointwise
+from .recurrent.cut import Cut, cut_of, cut_parameters
+from .recurrent.cut_runtime import run_cut
 
 
 class Signature(NamedTuple):

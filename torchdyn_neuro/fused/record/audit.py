@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from ...core.torch_private import FunctionBase, VariableFunctions
-from ..builder import Refusal
+from .builder import Refusal
 
 _FUSED = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _FOLDERS = (

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from ...core.layers import has_hooks
 from ...core.quantities import Constrained
-from ..builder import Refusal
-from ..products import ProductStandIn, is_plain_linear
+from .builder import Refusal
+from .products import ProductStandIn, is_plain_linear
 
 ABSENT = object()
 """What is in a place where nothing is."""

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import torch
 
-from ..recorder import Operand
+from .recorder import Operand
 from .recording import FrozenStep
 
 _SIZE = 2

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from ...core import constrained
-from ..builder import Refusal
 from .audit import Audit, kind_of
+from .builder import Refusal
 from .code import code_of, code_reads, content
 from .frozen import ABSENT, CONTAINERS, Contents, Frozen, Place, is_atom, is_plain_object
 

@@ -9,14 +9,14 @@ from torch import Tensor, nn
 
 from ...core.stand_in import stand_in
 from ...core.state import State, fill, leaves, map_state
-from ..builder import Refusal
-from ..graph import StepGraph
-from ..recorder import Operand
-from ..trace import NotPointwise, trace_step
 from .audit import Audit
+from .builder import Refusal
 from .frozen import RECORDINGS, Frozen, Source
+from .graph import StepGraph
 from .guards import ModuleGuard, WorldGuard, observed
 from .reads import World
+from .recorder import Operand
+from .trace import NotPointwise, trace_step
 
 
 class FrozenStep:

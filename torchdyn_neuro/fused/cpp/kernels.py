@@ -1,0 +1,147 @@
+"""The compiled C++ loops: pointers and sizes in, nothing out."""
+
+import functools
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from math import prod
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ...native.compiler import CompilerUnavailableError, arrays, load_library
+from ..operators.loops import Kernels
+from .source import emit_backward, emit_forward
+from .text import BLOCK
+
+
+class CppKernels(Kernels):
+    """Loops for the CPU, on as many threads as torch uses."""
+
+    replayed_rows = 16  # in the first-level cache
+    repeats = True
+
+    @functools.cached_property
+    def forward_function(self) -> Callable:
+        """The compiled function of the forward loop."""
+        return _function(emit_forward(self.forward_plan))
+
+    @functools.cached_property
+    def backward_function(self) -> Callable:
+        """The compiled function of the backward loop."""
+        return _function(emit_backward(self.backward_plan))
+
+    def compile(self, *, training: bool) -> None:
+        """Compile now what a call would compile, both loops at the same time."""
+        if not training:
+            _ = self.forward_function
+            return
+        failures: list[CompilerUnavailableError] = []
+
+        def backward() -> None:
+            try:
+                _ = self.backward_function
+            except CompilerUnavailableError as error:
+                failures.append(error)
+
+        worker = threading.Thread(target=backward)
+        worker.start()
+        try:
+            _ = self.forward_function
+        finally:
+            worker.join()
+        for failure in failures:
+            raise failure
+
+    def partial_sums(self, elements: int) -> int:
+        return (elements + BLOCK - 1) // BLOCK
+
+    def forward(
+        self,
+        inputs: Sequence[Tensor],
+        states: Sequence[Tensor],
+        parameters: Sequence[Tensor],
+        inners: Sequence[int],
+        outputs: Sequence[Tensor],
+        last: Sequence[Tensor],
+        checkpoints: Sequence[Tensor | None],
+        every: int,
+    ) -> None:
+        used = self.forward_plan.parameters
+        tensors = [*inputs, *states, *(parameters[k] for k in used), *outputs, *last, *checkpoints]
+        sizes = _sizes(inputs[0].shape, every, _streams(inputs, outputs), inputs, parameters, inners, used)
+        self.forward_function(*arrays(tensors, sizes))
+
+    def backward(
+        self,
+        inputs: Sequence[Tensor],
+        states: Sequence[Tensor],
+        checkpoints: Sequence[Tensor],
+        parameters: Sequence[Tensor],
+        inners: Sequence[int],
+        output_gradients: Sequence[Tensor | None],
+        last_gradients: Sequence[Tensor | None],
+        first_gradients: Sequence[Tensor],
+        input_gradients: Sequence[Tensor],
+        parameter_gradients: Sequence[Tensor],
+        every: int,
+        shape: Sequence[int],
+    ) -> None:
+        plan = self.backward_plan
+        tensors = [
+            *inputs,
+            *states,
+            *checkpoints,
+            *(parameters[k] for k in plan.parameters),
+            *output_gradients,
+            *last_gradients,
+            *first_gradients,
+            *input_gradients,
+            *parameter_gradients,
+        ]
+        wanted = {k for k, node in enumerate(plan.graph.grad_parameters) if node is not None}
+        sized = sorted(wanted.union(plan.parameters))
+        sequences = (*inputs, *output_gradients)
+        streams = _streams(sequences, input_gradients)
+        sizes = _sizes(shape, every, streams, sequences, parameters, inners, sized)
+        self.backward_function(*arrays(tensors, sizes))
+
+
+def _sizes(
+    shape: Sequence[int],
+    every: int,
+    streams: bool,
+    sequences: Iterable[Tensor | None],
+    parameters: Sequence[Tensor],
+    inners: Sequence[int],
+    used: Iterable[int],
+) -> list[int]:
+    layout = parameter_layout(parameters, inners, used)
+    strides = [0 if x is None else x.stride(0) for x in sequences]
+    return [shape[0], prod(shape[1:]), every, torch.get_num_threads(), streams, 0, *strides, *layout]
+
+
+def parameter_layout(parameters: Sequence[Tensor], inners: Sequence[int], used: Iterable[int]) -> list[int]:
+    """What a loop takes to find the entries of parameters: (inner, size) of each."""
+    return [size for k in used for size in (inners[k], parameters[k].numel())]
+
+
+def _streams(read: Iterable[Tensor | None], written: Iterable[Tensor]) -> bool:
+    """Whether results go past the caches: where they do not fit there, they would only push out what is read."""
+    return sum(x.numel() * x.element_size() for x in (*read, *written) if x is not None) > _last_level_cache()
+
+
+@functools.cache
+def _last_level_cache() -> int:
+    """Bytes of the last-level cache; 32 MB where the system does not tell."""
+    sizes = [32 * 2**20]
+    for path in Path("/sys/devices/system/cpu/cpu0/cache").glob("index3/size"):
+        text = path.read_text().strip()
+        sizes = [int(text.removesuffix("K")) * 2**10] if text.endswith("K") else sizes
+    return sizes[0]
+
+
+def _function(source: str) -> Callable:
+    run = load_library(source).run  # ctypes releases Python's lock for the time of a call
+    run.restype = None
+    return run

@@ -1,0 +1,24 @@
+"""The fused loops that are known, each by a key: the hash of its graph and its language."""
+
+import hashlib
+
+from ..cpp.kernels import CppKernels
+from ..record.graph import StepGraph
+from ..triton.kernels import TritonKernels
+from .loops import Loop
+
+_KERNELS = {"cpp": CppKernels, "triton": TritonKernels}
+_loops: dict[str, Loop] = {}
+
+
+def loop_key(graph: StepGraph, language: str) -> str:
+    """Register the loop of a graph, if it is new, and return the key by which the operators know it."""
+    key = hashlib.sha256(f"{language}\n{graph.describe()}".encode()).hexdigest()[:24]
+    if key not in _loops:
+        _loops[key] = Loop(graph, _KERNELS[language])
+    return key
+
+
+def get_loop(key: str) -> Loop:
+    """The loop that was registered under ``key``."""
+    return _loops[key]

@@ -1,0 +1,101 @@
+"""One time step and its derivative as a graph of elementwise operations, shared by every emitter.
+
+The format, from the leaves up:
+
+- A :class:`Node` is one elementwise operation. ``op`` is a name in the table of
+  :mod:`torchdyn_neuro.fused.record.ops`, or ``"input"`` (a leaf) or ``"constant"`` (its one argument is the value); the
+  arguments of everything else are nodes. ``dtype`` is the type of the result in torch's terms: float32 or float64
+  for a computation, whose arguments have that type too; ``torch.bool`` for a mask. Only leaves and the operation
+  ``"cast"`` have other types: bfloat16 and float16, which are held as float32 after rounding, and uint8. The value of
+  a constant is one that its type holds. Equal
+  operations are one node. Keys of random numbers are ``torch.int64``: ``"add"`` and ``"where"`` give one;
+  ``"random_bits"``, whose last two arguments are whole numbers, gives a word of 32 bits in that type, of which only
+  ``"cast"`` makes a number for a computation; ``"normal"``, whose last argument is a whole number, gives such a number.
+- A :class:`StepGraph` names the leaves (``states``, ``inputs``, ``parameters``, and the gradients that arrive from the
+  step after, ``state_gradients``, and from the outputs, ``output_gradients``) and the results: ``next_states`` and
+  ``outputs`` of the step, and ``grad_states``, ``grad_inputs``, ``grad_parameters`` of its vector-Jacobian product. A
+  result that is ``None`` is structurally zero. Every leaf stands for one element; an emitter decides on the layout.
+  ``uniform`` numbers the parameters of which one value serves all neurons.
+- The operation ``"product"`` is no operation on one element: a frame times a matrix W, x W^T or (third argument) x W.
+  The gradient of W is the sum over all steps and over the pairs (g, x) of ``outers`` of g^T x; a graph without products
+  has none.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+
+import torch
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """One elementwise operation; see the module's docstring."""
+
+    op: str
+    args: tuple["Node | float | int", ...]
+    dtype: torch.dtype
+
+    @property
+    def sources(self) -> list["Node"]:
+        """The nodes among the arguments."""
+        return [arg for arg in self.args if isinstance(arg, Node)]
+
+
+@dataclass(frozen=True, eq=False)
+class StepGraph:
+    """A step and its vector-Jacobian product; see the module's docstring."""
+
+    states: tuple[Node, ...]
+    inputs: tuple[Node, ...]
+    parameters: tuple[Node, ...]
+    state_gradients: tuple[Node, ...]
+    output_gradients: tuple[Node, ...]
+    next_states: tuple[Node, ...]
+    outputs: tuple[Node, ...]
+    grad_states: tuple[Node | None, ...]
+    grad_inputs: tuple[Node | None, ...]
+    grad_parameters: tuple[Node | None, ...]
+    uniform: frozenset[int] = frozenset()
+    outers: tuple[tuple[int, Node, Node], ...] = ()
+
+    @property
+    def has_products(self) -> bool:
+        """Whether a step holds products."""
+        results = (*self.next_states, *self.outputs)
+        return any(node.op == "product" for node in ordered(results))
+
+    def describe(self) -> str:
+        """A text that is equal for graphs that compute the same, whatever the order in which they were recorded."""
+        apart = ("uniform", "outers")
+        groups = [getattr(self, field.name) for field in fields(self) if field.name not in apart]
+        groups += [pair for _, *pair in self.outers]
+        numbers: dict[Node, int] = {}
+        for group in groups[:5]:
+            for leaf in group:
+                numbers[leaf] = len(numbers)
+        lines = []
+        for node in ordered(node for group in groups[5:] for node in group if node is not None):
+            if node not in numbers:
+                args = [f"%{numbers[arg]}" if isinstance(arg, Node) else repr(arg) for arg in node.args]
+                numbers[node] = len(numbers)
+                lines.append(f"%{numbers[node]} = {node.op}({', '.join(args)}) {node.dtype}")
+        for group in groups:
+            lines.append(" ".join("-" if node is None else f"%{numbers[node]} {node.dtype}" for node in group))
+        lines.append(f"uniform {sorted(self.uniform)} matrices {[matrix for matrix, _, _ in self.outers]}")
+        return "\n".join(lines)
+
+
+def ordered(results: Iterable[Node], stop: frozenset[Node] = frozenset()) -> list[Node]:
+    """The nodes that ``results`` need, each after its sources; nodes in ``stop`` are taken as given."""
+    done: dict[Node, None] = {}
+    stack = [(node, False) for node in reversed(list(results))]
+    while stack:
+        node, expanded = stack.pop()
+        if node in done or node in stop:
+            continue
+        if expanded:
+            done[node] = None
+        else:
+            stack.append((node, True))
+            stack.extend((source, False) for source in reversed(node.sources))
+    return list(done)

@@ -1,0 +1,64 @@
+"""Matrix products inside a step: what stands in for a linear layer while a step is recorded, and writes it down."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils import parametrize
+
+from ...core.layers import has_hooks
+
+_library = torch.library.Library("torchdyn_neuro", "FRAGMENT")
+_library.define("product(Tensor x, int matrix, bool transposed) -> Tensor")
+_library.define("outer(Tensor gradient, Tensor x, int matrix) -> Tensor")
+# While a step is recorded only what depends on what counts, not the numbers.
+_library.impl("product", lambda x, matrix, transposed: x.clone(), "CPU")
+_library.impl("outer", lambda gradient, x, matrix: gradient.clone(), "CPU")
+
+
+class _Product(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, matrix: int) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.matrix = matrix
+        return torch.ops.torchdyn_neuro.product(x, matrix, False)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (x,) = ctx.saved_tensors
+        torch.ops.torchdyn_neuro.outer(gradient, x, ctx.matrix)
+        return torch.ops.torchdyn_neuro.product(gradient, ctx.matrix, True), None
+
+
+class ProductStandIn(nn.Module):
+    """In the place of a linear layer: x W^T + b, with b an operand like any other and W the matrix of a product.
+
+    While a step is recorded, the product is written down; where ``weight`` has a value it is computed.
+
+    Args:
+        matrix: the number of the weight among those of the step.
+        has_bias: whether there is a bias.
+    """
+
+    def __init__(self, matrix: int, has_bias: bool):
+        super().__init__()
+        self.matrix = matrix
+        self.register_buffer("weight", None)
+        self.register_buffer("bias", torch.zeros(()) if has_bias else None)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.weight is not None:
+            return functional.linear(x, self.weight, self.bias)
+        y = _Product.apply(x, self.matrix)
+        return y if self.bias is None else y + self.bias
+
+
+def is_plain_linear(layer: nn.Module) -> bool:
+    """Whether a layer is the linear map of its weight and bias and nothing else; the weight may follow from others."""
+    kind = type(layer)
+    if parametrize.is_parametrized(layer):
+        kind = kind.__mro__[1]
+    if kind is not nn.Linear and not kind.__dict__.get("plain_linear", False):
+        return False
+    return "forward" not in vars(layer) and not has_hooks(layer)

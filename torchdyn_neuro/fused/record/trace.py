@@ -1,0 +1,164 @@
+"""Recording of a step and of its vector-Jacobian product as one :class:`StepGraph`.
+
+The step runs on tiny tensors of its own while a dispatch mode writes down every operation below autograd, so that the
+``autograd.Function`` of a surrogate dissolves into plain operations. It runs twice: once with every operand at one
+common shape, where no gradient is ever summed over a broadcast axis, and once with parameters that broadcast as they
+really do. Both must record the same: what depends on shapes or on values, and not only on elements, shows here.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from ...core.repeat import repeats_go_to
+from ...core.torch_private import DisableTorchFunction, run_backward
+from .audit import Audit, Watch
+from .builder import Refusal
+from .graph import Node, StepGraph
+from .recorder import Operand, Recorder
+from .repeat_recording import RepeatRecorder
+
+FlatStep = Callable[[Sequence[Tensor], Sequence[Tensor], Sequence[Tensor]], tuple[Sequence[Tensor], Sequence[Tensor]]]
+"""``(inputs, states, parameters) -> (outputs, next_states)`` on lists of tensors."""
+
+
+class NotPointwise(TypeError):  # noqa: N818 - it names a property of the step, like StopIteration
+    """A step that is not elementwise, and so cannot become part of a fused loop."""
+
+
+def trace_step(
+    step: FlatStep,
+    inputs: Sequence[Operand],
+    states: Sequence[Operand],
+    parameters: Sequence[Operand],
+    audit: Audit | None = None,
+    on_cpu: bool = True,
+) -> StepGraph:
+    """Record a step.
+
+    Args:
+        step: the step on lists of tensors.
+        inputs, states, parameters: what goes with each of its arguments.
+        audit: sees the code that runs.
+        on_cpu: whether the loop will run on a CPU, as the recording does.
+
+    Raises:
+        NotPointwise: if an operation is not in the table, or the step depends on more than the elements.
+    """
+    ndim, audit = len(inputs[0].broadcast), audit or Audit()
+    watch = Watch(audit, on_cpu)
+    # Hooks on saved tensors, such as those of activation checkpointing, are not meant for the recorder's.
+    hooks = torch.autograd.graph.saved_tensors_hooks(_keep, _kept)
+    try:
+        with hooks:
+            graph = _record_twice(step, inputs, states, parameters, ndim, watch)
+        if audit.refused:
+            raise Refusal(audit.refused)
+        return graph
+    except Refusal as refusal:
+        raise NotPointwise(audit.refused or str(refusal)).with_traceback(refusal.__traceback__) from None
+
+
+def _keep(tensor: Tensor) -> tuple[Tensor, int]:
+    with DisableTorchFunction():
+        return tensor, tensor._version
+
+
+def _kept(saved: tuple[Tensor, int]) -> Tensor:
+    """What autograd does without hooks: of a tensor that has changed in place there is no derivative."""
+    tensor, version = saved
+    with DisableTorchFunction():
+        changed = tensor._version != version
+    if changed:
+        raise Refusal("a tensor that its derivative needs, but that an operation in place has changed")
+    return tensor
+
+
+def _record_twice(
+    step: FlatStep,
+    inputs: Sequence[Operand],
+    states: Sequence[Operand],
+    parameters: Sequence[Operand],
+    ndim: int,
+    watch: Watch,
+) -> StepGraph:
+    graph = _record(step, inputs, states, parameters, tuple(range(5, 5 + ndim)), watch, alike=True)
+    as_they_are = _record(step, inputs, states, parameters, tuple(range(2, 2 + ndim)), watch, alike=False)
+    if replace(graph, **dict.fromkeys((*_GRADIENTS, "outers"), ())).describe() != as_they_are.describe():
+        raise NotPointwise("a dependence on the shapes or the values of the operands, not only on their elements")
+    return graph
+
+
+_GRADIENTS = ("state_gradients", "output_gradients", "grad_states", "grad_inputs", "grad_parameters")
+
+
+def _record(
+    step: FlatStep,
+    inputs: Sequence[Operand],
+    states: Sequence[Operand],
+    parameters: Sequence[Operand],
+    shape: tuple[int, ...],
+    watch: Watch,
+    *,
+    alike: bool,
+) -> StepGraph:
+    """Record once; ``alike``: with every operand of one shape, and with gradients."""
+    recorder, audit = Recorder(watch.audit), watch.audit
+    with torch.inference_mode(False):
+        groups = [[recorder.leaf(o, shape, alike) for o in group] for group in (inputs, states, parameters)]
+        (x, x_nodes), (s, s_nodes), (p, p_nodes) = (tuple(zip(*group, strict=True)) or ((), ()) for group in groups)
+        repeats = RepeatRecorder(recorder, (*x_nodes, *s_nodes), p)
+        with torch.set_grad_enabled(alike), recorder, watch, repeats_go_to(repeats), audit.listening():
+            outputs, next_states = step(x, s, p)
+        _check(outputs, next_states, s, shape)
+        forward = {
+            "states": s_nodes,
+            "inputs": x_nodes,
+            "parameters": p_nodes,
+            "next_states": tuple(map(recorder.node, next_states)),
+            "outputs": tuple(map(recorder.node, outputs)),
+        }
+        if not alike:
+            return StepGraph(**forward, **dict.fromkeys(_GRADIENTS, ()))
+        results = [*next_states, *outputs]
+        arriving = [recorder.leaf(Operand(y.dtype, (False,) * len(shape), False), shape, True) for y in results]
+        wanted = [leaf for leaf in (*s, *x, *p) if leaf.requires_grad]
+        live = [(y, g) for y, (g, _) in zip(results, arriving, strict=True) if y.requires_grad]
+        found: list[Tensor | None] = [None] * len(wanted)
+        if wanted and live:
+            ys, gs = zip(*live, strict=True)
+            recorder.arriving = {node for _, node in arriving}
+            with recorder, watch, audit.listening():
+                # What torch.autograd.grad calls, without its checks of shapes, which import sympy: half a second.
+                found = run_backward(ys, gs, False, False, tuple(wanted), True, accumulate_grad=False)
+        grads = {id(leaf): recorder.node(g) for leaf, g in zip(wanted, found, strict=True) if g is not None}
+        return StepGraph(
+            **forward,
+            state_gradients=tuple(node for _, node in arriving[: len(s)]),
+            output_gradients=tuple(node for _, node in arriving[len(s) :]),
+            grad_states=tuple(grads.get(id(leaf)) for leaf in s),
+            grad_inputs=tuple(grads.get(id(leaf)) for leaf in x),
+            grad_parameters=tuple(_unrounded(grads.get(id(leaf))) for leaf in p),
+            outers=tuple(recorder.outers),
+        )
+
+
+def _unrounded(gradient: Node | None) -> Node | None:
+    """Of a narrow parameter, what is summed over neurons and steps: as in torch, the sum is rounded, not its terms."""
+    if gradient is None or gradient.op != "cast" or gradient.dtype not in (torch.bfloat16, torch.float16):
+        return gradient
+    (exact,) = gradient.args
+    return exact if exact.dtype == torch.float32 else Node("cast", (exact,), torch.float32)
+
+
+def _check(outputs: Sequence[Tensor], next_states: Sequence[Tensor], states: Sequence[Tensor], shape: tuple) -> None:
+    if len(next_states) != len(states):
+        raise NotPointwise(f"a step that takes {len(states)} state tensors and returns {len(next_states)}")
+    for before, after in zip(states, next_states, strict=True):
+        if before.dtype != after.dtype:
+            raise NotPointwise(f"a state that turns from {before.dtype} into {after.dtype}")
+    for result in (*next_states, *outputs):
+        if tuple(result.shape) != shape:
+            raise NotPointwise("a result whose shape is not that of the frame")

@@ -1,0 +1,1 @@
+"""Loops of steps with matrix products inside."""

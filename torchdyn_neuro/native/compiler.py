@@ -1,0 +1,243 @@
+"""From source text to a loaded library, by way of a folder on disk that only its user can write to."""
+
+import ctypes
+import functools
+import hashlib
+import os
+import platform
+import shutil
+import stat
+import subprocess
+import tempfile
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+_FLAGS = ["-std=c++17", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off"]
+_LINK = ["-shared", "-fPIC"]
+_THREADS = "-fopenmp"
+_VECTOR_MATH = ["-DVECTOR_MATH", "-Wl,-z,defs", "-lmvec", "-lm"]
+# What may be missing on a machine is given up one by one: wide vectors, vector versions of functions, threads.
+_ATTEMPTS = (
+    [_THREADS, "-mprefer-vector-width=512", *_VECTOR_MATH],
+    [_THREADS, *_VECTOR_MATH],
+    [_THREADS, "-lm"],
+    ["-lm"],
+)
+# Where a step is thousands of lines long, the compiler's own time counts: half of it goes into the choice of registers.
+_LONG = 100_000  # characters
+_FOR_LONG = ["-O2", "-ftree-vectorize", "-fira-region=one", *_ATTEMPTS[0]]
+_PACKAGE = Path(__file__).parent.parent
+_TIMEOUT = 120.0
+_SEAL = 32  # bytes of the checksum at the end of a stored library
+
+NUMBERS = {torch.float32: "float", torch.float64: "double"}
+"""The types of C++ for which there are kernels."""
+
+_lock = threading.Lock()
+_locks: dict[str, threading.Lock] = {}  # one for each library: several are compiled at the same time
+_loaded: dict[str, ctypes.CDLL] = {}
+
+
+class CompilerUnavailableError(RuntimeError):
+    """No C++ compiler, or one that fails."""
+
+
+def cache_folder() -> Path:
+    """The folder of compiled loops: ``TORCHDYN_NEURO_CACHE``, else one in the user's cache folder."""
+    chosen = os.environ.get("TORCHDYN_NEURO_CACHE")
+    if chosen:
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "torchdyn_neuro"
+
+
+def header(*names: str) -> str:
+    """The text of C++ headers, one after the other; each by its path in the package."""
+    return "".join((_PACKAGE / name).read_text() + "\n" for name in names)
+
+
+@functools.cache
+def header_library(names: tuple[str, ...], dtype: torch.dtype) -> ctypes.CDLL | None:
+    """The library of headers for one type, their ``NUMBER``; ``None`` without a compiler or kernel."""
+    if dtype not in NUMBERS:
+        return None
+    try:
+        return load_library(f"#define NUMBER {NUMBERS[dtype]}\n{header(*names)}")
+    except CompilerUnavailableError:
+        return None
+
+
+def arrays(tensors: Sequence[Tensor | None], sizes: Sequence[int]) -> tuple[ctypes.Array, ctypes.Array]:
+    """What a compiled function takes: the addresses of tensors (null for ``None``) and whole numbers."""
+    pointers = [None if tensor is None else tensor.data_ptr() for tensor in tensors]
+    return _array_type(ctypes.c_void_p, len(pointers))(*pointers), _array_type(ctypes.c_int64, len(sizes))(*sizes)
+
+
+@functools.cache
+def _array_type(kind: type, length: int) -> type[ctypes.Array]:
+    # ctypes forgets an array type that nobody holds, and takes longer to make one than a short loop to run.
+    return kind * length
+
+
+def load_library(source: str) -> ctypes.CDLL:
+    """The library compiled from C++ ``source``: from memory, from disk, or new.
+
+    Raises:
+        CompilerUnavailableError: if it has to be compiled and cannot be.
+    """
+    key = _key(source)
+    with _lock:
+        own = _locks.setdefault(key, threading.Lock())
+    with own:
+        if key not in _loaded:
+            _loaded[key] = _load(source, key)
+        return _loaded[key]
+
+
+def _load(source: str, key: str) -> ctypes.CDLL:
+    folder = private_folder()
+    try:
+        return _open(folder / f"{key}.so") or _make(source, key, folder)
+    except OSError as error:
+        # No room left, or something of another kind in the place of the library.
+        reason = str(error)
+    try:
+        return _make(source, key, _process_folder())
+    except OSError as error:
+        raise CompilerUnavailableError(f"no compiled library can be stored: {reason}; {error}") from None
+
+
+def _make(source: str, key: str, folder: Path) -> ctypes.CDLL:
+    compiled, stored = _compile(source, folder), folder / f"{key}.so"
+    try:
+        # Renaming replaces at once: another process sees the old file, the new one, or none; never a part.
+        compiled.write_bytes(_sealed(compiled.read_bytes()))
+        os.replace(compiled, stored)
+        library = _open(stored)
+    finally:
+        compiled.unlink(missing_ok=True)
+    if library is None:
+        raise CompilerUnavailableError(f"the C++ compiler made a library that cannot be loaded: {stored}")
+    return library
+
+
+def _open(path: Path) -> ctypes.CDLL | None:
+    """The library if the file is whole and its user's own, else ``None``."""
+    try:
+        if not _is_private(path) or not _is_whole(path.read_bytes()):
+            return None
+        return ctypes.CDLL(str(path))
+    except OSError:
+        return None
+
+
+def _sealed(library: bytes) -> bytes:
+    return library + hashlib.sha256(library).digest()
+
+
+def _is_whole(content: bytes) -> bool:
+    return len(content) > _SEAL and hashlib.sha256(content[:-_SEAL]).digest() == content[-_SEAL:]
+
+
+def _is_private(path: Path) -> bool:
+    """Whether ``path`` is a file or folder that nobody but the user (and root) could have written."""
+    status = path.lstat()
+    # To read from a pipe would take for ever.
+    if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+        return False
+    owner = getattr(os, "getuid", lambda: status.st_uid)()
+    return status.st_uid == owner and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
+def private_folder() -> Path:
+    """The cache folder if it can be made, written to and trusted; else a folder for this process."""
+    folder = cache_folder()
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if _is_private(folder) and os.access(folder, os.W_OK | os.X_OK):
+            return folder
+    except OSError:
+        pass
+    return _process_folder()
+
+
+@functools.cache
+def _process_folder() -> Path:
+    import atexit
+    import warnings
+
+    warnings.warn(
+        f"torchdyn_neuro: expected a folder with room that only this user can write to at {cache_folder()}, got none; "
+        "compiled loops are kept for this process only. Set TORCHDYN_NEURO_CACHE to a private folder",
+        stacklevel=2,
+    )
+    folder = Path(tempfile.mkdtemp(prefix="torchdyn_neuro-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def _compile(source: str, folder: Path) -> Path:
+    """A new library in ``folder``, under a name that no other process uses."""
+    compiler = find_compiler()
+    if compiler is None:
+        raise CompilerUnavailableError("no C++ compiler was found; install g++ or set CXX")
+    handle, name = tempfile.mkstemp(suffix=".tmp", dir=folder)
+    os.close(handle)
+    for extra in (_FOR_LONG, *_ATTEMPTS) if len(source) > _LONG else _ATTEMPTS:
+        command = [compiler, *_FLAGS, *_LINK, "-x", "c++", "-", "-o", name, *extra, *_more_flags()]
+        try:
+            done = subprocess.run(command, input=source, capture_output=True, text=True, timeout=_TIMEOUT, check=False)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            failure = str(error)
+            break
+        if done.returncode == 0:
+            return Path(name)
+        failure = done.stderr.strip()
+    Path(name).unlink(missing_ok=True)
+    raise CompilerUnavailableError(f"the C++ compiler {compiler} failed: {failure[-2000:]}")
+
+
+def find_compiler() -> str | None:
+    """The path of the C++ compiler: ``CXX`` if set, else the first of g++, c++, clang++ that is there."""
+    named = os.environ.get("CXX")
+    return next(
+        (path for name in ([named] if named else ["g++", "c++", "clang++"]) if (path := shutil.which(name))), None
+    )
+
+
+def _more_flags() -> list[str]:
+    """What ``TORCHDYN_NEURO_CXXFLAGS`` adds to the options, such as ``-O0`` where many loops run once."""
+    return os.environ.get("TORCHDYN_NEURO_CXXFLAGS", "").split()
+
+
+def _key(source: str) -> str:
+    """What a binary depends on: the text, the compiler, its options and the processor it was made for."""
+    parts = (
+        source,
+        _compiler_version(find_compiler() or ""),
+        repr((_FLAGS, _LINK, _ATTEMPTS, _LONG, _FOR_LONG, _more_flags())),
+        _processor(),
+    )
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+
+
+@functools.cache
+def _compiler_version(compiler: str) -> str:
+    if not compiler:
+        return ""
+    # The file's size and age tell an update, at a fraction of the time that asking the compiler takes.
+    status = os.stat(compiler)
+    return f"{os.path.realpath(compiler)} {status.st_size} {status.st_mtime_ns}"
+
+
+@functools.cache
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return f"{platform.machine()} {platform.processor()}"
+    wanted = ("model name", "flags", "Features", "CPU part")
+    return "\n".join(dict.fromkeys(line for line in lines if line.startswith(wanted)))

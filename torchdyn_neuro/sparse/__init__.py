@@ -1,0 +1,1 @@
+"""Products and convolutions that read only what active inputs ask for, as operators of torch."""
