@@ -11,8 +11,10 @@ from time_loop_cells import AdaptiveSynapticLIF
 from torch import nn
 
 import torchdyn_neuro as tdn
-from torchdyn_neuro.fused.triton.kernels import kernels as triton
+from torchdyn_neuro.fused.triton import kernels as triton
 from torchdyn_neuro.native.compiler import CompilerUnavailableError
+
+_WHERE = "torchdyn_neuro/fused/triton/kernels.py"
 
 GAIN = 1.05
 """How many times faster a choice must be before it is recommended."""
@@ -65,13 +67,13 @@ def tune(setting: Setting) -> None:
         by_block = {block: timed(block, rows_now) for block in dict.fromkeys((current, *blocks))}
         best = chosen(by_block, current)
         if best != current:
-            advice.append(f"{name}: torchdyn_neuro/fused/triton.py: {place} = {best}, {_gain(by_block, current, best)}")
+            advice.append(f"{name}: {_WHERE}: {place} = {best}, {_gain(by_block, current, best)}")
         segments = {segment: timed(best, segment) for segment in (SEGMENTS[:1] if setting.dry else SEGMENTS)}
         segments[rows_now] = by_block[best]
         rows_best = chosen(segments, rows_now)
         if rows_best != rows_now:
             gain = _gain(segments, rows_now, rows_best)
-            advice.append(f"{name}: torchdyn_neuro/fused/triton.py: TritonKernels.replayed_rows = {rows_best}, {gain}")
+            advice.append(f"{name}: {_WHERE}: TritonKernels.replayed_rows = {rows_best}, {gain}")
     setting.write({"advice": advice or ["nothing to change: no choice is 5 % better"], "rows": rows})
 
 

@@ -37,9 +37,11 @@ ALLOWED = {
     "synapses": EQUATIONS,
     "neurons": EQUATIONS | PARTS | {"synapses"},
     "plasticity": EQUATIONS,
-    "connections": EQUATIONS | {"synapses", "plasticity", "fused"},
+    "connections": EQUATIONS | {"synapses", "plasticity", "sparse"},
     "rates": EQUATIONS,
-    "fused": {"core"},
+    "native": {"core"},
+    "sparse": {"core", "native"},
+    "fused": {"core", "native", "sparse"},
     "activity": {*EQUATIONS, "neurons", "synapses", "connections"},
     "events": {*EQUATIONS, "neurons", "synapses", "plasticity", "connections"},
 }

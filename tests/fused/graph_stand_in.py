@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from torchdyn_neuro.fused.cpp.source.kernels import CppKernels
+from torchdyn_neuro.fused.cpp.kernels import CppKernels
 from torchdyn_neuro.sparse import event_product
 
 _READS = {"aten::_local_scalar_dense", "aten::nonzero", "aten::equal"}

@@ -10,12 +10,12 @@ from triton.runtime.interpreter import InterpreterBuilder
 
 import torchdyn_neuro as tdn
 from torchdyn_neuro.core import random
-from torchdyn_neuro.fused.plan.loops.loops import plan_backward, plan_forward
+from torchdyn_neuro.fused.plan.loops import plan_backward, plan_forward
 from torchdyn_neuro.fused.record.ops import OPS
 from torchdyn_neuro.fused.record.recorder import Operand
 from torchdyn_neuro.fused.record.trace import trace_step
+from torchdyn_neuro.fused.triton.kernels import TritonKernels
 from torchdyn_neuro.fused.triton.kernels import source as triton_source
-from torchdyn_neuro.fused.triton.kernels.kernels import TritonKernels
 
 from . import test_products as networks
 from .agreement import assert_agrees

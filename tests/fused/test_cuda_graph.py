@@ -8,7 +8,7 @@ import torch
 import torchdyn_neuro as tdn
 from torchdyn_neuro.fused.operators import cuda_graph
 from torchdyn_neuro.fused.operators.cuda_graph import record_on_cuda, repeated
-from torchdyn_neuro.fused.recurrent.recurrent import recurrent_native, recurrent_runtime
+from torchdyn_neuro.fused.recurrent import recurrent_native, recurrent_runtime
 
 from .graph_stand_in import stand_in
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 import torchdyn_neuro as tdn
-from torchdyn_neuro.fused.recurrent.recurrent import recurrent_native, recurrent_steps
+from torchdyn_neuro.fused.recurrent import recurrent_native, recurrent_steps
 
 from ..threads import on_threads
 from .agreement import assert_agrees, run

@@ -6,10 +6,10 @@ from torch import Tensor
 
 import torchdyn_neuro as tdn
 from torchdyn_neuro.core.repeat import repeat
-from torchdyn_neuro.fused.cpp.source.source import emit_backward, emit_forward
+from torchdyn_neuro.fused.cpp.source import emit_backward, emit_forward
 from torchdyn_neuro.fused.dispatch import find_fused
 from torchdyn_neuro.fused.operators.registry import get_loop
-from torchdyn_neuro.fused.plan.loops.loops import plan_backward, plan_forward
+from torchdyn_neuro.fused.plan.loops import plan_backward, plan_forward
 from torchdyn_neuro.fused.record.graph import ordered
 from torchdyn_neuro.fused.record.repeat import expanded, has_repeats
 

@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from torchdyn_neuro.fused.plan.loops.schedule import few_alive, most_alive
+from torchdyn_neuro.fused.plan.schedule import few_alive, most_alive
 from torchdyn_neuro.fused.record.graph import Node
 
 

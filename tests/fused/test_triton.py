@@ -13,9 +13,9 @@ import torch
 import torchdyn_neuro as tdn
 from torchdyn_neuro.fused.dispatch import fuse, signature
 from torchdyn_neuro.fused.operators.registry import get_loop
-from torchdyn_neuro.fused.triton.kernels import kernels as triton
-from torchdyn_neuro.fused.triton.kernels.kernels import load_kernel
-from torchdyn_neuro.fused.triton.kernels.source import emit_backward, emit_forward
+from torchdyn_neuro.fused.triton import kernels as triton
+from torchdyn_neuro.fused.triton.kernels import load_kernel
+from torchdyn_neuro.fused.triton.source import emit_backward, emit_forward
 from torchdyn_neuro.native.compiler import CompilerUnavailableError
 
 FOLDER = Path(__file__).parent
