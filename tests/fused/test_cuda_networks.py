@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import torchdyn_neuro as tdn
-from torchdyn_neuro.fused.recurrent.recurrent import cut_runtime, recurrent_native, recurrent_runtime
+from torchdyn_neuro.fused.recurrent import cut_runtime, recurrent_native, recurrent_runtime
 
 from .agreement import assert_agrees, run
 from .places import CARD, NEEDS_CARD, everywhere, everywhere_of

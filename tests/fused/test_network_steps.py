@@ -11,7 +11,7 @@ from torch import nn
 import torchdyn_neuro as tdn
 from torchdyn_neuro.core.state import zeros_state
 from torchdyn_neuro.fused.operators.cuda_graph import repeated
-from torchdyn_neuro.fused.recurrent.recurrent import cut_runtime, network_native, network_steps
+from torchdyn_neuro.fused.recurrent import cut_runtime, network_native, network_steps
 
 from .agreement import assert_agrees, run
 from .graph_stand_in import stand_in
