@@ -4,6 +4,7 @@ import copy
 import gc
 import pickle
 import threading
+import time
 import warnings
 import weakref
 
@@ -256,3 +257,31 @@ def test_threads_record_and_run_by_themselves():
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+def test_the_collection_of_garbage_is_no_affair_of_the_step():
+    """Who watches it, as test runners and monitors do, is called in the middle of anything."""
+    seen = []
+
+    def watch(phase, info):
+        seen.append(repr(time.perf_counter()))
+
+    class Littering(Scaled):
+        def step(self, x_t, state):
+            y, after = super().step(x_t, state)
+            for _ in range(30):
+                pair = [[x_t]]
+                pair[0] += [pair]
+            return y, after
+
+    cell, x, thresholds = Littering(), numbers(3, 2, 4), gc.get_threshold()
+    gc.callbacks.append(watch)
+    gc.set_threshold(2)
+    try:
+        with tdn.backend("cpp"):
+            cell(x)
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.callbacks.remove(watch)
+    assert seen
+    assert gc.isenabled()

@@ -1,5 +1,6 @@
 """Sees which code runs while a step is recorded, and refuses what may read or change anything unseen."""
 
+import gc
 import os
 import sys
 import sysconfig
@@ -102,12 +103,16 @@ class Audit:
     @contextmanager
     def listening(self) -> Iterator[None]:
         """Sees the code that runs inside the block, in this thread."""
-        before = sys.getprofile()
+        before, collects = sys.getprofile(), gc.isenabled()
+        # Who is called when garbage is collected is not called by the step.
+        gc.disable()
         sys.setprofile(self._see)
         try:
             yield
         finally:
             sys.setprofile(before)
+            if collects:
+                gc.enable()
 
     @contextmanager
     def deaf(self) -> Iterator[None]:

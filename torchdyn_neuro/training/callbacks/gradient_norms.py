@@ -3,7 +3,7 @@
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.optim import Optimizer
 
-from ...events.arguments import whole_number
+from ...core.checks import whole_number
 
 
 class GradientNorms(Callback):

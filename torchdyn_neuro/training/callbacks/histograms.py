@@ -6,8 +6,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor, nn
 
+from ...core.checks import whole_number
 from ...core.quantities import Constrained
-from ...events.arguments import whole_number
 
 
 def learned_quantities(model: nn.Module) -> Iterator[tuple[str, Tensor]]:

@@ -8,11 +8,11 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
 from ...activity.layers import spikes
+from ...core.checks import whole_number
 from ...core.context import without_drawing
 from ...core.dynamics import Dynamics
 from ...core.record import record
 from ...core.recurrent import Recurrent
-from ...events.arguments import whole_number
 from .layers import outermost_dynamics
 
 if TYPE_CHECKING:
