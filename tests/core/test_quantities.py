@@ -248,6 +248,7 @@ def test_hooks_fire_once_a_call(learned):
     assert quantity().item() == 3.0
 
 
+@pytest.mark.filterwarnings("ignore:Full backward hook is firing")  # torch below 2.14
 def test_a_backward_hook_fires():
     quantity, seen = tdn.Positive(tdn.Learned(3.0)), []
     quantity.register_full_backward_pre_hook(lambda module, grad_output: seen.append(grad_output[0].item()))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from triton.runtime import interpreter
 from triton.runtime.interpreter import InterpreterBuilder
 
 import torchdyn_neuro as tdn
@@ -23,6 +24,19 @@ from .agreement import run as run_backend
 from .cells import Words, composed, shipped
 from .test_numbers import ABSENT, CASTS, CONSTANTS, MIXED, Step, assert_absent, assert_same, assert_same_values, numbers
 from .test_repeat import gradients_of_each_result
+
+
+def _with_indices(patch):
+    """The interpreters of triton 3.5 and 3.6 take an array of one element for a number, which numpy 2.5 refuses."""
+
+    def patched(tensor, *scope):
+        patch(tensor, *scope)
+        tensor.__index__ = lambda self: int(self.handle.data.item())
+
+    return patched
+
+
+interpreter._patch_lang_tensor = _with_indices(interpreter._patch_lang_tensor)
 
 # What each operation is applied to lies where it is smooth, and near enough to zero to show where a formula cancels.
 WIDE = torch.tensor([-3.0, -1.5, -0.7, -0.1, -1e-3, -1e-6, 1e-6, 1e-3, 0.1, 0.7, 1.5, 3.0, 9.0])

@@ -225,7 +225,7 @@ def test_nothing_else_is_done_with_whole_numbers(name):
 
 def most_bytes(function):
     """Bytes that are taken at the same time, at most, while a function runs."""
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as found:
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True, acc_events=True) as found:
         function()
     events = [event for event in found.profiler.kineto_results.events() if event.name() == "[memory]"]
     taken = most = 0
