@@ -15,8 +15,8 @@ from torchdyn_neuro.fused.plan.loops import plan_backward, plan_forward
 from torchdyn_neuro.fused.record.ops import OPS
 from torchdyn_neuro.fused.record.recorder import Operand
 from torchdyn_neuro.fused.record.trace import trace_step
+from torchdyn_neuro.fused.triton import source as triton_source
 from torchdyn_neuro.fused.triton.kernels import TritonKernels
-from torchdyn_neuro.fused.triton.kernels import source as triton_source
 
 from . import test_products as networks
 from .agreement import assert_agrees

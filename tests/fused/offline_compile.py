@@ -20,7 +20,7 @@ from triton.runtime import JITFunction, driver
 
 from torchdyn_neuro.core.state import leaves, map_state
 from torchdyn_neuro.core.time_loop import backend
-from torchdyn_neuro.fused.triton.kernels import kernels
+from torchdyn_neuro.fused.triton import kernels
 
 from .cells import Example
 

@@ -202,7 +202,8 @@ def test_the_three_forms_of_input_agree():
     stepped = cell.initial_state(x[0])
     for x_t in x:
         _, stepped = cell.step(x_t, stepped)
-    torch.testing.assert_close(stepped.v, state.v, rtol=0, atol=0)
+    # The exponentials of the fused loop and those of torch differ in the last place.
+    torch.testing.assert_close(stepped.v, state.v)
     torch.testing.assert_close(tdn.record(cell, x, ["v"])["v"][-1], state.v, rtol=0, atol=0)
     lone = tdn.ConductanceLIF([tdn.AMPA()])
     torch.testing.assert_close(lone(x[:, :, 0]), lone((x[:, :, 0],)), rtol=0, atol=0)
