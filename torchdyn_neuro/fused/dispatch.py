@@ -205,9 +205,10 @@ def fuse_call(module: Dynamics, call: Signature, language: str, x_t: State, stat
     # In plain tuples: torch 2.14 hands over a named one without its content.
     plain = _classes(call.x), _classes(call.state), call.tensors, call.output_dtype
     found = _fuse_while_compiling(id(module), plain, language, torch.is_grad_enabled())
-    if found is None or found.cut is not None:
+    if found is None:
         raise NotPointwise(f"{type(module).__name__}: expected a step that acts on each element by itself")
-    return found, [source.value(module) for source in found.step.sources]
+    places = (*found.step.sources, *(found.step.matrices if found.cut else ()))
+    return found, [source.value(module) for source in places]
 
 
 def run_fused(
@@ -216,7 +217,10 @@ def run_fused(
     """The loop of ``module`` as one kernel; raises what :func:`fuse` raises."""
     found, values = find_fused(module, x, state, language, output_dtype)
     if found.cut is not None:
-        return run_cut(module, found.step, found.cut, values, x, state, _without_gradient(found, x))
+        count = len(found.used)
+        values, matrices = values[:count], values[count:]
+        marks = _without_gradient(found, x)
+        return run_cut(module, found.owner, found.cut, found.step.output, values, matrices, x, state, marks)
     sequences, states = leaves(x), leaves(state)
     shapes = [*(leaf.shape[1:] for leaf in sequences), *(leaf.shape for leaf in states)]
     frame = shapes[0]

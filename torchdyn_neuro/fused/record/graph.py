@@ -18,7 +18,8 @@ The format, from the leaves up:
   ``uniform`` numbers the parameters of which one value serves all neurons.
 - The operation ``"product"`` is no operation on one element: a frame times a matrix W, x W^T or (third argument) x W.
   The gradient of W is the sum over all steps and over the pairs (g, x) of ``outers`` of g^T x; a graph without products
-  has none.
+  has none. Where frames have different widths, these are numbered: ``matrices`` says of what widths each matrix is,
+  (outputs, inputs), ``widths`` of which the inputs, the states and the outputs are; all are of the first if omitted.
 """
 
 from collections.abc import Iterable
@@ -57,6 +58,8 @@ class StepGraph:
     grad_parameters: tuple[Node | None, ...]
     uniform: frozenset[int] = frozenset()
     outers: tuple[tuple[int, Node, Node], ...] = ()
+    matrices: tuple[tuple[int, int], ...] = ()
+    widths: tuple[tuple[int, ...], ...] = ((), (), ())
 
     @property
     def has_products(self) -> bool:
@@ -66,7 +69,7 @@ class StepGraph:
 
     def describe(self) -> str:
         """A text that is equal for graphs that compute the same, whatever the order in which they were recorded."""
-        apart = ("uniform", "outers")
+        apart = ("uniform", "outers", "matrices", "widths")
         groups = [getattr(self, field.name) for field in fields(self) if field.name not in apart]
         groups += [pair for _, *pair in self.outers]
         numbers: dict[Node, int] = {}
@@ -81,7 +84,8 @@ class StepGraph:
                 lines.append(f"%{numbers[node]} = {node.op}({', '.join(args)}) {node.dtype}")
         for group in groups:
             lines.append(" ".join("-" if node is None else f"%{numbers[node]} {node.dtype}" for node in group))
-        lines.append(f"uniform {sorted(self.uniform)} matrices {[matrix for matrix, _, _ in self.outers]}")
+        lines.append(f"uniform {sorted(self.uniform)} outers {[matrix for matrix, _, _ in self.outers]}")
+        lines.append(f"matrices {self.matrices} widths {self.widths}")
         return "\n".join(lines)
 
 

@@ -1,0 +1,217 @@
+"""The loops of a step with matrix products, forward and backward: their results, and who computes them.
+
+In C++ for some rows of the batch at a time (:mod:`~.network_native`), or step by step for all of them
+(:mod:`~.network_steps`), which a CUDA graph replays on a card.
+"""
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...sparse.event_product import gather_outer_product, matrix
+from ..operators.cuda_graph import repeated
+from ..operators.runtime import grouped, rows_contiguous
+from . import network_native, network_steps
+from .cut import Cut, Reverse, get_cut
+from .operands import MOST_ACTIVE, Backward, Forward
+
+EVERY = 8
+"""Steps between checkpoints; what is between them stays in the caches during the backward pass."""
+MOST_KEPT = 2**28
+"""Bytes of products that are kept for the backward pass; more are computed again, unless there is but one in a step."""
+
+
+def widths_of(cut: Cut, inputs: Sequence[Tensor], states: Sequence[Tensor], matrices: Sequence[Tensor]) -> list[Any]:
+    """The widths of frames, by their numbers; ``None`` for one that is not the same everywhere."""
+    graph, found = cut.graph, {}
+    pairs = [
+        *zip(graph.widths[0] or (0,) * len(inputs), (x.shape[-1] for x in inputs), strict=True),
+        *zip(graph.widths[1] or (0,) * len(states), (state.shape[-1] for state in states), strict=True),
+    ]
+    for numbers, weight in zip(graph.matrices or ((0, 0),) * len(matrices), matrices, strict=True):
+        pairs += zip(numbers, weight.shape, strict=True)
+    for number, width in pairs:
+        found[number] = width if found.get(number, width) == width else None
+    return [found[number] for number in sorted(found)]
+
+
+def keeps(cut: Cut, inputs: Sequence[Tensor], widths: Sequence[int]) -> bool:
+    """Whether the products are kept for the backward pass."""
+    x, program = inputs[0], cut.forward(keep=True).programs[0]
+    frames = program.results[len(cut.graph.next_states) + len(cut.graph.outputs) :]
+    size = sum(widths[program.widths[k]] for k in frames) * cut.dtype.itemsize
+    return len(frames) == 1 or size * prod(x.shape[:-1]) <= MOST_KEPT
+
+
+def forward_results(
+    cut: Cut, inputs: Sequence[Tensor], states: Sequence[Tensor], matrices: Sequence[Tensor], training: bool
+) -> list[list[Tensor]]:
+    """Buffers: the outputs, the last states and, for training, checkpoints of the states and products of the steps."""
+    x, graph, widths = inputs[0], cut.graph, widths_of(cut, inputs, states, matrices)
+    keep = training and keeps(cut, inputs, widths)
+    program = cut.forward(keep).programs[0]
+    frames = program.results[len(states) :]
+    sequences = [
+        x.new_empty((*x.shape[:-1], widths[program.widths[k]]), dtype=program.frames[k].dtype) for k in frames
+    ]
+    last = [leaf.new_empty(leaf.shape) for leaf in states]
+    rows = (x.shape[0] - 1) // EVERY
+    replayed = cut.backward(keep).states if training else ()
+    checkpoints = [states[k].new_empty((rows, *states[k].shape)) for k in replayed]
+    count = len(graph.outputs)
+    return [sequences[:count], last, checkpoints, sequences[count:]]
+
+
+def compute_forward(
+    key: str,
+    inputs: list[Tensor],
+    states: list[Tensor],
+    parameters: list[Tensor],
+    inners: list[int],
+    matrices: list[Tensor],
+    training: bool,
+) -> list[Tensor]:
+    """What :func:`forward_results` gives room for."""
+    cut = get_cut(key)
+    results = ys, last, checkpoints, products = forward_results(cut, inputs, states, matrices, training)
+    keep, count, held = bool(products), len(inputs), len(states)
+    encoded = cut.forward(keep)
+    program = encoded.programs[0]
+    places: list[Tensor | None] = [None] * held
+    for k, checkpoint in zip(cut.backward(keep).states if training else (), checkpoints, strict=True):
+        places[k] = checkpoint
+    call = Forward(
+        given=[*zip(program.leaves, map(rows_contiguous, inputs), strict=False)],
+        made=[*zip(program.results[held:], [*ys, *products], strict=True)],
+        before=program.leaves[count:],
+        after=program.results[:held],
+        first=[leaf.contiguous() for leaf in states],
+        last=last,
+        checkpoints=places,
+        parameters=[p.contiguous() for p in parameters],
+        inners=inners,
+        matrices=matrices,
+        shape=_shape(inputs[0]),
+        widths=widths_of(cut, inputs, states, matrices),
+        every=EVERY,
+    )
+    _way(encoded, matrices).run_forward(encoded, call)
+    return [tensor for group in results for tensor in group]
+
+
+def backward_results(
+    cut: Cut,
+    inputs: Sequence[Tensor],
+    states: Sequence[Tensor],
+    parameters: Sequence[Tensor],
+    matrices: Sequence[Tensor],
+) -> list[list[Tensor]]:
+    """Buffers: the gradients of inputs, carried states, parameters and matrices, those that are not zero."""
+    graph = cut.graph
+    return [
+        [x.new_empty(x.shape) for x, node in zip(inputs, graph.grad_inputs, strict=True) if node is not None],
+        [states[k].new_empty(states[k].shape) for k in cut.carried],
+        [p.new_empty(p.shape) for p, node in zip(parameters, graph.grad_parameters, strict=True) if node is not None],
+        [matrices[k].new_empty(matrices[k].shape) for k in sorted({k for k, *_ in graph.outers})],
+    ]
+
+
+def compute_backward(
+    key: str,
+    inputs: list[Tensor],
+    states: list[Tensor],
+    parameters: list[Tensor],
+    inners: list[int],
+    matrices: list[Tensor],
+    saved: list[Tensor],
+    output_gradients: list[Tensor | None],
+    last_gradients: list[Tensor | None],
+) -> list[Tensor]:
+    """What :func:`backward_results` gives room for.
+
+    Args:
+        saved: the checkpoints and the products that the forward loop gave.
+        last_gradients: those of the carried states.
+    """
+    cut, x = get_cut(key), inputs[0]
+    graph, widths = cut.graph, widths_of(cut, inputs, states, matrices)
+    keep = keeps(cut, inputs, widths)
+    reverse: Reverse = cut.backward(keep)
+    ahead, back = reverse.encoded.programs
+    checkpoints, products = grouped(saved, [len(reverse.states)])
+    inputs = [rows_contiguous(leaf) for leaf in inputs]
+    # The leaves of the backward program, in their order.
+    counts = len(inputs), len(states), len(states), len(graph.output_gradients)
+    read, before, after, arriving, kept = grouped(back.leaves, counts)
+    zero = x.new_zeros(()).expand
+    given = [
+        zero((x.shape[0], *x.shape[1:-1], widths[back.widths[k]])) if gradient is None else gradient
+        for k, gradient in zip(arriving, output_gradients, strict=True)
+    ]
+    given = [
+        rows_contiguous(gradient.to(node.dtype)) for node, gradient in zip(graph.output_gradients, given, strict=True)
+    ]
+    carry = [
+        torch.zeros_like(states[k], memory_format=torch.contiguous_format) if given is None else given.contiguous().clone()
+        for k, given in zip(cut.carried, last_gradients, strict=True)
+    ]
+    made = {
+        k: x.new_empty((*x.shape[:-1], widths[back.widths[k]]), dtype=back.frames[k].dtype) for k in reverse.rows
+    }
+    summed = [k for k in reverse.parameters if k is not None]
+    totals = [x.new_zeros((*x.shape[1:-1], widths[back.widths[k]]), dtype=back.frames[k].dtype) for k in summed]
+    call = Backward(
+        replayed=[*zip(ahead.leaves, inputs, strict=False), *zip(ahead.leaves[sum(counts[:2]) :], products, strict=True)],
+        given=[*zip(read, inputs, strict=True), *zip(arriving, given, strict=True), *zip(kept, products, strict=False)],
+        made=[*made.items()],
+        states=([ahead.leaves[len(inputs) + k] for k in reverse.states], [before[k] for k in reverse.states]),
+        after=ahead.results[0 if keep else len(cut.products) :],
+        products=((), ()) if keep else (ahead.results[: len(cut.products)], kept),
+        arriving=[after[k] for k in cut.carried],
+        leaving=reverse.leaving,
+        summed=summed,
+        first=[states[k].contiguous() for k in reverse.states],
+        checkpoints=checkpoints,
+        carry=carry,
+        totals=totals,
+        parameters=[p.contiguous() for p in parameters],
+        inners=inners,
+        matrices=matrices,
+        shape=_shape(x),
+        widths=widths,
+        every=EVERY,
+    )
+    _way(reverse.encoded, matrices).run_backward(reverse.encoded, call)
+    wanted = (p for p, node in zip(parameters, graph.grad_parameters, strict=True) if node is not None)
+    return [
+        *(made[k] for k in reverse.inputs if k is not None),
+        *carry,
+        *(total.sum_to_size(p.shape).to(p.dtype) for total, p in zip(totals, wanted, strict=True)),
+        *_matrix_gradients(reverse, inputs, made),
+    ]
+
+
+def _matrix_gradients(reverse: Reverse, inputs: Sequence[Tensor], made: dict[int, Tensor]) -> list[Tensor]:
+    found: dict[int, Tensor] = {}
+    for number, *pair in reverse.factors:
+        arriving, x = (matrix(inputs[k] if is_input else made[k]) for is_input, k in pair)
+        columns = x.new_empty((x.shape[1], arriving.shape[1]))
+        if x.is_cuda or not gather_outer_product(x, arriving, columns, MOST_ACTIVE):
+            torch.mm(x.t(), arriving, out=columns)
+        found[number] = columns.t() if number not in found else found[number] + columns.t()
+    return [found[number].contiguous() for number in sorted(found)]
+
+
+def _way(encoded: network_native.Encoded, matrices: Sequence[Tensor]) -> Any:
+    return network_native if network_native.takes(encoded, matrices) else network_steps
+
+
+def _shape(x: Tensor) -> tuple[int, int]:
+    return x.shape[0], prod(x.shape[1:-1])
+
+
+# Every step launches kernels of microseconds, which only a recording keeps up with.
+RECORDED = repeated(compute_forward), repeated(compute_backward)
