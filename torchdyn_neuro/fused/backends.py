@@ -15,7 +15,6 @@ from ..native.compiler import CompilerUnavailableError
 from .dispatch import find_fused, run_fused
 from .record.guards import observed
 from .record.trace import NotPointwise
-from .recurrent.recurrent import run_recurrent, takes_recurrent
 
 _LANGUAGES = {"cpu": "cpp", "cuda": "triton"}
 _warned: set[Any] = set()
@@ -42,7 +41,7 @@ def named_loop(language: str) -> Callable:
                 f"{type(module).__name__}: expected no tracer around the backend {language!r}, got torch.jit.trace, "
                 "which does not see what our kernels compute; trace with backend('auto') or backend('eager')"
             )
-        return _run(module, x, state, language, output_dtype)
+        return run_fused(module, x, state, language, output_dtype)
 
     return loop
 
@@ -61,7 +60,7 @@ def auto_loop(module: Dynamics, x: State, state: State, output_dtype: torch.dtyp
     if module.pointwise is False or unsuited(x, state):
         return eager_loop(module, x, state, output_dtype)
     try:
-        return _run(module, x, state, _language(x), output_dtype)
+        return run_fused(module, x, state, _language(x), output_dtype)
     except NotPointwise as error:
         if module.pointwise:
             _warn_once(
@@ -78,14 +77,6 @@ def auto_fuses(module: Dynamics, x: State, state: State) -> bool:
     if module.pointwise is False or unsuited(x, state):
         return False
     return _fuses(module, x, state, _language(x))
-
-
-def _run(
-    module: Dynamics, x: State, state: State, language: str, output_dtype: torch.dtype | None
-) -> tuple[State, State]:
-    if takes_recurrent(module, x, output_dtype):
-        return run_recurrent(module, x, state, language)
-    return run_fused(module, x, state, language, output_dtype)
 
 
 def _fuses(module: Dynamics, x: State, state: State, language: str) -> bool:

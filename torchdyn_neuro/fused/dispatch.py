@@ -34,6 +34,7 @@ class Signature(NamedTuple):
     state: State
     tensors: tuple[tuple[torch.dtype, tuple[bool, ...], bool], ...]
     output_dtype: torch.dtype | None
+    widths: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +63,8 @@ def signature(x: State, state: State, output_dtype: torch.dtype | None) -> Signa
     training = torch.is_grad_enabled()
     tensors = [(leaf.dtype, (False,) * (leaf.ndim - 1), training and leaf.requires_grad) for leaf in leaves(x)]
     tensors += [(leaf.dtype, (False,) * leaf.ndim, training and leaf.requires_grad) for leaf in leaves(state)]
-    return Signature(structure(x), structure(state), tuple(tensors), output_dtype)
+    widths = None if torch.compiler.is_compiling() else tuple(leaf.shape[-1] for leaf in (*leaves(x), *leaves(state)))
+    return Signature(structure(x), structure(state), tuple(tensors), output_dtype, widths)
 
 
 def fuse(module: Dynamics, call: Signature, language: str) -> Fused:
@@ -78,8 +80,9 @@ def fuse(module: Dynamics, call: Signature, language: str) -> Fused:
 def _fuse_values(module: Dynamics, call: Signature, language: str) -> tuple[Fused, list[Tensor]]:
     """The recorded step and the values of its parameters."""
     training = torch.is_grad_enabled()
-    kind = (call, _classes(call.x), _classes(call.state), language, training, ambient())
     known = recordings_of(module)
+    rest = _classes(call.x), _classes(call.state), language, training, ambient()
+    kind = call if known.by_width else call._replace(widths=None), *rest
     found = known.find(kind) if observed() is None else None
     if found is None:
         try:
@@ -90,7 +93,8 @@ def _fuse_values(module: Dynamics, call: Signature, language: str) -> tuple[Fuse
             recording.result = _fuse(module, recording, call, language)
         except (NotPointwise, CompilerUnavailableError) as error:
             recording.result = error.with_traceback(None)
-        known.add(kind, recording)
+        known.by_width |= bool(recording.matrices)
+        known.add((call if known.by_width else call._replace(widths=None), *rest), recording)
         # Only what was read is needed from now on.
         recording.frozen = None
         found = recording, recording.operands()
@@ -121,19 +125,29 @@ def _fuse(module: Dynamics, recording: Recording, call: Signature, language: str
     count = len(leaves(call.x))
     ndim = max(len(operand.broadcast) for operand in operands)
     # A state that learns is on the way of every gradient.
-    by_matrix = any(wanted for _, wanted in recording.described_matrices)
+    by_matrix = any(wanted for _, wanted, _ in recording.described_matrices)
     training = by_matrix or any(operand.gradient for operand in (*operands, *values))
     inputs, states = operands[:count], operands[count:]
     # What a matrix is multiplied by and the gradient of the product are found on the way to the input.
     inputs = [replace(x, gradient=x.gradient or (by_matrix and x.dtype.is_floating_point)) for x in inputs]
     states = [replace(operand, gradient=training and operand.dtype.is_floating_point) for operand in states]
+    numbers, matrices = _numbered(recording, call)
+    if matrices:
+        of_leaves = [numbers[width] for width in call.widths]
+        inputs = [replace(x, width=number) for x, number in zip(inputs, of_leaves, strict=False)]
+        states = [replace(s, width=number) for s, number in zip(states, of_leaves[count:], strict=True)]
+        lasts = [last[0] if last else 1 for last in recording.lasts]
+        values = [replace(v, width=numbers.get(last, 0)) for v, last in zip(values, lasts, strict=True)]
     fitting = [k for k, value in enumerate(values) if len(value.broadcast) <= ndim]
     sources = [recording.sources[k] for k in fitting]
     step = FrozenStep(recording.frozen.module, sources, call.x, call.state, call.output_dtype, recording.matrices)
     try:
         if any(len(operand.broadcast) != ndim for operand in operands):
             raise NotPointwise("inputs and states with different numbers of axes")
-        graph = recording.trace(step, inputs, states, [values[k] for k in fitting], on_cpu=language == "cpp")
+        fit = [values[k] for k in fitting]
+        if matrices and any(value.broadcast[-1:] == (True,) and not all(value.broadcast) for value in fit):
+            raise NotPointwise("frames of several widths and a parameter of one value for each row of neurons")
+        graph = recording.trace(step, inputs, states, fit, language == "cpp", matrices)
     except NotPointwise as error:
         raise NotPointwise(_explain(module, error)) from None
     except Exception as error:
@@ -161,6 +175,18 @@ def _fuse(module: Dynamics, recording: Recording, call: Signature, language: str
     key = loop_key(graph, language)
     get_loop(key).kernels.compile(training=training)
     return Fused(step, tuple(fitting[k] for k in used), register_step(step), key, None, flags)
+
+
+def _numbered(recording: Recording, call: Signature) -> tuple[dict[int, int], list[tuple[int, int]]]:
+    """The number of each width of frames, and those of the matrices; nothing if all are the same."""
+    shapes = [shape for *_, shape in recording.described_matrices]
+    widths = [*(call.widths or ()), *(size for shape in shapes for size in shape)]
+    numbers = {width: k for k, width in enumerate(dict.fromkeys(widths))}
+    # A leaf of width one broadcasts; a product of that width does not, where it is not that of all.
+    alike = len({*numbers} - {1}) <= 1 and not any(1 in shape for shape in shapes)
+    if not shapes or call.widths is None or alike or len(numbers) == 1:
+        return {}, []
+    return numbers, [(numbers[outputs], numbers[inputs]) for outputs, inputs in shapes]
 
 
 def _used_parameters(graph: StepGraph) -> list[int]:

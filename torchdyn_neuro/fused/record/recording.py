@@ -108,6 +108,7 @@ class Recording:
         self.matrices = self.frozen.matrices
         self.live_matrices = self.frozen.live_matrices
         self.described = describe(self.operands(), training)
+        self.lasts = self._lasts(self.operands())
         self.described_matrices = self._describe_matrices()
         self.result: Any = None
 
@@ -118,10 +119,11 @@ class Recording:
         states: Sequence[Operand],
         parameters: Sequence[Operand],
         on_cpu: bool,
+        matrices: Sequence[tuple[int, int]] = (),
     ) -> StepGraph:
         """Record the step and find what it depends on; raises :class:`NotPointwise`."""
         audit, frozen = Audit(), self.frozen
-        graph = trace_step(step, inputs, states, parameters, audit, on_cpu)
+        graph = trace_step(step, inputs, states, parameters, audit, on_cpu, matrices)
         try:
             frozen.check_unchanged(step.changes)
             world = World(audit, frozen)
@@ -141,10 +143,16 @@ class Recording:
         values = self.operands()
         if self.live_matrices and self._describe_matrices() != self.described_matrices:
             return None
-        return values if describe(values, self.training) == self.described else None
+        same = describe(values, self.training) == self.described and self._lasts(values) == self.lasts
+        return values if same else None
 
-    def _describe_matrices(self) -> list[tuple[torch.dtype, bool]]:
-        return [(weight.dtype, self.training and weight.requires_grad) for weight in self.matrix_values()]
+    def _lasts(self, values: Sequence[Tensor]) -> list[tuple[int, ...]] | None:
+        """Where frames may have several widths, those of the operands."""
+        return [tuple(value.shape[-1:]) for value in values] if self.matrices else None
+
+    def _describe_matrices(self) -> list[tuple[torch.dtype, bool, tuple[int, ...]]]:
+        weights = self.matrix_values()
+        return [(w.dtype, self.training and w.requires_grad, tuple(w.shape)) for w in weights]
 
     def matrix_values(self) -> list[Tensor]:
         """The matrices of products, as they are now."""
@@ -169,6 +177,7 @@ class Recordings:
     def __init__(self, owner: nn.Module | None = None):
         self.owner = None if owner is None else weakref.ref(owner)
         self.by_kind: dict[Any, list[Recording]] = {}
+        self.by_width = False  # whether a recording depends on the widths of frames
 
     def find(self, kind: Any) -> tuple[Recording, list[Tensor]] | None:
         """The recording that holds for a call of this kind, and the values of its operands."""

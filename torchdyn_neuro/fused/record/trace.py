@@ -17,7 +17,7 @@ from ...core.torch_private import DisableTorchFunction, run_backward
 from .audit import Audit, Watch
 from .builder import Refusal
 from .graph import Node, StepGraph
-from .recorder import Operand, Recorder
+from .recorder import Operand, Recorder, stretched, width_of
 from .repeat_recording import RepeatRecorder
 
 FlatStep = Callable[[Sequence[Tensor], Sequence[Tensor], Sequence[Tensor]], tuple[Sequence[Tensor], Sequence[Tensor]]]
@@ -35,6 +35,7 @@ def trace_step(
     parameters: Sequence[Operand],
     audit: Audit | None = None,
     on_cpu: bool = True,
+    matrices: Sequence[tuple[int, int]] = (),
 ) -> StepGraph:
     """Record a step.
 
@@ -43,6 +44,7 @@ def trace_step(
         inputs, states, parameters: what goes with each of its arguments.
         audit: sees the code that runs.
         on_cpu: whether the loop will run on a CPU, as the recording does.
+        matrices: of what widths the matrices of products are, (outputs, inputs); of one width if omitted.
 
     Raises:
         NotPointwise: if an operation is not in the table, or the step depends on more than the elements.
@@ -53,7 +55,7 @@ def trace_step(
     hooks = torch.autograd.graph.saved_tensors_hooks(_keep, _kept)
     try:
         with hooks:
-            graph = _record_twice(step, inputs, states, parameters, ndim, watch)
+            graph = _record_twice(step, (inputs, states, parameters), ndim, watch, matrices)
         if audit.refused:
             raise Refusal(audit.refused)
         return graph
@@ -78,14 +80,14 @@ def _kept(saved: tuple[Tensor, int]) -> Tensor:
 
 def _record_twice(
     step: FlatStep,
-    inputs: Sequence[Operand],
-    states: Sequence[Operand],
-    parameters: Sequence[Operand],
+    operands: tuple[Sequence[Operand], ...],
     ndim: int,
     watch: Watch,
+    matrices: Sequence[tuple[int, int]],
 ) -> StepGraph:
-    graph = _record(step, inputs, states, parameters, tuple(range(5, 5 + ndim)), watch, alike=True)
-    as_they_are = _record(step, inputs, states, parameters, tuple(range(2, 2 + ndim)), watch, alike=False)
+    # Sizes that differ from axis to axis, and below those of other widths.
+    graph = _record(step, operands, tuple(range(5, 5 + ndim)), watch, matrices, alike=True)
+    as_they_are = _record(step, operands, tuple(range(2, 2 + ndim)), watch, matrices, alike=False)
     if replace(graph, **dict.fromkeys((*_GRADIENTS, "outers"), ())).describe() != as_they_are.describe():
         raise NotPointwise("a dependence on the shapes or the values of the operands, not only on their elements")
     return graph
@@ -96,24 +98,29 @@ _GRADIENTS = ("state_gradients", "output_gradients", "grad_states", "grad_inputs
 
 def _record(
     step: FlatStep,
-    inputs: Sequence[Operand],
-    states: Sequence[Operand],
-    parameters: Sequence[Operand],
+    operands: tuple[Sequence[Operand], ...],
     shape: tuple[int, ...],
     watch: Watch,
+    matrices: Sequence[tuple[int, int]],
     *,
     alike: bool,
 ) -> StepGraph:
     """Record once; ``alike``: with every operand of one shape, and with gradients."""
-    recorder, audit = Recorder(watch.audit), watch.audit
+    recorder, audit = Recorder(watch.audit, matrices), watch.audit
     with torch.inference_mode(False):
-        groups = [[recorder.leaf(o, shape, alike) for o in group] for group in (inputs, states, parameters)]
+        groups = [
+            [recorder.leaf(o, shape, alike and not (matrices and _spreads(o))) for o in group] for group in operands
+        ]
         (x, x_nodes), (s, s_nodes), (p, p_nodes) = (tuple(zip(*group, strict=True)) or ((), ()) for group in groups)
         repeats = RepeatRecorder(recorder, (*x_nodes, *s_nodes), p)
         with torch.set_grad_enabled(alike), recorder, watch, repeats_go_to(repeats), audit.listening():
             outputs, next_states = step(x, s, p)
-        _check(outputs, next_states, s, shape)
-        forward = {
+        _check(outputs, next_states, s, shape, matrices)
+        widths = {}
+        if matrices:
+            of_each = [tuple(width_of(leaf.shape[-1]) for leaf in group) for group in (x, s, outputs)]
+            widths = {"matrices": tuple(matrices), "widths": tuple(of_each)}
+        forward = widths | {
             "states": s_nodes,
             "inputs": x_nodes,
             "parameters": p_nodes,
@@ -123,7 +130,8 @@ def _record(
         if not alike:
             return StepGraph(**forward, **dict.fromkeys(_GRADIENTS, ()))
         results = [*next_states, *outputs]
-        arriving = [recorder.leaf(Operand(y.dtype, (False,) * len(shape), False), shape, True) for y in results]
+        flat = (False,) * len(shape)
+        arriving = [recorder.leaf(Operand(y.dtype, flat, False, width_of(y.shape[-1])), shape, True) for y in results]
         wanted = [leaf for leaf in (*s, *x, *p) if leaf.requires_grad]
         live = [(y, g) for y, (g, _) in zip(results, arriving, strict=True) if y.requires_grad]
         found: list[Tensor | None] = [None] * len(wanted)
@@ -145,6 +153,11 @@ def _record(
         )
 
 
+def _spreads(operand: Operand) -> bool:
+    """Whether an operand may meet frames of any width; one with a gradient is of the first, for that is summed up."""
+    return not operand.gradient and operand.broadcast[-1:] != (False,)
+
+
 def _unrounded(gradient: Node | None) -> Node | None:
     """Of a narrow parameter, what is summed over neurons and steps: as in torch, the sum is rounded, not its terms."""
     if gradient is None or gradient.op != "cast" or gradient.dtype not in (torch.bfloat16, torch.float16):
@@ -153,12 +166,21 @@ def _unrounded(gradient: Node | None) -> Node | None:
     return exact if exact.dtype == torch.float32 else Node("cast", (exact,), torch.float32)
 
 
-def _check(outputs: Sequence[Tensor], next_states: Sequence[Tensor], states: Sequence[Tensor], shape: tuple) -> None:
+def _check(
+    outputs: Sequence[Tensor],
+    next_states: Sequence[Tensor],
+    states: Sequence[Tensor],
+    shape: tuple,
+    matrices: Sequence[tuple[int, int]],
+) -> None:
     if len(next_states) != len(states):
         raise NotPointwise(f"a step that takes {len(states)} state tensors and returns {len(next_states)}")
     for before, after in zip(states, next_states, strict=True):
         if before.dtype != after.dtype:
             raise NotPointwise(f"a state that turns from {before.dtype} into {after.dtype}")
-    for result in (*next_states, *outputs):
-        if tuple(result.shape) != shape:
+    sizes = {shape[-1], *(stretched(shape[-1], width) for pair in matrices for width in pair)}
+    frames = [(y, y.shape[-1] if y.shape and y.shape[-1] in sizes else shape[-1]) for y in outputs]
+    frames += [(after, before.shape[-1]) for before, after in zip(states, next_states, strict=True)]
+    for result, width in frames:
+        if tuple(result.shape) != (*shape[:-1], width):
             raise NotPointwise("a result whose shape is not that of the frame")

@@ -11,7 +11,7 @@ from ...native.compiler import CompilerUnavailableError
 from ..operators.registry import get_loop
 from ..record.graph import Node, StepGraph, ordered
 from .network_native import Encoded, library
-from .program import CARRIED, READ, ROW, Program, program_of
+from .program import CARRIED, READ, ROW, program_of
 
 _cuts: dict[str, "Cut"] = {}
 
@@ -48,7 +48,8 @@ class Cut:
             graph = self.graph
             results = [*_used(graph.next_states, CARRIED), *_used(graph.outputs, ROW)]
             results += _used(self.products, ROW) if keep else []
-            self._forward[keep] = Encoded(program_of(graph, (*graph.inputs, *graph.states), results, self.language))
+            program = program_of(graph, (*graph.inputs, *graph.states), results, self.language)
+            self._forward[keep] = Encoded(self.language, program)
         return self._forward[keep]
 
     def backward(self, keep: bool) -> "Reverse":
@@ -111,7 +112,10 @@ class Reverse:
         self.replay = program_of(
             graph,
             (*graph.inputs, *graph.states, *given),
-            [*_used(() if keep else cut.products, CARRIED), *_used([graph.next_states[k] for k in self.states], CARRIED)],
+            [
+                *_used(() if keep else cut.products, CARRIED),
+                *_used([graph.next_states[k] for k in self.states], CARRIED),
+            ],
             cut.language,
         )
         inputs = {leaf: k for k, leaf in enumerate(graph.inputs)}
@@ -125,7 +129,7 @@ class Reverse:
             [*_used(rows, ROW), *_used(carried, CARRIED), *_used(read, READ)],
             cut.language,
         )
-        self.encoded = Encoded(self.replay, self.program)
+        self.encoded = Encoded(cut.language, self.replay, self.program)
         places = dict(zip(rows, self.program.results, strict=False))
         others = iter(self.program.results[len(rows) :])
         self.rows = tuple(places.values())

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ...sparse.event_product import gather_outer_product, matrix
-from ..operators.cuda_graph import repeated
+from ..operators.cuda_graph import Function, repeated
 from ..operators.runtime import grouped, rows_contiguous
 from . import network_native, network_steps
 from .cut import Cut, Reverse, get_cut
@@ -21,7 +21,8 @@ from .operands import MOST_ACTIVE, Backward, Forward
 EVERY = 8
 """Steps between checkpoints; what is between them stays in the caches during the backward pass."""
 MOST_KEPT = 2**28
-"""Bytes of products that are kept for the backward pass; more are computed again, unless there is but one in a step."""
+FEWEST_KEPT = 1
+"""Bytes of products that are kept for the backward pass, and how many of a step at least; others are computed again."""
 
 
 def widths_of(cut: Cut, inputs: Sequence[Tensor], states: Sequence[Tensor], matrices: Sequence[Tensor]) -> list[Any]:
@@ -43,7 +44,7 @@ def keeps(cut: Cut, inputs: Sequence[Tensor], widths: Sequence[int]) -> bool:
     x, program = inputs[0], cut.forward(keep=True).programs[0]
     frames = program.results[len(cut.graph.next_states) + len(cut.graph.outputs) :]
     size = sum(widths[program.widths[k]] for k in frames) * cut.dtype.itemsize
-    return len(frames) == 1 or size * prod(x.shape[:-1]) <= MOST_KEPT
+    return len(frames) <= FEWEST_KEPT or size * prod(x.shape[:-1]) <= MOST_KEPT
 
 
 def forward_results(
@@ -54,9 +55,7 @@ def forward_results(
     keep = training and keeps(cut, inputs, widths)
     program = cut.forward(keep).programs[0]
     frames = program.results[len(states) :]
-    sequences = [
-        x.new_empty((*x.shape[:-1], widths[program.widths[k]]), dtype=program.frames[k].dtype) for k in frames
-    ]
+    sequences = [x.new_empty((*x.shape[:-1], widths[program.widths[k]]), dtype=program.frames[k].dtype) for k in frames]
     last = [leaf.new_empty(leaf.shape) for leaf in states]
     rows = (x.shape[0] - 1) // EVERY
     replayed = cut.backward(keep).states if training else ()
@@ -155,16 +154,17 @@ def compute_backward(
         rows_contiguous(gradient.to(node.dtype)) for node, gradient in zip(graph.output_gradients, given, strict=True)
     ]
     carry = [
-        torch.zeros_like(states[k], memory_format=torch.contiguous_format) if given is None else given.contiguous().clone()
-        for k, given in zip(cut.carried, last_gradients, strict=True)
+        states[k].new_zeros(states[k].shape) if arrives is None else arrives.contiguous().clone()
+        for k, arrives in zip(cut.carried, last_gradients, strict=True)
     ]
-    made = {
-        k: x.new_empty((*x.shape[:-1], widths[back.widths[k]]), dtype=back.frames[k].dtype) for k in reverse.rows
-    }
+    made = {k: x.new_empty((*x.shape[:-1], widths[back.widths[k]]), dtype=back.frames[k].dtype) for k in reverse.rows}
     summed = [k for k in reverse.parameters if k is not None]
     totals = [x.new_zeros((*x.shape[1:-1], widths[back.widths[k]]), dtype=back.frames[k].dtype) for k in summed]
     call = Backward(
-        replayed=[*zip(ahead.leaves, inputs, strict=False), *zip(ahead.leaves[sum(counts[:2]) :], products, strict=True)],
+        replayed=[
+            *zip(ahead.leaves, inputs, strict=False),
+            *zip(ahead.leaves[sum(counts[:2]) :], products, strict=True),
+        ],
         given=[*zip(read, inputs, strict=True), *zip(arriving, given, strict=True), *zip(kept, products, strict=False)],
         made=[*made.items()],
         states=([ahead.leaves[len(inputs) + k] for k in reverse.states], [before[k] for k in reverse.states]),
@@ -215,3 +215,8 @@ def _shape(x: Tensor) -> tuple[int, int]:
 
 # Every step launches kernels of microseconds, which only a recording keeps up with.
 RECORDED = repeated(compute_forward), repeated(compute_backward)
+
+
+def loops(x: Tensor) -> tuple[Function, Function]:
+    """The two loops for tensors like ``x``."""
+    return RECORDED if x.is_cuda else (compute_forward, compute_backward)

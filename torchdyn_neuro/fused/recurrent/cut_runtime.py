@@ -11,13 +11,13 @@ from ...core.dynamics import Dynamics
 from ...core.state import State, fill, leaves
 from ...core.transforms import batched
 from ...native.compiler import NUMBERS
-from ..layout import laid_out_all
+from ..layout import laid_out
 from ..operators.replay import registered_step, replayed_gradients
 from ..operators.runtime import grouped, watched
 from ..record.trace import NotPointwise
 from . import cut_loops
 from .cut import Cut, get_cut
-from .cut_loops import backward_results, compute_backward, compute_forward, forward_results, widths_of
+from .cut_loops import backward_results, forward_results, widths_of
 
 _library = torch.library.Library("torchdyn_neuro", "FRAGMENT")
 _library.define(
@@ -54,11 +54,19 @@ def run_cut(
         marks: the numbers of the results that have no gradient.
     """
     inputs, states = leaves(x), leaves(state)
-    frame = torch.broadcast_shapes(*(leaf.shape[1:] for leaf in inputs), *(leaf.shape for leaf in states))
-    inputs = [leaf if leaf.shape[1:] == frame else leaf.expand(leaf.shape[0], *frame) for leaf in inputs]
-    states = [leaf if leaf.shape == frame else leaf.expand(frame) for leaf in states]
+    # Frames are of one width, or each of its own.
+    several = bool(cut.graph.matrices)
+    end = -1 if several else None
+    lead = torch.broadcast_shapes(*(leaf.shape[1:end] for leaf in inputs), *(leaf.shape[:end] for leaf in states))
+
+    def frame(leaf: Tensor) -> Sequence[int]:
+        return (*lead, leaf.shape[-1]) if several else lead
+
+    inputs = [leaf if leaf.shape[1:] == frame(leaf) else leaf.expand(leaf.shape[0], *frame(leaf)) for leaf in inputs]
+    states = [leaf if leaf.shape == frame(leaf) else leaf.expand(frame(leaf)) for leaf in states]
     _check(module, cut, inputs, states, matrices)
-    parameters, inners = laid_out_all(values, frame)
+    pairs = [laid_out(value, frame(value if value.ndim else inputs[0])) for value in values]
+    parameters, inners = [value for value, _ in pairs], [inner for _, inner in pairs]
     operands = (*inputs, *states, *parameters, *matrices)
     training = torch.is_grad_enabled() and any(t.requires_grad for t in operands)
     results = _run(cut.key, owner, inputs, states, parameters, inners, matrices, training, marks)
@@ -99,20 +107,19 @@ def _run(
         forward = torch.ops.torchdyn_neuro.cut_forward
         return forward(key, owner, inputs, states, parameters, inners, matrices, training)
     if not training:
-        return _forward(key, owner, inputs, states, parameters, inners, matrices, training)
+        return cut_forward(key, owner, inputs, states, parameters, inners, matrices, training)
     counts = len(inputs), len(states), len(parameters)
     return _Loop.apply(key, owner, counts, inners, marks, *inputs, *states, *parameters, *matrices)
 
 
-def _forward(key: str, owner: int, *operands: Any) -> list[Tensor]:
-    # A recording is shared by all layers of one equation and one size, whoever owns the step.
-    run = cut_loops.RECORDED[0] if operands[0][0].is_cuda else compute_forward
-    return run(key, *operands)
+def cut_forward(key: str, owner: int, inputs: list[Tensor], *operands: Any) -> list[Tensor]:
+    """The forward loop; a recording of it is shared by all layers of one equation and size, whoever owns the step."""
+    return cut_loops.loops(inputs[0])[0](key, inputs, *operands)
 
 
-def _backward(key: str, inputs: list[Tensor], *operands: Any) -> list[Tensor]:
-    run = cut_loops.RECORDED[1] if inputs[0].is_cuda else compute_backward
-    return run(key, inputs, *operands)
+def cut_backward(key: str, inputs: list[Tensor], *operands: Any) -> list[Tensor]:
+    """The backward loop."""
+    return cut_loops.loops(inputs[0])[1](key, inputs, *operands)
 
 
 def _fake_forward(
@@ -162,11 +169,9 @@ def _autograd_backward(ctx: Any, gradients: Sequence[Tensor | None]) -> tuple:
         found = replayed_gradients(ctx.step, inputs, states, values, output_gradients, last_gradients)
         groups = [*found[:2], found[2][: len(parameters)], found[2][len(parameters) :]]
     else:
-        run = torch.ops.torchdyn_neuro.cut_backward if watched() else _backward
+        run = torch.ops.torchdyn_neuro.cut_backward if watched() else cut_backward
         results = iter(
-            run(
-                ctx.key, inputs, states, parameters, ctx.inners, matrices, saved, output_gradients, arriving
-            )
+            run(ctx.key, inputs, states, parameters, ctx.inners, matrices, saved, output_gradients, arriving)
         )
         grad_inputs = [None if node is None else next(results) for node in graph.grad_inputs]
         carried = {k: next(results) for k in cut.carried}
@@ -193,7 +198,7 @@ class _Loop(torch.autograd.Function):
     ) -> tuple[Tensor, ...]:
         inputs, states, parameters, matrices = grouped(operands, counts)
         given = key, owner, inputs, states, parameters, inners, matrices, True
-        results = _forward(*given)
+        results = cut_forward(*given)
         _setup_context(ctx, given, results)
         ctx.mark_non_differentiable(*(results[k] for k in marks))
         return tuple(results)
@@ -205,8 +210,8 @@ class _Loop(torch.autograd.Function):
 
 
 for _device in ("CPU", "CUDA"):
-    _library.impl("cut_forward", _forward, _device)
-    _library.impl("cut_backward", _backward, _device)
+    _library.impl("cut_forward", cut_forward, _device)
+    _library.impl("cut_backward", cut_backward, _device)
 torch.library.register_fake("torchdyn_neuro::cut_forward", _fake_forward, lib=_library)
 torch.library.register_fake("torchdyn_neuro::cut_backward", _fake_backward, lib=_library)
 torch.library.register_autograd(

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ...native.compiler import arrays, header_library
 from ...sparse.event_product import gather_headers
-from ..cpp.kernels import CppKernels, parameter_layout
+from ..cpp.kernels import parameter_layout
 from ..operators.registry import get_loop
 from .operands import MOST_ACTIVE, Backward, Forward
 from .program import Product, Program, Segment
@@ -33,11 +33,12 @@ class Encoded:
     """Programs as whole numbers, with the functions and matrices that they name.
 
     Args:
+        language: of their segments.
         programs: in the order in which they are encoded.
     """
 
-    def __init__(self, *programs: Program):
-        self.programs = programs
+    def __init__(self, language: str, *programs: Program):
+        self.language, self.programs = language, programs
         self.keys: list[str] = []
         self.matrices: list[tuple[int, bool]] = []
         self.words = [[word for step in program.steps for word in self._words(program, step)] for program in programs]
@@ -74,8 +75,7 @@ class Encoded:
         program, words = self.programs[number], self.words[number]
         places = {frame: k for k, (frame, _) in enumerate(pairs)}
         rows = [
-            node.dtype.itemsize * call.widths[width]
-            for node, width in zip(program.frames, program.widths, strict=True)
+            node.dtype.itemsize * call.widths[width] for node, width in zip(program.frames, program.widths, strict=True)
         ]
         found = [len(program.frames), len(pairs), given, len(words), *rows]
         found += [places.get(k, -1) for k in range(len(program.frames))]
@@ -91,7 +91,7 @@ def _place(known: list, entry: object) -> int:
 
 def takes(encoded: Encoded, matrices: Sequence[Tensor]) -> bool:
     """Whether these loops run programs: whether their segments are in C++ and the matrices are small."""
-    return isinstance(get_loop(encoded.keys[0]).kernels, CppKernels) and all(
+    return encoded.language == "cpp" and all(
         matrix.numel() * matrix.element_size() <= _LARGEST_MATRIX for matrix in matrices
     )
 
@@ -108,12 +108,12 @@ def run_forward(encoded: Encoded, call: Forward) -> None:
     pairs = [*call.given, *call.made]
     tensors = [*(tensor for _, tensor in pairs), *call.first, *call.last, *call.checkpoints, *call.parameters, *read]
     sizes = [*_described(call), *call.before, *call.after, *encoded.described(0, call, pairs, len(call.given))]
-    run = library(read[0].dtype).network_forward
+    run = library(call.matrices[0].dtype).network_forward
     run(encoded.functions, *arrays(tensors, sizes), ctypes.c_double(MOST_ACTIVE))
 
 
 def run_backward(encoded: Encoded, call: Backward) -> None:
-    """Fill the sequences of the gradients, the totals of those of parameters, and turn ``carry`` into the first ones."""
+    """Fill the sequences of the gradients and the totals, and turn ``carry`` into the gradients of the first states."""
     read = encoded.values(call.matrices)
     pairs = [*call.given, *call.made]
     tensors = [tensor for _, tensor in (*call.replayed, *pairs)]
@@ -123,5 +123,5 @@ def run_backward(encoded: Encoded, call: Backward) -> None:
     sizes += [*call.arriving, *call.leaving, *call.summed, *(total.element_size() for total in call.totals)]
     sizes += encoded.described(0, call, call.replayed, len(call.replayed))
     sizes += encoded.described(1, call, pairs, len(call.given))
-    run = library(read[0].dtype).network_backward
+    run = library(call.matrices[0].dtype).network_backward
     run(encoded.functions, *arrays(tensors, sizes), ctypes.c_double(MOST_ACTIVE))

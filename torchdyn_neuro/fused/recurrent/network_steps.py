@@ -1,6 +1,6 @@
 """The loops of a program step by step: a kernel for each segment and a product of all threads, or of a card."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor

@@ -1,7 +1,7 @@
 """What the two ways to run a step with products are given.
 
-Frames are numbers of a :class:`~.program.Program`. Sequences are [T, B, \\*], contiguous but for the first axis; all else
-is contiguous.
+Frames are numbers of a :class:`~.program.Program`. Sequences are [T, B, \\*], contiguous but for the first axis; all
+else is contiguous.
 """
 
 from collections.abc import Sequence

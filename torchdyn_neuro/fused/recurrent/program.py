@@ -5,7 +5,7 @@ what it needs from the frames before it; what two segments need is handed on, or
 Frames may have different widths, that of their last axis: these are numbered, and a segment is of one width.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -247,7 +247,7 @@ def _fixed(graph: StepGraph) -> frozenset[Node]:
 
 def _widths_of(graph: StepGraph) -> Callable[[Node], int]:
     """The number of the width of a node; of one that broadcasts, that of the frames of the step."""
-    known: dict[Node, int | None] = {leaf: None for leaf in graph.parameters}
+    known: dict[Node, int | None] = dict.fromkeys(graph.parameters)
     inputs, states, outputs = graph.widths
     for leaves, widths in (
         (graph.inputs, inputs),
