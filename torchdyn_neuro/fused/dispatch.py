@@ -143,7 +143,11 @@ def _fuse(module: Dynamics, recording: Recording, call: Signature, language: str
     step = FrozenStep(recording.frozen.module, sources, call.x, call.state, call.output_dtype, recording.matrices)
     try:
         if any(len(operand.broadcast) != ndim for operand in operands):
-            raise NotPointwise("inputs and states with different numbers of axes")
+            axes = sorted({len(operand.broadcast) for operand in operands})
+            raise NotPointwise(
+                f"inputs and states with {' and '.join(map(str, axes))} axes, as of a line of delayed frames or of a "
+                "value for each synapse"
+            )
         fit = [values[k] for k in fitting]
         if matrices and any(value.broadcast[-1:] == (True,) and not all(value.broadcast) for value in fit):
             raise NotPointwise("frames of several widths and a parameter of one value for each row of neurons")

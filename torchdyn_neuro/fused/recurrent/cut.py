@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 import torch
 
 from ...native.compiler import CompilerUnavailableError
+from ...sparse.event_product import event_library
 from ..operators.registry import get_loop
 from ..record.graph import Node, StepGraph, ordered
 from .network_native import Encoded, library
@@ -73,15 +74,17 @@ class Cut:
             programs.append(self.backward(keep=True).encoded)
         keys = dict.fromkeys(key for encoded in programs for key in encoded.keys)
         threads = [threading.Thread(target=compile_one, args=(key,)) for key in keys]
+        if self.language == "cpp":
+            # What the gradients of matrices are computed with, so that it is there when it is wanted.
+            threads.append(threading.Thread(target=event_library, args=(self.dtype,)))
         for thread in threads:
             thread.start()
-        if self.language == "cpp":
-            failed = library(self.dtype) is None
+        missing = self.language == "cpp" and library(self.dtype) is None
         for thread in threads:
             thread.join()
         for failure in failures:
             raise failure
-        if self.language == "cpp" and failed:
+        if missing:
             raise CompilerUnavailableError("there is no C++ compiler")
 
 

@@ -20,6 +20,8 @@ from .operands import MOST_ACTIVE, Backward, Forward
 
 EVERY = 8
 """Steps between checkpoints; what is between them stays in the caches during the backward pass."""
+FEWEST_ROWS = 4096
+"""Rows of a product that is the gradient of a matrix: enough for its speed, and few enough for the caches."""
 MOST_KEPT = 2**28
 FEWEST_KEPT = 1
 """Bytes of products that are kept for the backward pass, and how many of a step at least; others are computed again."""
@@ -157,52 +159,83 @@ def compute_backward(
         states[k].new_zeros(states[k].shape) if arrives is None else arrives.contiguous().clone()
         for k, arrives in zip(cut.carried, last_gradients, strict=True)
     ]
-    made = {k: x.new_empty((*x.shape[:-1], widths[back.widths[k]]), dtype=back.frames[k].dtype) for k in reverse.rows}
     summed = [k for k in reverse.parameters if k is not None]
     totals = [x.new_zeros((*x.shape[1:-1], widths[back.widths[k]]), dtype=back.frames[k].dtype) for k in summed]
-    call = Backward(
-        replayed=[
-            *zip(ahead.leaves, inputs, strict=False),
-            *zip(ahead.leaves[sum(counts[:2]) :], products, strict=True),
-        ],
-        given=[*zip(read, inputs, strict=True), *zip(arriving, given, strict=True), *zip(kept, products, strict=False)],
-        made=[*made.items()],
-        states=([ahead.leaves[len(inputs) + k] for k in reverse.states], [before[k] for k in reverse.states]),
-        after=ahead.results[0 if keep else len(cut.products) :],
-        products=((), ()) if keep else (ahead.results[: len(cut.products)], kept),
-        arriving=[after[k] for k in cut.carried],
-        leaving=reverse.leaving,
-        summed=summed,
-        first=[states[k].contiguous() for k in reverse.states],
-        checkpoints=checkpoints,
-        carry=carry,
-        totals=totals,
-        parameters=[p.contiguous() for p in parameters],
-        inners=inners,
-        matrices=matrices,
-        shape=_shape(x),
-        widths=widths,
-        every=EVERY,
-    )
-    _way(reverse.encoded, matrices).run_backward(reverse.encoded, call)
+    replayed = [
+        *zip(ahead.leaves, inputs, strict=False),
+        *zip(ahead.leaves[sum(counts[:2]) :], products, strict=True),
+    ]
+    given = [*zip(read, inputs, strict=True), *zip(arriving, given, strict=True), *zip(kept, products, strict=False)]
+    first = [states[k].contiguous() for k in reverse.states]
+    by_matrix = _MatrixGradients(reverse, matrices)
+    # Of the rows, the gradients of the inputs stay; the others only until the matrices have theirs.
+    steps, span = x.shape[0], _span(x)
+    made = {}
+    for k in reverse.rows:
+        shape = steps if k in reverse.inputs else span, *x.shape[1:-1], widths[back.widths[k]]
+        made[k] = x.new_empty(shape, dtype=back.frames[k].dtype)
+    for begin in reversed(range(0, steps, span)):
+        part, number = slice(begin, min(begin + span, steps)), begin // EVERY
+        rows = {k: tensor[part] if k in reverse.inputs else tensor[: part.stop - begin] for k, tensor in made.items()}
+        call = Backward(
+            replayed=[(k, tensor[part]) for k, tensor in replayed],
+            given=[(k, tensor[part]) for k, tensor in given],
+            made=[*rows.items()],
+            states=([ahead.leaves[len(inputs) + k] for k in reverse.states], [before[k] for k in reverse.states]),
+            after=ahead.results[0 if keep else len(cut.products) :],
+            products=((), ()) if keep else (ahead.results[: len(cut.products)], kept),
+            arriving=[after[k] for k in cut.carried],
+            leaving=reverse.leaving,
+            summed=summed,
+            first=[checkpoint[number - 1] for checkpoint in checkpoints] if begin else first,
+            checkpoints=[checkpoint[number:] for checkpoint in checkpoints],
+            carry=carry,
+            totals=totals,
+            parameters=[p.contiguous() for p in parameters],
+            inners=inners,
+            matrices=matrices,
+            shape=(part.stop - begin, prod(x.shape[1:-1])),
+            widths=widths,
+            every=EVERY,
+        )
+        _way(reverse.encoded, matrices).run_backward(reverse.encoded, call)
+        by_matrix.add([leaf[part] for leaf in inputs], rows)
     wanted = (p for p, node in zip(parameters, graph.grad_parameters, strict=True) if node is not None)
     return [
         *(made[k] for k in reverse.inputs if k is not None),
         *carry,
         *(total.sum_to_size(p.shape).to(p.dtype) for total, p in zip(totals, wanted, strict=True)),
-        *_matrix_gradients(reverse, inputs, made),
+        *by_matrix.values(),
     ]
 
 
-def _matrix_gradients(reverse: Reverse, inputs: Sequence[Tensor], made: dict[int, Tensor]) -> list[Tensor]:
-    found: dict[int, Tensor] = {}
-    for number, *pair in reverse.factors:
-        arriving, x = (matrix(inputs[k] if is_input else made[k]) for is_input, k in pair)
-        columns = x.new_empty((x.shape[1], arriving.shape[1]))
-        if x.is_cuda or not gather_outer_product(x, arriving, columns, MOST_ACTIVE):
-            torch.mm(x.t(), arriving, out=columns)
-        found[number] = columns.t() if number not in found else found[number] + columns.t()
-    return [found[number].contiguous() for number in sorted(found)]
+def _span(x: Tensor) -> int:
+    """The steps between two additions to the gradients of matrices: whole segments, and all of them on a card."""
+    rows = max(1, prod(x.shape[1:-1]))
+    return x.shape[0] if x.is_cuda else min(x.shape[0], EVERY * -(-FEWEST_ROWS // (EVERY * rows)))
+
+
+class _MatrixGradients:
+    """The gradients of matrices, a span of steps at a time."""
+
+    def __init__(self, reverse: Reverse, matrices: Sequence[Tensor]):
+        self.reverse, self.matrices = reverse, matrices
+        self.columns: dict[int, Tensor] = {}
+
+    def add(self, inputs: Sequence[Tensor], rows: dict[int, Tensor]) -> None:
+        """Add the steps of these inputs and rows."""
+        for number, *pair in self.reverse.factors:
+            arriving, x = (matrix(inputs[k] if is_input else rows[k]) for is_input, k in pair)
+            total = self.columns.get(number)
+            columns = x.new_empty((x.shape[1], arriving.shape[1]))
+            if not x.is_cuda and gather_outer_product(x, arriving, columns, MOST_ACTIVE):
+                self.columns[number] = columns if total is None else total.add_(columns)
+            else:
+                self.columns[number] = torch.mm(x.t(), arriving) if total is None else total.addmm_(x.t(), arriving)
+
+    def values(self) -> list[Tensor]:
+        """The gradients, in the order of the matrices."""
+        return [self.columns[number].t().contiguous() for number in sorted(self.columns)]
 
 
 def _way(encoded: network_native.Encoded, matrices: Sequence[Tensor]) -> Any:
