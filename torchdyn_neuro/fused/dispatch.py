@@ -158,6 +158,8 @@ def _fuse(module: Dynamics, recording: Recording, call: Signature, language: str
         # A step that fails on the recorder's small tensors is not one that treats every element alike.
         raise NotPointwise(_explain(module, error)) from None
     products = graph.has_products
+    if matrices and not products:
+        raise NotPointwise(_explain(module, NotPointwise("frames of several widths and no product between them")))
     used = cut_parameters(graph) if products else _used_parameters(graph)
     step = step.with_sources(used)
     flags = None
@@ -256,7 +258,11 @@ def run_fused(
     frame = shapes[0]
     if any(shape != frame for shape in shapes):
         # Only where it is needed, for its first call imports sympy: half a second.
-        frame = torch.broadcast_shapes(*shapes)
+        try:
+            frame = torch.broadcast_shapes(*shapes)
+        except RuntimeError:
+            listed = ", ".join(str(tuple(shape)) for shape in dict.fromkeys(shapes))
+            raise NotPointwise(_explain(module, NotPointwise(f"frames of different shapes, {listed}"))) from None
     for value in values:
         if any(size not in (1, goal) for size, goal in zip(value.shape[::-1], frame[::-1], strict=False)):
             raise NotPointwise(
