@@ -102,7 +102,7 @@ def compare(seed):
     assert all(result.isfinite().all() for result in results)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", [1, 6, 10, 11, 12, 20])
 def test_a_random_step_agrees(seed):
     compare(seed)
 
@@ -121,6 +121,8 @@ def _search(seeds):
                 ):
                     try:
                         compare(seed)
+                    except tdn.NotPointwise as error:
+                        print(seed, "refused:", error)
                     except Exception as error:  # each is a finding
                         print(seed, kept, stepwise, type(error).__name__, str(error)[:300])
                         if len(sys.argv) > 3:

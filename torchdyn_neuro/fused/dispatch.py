@@ -131,13 +131,12 @@ def _fuse(module: Dynamics, recording: Recording, call: Signature, language: str
     # What a matrix is multiplied by and the gradient of the product are found on the way to the input.
     inputs = [replace(x, gradient=x.gradient or (by_matrix and x.dtype.is_floating_point)) for x in inputs]
     states = [replace(operand, gradient=training and operand.dtype.is_floating_point) for operand in states]
-    numbers, matrices = _numbered(recording, call)
+    numbers, matrices = recording.numbered(call.widths)
     if matrices:
         of_leaves = [numbers[width] for width in call.widths]
         inputs = [replace(x, width=number) for x, number in zip(inputs, of_leaves, strict=False)]
         states = [replace(s, width=number) for s, number in zip(states, of_leaves[count:], strict=True)]
-        lasts = [last[0] if last else 1 for last in recording.lasts]
-        values = [replace(v, width=numbers.get(last, 0)) for v, last in zip(values, lasts, strict=True)]
+        values = [replace(v, width=numbers.get(last, 0)) for v, last in zip(values, recording.lasts, strict=True)]
     fitting = [k for k, value in enumerate(values) if len(value.broadcast) <= ndim]
     sources = [recording.sources[k] for k in fitting]
     step = FrozenStep(recording.frozen.module, sources, call.x, call.state, call.output_dtype, recording.matrices)
@@ -181,18 +180,6 @@ def _fuse(module: Dynamics, recording: Recording, call: Signature, language: str
     key = loop_key(graph, language)
     get_loop(key).kernels.compile(training=training)
     return Fused(step, tuple(fitting[k] for k in used), register_step(step), key, None, flags)
-
-
-def _numbered(recording: Recording, call: Signature) -> tuple[dict[int, int], list[tuple[int, int]]]:
-    """The number of each width of frames, and those of the matrices; nothing if all are the same."""
-    shapes = [shape for *_, shape in recording.described_matrices]
-    widths = [*(call.widths or ()), *(size for shape in shapes for size in shape)]
-    numbers = {width: k for k, width in enumerate(dict.fromkeys(widths))}
-    # A leaf of width one broadcasts; a product of that width does not, where it is not that of all.
-    alike = len({*numbers} - {1}) <= 1 and not any(1 in shape for shape in shapes)
-    if not shapes or call.widths is None or alike or len(numbers) == 1:
-        return {}, []
-    return numbers, [(numbers[outputs], numbers[inputs]) for outputs, inputs in shapes]
 
 
 def _used_parameters(graph: StepGraph) -> list[int]:

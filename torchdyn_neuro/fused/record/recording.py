@@ -146,9 +146,26 @@ class Recording:
         same = describe(values, self.training) == self.described and self._lasts(values) == self.lasts
         return values if same else None
 
-    def _lasts(self, values: Sequence[Tensor]) -> list[tuple[int, ...]] | None:
-        """Where frames may have several widths, those of the operands."""
-        return [tuple(value.shape[-1:]) for value in values] if self.matrices else None
+    def numbered(self, widths: Sequence[int] | None) -> tuple[dict[int, int], list[tuple[int, int]]]:
+        """The number of each width of frames, and those of the matrices; nothing if all are the same.
+
+        Args:
+            widths: of inputs and states; ``None`` if unknown.
+        """
+        shapes = [shape for *_, shape in self.described_matrices]
+        every = [*(widths or ()), *(size for shape in shapes for size in shape)]
+        numbers = {width: k for k, width in enumerate(dict.fromkeys(every))}
+        # A leaf of width one broadcasts; a product of that width does not, where it is not that of all.
+        alike = len({*numbers} - {1}) <= 1 and not any(1 in shape for shape in shapes)
+        if not shapes or len(numbers) == 1 or (alike and widths):
+            return {}, []
+        if widths is None:
+            raise NotPointwise("frames of several widths while torch compiles")
+        return numbers, [(numbers[outputs], numbers[inputs]) for outputs, inputs in shapes]
+
+    def _lasts(self, values: Sequence[Tensor]) -> list[int | None]:
+        """Where frames may have several widths, those of the operands; ``None`` for one without axes."""
+        return [value.shape[-1] if value.ndim else None for value in values] if self.matrices else []
 
     def _describe_matrices(self) -> list[tuple[torch.dtype, bool, tuple[int, ...]]]:
         weights = self.matrix_values()

@@ -115,7 +115,7 @@ def _record(
         repeats = RepeatRecorder(recorder, (*x_nodes, *s_nodes), p)
         with torch.set_grad_enabled(alike), recorder, watch, repeats_go_to(repeats), audit.listening():
             outputs, next_states = step(x, s, p)
-        _check(outputs, next_states, s, shape, matrices)
+        _check(outputs, next_states, x, s, shape, matrices)
         widths = {}
         if matrices:
             of_each = [tuple(width_of(leaf.shape[-1]) for leaf in group) for group in (x, s, outputs)]
@@ -169,6 +169,7 @@ def _unrounded(gradient: Node | None) -> Node | None:
 def _check(
     outputs: Sequence[Tensor],
     next_states: Sequence[Tensor],
+    inputs: Sequence[Tensor],
     states: Sequence[Tensor],
     shape: tuple,
     matrices: Sequence[tuple[int, int]],
@@ -178,7 +179,8 @@ def _check(
     for before, after in zip(states, next_states, strict=True):
         if before.dtype != after.dtype:
             raise NotPointwise(f"a state that turns from {before.dtype} into {after.dtype}")
-    sizes = {shape[-1], *(stretched(shape[-1], width) for pair in matrices for width in pair)}
+    sizes = {shape[-1], *(leaf.shape[-1] for leaf in (*inputs, *states) if matrices)}
+    sizes |= {stretched(shape[-1], width) for pair in matrices for width in pair}
     frames = [(y, y.shape[-1] if y.shape and y.shape[-1] in sizes else shape[-1]) for y in outputs]
     frames += [(after, before.shape[-1]) for before, after in zip(states, next_states, strict=True)]
     for result, width in frames:
