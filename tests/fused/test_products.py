@@ -4,12 +4,15 @@ from typing import NamedTuple
 
 import pytest
 import torch
+from functorch.compile import make_boxed_func
 from torch import Tensor, nn
+from torch._dynamo.backends.common import aot_autograd
 
 import torchdyn_neuro as tdn
 from torchdyn_neuro.core.ode import ODE
 from torchdyn_neuro.core.quantities import Positive
 from torchdyn_neuro.core.state import map_state, register_state, zeros_state
+from torchdyn_neuro.fused.recurrent import cut_runtime
 
 from .agreement import assert_agrees
 
@@ -240,3 +243,43 @@ def test_the_state_of_a_network_goes_on():
     with tdn.backend("eager"):
         _, expected = module.scan(x)
     torch.testing.assert_close(map_state(lambda leaf: leaf, state), expected)
+
+
+@pytest.mark.parametrize("name", ["rate, heun", "spikes"])
+def test_a_compiler_of_graphs_meets_one_operator_each_way(name):
+    torch.manual_seed(0)
+    module, x, seen = CASES[name]().double(), drive(name, 5, 2, 13).requires_grad_(), []
+
+    def listing(graph, inputs):
+        seen.extend(str(node.target) for node in graph.graph.nodes if node.op == "call_function")
+        return make_boxed_func(graph.forward)
+
+    torch._dynamo.reset()
+    compiled = torch.compile(module, fullgraph=True, backend=aot_autograd(fw_compiler=listing))
+    results = [(y := run(x), *torch.autograd.grad(y.sum(), [x, *module.parameters()])) for run in (compiled, module)]
+    torch.testing.assert_close(*results)
+    assert {f"torchdyn_neuro.cut_{way}.default" for way in ("forward", "backward")} <= {*seen}
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # of copies that torch makes
+def test_the_operator_passes_the_checks_of_torch(monkeypatch):
+    torch.manual_seed(0)
+    calls, run = [], cut_runtime.cut_forward
+
+    def spy(*arguments):
+        calls.append(arguments)
+        return run(*arguments)
+
+    monkeypatch.setattr(cut_runtime, "cut_forward", spy)
+    with tdn.backend("cpp"):
+        for name in ("rate, heun", "bottleneck"):
+            CASES[name]().double()(drive(name, 10, 2, 13))
+    monkeypatch.undo()
+    for arguments in calls:
+        fresh = [
+            [leaf.detach().requires_grad_(leaf.is_floating_point()) for leaf in given]
+            if isinstance(given, list) and isinstance(given[0], Tensor)
+            else given
+            for given in arguments
+        ]
+        torch.library.opcheck(torch.ops.torchdyn_neuro.cut_forward, tuple(fresh))

@@ -50,11 +50,15 @@ def keeps(cut: Cut, inputs: Sequence[Tensor], widths: Sequence[int]) -> bool:
 
 
 def forward_results(
-    cut: Cut, inputs: Sequence[Tensor], states: Sequence[Tensor], matrices: Sequence[Tensor], training: bool
+    cut: Cut,
+    inputs: Sequence[Tensor],
+    states: Sequence[Tensor],
+    matrices: Sequence[Tensor],
+    training: bool,
+    keep: bool,
 ) -> list[list[Tensor]]:
-    """Buffers: the outputs, the last states and, for training, checkpoints of the states and products of the steps."""
+    """Buffers: the outputs, the last states, for training checkpoints of the states, and the products that are kept."""
     x, graph, widths = inputs[0], cut.graph, widths_of(cut, inputs, states, matrices)
-    keep = training and keeps(cut, inputs, widths)
     program = cut.forward(keep).programs[0]
     frames = program.results[len(states) :]
     sequences = [x.new_empty((*x.shape[:-1], widths[program.widths[k]]), dtype=program.frames[k].dtype) for k in frames]
@@ -74,11 +78,12 @@ def compute_forward(
     inners: list[int],
     matrices: list[Tensor],
     training: bool,
+    keep: bool,
 ) -> list[Tensor]:
     """What :func:`forward_results` gives room for."""
     cut = get_cut(key)
-    results = ys, last, checkpoints, products = forward_results(cut, inputs, states, matrices, training)
-    keep, count, held = bool(products), len(inputs), len(states)
+    results = ys, last, checkpoints, products = forward_results(cut, inputs, states, matrices, training, keep)
+    count, held = len(inputs), len(states)
     encoded = cut.forward(keep)
     program = encoded.programs[0]
     places: list[Tensor | None] = [None] * held
@@ -128,6 +133,7 @@ def compute_backward(
     inners: list[int],
     matrices: list[Tensor],
     saved: list[Tensor],
+    keep: bool,
     output_gradients: list[Tensor | None],
     last_gradients: list[Tensor | None],
 ) -> list[Tensor]:
@@ -135,11 +141,11 @@ def compute_backward(
 
     Args:
         saved: the checkpoints and the products that the forward loop gave.
+        keep: whether these are all products.
         last_gradients: those of the carried states.
     """
     cut, x = get_cut(key), inputs[0]
     graph, widths = cut.graph, widths_of(cut, inputs, states, matrices)
-    keep = keeps(cut, inputs, widths)
     reverse: Reverse = cut.backward(keep)
     ahead, back = reverse.encoded.programs
     checkpoints, products = grouped(saved, [len(reverse.states)])

@@ -17,16 +17,16 @@ from ..operators.runtime import grouped, watched
 from ..record.trace import NotPointwise
 from . import cut_loops
 from .cut import Cut, get_cut
-from .cut_loops import backward_results, forward_results, widths_of
+from .cut_loops import backward_results, forward_results, keeps, widths_of
 
 _library = torch.library.Library("torchdyn_neuro", "FRAGMENT")
 _library.define(
     "cut_forward(str key, int owner, Tensor[] inputs, Tensor[] states, Tensor[] parameters, SymInt[] inners, "
-    "Tensor[] matrices, bool training) -> Tensor[]"
+    "Tensor[] matrices, bool training, bool keep) -> Tensor[]"
 )
 _library.define(
     "cut_backward(str key, Tensor[] inputs, Tensor[] states, Tensor[] parameters, SymInt[] inners, Tensor[] matrices, "
-    "Tensor[] saved, Tensor?[] output_gradients, Tensor?[] last_gradients) -> Tensor[]"
+    "Tensor[] saved, bool keep, Tensor?[] output_gradients, Tensor?[] last_gradients) -> Tensor[]"
 )
 
 
@@ -103,13 +103,15 @@ def _run(
     training: bool,
     marks: Sequence[int],
 ) -> Sequence[Tensor]:
+    given = key, owner, inputs, states, parameters, inners, matrices, training
     if watched():
-        forward = torch.ops.torchdyn_neuro.cut_forward
-        return forward(key, owner, inputs, states, parameters, inners, matrices, training)
+        # Not by the sizes, which may be any.
+        return torch.ops.torchdyn_neuro.cut_forward(*given, training)
     if not training:
-        return cut_forward(key, owner, inputs, states, parameters, inners, matrices, training)
-    counts = len(inputs), len(states), len(parameters)
-    return _Loop.apply(key, owner, counts, inners, marks, *inputs, *states, *parameters, *matrices)
+        return cut_forward(*given, False)
+    cut, counts = get_cut(key), (len(inputs), len(states), len(parameters))
+    keep = keeps(cut, inputs, widths_of(cut, inputs, states, matrices))
+    return _Loop.apply(key, owner, counts, inners, keep, marks, *inputs, *states, *parameters, *matrices)
 
 
 def cut_forward(key: str, owner: int, inputs: list[Tensor], *operands: Any) -> list[Tensor]:
@@ -131,8 +133,9 @@ def _fake_forward(
     inners: list[int],
     matrices: list[Tensor],
     training: bool,
+    keep: bool,
 ) -> list[Tensor]:
-    groups = forward_results(get_cut(key), inputs, states, matrices, training)
+    groups = forward_results(get_cut(key), inputs, states, matrices, training, keep)
     return [tensor for group in groups for tensor in group]
 
 
@@ -144,11 +147,11 @@ def _fake_backward(
 
 
 def _setup_context(ctx: Any, inputs: tuple, output: Sequence[Tensor]) -> None:
-    key, owner, sequences, states, parameters, inners, matrices, training = inputs
+    key, owner, sequences, states, parameters, inners, matrices, training, keep = inputs
     ctx.set_materialize_grads(False)
     if not training:
         return
-    ctx.key, ctx.inners = key, inners
+    ctx.key, ctx.inners, ctx.keep = key, inners, keep
     ctx.counts = len(sequences), len(states), len(parameters), len(matrices)
     ctx.step = registered_step(owner)
     saved = output[len(get_cut(key).graph.outputs) + len(states) :]
@@ -171,7 +174,7 @@ def _autograd_backward(ctx: Any, gradients: Sequence[Tensor | None]) -> tuple:
     else:
         run = torch.ops.torchdyn_neuro.cut_backward if watched() else cut_backward
         results = iter(
-            run(ctx.key, inputs, states, parameters, ctx.inners, matrices, saved, output_gradients, arriving)
+            run(ctx.key, inputs, states, parameters, ctx.inners, matrices, saved, ctx.keep, output_gradients, arriving)
         )
         grad_inputs = [None if node is None else next(results) for node in graph.grad_inputs]
         carried = {k: next(results) for k in cut.carried}
@@ -180,7 +183,7 @@ def _autograd_backward(ctx: Any, gradients: Sequence[Tensor | None]) -> tuple:
         grad_states = [carried.get(k) for k in range(held)]
         groups = [grad_inputs, grad_states, grad_parameters, [by_matrix.get(k) for k in range(len(matrices))]]
     first, second, third, fourth = groups
-    return None, None, first, second, third, None, fourth, None
+    return None, None, first, second, third, None, fourth, None, None
 
 
 class _Loop(torch.autograd.Function):
@@ -193,11 +196,12 @@ class _Loop(torch.autograd.Function):
         owner: int,
         counts: tuple[int, int, int],
         inners: list[int],
+        keep: bool,
         marks: Sequence[int],
         *operands: Tensor,
     ) -> tuple[Tensor, ...]:
         inputs, states, parameters, matrices = grouped(operands, counts)
-        given = key, owner, inputs, states, parameters, inners, matrices, True
+        given = key, owner, inputs, states, parameters, inners, matrices, True, keep
         results = cut_forward(*given)
         _setup_context(ctx, given, results)
         ctx.mark_non_differentiable(*(results[k] for k in marks))
@@ -205,8 +209,8 @@ class _Loop(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple:
-        _, _, inputs, states, parameters, _, matrices, _ = _autograd_backward(ctx, list(gradients))
-        return (*(None,) * 5, *inputs, *states, *parameters, *matrices)
+        _, _, inputs, states, parameters, _, matrices, *_ = _autograd_backward(ctx, list(gradients))
+        return (*(None,) * 6, *inputs, *states, *parameters, *matrices)
 
 
 for _device in ("CPU", "CUDA"):
