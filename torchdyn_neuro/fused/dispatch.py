@@ -2,6 +2,7 @@
 
 import ctypes
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from types import TracebackType
 from typing import Any, NamedTuple
 
@@ -9,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from ..core.dynamics import Dynamics
-from ..core.state import State, fill, first_frame, leaves
-from ..core.torch_private import assume_constant_result
+from ..core.state import State, fill, first_frame, first_leaf, leaves
+from ..core.torch_private import assume_constant_result, dispatch_mode_count
 from ..native.compiler import CompilerUnavailableError
 from .layout import laid_out_all, memory_order
 from .operators import runtime
@@ -47,6 +48,8 @@ class Fused:
         key: the key of its loop; empty where there are products inside the step.
         cut: the loop of a step with products.
         differentiable: which results have a gradient; absent where none is wanted.
+        numbers: the plain numbers of the step, which its loop takes behind its parameters.
+        numbers_dtype: their type.
     """
 
     step: FrozenStep
@@ -55,6 +58,8 @@ class Fused:
     key: str
     cut: Cut | None = None
     differentiable: Differentiable | None = None
+    numbers: tuple[float, ...] = ()
+    numbers_dtype: torch.dtype = torch.float32
 
 
 def signature(x: State, state: State, output_dtype: torch.dtype | None) -> Signature:
@@ -154,13 +159,18 @@ def _fuse(module: Dynamics, recording: Recording, call: Signature, language: str
         grad_parameters=tuple(graph.grad_parameters[k] for k in used),
         uniform=frozenset(number for number, k in enumerate(used) if all(values[fitting[k]].broadcast)),
     )
+    plain: dict[str, Any] = {}
+    if recording.numbers is not None:
+        graph = recording.numbers.added_to(graph)
+        plain = {"numbers": recording.numbers.values, "numbers_dtype": recording.numbers.leaf.dtype}
+    key, cut = "", None
     if products:
         cut = cut_of(graph, training, language)
         cut.compile()
-        return Fused(step, tuple(fitting[k] for k in used), register_step(step), "", cut, flags)
-    key = loop_key(graph, language)
-    get_loop(key).kernels.compile(training=training)
-    return Fused(step, tuple(fitting[k] for k in used), register_step(step), key, None, flags)
+    else:
+        key = loop_key(graph, language)
+        get_loop(key).kernels.compile(training=training)
+    return Fused(step, tuple(fitting[k] for k in used), register_step(step), key, cut, flags, **plain)
 
 
 def _used_parameters(graph: StepGraph) -> list[int]:
@@ -216,7 +226,8 @@ def run_fused(
     """The loop of ``module`` as one kernel; raises what :func:`fuse` raises."""
     found, values = find_fused(module, x, state, language, output_dtype)
     if found.cut is not None:
-        return run_cut(module, found.step, found.cut, values, x, state, _without_gradient(found, x))
+        marks = _without_gradient(found, x)
+        return run_cut(module, found.step, found.cut, values, plain_numbers(found, x), x, state, marks)
     sequences, states = leaves(x), leaves(state)
     shapes = [*(leaf.shape[1:] for leaf in sequences), *(leaf.shape for leaf in states)]
     frame = shapes[0]
@@ -237,7 +248,7 @@ def run_fused(
         states = [leaf.permute(order) for leaf in states]
         values = [value.reshape((1,) * (len(order) - value.ndim) + value.shape).permute(order) for value in values]
         frame = states[0].shape if states else sequences[0].shape[1:]
-    parameters, inners = laid_out_all(values, frame)
+    parameters, inners = laid_out_all(values, frame, plain_numbers(found, x))
     training = torch.is_grad_enabled() and any(t.requires_grad for t in (*sequences, *states, *parameters))
     marks = _without_gradient(found, x) if training else ()
     results = runtime.run_loop(found.key, found.owner, sequences, states, parameters, inners, training, marks)
@@ -248,6 +259,22 @@ def run_fused(
         ys = [y.permute(0, *(1 + axis for axis in back)) for y in ys]
         last = [leaf.permute(back) for leaf in last]
     return fill(found.step.output, ys), fill(state, last)
+
+
+def plain_numbers(found: Fused, x: State) -> Tensor | None:
+    """The plain numbers of a step as an operand of its loop, if it has any."""
+    if not found.numbers:
+        return None
+    device = first_leaf(x).device
+    if torch.compiler.is_compiling() or dispatch_mode_count() > 0:
+        return torch.tensor(found.numbers, dtype=found.numbers_dtype, device=device)
+    return _held(found.numbers, found.numbers_dtype, device)
+
+
+@lru_cache(maxsize=256)
+def _held(numbers: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    with torch.inference_mode(False):
+        return torch.tensor(numbers, dtype=dtype, device=device)
 
 
 def _without_gradient(found: Fused, x: State) -> list[int]:

@@ -7,7 +7,7 @@ from types import MappingProxyType
 import torch
 
 from ...native.compiler import header
-from ..record.graph import Node, StepGraph, ordered
+from ..record.graph import Node, StepGraph, holds_numbers, ordered
 from .expressions import NUMBERS, STORED, constant, expression, kind
 from .repeat import Rounds
 
@@ -166,7 +166,9 @@ class LoopText:
         single, each = [], []
         for k in parameters:
             node = graph.parameters[k]
-            if k in graph.uniform:
+            if holds_numbers(node):
+                names[node] = f"p{k}_values"
+            elif k in graph.uniform:
                 kind = self.kind(node)
                 self.add(f"const {kind} p{k} = All<{kind}>::of(read(p{k}_values[0]));")
                 names[node] = f"p{k}"

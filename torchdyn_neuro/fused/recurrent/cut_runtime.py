@@ -32,9 +32,16 @@ _MOST_ACTIVE = 0.3
 
 
 def run_cut(
-    module: Dynamics, step: FrozenStep, cut: Cut, values: list[Tensor], x: State, state: State, marks: Sequence[int]
+    module: Dynamics,
+    step: FrozenStep,
+    cut: Cut,
+    values: list[Tensor],
+    numbers: Tensor | None,
+    x: State,
+    state: State,
+    marks: Sequence[int],
 ) -> tuple[State, State]:
-    """The loop of ``module``; ``values`` are its parameters and, behind them, its matrices.
+    """The loop of ``module``; ``values`` are its parameters and, behind them, its matrices; ``numbers``: plain ones.
 
     The results whose numbers are in ``marks`` have no gradient.
     """
@@ -45,7 +52,7 @@ def run_cut(
     _check(module, cut, matrices, frame)
     inputs = [leaf.expand(leaf.shape[0], *frame) for leaf in inputs]
     states = [leaf.expand(frame) for leaf in states]
-    parameters, inners = laid_out_all(values, frame)
+    parameters, inners = laid_out_all(values, frame, numbers)
     operands = (*inputs, *states, *parameters, *matrices)
     training = torch.is_grad_enabled() and any(t.requires_grad for t in operands)
     counts = len(inputs), len(states), len(parameters)
@@ -102,10 +109,12 @@ class _Loop(torch.autograd.Function):
             return *nothing, *[None] * (len(ctx.saved_tensors) - len(checkpoints))
         output_gradients, last_gradients = gradients[: len(graph.outputs)], gradients[len(graph.outputs) :]
         if torch.is_grad_enabled() or batched(gradients):
-            found = replayed_gradients(
-                ctx.step, inputs, states, [*parameters, *matrices], output_gradients, last_gradients
+            own = parameters[: len(ctx.step.sources)]
+            *found, (*last,) = replayed_gradients(
+                ctx.step, inputs, states, [*own, *matrices], output_gradients, last_gradients
             )
-            return *nothing, *(gradient for group in found for gradient in group)
+            last[len(own) : len(own)] = [None] * (len(parameters) - len(own))
+            return *nothing, *(gradient for group in (*found, last) for gradient in group)
         _, backward = _loops(inputs[0])
         operands = inputs, states, parameters, matrices, checkpoints, ctx.inners
         return *nothing, *backward(cut.key, *operands, output_gradients, last_gradients)

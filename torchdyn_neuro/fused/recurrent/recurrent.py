@@ -8,7 +8,7 @@ from ...core.layers import has_hooks
 from ...core.network import Network, NetworkState
 from ...core.recurrent import Recurrent
 from ...core.state import State, fill, first_frame, leaves
-from ..dispatch import fuse_call, signature
+from ..dispatch import fuse_call, plain_numbers, signature
 from ..layout import laid_out_all
 from ..operators.registry import get_loop
 from ..record.trace import NotPointwise
@@ -57,7 +57,7 @@ def run_recurrent(module: Network, x: State, state: NetworkState, language: str)
         # Then the feedback brings no gradient either, which the backward loop takes for granted.
         raise NotPointwise(f"{type(module).__name__}: expected a neuron whose input has a gradient, got one without")
     frame = x.shape[1:]
-    parameters, inners = laid_out_all(values, frame)
+    parameters, inners = laid_out_all(values, frame, plain_numbers(found, x))
     states = [leaf if leaf.shape == frame else leaf.expand(frame) for leaf in leaves(state.neuron)]
     before = state.output.to(x.dtype)
     training = torch.is_grad_enabled() and any(t.requires_grad for t in (x, weight, before, *states, *parameters))
