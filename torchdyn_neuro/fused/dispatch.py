@@ -1,13 +1,13 @@
 """From a module to its recorded step, remembered for each kind of call, and from that to the operators."""
 
 import ctypes
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from types import TracebackType
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..core.dynamics import Dynamics
 from ..core.state import State, fill, first_frame, first_leaf, leaves
@@ -23,9 +23,9 @@ from .record.graph import StepGraph
 from .record.guards import ambient, observed
 from .record.recorder import Operand
 from .record.recording import FrozenStep, Recording, recordings_of, structure
-from .record.trace import NotPointwise
+from .record.trace import NotPointwise, explained
 from .recurrent.cut import Cut, cut_of, cut_parameters
-from .recurrent.cut_runtime import run_cut
+from .recurrent.cut_runtime import ready_cut
 
 
 class Signature(NamedTuple):
@@ -90,7 +90,7 @@ def _fuse_values(module: Dynamics, call: Signature, language: str) -> tuple[Fuse
         try:
             recording = Recording(module, training)
         except NotPointwise as error:
-            raise NotPointwise(_explain(module, error)) from None
+            raise NotPointwise(explained(module, error)) from None
         try:
             recording.result = _fuse(module, recording, call, language)
         except (NotPointwise, CompilerUnavailableError) as error:
@@ -140,10 +140,10 @@ def _fuse(module: Dynamics, recording: Recording, call: Signature, language: str
             raise NotPointwise("inputs and states with different numbers of axes")
         graph = recording.trace(step, inputs, states, [values[k] for k in fitting], on_cpu=language == "cpp")
     except NotPointwise as error:
-        raise NotPointwise(_explain(module, error)) from None
+        raise NotPointwise(explained(module, error)) from None
     except Exception as error:
         # A step that fails on the recorder's small tensors is not one that treats every element alike.
-        raise NotPointwise(_explain(module, error)) from None
+        raise NotPointwise(explained(module, error)) from None
     products = graph.has_products
     used = cut_parameters(graph) if products else _used_parameters(graph)
     step = step.with_sources(used)
@@ -178,27 +178,6 @@ def _used_parameters(graph: StepGraph) -> list[int]:
     return [k for k in range(len(graph.parameters)) if k in read or graph.grad_parameters[k] is not None]
 
 
-def _explain(module: nn.Module, error: Exception) -> str:
-    owner, inner = type(module).__name__, _innermost(error.__traceback__)
-    place = f"{owner}: expected" if inner in (None, owner) else f"{owner}: expected of {inner} inside it"
-    what = str(error) if isinstance(error, NotPointwise) else f"a failure in its step ({type(error).__name__}: {error})"
-    return (
-        f"{place} a step that acts on each element by itself, got {what}; write it with elementwise operations of its "
-        "arguments and quantities, or run it with backend('eager')"
-    )
-
-
-def _innermost(traceback: TracebackType | None) -> str | None:
-    """The class of the innermost module at work."""
-    name = None
-    while traceback is not None:
-        owner = traceback.tb_frame.f_locals.get("self")
-        if isinstance(owner, nn.Module):
-            name = type(owner).__name__
-        traceback = traceback.tb_next
-    return name
-
-
 def find_fused(
     module: Dynamics, x: State, state: State, language: str, output_dtype: torch.dtype | None = None
 ) -> tuple[Fused, list[Tensor]]:
@@ -220,14 +199,14 @@ def fuse_call(module: Dynamics, call: Signature, language: str, x_t: State, stat
     return found, [source.value(module) for source in found.step.sources]
 
 
-def run_fused(
+def ready_fused(
     module: Dynamics, x: State, state: State, language: str, output_dtype: torch.dtype | None = None
-) -> tuple[State, State]:
-    """The loop of ``module`` as one kernel; raises what :func:`fuse` raises."""
+) -> Callable[[], tuple[State, State]]:
+    """What runs ``module`` as one kernel; raises what :func:`fuse` raises."""
     found, values = find_fused(module, x, state, language, output_dtype)
     if found.cut is not None:
         marks = _without_gradient(found, x)
-        return run_cut(module, found.step, found.cut, values, plain_numbers(found, x), x, state, marks)
+        return ready_cut(module, found.step, found.cut, values, plain_numbers(found, x), x, state, marks)
     sequences, states = leaves(x), leaves(state)
     shapes = [*(leaf.shape[1:] for leaf in sequences), *(leaf.shape for leaf in states)]
     frame = shapes[0]
@@ -240,6 +219,19 @@ def run_fused(
                 f"{type(module).__name__}: expected parameters that broadcast to a frame {tuple(frame)}, got one of "
                 f"shape {tuple(value.shape)}; run it with backend('eager')"
             )
+    return partial(_run, found, values, sequences, states, frame, x, state)
+
+
+def _run(
+    found: Fused,
+    values: list[Tensor],
+    sequences: list[Tensor],
+    states: list[Tensor],
+    frame: torch.Size,
+    x: State,
+    state: State,
+) -> tuple[State, State]:
+    """The loop of a step without products; ``frame`` is what the leaves of ``x`` and ``state`` broadcast to."""
     sequences = [leaf if leaf.shape[1:] == frame else leaf.expand(leaf.shape[0], *frame) for leaf in sequences]
     states = [leaf if leaf.shape == frame else leaf.expand(frame) for leaf in states]
     order = None if torch.compiler.is_compiling() else memory_order(sequences[0][0])

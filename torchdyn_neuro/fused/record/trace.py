@@ -8,9 +8,10 @@ really do. Both must record the same: what depends on shapes or on values, and n
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from types import TracebackType
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...core.repeat import repeats_go_to
 from ...core.torch_private import DisableTorchFunction, run_backward
@@ -170,3 +171,25 @@ def _check(outputs: Sequence[Tensor], next_states: Sequence[Tensor], states: Seq
     for result in (*next_states, *outputs):
         if tuple(result.shape) != shape:
             raise NotPointwise("a result whose shape is not that of the frame")
+
+
+def explained(module: nn.Module, error: Exception) -> str:
+    """What stood in the way of a recording, as a sentence about the module."""
+    owner, inner = type(module).__name__, _innermost(error.__traceback__)
+    place = f"{owner}: expected" if inner in (None, owner) else f"{owner}: expected of {inner} inside it"
+    what = str(error) if isinstance(error, NotPointwise) else f"a failure in its step ({type(error).__name__}: {error})"
+    return (
+        f"{place} a step that acts on each element by itself, got {what}; write it with elementwise operations of its "
+        "arguments and quantities, or run it with backend('eager')"
+    )
+
+
+def _innermost(traceback: TracebackType | None) -> str | None:
+    """The class of the innermost module at work."""
+    name = None
+    while traceback is not None:
+        owner = traceback.tb_frame.f_locals.get("self")
+        if isinstance(owner, nn.Module):
+            name = type(owner).__name__
+        traceback = traceback.tb_next
+    return name

@@ -4,7 +4,7 @@ In C++ for some rows of the batch at a time (:mod:`~.network_native`), or step b
 (:mod:`~.network_steps`), which a CUDA graph replays on a card.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any
 
@@ -31,7 +31,7 @@ _EVERY = 8  # steps between checkpoints; what is between them is kept in the cac
 _MOST_ACTIVE = 0.3
 
 
-def run_cut(
+def ready_cut(
     module: Dynamics,
     step: FrozenStep,
     cut: Cut,
@@ -40,8 +40,8 @@ def run_cut(
     x: State,
     state: State,
     marks: Sequence[int],
-) -> tuple[State, State]:
-    """The loop of ``module``; ``values`` are its parameters and, behind them, its matrices; ``numbers``: plain ones.
+) -> Callable[[], tuple[State, State]]:
+    """What runs ``module``; ``values`` are its parameters and, behind them, its matrices; ``numbers``: plain ones.
 
     The results whose numbers are in ``marks`` have no gradient.
     """
@@ -56,9 +56,13 @@ def run_cut(
     operands = (*inputs, *states, *parameters, *matrices)
     training = torch.is_grad_enabled() and any(t.requires_grad for t in operands)
     counts = len(inputs), len(states), len(parameters)
-    results = _Loop.apply(cut, step, counts, inners, training, marks, *operands)
-    ys, last = results[: len(cut.graph.outputs)], results[len(cut.graph.outputs) :]
-    return fill(step.output, ys), fill(state, last)
+
+    def run() -> tuple[State, State]:
+        results = _Loop.apply(cut, step, counts, inners, training, marks, *operands)
+        ys, last = results[: len(cut.graph.outputs)], results[len(cut.graph.outputs) :]
+        return fill(step.output, ys), fill(state, last)
+
+    return run
 
 
 def _check(module: Dynamics, cut: Cut, matrices: Sequence[Tensor], frame: Sequence[int]) -> None:
