@@ -9,6 +9,8 @@ import torchdyn_neuro as tdn
 from torchdyn_neuro.core import time_loop
 from torchdyn_neuro.core.time_loop import Backend, register_backend
 from torchdyn_neuro.fused import backends
+from torchdyn_neuro.fused.operators import registry
+from torchdyn_neuro.fused.triton import kernels
 
 X = torch.ones(5, 2, 3)
 
@@ -80,7 +82,9 @@ def test_a_backend_that_cannot_run_here_is_not_listed(monkeypatch):
     assert {"auto", "eager", "cpp"} <= set(tdn.available_backends())
     monkeypatch.setenv("CXX", "/nowhere/g++")
     assert "cpp" not in tdn.available_backends()
-    monkeypatch.setattr(backends.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(registry, "_loops", {})
+    assert "no C++ compiler" in tdn.why_eager(tdn.LIF(), X)
+    monkeypatch.setattr(kernels.importlib.util, "find_spec", lambda name: None)
     assert set(tdn.available_backends()) == {"auto", "eager"}
 
 

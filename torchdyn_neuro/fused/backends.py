@@ -1,6 +1,5 @@
 """The backends: which loop runs a module."""
 
-import importlib.util
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -9,8 +8,9 @@ from ..core.state import State, first_leaf, leaves
 from ..core.time_loop import Backend, Call, eager_loop
 from ..core.torch_private import jit_tracer
 from ..core.transforms import active_transform
-from ..native.compiler import CompilerUnavailableError, find_compiler
+from ..native.compiler import CompilerUnavailableError
 from .dispatch import ready_fused
+from .operators.registry import unavailable
 from .record.guards import observed
 from .record.trace import NotPointwise
 from .recurrent.recurrent import ready_recurrent, takes_recurrent
@@ -44,9 +44,7 @@ class Fused(Backend):
         self.language = language
 
     def available(self) -> str | None:
-        if self.language == "triton":
-            return None if importlib.util.find_spec("triton") else "Triton is not installed"
-        return None if find_compiler() else "no C++ compiler was found; install g++ or set CXX"
+        return unavailable(self.language)
 
     def takes(self, call: Call) -> str | None:
         try:

@@ -2,9 +2,9 @@
 
 import ctypes
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,26 +15,18 @@ from ..core.torch_private import assume_constant_result, dispatch_mode_count
 from ..native.compiler import CompilerUnavailableError
 from .layout import laid_out_all, memory_order
 from .operators import runtime
-from .operators.registry import get_loop, loop_key
+from .operators.registry import get_loop, loop_key, unavailable
 from .operators.replay import register_step
 from .plan.loops import plan_backward, plan_forward
 from .record.gradients import Differentiable, differentiable
 from .record.graph import StepGraph
 from .record.guards import ambient, observed
 from .record.recorder import Operand
-from .record.recording import FrozenStep, Recording, recordings_of, structure
+from .record.recording import FrozenStep, Recording, recordings_of
 from .record.trace import NotPointwise, explained
 from .recurrent.cut import Cut, cut_of, cut_parameters
 from .recurrent.cut_runtime import ready_cut
-
-
-class Signature(NamedTuple):
-    """What the recording of a step depends on, besides the module."""
-
-    x: State
-    state: State
-    tensors: tuple[tuple[torch.dtype, tuple[bool, ...], bool], ...]
-    output_dtype: torch.dtype | None
+from .signature import Signature, classes_of, of_classes, signature
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +42,8 @@ class Fused:
         differentiable: which results have a gradient; absent where none is wanted.
         numbers: the plain numbers of the step, which its loop takes behind its parameters.
         numbers_dtype: their type.
+        training: whether gradients are wanted.
+        tried: what came of compiling it, ``None`` if all is well; empty until then.
     """
 
     step: FrozenStep
@@ -60,14 +54,19 @@ class Fused:
     differentiable: Differentiable | None = None
     numbers: tuple[float, ...] = ()
     numbers_dtype: torch.dtype = torch.float32
+    training: bool = False
+    tried: list[CompilerUnavailableError | None] = field(default_factory=list)
 
-
-def signature(x: State, state: State, output_dtype: torch.dtype | None) -> Signature:
-    """The signature of a call."""
-    training = torch.is_grad_enabled()
-    tensors = [(leaf.dtype, (False,) * (leaf.ndim - 1), training and leaf.requires_grad) for leaf in leaves(x)]
-    tensors += [(leaf.dtype, (False,) * leaf.ndim, training and leaf.requires_grad) for leaf in leaves(state)]
-    return Signature(structure(x), structure(state), tuple(tensors), output_dtype)
+    def compile(self) -> None:
+        """Compile what has not been compiled; raises ``CompilerUnavailableError``."""
+        if not self.tried:
+            try:
+                self.cut.compile() if self.cut else get_loop(self.key).kernels.compile(training=self.training)
+                self.tried.append(None)
+            except CompilerUnavailableError as error:
+                self.tried.append(error.with_traceback(None))
+        if self.tried[0] is not None:
+            raise self.tried[0]
 
 
 def fuse(module: Dynamics, call: Signature, language: str) -> Fused:
@@ -77,13 +76,15 @@ def fuse(module: Dynamics, call: Signature, language: str) -> Fused:
         NotPointwise: if the step cannot fuse.
         CompilerUnavailableError: if there is no compiler that works.
     """
-    return _fuse_values(module, call, language)[0]
+    found, _ = _fuse_values(module, call, language)
+    found.compile()
+    return found
 
 
 def _fuse_values(module: Dynamics, call: Signature, language: str) -> tuple[Fused, list[Tensor]]:
     """The recorded step and the values of its parameters."""
     training = torch.is_grad_enabled()
-    kind = (call, _classes(call.x), _classes(call.state), language, training, ambient())
+    kind = (call, classes_of(call.x), classes_of(call.state), language, training, ambient())
     known = recordings_of(module)
     found = known.find(kind) if observed() is None else None
     if found is None:
@@ -93,7 +94,7 @@ def _fuse_values(module: Dynamics, call: Signature, language: str) -> tuple[Fuse
             raise NotPointwise(explained(module, error)) from None
         try:
             recording.result = _fuse(module, recording, call, language)
-        except (NotPointwise, CompilerUnavailableError) as error:
+        except NotPointwise as error:
             recording.result = error.with_traceback(None)
         known.add(kind, recording)
         # Only what was read is needed from now on.
@@ -104,20 +105,6 @@ def _fuse_values(module: Dynamics, call: Signature, language: str) -> tuple[Fuse
         raise recording.result
     result = recording.result
     return result, [*(values[k] for k in result.used), *(recording.matrix_values() if result.cut else ())]
-
-
-def _classes(tree: State) -> Any:
-    """Named tuples of one content are equal; their classes tell them apart."""
-    return (tree.__class__, *map(_classes, tree)) if isinstance(tree, tuple) else tree
-
-
-def _of_classes(classes: Any) -> State:
-    """The structure that :func:`_classes` describes."""
-    if not isinstance(classes, tuple):
-        return classes
-    kind, *children = classes
-    children = map(_of_classes, children)
-    return kind(*children) if hasattr(kind, "_fields") else tuple(children)
 
 
 def _fuse(module: Dynamics, recording: Recording, call: Signature, language: str) -> Fused:
@@ -166,11 +153,10 @@ def _fuse(module: Dynamics, recording: Recording, call: Signature, language: str
     key, cut = "", None
     if products:
         cut = cut_of(graph, training, language)
-        cut.compile()
     else:
         key = loop_key(graph, language)
-        get_loop(key).kernels.compile(training=training)
-    return Fused(step, tuple(fitting[k] for k in used), register_step(step), key, cut, flags, **plain)
+    used = tuple(fitting[k] for k in used)
+    return Fused(step, used, register_step(step), key, cut, flags, training=training, **plain)
 
 
 def _used_parameters(graph: StepGraph) -> list[int]:
@@ -181,7 +167,7 @@ def _used_parameters(graph: StepGraph) -> list[int]:
 def find_fused(
     module: Dynamics, x: State, state: State, language: str, output_dtype: torch.dtype | None = None
 ) -> tuple[Fused, list[Tensor]]:
-    """The recorded step for a call and the values of its parameters; raises what :func:`fuse` raises."""
+    """The recorded step for a call and the values of its parameters; raises :class:`NotPointwise`."""
     return fuse_call(module, signature(x, state, output_dtype), language, first_frame(x), state)
 
 
@@ -192,7 +178,7 @@ def fuse_call(module: Dynamics, call: Signature, language: str, x_t: State, stat
     # The result is not used: it makes the compiler watch everything that the step reads.
     module.step(x_t, state)
     # In plain tuples: torch 2.14 hands over a named one without its content.
-    plain = _classes(call.x), _classes(call.state), call.tensors, call.output_dtype
+    plain = classes_of(call.x), classes_of(call.state), call.tensors, call.output_dtype
     found = _fuse_while_compiling(id(module), plain, language, torch.is_grad_enabled())
     if found is None or found.cut is not None:
         raise NotPointwise(f"{type(module).__name__}: expected a step that acts on each element by itself")
@@ -202,9 +188,11 @@ def fuse_call(module: Dynamics, call: Signature, language: str, x_t: State, stat
 def ready_fused(
     module: Dynamics, x: State, state: State, language: str, output_dtype: torch.dtype | None = None
 ) -> Callable[[], tuple[State, State]]:
-    """What runs ``module`` as one kernel; raises what :func:`fuse` raises."""
+    """What runs ``module`` as one kernel, and compiles it then; raises what :func:`fuse` raises."""
     found, values = find_fused(module, x, state, language, output_dtype)
+    check_compiled(found, language)
     if found.cut is not None:
+        found.compile()
         marks = _without_gradient(found, x)
         return ready_cut(module, found.step, found.cut, values, plain_numbers(found, x), x, state, marks)
     sequences, states = leaves(x), leaves(state)
@@ -232,6 +220,8 @@ def _run(
     state: State,
 ) -> tuple[State, State]:
     """The loop of a step without products; ``frame`` is what the leaves of ``x`` and ``state`` broadcast to."""
+    if not torch.compiler.is_compiling():
+        found.compile()
     sequences = [leaf if leaf.shape[1:] == frame else leaf.expand(leaf.shape[0], *frame) for leaf in sequences]
     states = [leaf if leaf.shape == frame else leaf.expand(frame) for leaf in states]
     order = None if torch.compiler.is_compiling() else memory_order(sequences[0][0])
@@ -251,6 +241,12 @@ def _run(
         ys = [y.permute(0, *(1 + axis for axis in back)) for y in ys]
         last = [leaf.permute(back) for leaf in last]
     return fill(found.step.output, ys), fill(state, last)
+
+
+def check_compiled(found: Fused, language: str) -> None:
+    """Raise ``CompilerUnavailableError`` if a step was not compiled, or will not be."""
+    if not torch.compiler.is_compiling() and (found.tried or unavailable(language)):
+        found.compile()
 
 
 def plain_numbers(found: Fused, x: State) -> Tensor | None:
@@ -284,6 +280,6 @@ def _fuse_while_compiling(number: int, plain: tuple, language: str, training: bo
     x, state, *rest = plain
     try:
         with torch.set_grad_enabled(training):
-            return fuse(module, Signature(_of_classes(x), _of_classes(state), *rest), language)
+            return fuse(module, Signature(of_classes(x), of_classes(state), *rest), language)
     except (NotPointwise, CompilerUnavailableError):
         return None

@@ -37,6 +37,8 @@ _SEAL = 32  # bytes of the checksum at the end of a stored library
 NUMBERS = {torch.float32: "float", torch.float64: "double"}
 """The types of C++ for which there are kernels."""
 
+NO_COMPILER = "no C++ compiler was found; install g++ or set CXX"
+
 _lock = threading.Lock()
 _locks: dict[str, threading.Lock] = {}  # one for each library: several are compiled at the same time
 _loaded: dict[str, ctypes.CDLL] = {}
@@ -183,7 +185,7 @@ def _compile(source: str, folder: Path) -> Path:
     """A new library in ``folder``, under a name that no other process uses."""
     compiler = find_compiler()
     if compiler is None:
-        raise CompilerUnavailableError("no C++ compiler was found; install g++ or set CXX")
+        raise CompilerUnavailableError(NO_COMPILER)
     handle, name = tempfile.mkstemp(suffix=".tmp", dir=folder)
     os.close(handle)
     for extra in (_FOR_LONG, *_ATTEMPTS) if len(source) > _LONG else _ATTEMPTS:

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ...native.compiler import CompilerUnavailableError, arrays, load_library
+from ...native.compiler import NO_COMPILER, CompilerUnavailableError, arrays, find_compiler, load_library
 from ..operators.loops import Kernels
 from .source import emit_backward, emit_forward
 from .text import BLOCK
@@ -30,6 +30,10 @@ class CppKernels(Kernels):
     def backward_function(self) -> Callable:
         """The compiled function of the backward loop."""
         return _function(emit_backward(self.backward_plan))
+
+    @classmethod
+    def unavailable(cls) -> str | None:
+        return None if find_compiler() else NO_COMPILER
 
     def compile(self, *, training: bool) -> None:
         """Compile now what a call would compile, both loops at the same time."""

@@ -124,6 +124,9 @@ class Audit:
     @contextmanager
     def deaf(self) -> Iterator[None]:
         """Sees nothing inside the block: no code of the step runs in it."""
+        if self.is_deaf:
+            yield
+            return
         listener = sys.getprofile()
         sys.setprofile(None)
         try:

@@ -22,7 +22,7 @@ ABSENT = object()
 """What is in a place where nothing is."""
 RECORDINGS = "_recordings"
 """The attribute in which a module keeps what was recorded of it."""
-_KEPT = frozenset((RECORDINGS, "_linear_input"))
+_KEPT = frozenset((RECORDINGS, "_around"))
 """What a module only keeps to find it again."""
 INTERNALS = (frozenset(nn.Module().__dict__) | _KEPT) - {"training"}
 _GROUPS = ("_parameters", "_buffers", "_modules")

@@ -10,7 +10,7 @@ from ...core.layers import has_hooks
 from ...core.network import Network, NetworkState
 from ...core.recurrent import Recurrent
 from ...core.state import State, fill, first_frame, leaves
-from ..dispatch import fuse_call, plain_numbers, signature
+from ..dispatch import check_compiled, fuse_call, plain_numbers, signature
 from ..layout import laid_out_all
 from ..operators.registry import get_loop
 from ..record.trace import NotPointwise
@@ -55,6 +55,7 @@ def ready_recurrent(
     if language == "cpp" and not torch.compiler.is_compiling():
         recurrent_native.compile_ahead(x.dtype)
     found, values = fuse_call(module.neuron, call, language, first_frame(x), state.neuron)
+    check_compiled(found, language)
     if len(leaves(found.step.output)) != 1:
         raise NotPointwise(f"{type(module).__name__}: expected a neuron with one output, got several")
     if call.tensors[0][2] and not get_loop(found.key).grad_inputs:
@@ -62,6 +63,8 @@ def ready_recurrent(
         raise NotPointwise(f"{type(module).__name__}: expected a neuron whose input has a gradient, got one without")
 
     def run() -> tuple[Tensor, NetworkState]:
+        if not torch.compiler.is_compiling():
+            found.compile()
         frame = x.shape[1:]
         parameters, inners = laid_out_all(values, frame, plain_numbers(found, x))
         states = [leaf if leaf.shape == frame else leaf.expand(frame) for leaf in leaves(state.neuron)]
