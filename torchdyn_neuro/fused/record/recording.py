@@ -2,6 +2,7 @@
 
 import weakref
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,9 +15,10 @@ from .builder import Refusal
 from .frozen import RECORDINGS, Frozen, Source
 from .graph import StepGraph
 from .guards import ModuleGuard, WorldGuard, observed
+from .numbers import Log, Numbers, lifted, other_numbers
 from .reads import World
 from .recorder import Operand
-from .trace import NotPointwise, trace_step
+from .trace import NotPointwise, Operands, trace_other_numbers, trace_step
 
 
 class FrozenStep:
@@ -110,6 +112,7 @@ class Recording:
         self.described = describe(self.operands(), training)
         self.lasts = self._lasts(self.operands())
         self.described_matrices = self._describe_matrices()
+        self.numbers: Numbers | None = None
         self.result: Any = None
 
     def trace(
@@ -121,9 +124,12 @@ class Recording:
         on_cpu: bool,
         matrices: Sequence[tuple[int, int]] = (),
     ) -> StepGraph:
-        """Record the step and find what it depends on; raises :class:`NotPointwise`."""
-        audit, frozen = Audit(), self.frozen
-        graph = trace_step(step, inputs, states, parameters, audit, on_cpu, matrices)
+        """Record the step and find what it depends on; raises :class:`NotPointwise`.
+
+        Its plain numbers are then in ``numbers``, and in the graph as entries of one more leaf.
+        """
+        audit, frozen, log = Audit(), self.frozen, Log()
+        graph = trace_step(step, inputs, states, parameters, audit, on_cpu, log, matrices)
         try:
             frozen.check_unchanged(step.changes)
             world = World(audit, frozen)
@@ -132,8 +138,15 @@ class Recording:
                 raise Refusal("a step that changes what it reads")
         except Refusal as refusal:
             raise NotPointwise(str(refusal)).with_traceback(refusal.__traceback__) from None
-        frozen.forget_tensors()
         step.world, step.changes = self.world_guard, []
+        for only in (None, "dt"):
+            with other_numbers(frozen.numbers, only):
+                other = trace_other_numbers(step, inputs, states, parameters, on_cpu, matrices)
+            found = other and lifted(graph, log, *other)
+            if found:
+                graph, self.numbers = found
+                break
+        frozen.forget_tensors()
         return graph
 
     def values(self) -> list[Tensor] | None:
@@ -146,10 +159,13 @@ class Recording:
         same = describe(values, self.training) == self.described and self._lasts(values) == self.lasts
         return values if same else None
 
-    def numbered(self, widths: Sequence[int] | None) -> tuple[dict[int, int], list[tuple[int, int]]]:
-        """The number of each width of frames, and those of the matrices; nothing if all are the same.
+    def with_widths(self, operands: Operands, widths: Sequence[int] | None) -> tuple[Operands, list[tuple[int, int]]]:
+        """Inputs, states and all sources with the numbers of their widths, and those of the matrices.
+
+        They are as they were, and there are none of matrices, where all widths are the same.
 
         Args:
+            operands: these.
             widths: of inputs and states; ``None`` if unknown.
         """
         shapes = [shape for *_, shape in self.described_matrices]
@@ -158,10 +174,16 @@ class Recording:
         # A leaf of width one broadcasts; a product of that width does not, where it is not that of all.
         alike = len({*numbers} - {1}) <= 1 and not any(1 in shape for shape in shapes)
         if not shapes or len(numbers) == 1 or (alike and widths):
-            return {}, []
+            return operands, []
         if widths is None:
             raise NotPointwise("frames of several widths while torch compiles")
-        return numbers, [(numbers[outputs], numbers[inputs]) for outputs, inputs in shapes]
+        count = len(operands[0])
+        groups = zip(operands, (widths[:count], widths[count:], self.lasts), strict=True)
+        numbered = [
+            [replace(o, width=numbers.get(width, 0)) for o, width in zip(group, lasts, strict=True)]
+            for group, lasts in groups
+        ]
+        return tuple(numbered), [(numbers[outputs], numbers[inputs]) for outputs, inputs in shapes]
 
     def _lasts(self, values: Sequence[Tensor]) -> list[int | None]:
         """Where frames may have several widths, those of the operands; ``None`` for one without axes."""

@@ -8,20 +8,27 @@ really do. Both must record the same: what depends on shapes or on values, and n
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from types import TracebackType
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...core.repeat import repeats_go_to
 from ...core.torch_private import DisableTorchFunction, run_backward
 from .audit import Audit, Watch
 from .builder import Refusal
 from .graph import Node, StepGraph
+from .numbers import Log
 from .recorder import Operand, Recorder, stretched, width_of
 from .repeat_recording import RepeatRecorder
 
 FlatStep = Callable[[Sequence[Tensor], Sequence[Tensor], Sequence[Tensor]], tuple[Sequence[Tensor], Sequence[Tensor]]]
 """``(inputs, states, parameters) -> (outputs, next_states)`` on lists of tensors."""
+
+Operands = tuple[Sequence[Operand], Sequence[Operand], Sequence[Operand]]
+"""What goes with the inputs, states and parameters."""
+Matrices = Sequence[tuple[int, int]]
+"""The numbers of the widths of matrices, (outputs, inputs)."""
 
 
 class NotPointwise(TypeError):  # noqa: N818 - it names a property of the step, like StopIteration
@@ -35,7 +42,8 @@ def trace_step(
     parameters: Sequence[Operand],
     audit: Audit | None = None,
     on_cpu: bool = True,
-    matrices: Sequence[tuple[int, int]] = (),
+    log: Log | None = None,
+    matrices: Matrices = (),
 ) -> StepGraph:
     """Record a step.
 
@@ -44,18 +52,19 @@ def trace_step(
         inputs, states, parameters: what goes with each of its arguments.
         audit: sees the code that runs.
         on_cpu: whether the loop will run on a CPU, as the recording does.
+        log: what is done is written there.
         matrices: of what widths the matrices of products are, (outputs, inputs); of one width if omitted.
 
     Raises:
         NotPointwise: if an operation is not in the table, or the step depends on more than the elements.
     """
-    ndim, audit = len(inputs[0].broadcast), audit or Audit()
+    audit, operands = audit or Audit(), (inputs, states, parameters)
     watch = Watch(audit, on_cpu)
     # Hooks on saved tensors, such as those of activation checkpointing, are not meant for the recorder's.
     hooks = torch.autograd.graph.saved_tensors_hooks(_keep, _kept)
     try:
         with hooks:
-            graph = _record_twice(step, (inputs, states, parameters), ndim, watch, matrices)
+            graph = _record_twice(step, operands, watch, log or Log(), matrices)
         if audit.refused:
             raise Refusal(audit.refused)
         return graph
@@ -78,16 +87,30 @@ def _kept(saved: tuple[Tensor, int]) -> Tensor:
     return tensor
 
 
-def _record_twice(
+def trace_other_numbers(
     step: FlatStep,
-    operands: tuple[Sequence[Operand], ...],
-    ndim: int,
-    watch: Watch,
-    matrices: Sequence[tuple[int, int]],
-) -> StepGraph:
-    # Sizes that differ from axis to axis, and below those of other widths.
-    graph = _record(step, operands, tuple(range(5, 5 + ndim)), watch, matrices, alike=True)
-    as_they_are = _record(step, operands, tuple(range(2, 2 + ndim)), watch, matrices, alike=False)
+    inputs: Sequence[Operand],
+    states: Sequence[Operand],
+    parameters: Sequence[Operand],
+    on_cpu: bool,
+    matrices: Matrices = (),
+) -> tuple[StepGraph, Log] | None:
+    """Record a step once more, with other plain numbers; ``None`` if it cannot be recorded with these."""
+    log, watch = Log(), Watch(Audit(deaf=True), on_cpu)
+    try:
+        with torch.autograd.graph.saved_tensors_hooks(_keep, _kept):
+            operands, ndim = (inputs, states, parameters), len(inputs[0].broadcast)
+            graph = _record(step, operands, ndim, watch, log, matrices, alike=True)
+    except Exception:
+        # Whatever a step does with numbers that it was not given.
+        return None
+    return None if watch.audit.refused else (graph, log)
+
+
+def _record_twice(step: FlatStep, operands: Operands, watch: Watch, log: Log, matrices: Matrices) -> StepGraph:
+    ndim = len(operands[0][0].broadcast)
+    graph = _record(step, operands, ndim, watch, log, matrices, alike=True)
+    as_they_are = _record(step, operands, ndim, watch, Log(), matrices, alike=False)
     if replace(graph, **dict.fromkeys((*_GRADIENTS, "outers"), ())).describe() != as_they_are.describe():
         raise NotPointwise("a dependence on the shapes or the values of the operands, not only on their elements")
     return graph
@@ -97,16 +120,12 @@ _GRADIENTS = ("state_gradients", "output_gradients", "grad_states", "grad_inputs
 
 
 def _record(
-    step: FlatStep,
-    operands: tuple[Sequence[Operand], ...],
-    shape: tuple[int, ...],
-    watch: Watch,
-    matrices: Sequence[tuple[int, int]],
-    *,
-    alike: bool,
+    step: FlatStep, operands: Operands, ndim: int, watch: Watch, log: Log, matrices: Matrices, *, alike: bool
 ) -> StepGraph:
     """Record once; ``alike``: with every operand of one shape, and with gradients."""
-    recorder, audit = Recorder(watch.audit, matrices), watch.audit
+    recorder, audit = Recorder(watch.audit, log, matrices), watch.audit
+    first = 5 if alike else 2
+    shape = tuple(range(first, first + ndim))
     with torch.inference_mode(False):
         groups = [
             [recorder.leaf(o, shape, alike and not (matrices and _spreads(o))) for o in group] for group in operands
@@ -141,6 +160,7 @@ def _record(
             with recorder, watch, audit.listening():
                 # What torch.autograd.grad calls, without its checks of shapes, which import sympy: half a second.
                 found = run_backward(ys, gs, False, False, tuple(wanted), True, accumulate_grad=False)
+        log.note("results", *map(recorder.place, results), *(None if g is None else recorder.place(g) for g in found))
         grads = {id(leaf): recorder.node(g) for leaf, g in zip(wanted, found, strict=True) if g is not None}
         return StepGraph(
             **forward,
@@ -172,7 +192,7 @@ def _check(
     inputs: Sequence[Tensor],
     states: Sequence[Tensor],
     shape: tuple,
-    matrices: Sequence[tuple[int, int]],
+    matrices: Matrices,
 ) -> None:
     if len(next_states) != len(states):
         raise NotPointwise(f"a step that takes {len(states)} state tensors and returns {len(next_states)}")
@@ -186,3 +206,25 @@ def _check(
     for result, width in frames:
         if tuple(result.shape) != (*shape[:-1], width):
             raise NotPointwise("a result whose shape is not that of the frame")
+
+
+def explained(module: nn.Module, error: Exception) -> str:
+    """What stood in the way of a recording, as a sentence about the module."""
+    owner, inner = type(module).__name__, _innermost(error.__traceback__)
+    place = f"{owner}: expected" if inner in (None, owner) else f"{owner}: expected of {inner} inside it"
+    what = str(error) if isinstance(error, NotPointwise) else f"a failure in its step ({type(error).__name__}: {error})"
+    return (
+        f"{place} a step that acts on each element by itself, got {what}; write it with elementwise operations of its "
+        "arguments and quantities, or run it with backend('eager')"
+    )
+
+
+def _innermost(traceback: TracebackType | None) -> str | None:
+    """The class of the innermost module at work."""
+    name = None
+    while traceback is not None:
+        owner = traceback.tb_frame.f_locals.get("self")
+        if isinstance(owner, nn.Module):
+            name = type(owner).__name__
+        traceback = traceback.tb_next
+    return name

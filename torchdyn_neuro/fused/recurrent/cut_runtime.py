@@ -1,6 +1,6 @@
 """The loop of a step with matrix products as two operators of torch, ``cut_forward`` and ``cut_backward``."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any
 
@@ -30,18 +30,19 @@ _library.define(
 )
 
 
-def run_cut(
+def ready_cut(
     module: Dynamics,
     owner: int,
     cut: Cut,
     output: State,
     values: list[Tensor],
     matrices: list[Tensor],
+    numbers: Tensor | None,
     x: State,
     state: State,
     marks: Sequence[int],
-) -> tuple[State, State]:
-    """The loop of ``module``.
+) -> Callable[[], tuple[State, State]]:
+    """What runs ``module``.
 
     Args:
         module: whose step it is.
@@ -50,6 +51,7 @@ def run_cut(
         output: the structure of the outputs.
         values: its parameters.
         matrices: those of its products.
+        numbers: its plain numbers, if it has any.
         x, state: input and first state.
         marks: the numbers of the results that have no gradient.
     """
@@ -66,12 +68,18 @@ def run_cut(
     states = [leaf if leaf.shape == frame(leaf) else leaf.expand(frame(leaf)) for leaf in states]
     _check(module, cut, inputs, states, matrices)
     pairs = [laid_out(value, frame(value if value.ndim else inputs[0])) for value in values]
+    if numbers is not None:
+        pairs.append((numbers, 1))
     parameters, inners = [value for value, _ in pairs], [inner for _, inner in pairs]
     operands = (*inputs, *states, *parameters, *matrices)
     training = torch.is_grad_enabled() and any(t.requires_grad for t in operands)
-    results = _run(cut.key, owner, inputs, states, parameters, inners, matrices, training, marks)
     count = len(cut.graph.outputs)
-    return fill(output, results[:count]), fill(state, results[count : count + len(states)])
+
+    def run() -> tuple[State, State]:
+        results = _run(cut.key, owner, inputs, states, parameters, inners, matrices, training, marks)
+        return fill(output, results[:count]), fill(state, results[count : count + len(states)])
+
+    return run
 
 
 def _check(
@@ -168,9 +176,12 @@ def _autograd_backward(ctx: Any, gradients: Sequence[Tensor | None]) -> tuple:
         nothing = ([None] * size for size in ctx.counts)
         groups = [*nothing]
     elif torch.is_grad_enabled() or batched(gradients):
-        values = [*parameters, *matrices]
-        found = replayed_gradients(ctx.step, inputs, states, values, output_gradients, last_gradients)
-        groups = [*found[:2], found[2][: len(parameters)], found[2][len(parameters) :]]
+        # Plain numbers come behind the parameters, and are no operands of the step.
+        own = parameters[: len(ctx.step.sources)]
+        values = [*own, *matrices]
+        *found, last = replayed_gradients(ctx.step, inputs, states, values, output_gradients, last_gradients)
+        numbers = [None] * (len(parameters) - len(own))
+        groups = [*found, [*last[: len(own)], *numbers], last[len(own) :]]
     else:
         run = torch.ops.torchdyn_neuro.cut_backward if watched() else cut_backward
         results = iter(
