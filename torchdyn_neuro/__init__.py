@@ -14,6 +14,7 @@ from . import (
     neurons,
     noise,
     plasticity,
+    rates,
     surrogates,
     synapses,
 )
@@ -26,6 +27,7 @@ from .integrators import *  # noqa: F403
 from .neurons import *  # noqa: F403
 from .noise import *  # noqa: F403
 from .plasticity import *  # noqa: F403
+from .rates import *  # noqa: F403
 from .surrogates import *  # noqa: F403
 from .synapses import *  # noqa: F403
 
@@ -41,6 +43,7 @@ __all__ = [
     *neurons.__all__,
     *noise.__all__,
     *plasticity.__all__,
+    *rates.__all__,
     *surrogates.__all__,
     *synapses.__all__,
     "__version__",
