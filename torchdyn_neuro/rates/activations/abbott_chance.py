@@ -29,7 +29,7 @@ class AbbottChance(Activation):
 
     Example:
         >>> AbbottChance()(torch.tensor([0.4, 0.5, -1e6]))
-        tensor([ 6.4935, 27.4292,  0.0000])
+        tensor([ 6.4935, 27.4290,  0.0000])
     """
 
     def __init__(self, a: Quantity = 270.0, b: Quantity = 108.0, d: Quantity = 0.154):

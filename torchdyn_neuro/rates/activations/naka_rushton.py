@@ -33,9 +33,7 @@ class NakaRushton(Activation):
         tensor([ 0., 40., 80.])
     """
 
-    def __init__(
-        self, r_max: Quantity = 100.0, sigma: Quantity = 10.0, n: Quantity = 2.0, theta: Quantity = 0.0
-    ):
+    def __init__(self, r_max: Quantity = 100.0, sigma: Quantity = 10.0, n: Quantity = 2.0, theta: Quantity = 0.0):
         super().__init__()
         self.r_max = Positive(r_max, unit="Hz")
         self.sigma = Positive(sigma)
