@@ -8,6 +8,7 @@ from .ei_network import EINetwork
 from .gating_unit import GatingState, GatingUnit
 from .k_winners_take_all import KWinnersTakeAll, KWinnersTakeAllState
 from .microcircuit import Microcircuit, MicrocircuitState
+from .odeint import odeint
 from .rate_network import RateNetwork
 from .rate_unit import RateState, RateUnit
 from .wilson_cowan import WilsonCowan, WilsonCowanState
@@ -34,5 +35,6 @@ __all__ = [
     "WilsonCowanState",
     "WinnerTakeAll",
     "WongWang",
+    "odeint",
 ]
 """Without the activations, whose names stand in this namespace only: ``tdn.Sigmoid`` is a surrogate."""
