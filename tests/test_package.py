@@ -38,7 +38,7 @@ ALLOWED = {
     "neurons": EQUATIONS | PARTS | {"synapses"},
     "plasticity": EQUATIONS,
     "connections": EQUATIONS | {"synapses", "plasticity", "sparse"},
-    "rates": EQUATIONS,
+    "rates": EQUATIONS | {"connections"},
     "native": {"core"},
     "sparse": {"core", "native"},
     "fused": {"core", "native", "sparse"},

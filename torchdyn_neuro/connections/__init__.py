@@ -5,6 +5,7 @@ out and initialises torch's own layers, and adds those that torch does not have.
 """
 
 from .dale import DaleSigns, dale
+from .dale_linear import DaleLinear
 from .delayed_linear import DelayedLinear
 from .event_conv2d import EventConv2d
 from .event_linear import EventLinear
@@ -17,6 +18,7 @@ from .pooled_sum import PooledSum
 from .sparse import SparseMask, sparse
 
 __all__ = [
+    "DaleLinear",
     "DaleSigns",
     "DelayedLinear",
     "EventConv2d",

@@ -1,9 +1,8 @@
 """The network of excitatory and inhibitory rate units."""
 
-import torch
 from torch import nn
 
-from ..connections.dale import dale
+from ..connections.dale_linear import DaleLinear
 from ..core.checks import whole_number
 from ..core.integrator import Integrator
 from ..core.network import Network
@@ -21,7 +20,7 @@ class EINetwork(Network):
         \tau \dot r = -r + F(W r + I), \qquad W = \begin{pmatrix} W_{EE} & -W_{EI} \\ W_{IE} & -W_{II} \end{pmatrix}
 
     The excitatory units are the first ones. The signs are part of how the weights follow from their parameters
-    (:func:`dale`), so that no optimiser can break them; inhibition starts stronger, so that the two balance.
+    (:class:`DaleLinear`), so that no optimiser can break them; inhibition starts stronger, so that the two balance.
 
     Args:
         excitatory: number of excitatory units.
@@ -74,7 +73,5 @@ class EINetwork(Network):
         inhibitory = whole_number(owner, "inhibitory", inhibitory, 1)
         activation = ThresholdLinear() if activation is None else activation
         unit = RateUnit(tau, activation=activation, r_init=r_init, integrator=integrator, noise=noise, dt=dt)
-        units = excitatory + inhibitory
-        signs = torch.cat([torch.ones(excitatory), -torch.ones(inhibitory)])
-        super().__init__(unit, dale(nn.Linear(units, units, bias=False), signs))
+        super().__init__(unit, DaleLinear(excitatory, inhibitory))
         self.excitatory, self.inhibitory = excitatory, inhibitory
