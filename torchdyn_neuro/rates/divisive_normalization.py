@@ -57,6 +57,7 @@ class DivisiveNormalization(ODE):
         tensor([[ 9.0910, 81.8180]])
     """
 
+    pointwise = None
     alpha = Alias("pool.w")
 
     def __init__(

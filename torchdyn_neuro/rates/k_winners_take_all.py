@@ -61,6 +61,8 @@ class KWinnersTakeAll(ODE):
         tensor([[0.0000, 0.9800, 0.0200, 1.0000]])
     """
 
+    pointwise = None
+
     def __init__(
         self,
         units: int,
