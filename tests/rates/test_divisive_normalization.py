@@ -66,3 +66,10 @@ def test_gradients():
         return torch.func.functional_call(norm, dict(zip(given, values, strict=True)), (x,))
 
     assert torch.autograd.gradcheck(run, (x, *given.values()))
+
+
+@pytest.mark.parametrize("backend", ["eager", "auto"])
+@pytest.mark.parametrize("equation", [tdn.DivisiveNormalization, tdn.KWinnersTakeAll])
+def test_another_number_of_units_is_refused(backend, equation):
+    with tdn.backend(backend), pytest.raises(ValueError, match=r"PooledSum: expected an input \[..., 3\], got shape"):
+        equation(3)(torch.ones(5, 2, 4))

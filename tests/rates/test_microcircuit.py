@@ -58,7 +58,7 @@ def test_working_memory():
     circuit = tdn.Microcircuit(integrator=tdn.RK4()).double()
     traces = {}
     for cue in (True, False):
-        with torch.no_grad():
+        with torch.no_grad(), tdn.backend("auto"):
             found = tdn.record(circuit, protocol(cue), ["E", "u", "R"])
         E, u = found["E"].flatten().numpy(), found["u"].flatten().numpy()
         expected_E, expected_u = by_scipy(cue)
@@ -76,8 +76,8 @@ def test_working_memory():
 
 
 def test_a_reverberating_circuit_has_two_states():
-    """With stronger recurrence a cue is held by the rates themselves (bistability)."""
-    circuit = tdn.Microcircuit(J=8.0, integrator=tdn.RK4()).double()
+    """With stronger recurrence that recovers faster a cue is held by the rates themselves (bistability)."""
+    circuit = tdn.Microcircuit(J=8.0, tau_d=100.0, integrator=tdn.RK4()).double()
     x = protocol(True)[0][:1900]
     with torch.no_grad(), tdn.backend("auto"):
         held, _ = circuit.scan((x, 0 * x))

@@ -91,7 +91,7 @@ def test_pairs_coupled_by_their_excitation():
         tdn.WilsonCowan(integrator=tdn.RK4(), dt=0.1), nn.Linear(2, 2, bias=False), source="E", input=0
     ).double()
     x = torch.tensor([[1.5, 0.5], [0.0, 0.0]], dtype=torch.float64).expand(400, 1, 2, 2)
-    with torch.no_grad():
+    with torch.no_grad(), tdn.backend("auto"):
         net.connection.weight.copy_(across)
         _, state = net.scan(x)
     assert_close(torch.cat([state.neuron.E[0], state.neuron.I[0]]), torch.from_numpy(run.y[:, -1]), rtol=0, atol=1e-7)

@@ -7,6 +7,7 @@ from torch import Tensor
 from ..core.checks import whole_number
 from ..core.inputs import check_tensor
 from ..core.quantities import NonNegative, Parametrized, Quantity
+from ..core.state import State
 
 
 class PooledSum(Parametrized):
@@ -69,3 +70,10 @@ class PooledSum(Parametrized):
         self.check_input(x)
         w = self.w()
         return x @ w.mT if w.ndim == 2 else (w * x.sum(-1, keepdim=True)).expand(x.shape)
+
+
+def read_for(pool: PooledSum, x: State, axis: int) -> State:
+    """What comes into an equation with a pool; a sequence (axis 2) of another number of units is refused."""
+    if axis == 2 and isinstance(x, Tensor) and x.ndim > axis:
+        pool.check_input(x)
+    return x

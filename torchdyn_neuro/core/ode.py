@@ -284,9 +284,9 @@ class ODE(Dynamics, metaclass=Checked):
 
 
 def _all_quantities(module: nn.Module, prefix: str) -> Iterator[tuple[str, Constrained]]:
-    """The quantities of a module and of its parts: adaptation, noise, channels, receptors."""
+    """The quantities of a module and of its parts (adaptation, noise, channels, receptors), but for connections."""
     for name, child in module._modules.items():
         if isinstance(child, Constrained):
             yield prefix + name, child
-        elif child is not None and not isinstance(child, Dynamics):
+        elif child is not None and not isinstance(child, Dynamics) and not getattr(child, "plain_linear", False):
             yield from _all_quantities(child, f"{prefix}{name}.")

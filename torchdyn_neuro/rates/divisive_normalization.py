@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from ..connections.pooled_sum import PooledSum
+from ..connections.pooled_sum import PooledSum, read_for
 from ..core.checks import whole_number
 from ..core.integrator import Integrator
 from ..core.ode import ODE
@@ -89,3 +89,6 @@ class DivisiveNormalization(ODE):
         power = rectified_power(x_t / self.sigma(), self.n())
         rate = self.gamma() * power / (1 + self.pool(power))
         return DivisiveNormalizationState(rate), DivisiveNormalizationState(self.tau())
+
+    def _read(self, x: State, axis: int) -> State:
+        return read_for(self.pool, x, axis)

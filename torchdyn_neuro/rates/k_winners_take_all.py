@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from ..connections.pooled_sum import PooledSum
+from ..connections.pooled_sum import PooledSum, read_for
 from ..core.checks import whole_number
 from ..core.integrator import Integrator
 from ..core.ode import ODE
@@ -97,3 +97,6 @@ class KWinnersTakeAll(ODE):
             r=(self.activation(x_t - state.z) - state.r) / self.tau(),
             z=(self.pool(state.r) - self.k) / self.tau_z(),
         )
+
+    def _read(self, x: State, axis: int) -> State:
+        return read_for(self.pool, x, axis)
