@@ -74,4 +74,4 @@ class EINetwork(Network):
         activation = ThresholdLinear() if activation is None else activation
         unit = RateUnit(tau, activation=activation, r_init=r_init, integrator=integrator, noise=noise, dt=dt)
         super().__init__(unit, DaleLinear(excitatory, inhibitory))
-        self.excitatory, self.inhibitory = excitatory, inhibitory
+        self.excitatory, self.inhibitory, self.units = excitatory, inhibitory, excitatory + inhibitory
