@@ -72,6 +72,15 @@ def test_values_and_gradients_are_finite_everywhere(name, dtype):
         assert all(gradient.isfinite().all() for gradient in gradients), point
 
 
+@pytest.mark.parametrize("name", ["PowerLaw", "NakaRushton"])
+def test_the_highest_power_does_not_overflow(name):
+    activation = getattr(rates, name)(n=tdn.Learned(5.999))
+    x = torch.tensor([1e6, -1e6, 1e-6], requires_grad=True)
+    y = activation(x)
+    gradients = torch.autograd.grad(y.sum(), [x, *activation.parameters()])
+    assert all(leaf.isfinite().all() for leaf in (y, *gradients))
+
+
 @every_activation
 def test_gradients_of_input_and_parameters(name):
     activation = learned(name).double()
@@ -152,6 +161,10 @@ def test_what_is_no_activation_is_refused():
         tdn.CTRNNUnit(activation=torch.tanh)
     with pytest.raises(TypeError, match=r"RateUnit: expected activation to be a module.*got LIF"):
         tdn.RateUnit(activation=tdn.LIF())
+    with pytest.raises(
+        ValueError, match="RateUnit: expected activation to leave its input as it is, got ReLU with inplace"
+    ):
+        tdn.RateUnit(activation=nn.ReLU(inplace=True))
     with pytest.raises(ValueError, match=r"PowerLaw\.n: expected a number|PowerLaw\.n: expected a real number"):
         rates.PowerLaw(n=0.5)
     with pytest.raises(ValueError, match=r"Sigmoid\.beta: expected a number above 0, got -1"):

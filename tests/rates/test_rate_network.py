@@ -113,6 +113,14 @@ def test_noise_is_inside_the_function():
     assert not silent(torch.zeros(50, 2, 20)).any()
 
 
+@pytest.mark.parametrize("cell", [tdn.RateUnit, tdn.CTRNNUnit, tdn.LeakyIntegrator])
+def test_a_noise_of_the_threshold_has_no_place_without_one(cell):
+    with pytest.raises(
+        ValueError, match=rf"{cell.__name__}: expected no noise, or one that acts as a current, got Esc"
+    ):
+        cell(noise=tdn.EscapeNoise())
+
+
 def mixed():
     """Spikes to rates to spikes."""
     return tdn.Chain(

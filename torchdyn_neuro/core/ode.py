@@ -132,6 +132,11 @@ class ODE(Dynamics, metaclass=Checked):
         owner = type(self).__name__
         for name, term in self._terms():
             part = type(term).__name__
+            if term.on_threshold and not hasattr(self, "threshold"):
+                raise ValueError(
+                    f"{owner}: expected no {name}, or one that acts as a current, got {part}, but the equation has no "
+                    "threshold for it; use another, such as WhiteNoise()"
+                )
             if term.as_current and self.membrane is None:
                 raise ValueError(
                     f"{owner}: expected an equation that says how a current moves its potential (a method membrane), "

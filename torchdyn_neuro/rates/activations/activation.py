@@ -39,10 +39,15 @@ def rectified_power(x: Tensor, n: Tensor) -> Tensor:
 
 
 def check_activation(owner: str, name: str, activation: object) -> nn.Module:
-    """``activation`` if it is a module without a state of its own; ``TypeError`` otherwise."""
+    """``activation`` if it is a module without a state of its own, which does not write into its input; raise else."""
     if not isinstance(activation, nn.Module) or holds_dynamics(activation):
         raise TypeError(
             f"{owner}: expected {name} to be a module that acts on each element, such as rates.Tanh() or nn.Identity(),"
             f" got {activation if isinstance(activation, type) else type(activation).__name__}; pass an instance of one"
+        )
+    if any(getattr(part, "inplace", False) for part in activation.modules()):
+        raise ValueError(
+            f"{owner}: expected {name} to leave its input as it is, got {type(activation).__name__} with inplace=True, "
+            "which would write into the input of the network; leave it out"
         )
     return activation
