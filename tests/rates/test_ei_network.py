@@ -58,6 +58,15 @@ def test_signs_survive_copies_checkpoints_and_types():
     assert_dale(net.connection.weight)
 
 
+def test_built_without_memory_it_is_filled_later():
+    with torch.device("meta"):
+        net = tdn.EINetwork(N_E, N_I)
+    net.to_empty(device="cpu")
+    net.connection.reset_parameters()
+    assert_dale(net.connection.weight)
+    assert net.connection.weight.abs().sum() > 0
+
+
 def test_excitation_and_inhibition_balance_at_the_start():
     """The mean of a row is zero but for chance; the mean square is that of a plain layer, 1 / (3 N)."""
     W = tdn.DaleLinear(400, 100).weight

@@ -60,6 +60,9 @@ class DaleLinear(nn.Module):
 
     def reset_parameters(self) -> None:
         """Draw weights of the size of those of ``nn.Linear``, inhibition so much stronger that the two balance."""
+        with torch.no_grad():
+            self.signs.signs[: self.excitatory] = 1
+            self.signs.signs[self.excitatory :] = -1
         nn.init.kaiming_uniform_(self.raw, a=math.sqrt(5))
         balance_(self.raw, self.signs.signs)
 

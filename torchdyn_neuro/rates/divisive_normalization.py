@@ -47,8 +47,7 @@ class DivisiveNormalization(ODE):
         ValueError: if ``gamma``, ``sigma`` or ``tau`` is not positive, ``n`` is not from 1 to 4, a weight is negative,
             or ``dt`` is too long for an explicit integrator.
 
-    Source: Carandini & Heeger (2012), Nat. Rev. Neurosci. 13:51 (the exponent there lies between 1 and 3.5, mostly at
-    2). The other defaults are round values.
+    Source: Carandini & Heeger (2012), Nat. Rev. Neurosci. 13:51. The defaults are round values, from no source.
 
     Example:
         >>> import torch, torchdyn_neuro as tdn
