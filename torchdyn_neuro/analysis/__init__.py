@@ -1,0 +1,6 @@
+from .as_field import as_field
+from .fixed_points import *
+from .eigenvalues import eigenvalues
+from .jacobian import jacobian
+from .stability import stability
+from .oscillation_frequency import oscillation_frequency, band

@@ -1,0 +1,312 @@
+"""Dynamics under a constant input as a vector field."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..core.context import without_drawing
+from ..core.dynamics import Dynamics
+from ..core.network import Network
+from ..core.ode import ODE
+from ..core.quantities import Constrained
+from ..core.spiking import Spiking
+from ..core.state import State, leaves, map_state
+from ..integrators import EulerMaruyama
+from .field import Field, Parameter, at_index, split
+from .widened import cast, widened
+
+
+class DynamicsField(Field):
+    """The field of dynamics under a constant input.
+
+    The state is the concatenation of all that flows in the state of the dynamics, field by field.
+
+    Args:
+        dynamics: an :class:`ODE`, or a :class:`Network` of one without a delay.
+        input: one frame [1, *], or [B, *].
+        parameters: values by the dotted names of quantities, parameters or buffers.
+        between_spikes: whether a threshold is left aside.
+        dtype: in which all is computed.
+
+    Raises:
+        TypeError: if it has no vector field, or the input is no frame.
+        ValueError: if it is not smooth, not autonomous or random; if a parameter is unknown.
+    """
+
+    def __init__(
+        self,
+        dynamics: Dynamics,
+        *,
+        input: State = None,
+        parameters: Mapping[str, Any] | tuple[()] = (),
+        between_spikes: bool = False,
+        dtype: torch.dtype = torch.float64,
+    ):
+        super().__init__(type(dynamics).__name__, dtype)
+        self.between_spikes = between_spikes
+        self._check_kind(dynamics)
+        self._check_input(dynamics, input)
+        self.module = widened(dynamics, dtype)
+        if parameters and not isinstance(parameters, Mapping):
+            raise TypeError(
+                f"{self.owner}: expected the parameters of dynamics by their names, got {type(parameters).__name__}; "
+                "pass a dictionary such as {'tau': 10.0}"
+            )
+        self.values: dict[str, Tensor] = {"input": map_state(lambda leaf: cast(leaf, dtype), input)}
+        self.device = leaves(input)[0].device
+        self._originals: dict[str, Tensor] = {}
+        for name, value in dict(parameters).items():
+            original = self._original(name)
+            value = torch.as_tensor(value, device=original.device)
+            self.values[name] = at_index(original, None, cast(value, dtype) if value.is_floating_point() else value)
+        self._learn_structure()
+
+    # What can be analysed.
+
+    def _check_kind(self, dynamics: Dynamics) -> None:
+        if not isinstance(dynamics, (ODE, Network)):
+            raise TypeError(
+                f"{self.owner}: expected differential equations (an ODE, or a Network of one without a delay), got "
+                f"{self.owner}, which is known by its step only; write it as an ODE, or pass a function f(state)"
+            )
+        for part in dynamics.modules():
+            if isinstance(part, Network) and part.steps:
+                raise ValueError(
+                    f"{self.owner}: expected a coupling without a delay, got {part.delay:g} ms, whose state is a whole "
+                    "stretch of the past; pass delay=0 with neurons that put out a rate"
+                )
+            if isinstance(part, ODE):
+                self._check_random(part)
+            if isinstance(part, Spiking):
+                self._check_smooth(part)
+
+    def _check_random(self, part: ODE) -> None:
+        random = "noise" if part.noise is not None else "diffusion" if isinstance(part.integrator, EulerMaruyama) else ""
+        if random:
+            source = type(part.noise).__name__ if part.noise is not None else "EulerMaruyama"
+            raise ValueError(
+                f"{self.owner}: expected an equation without chance, got {random} ({source}); leave it out to analyse "
+                "the mean equation"
+            )
+
+    def _check_smooth(self, part: Spiking) -> None:
+        acts = part.reset != "none" or part.t_ref or part.adaptation is not None
+        acts = acts or type(part).on_spike is not Spiking.on_spike
+        if acts and not self.between_spikes:
+            raise ValueError(
+                f"{self.owner}: expected a smooth equation, got the threshold of {type(part).__name__}, where the state "
+                "jumps; pass between_spikes=True to analyse the equation below it, or measure spikes "
+                "(f_i_curve, isi, power_spectrum)"
+            )
+
+    def _check_input(self, dynamics: Dynamics, input: State) -> None:
+        given = leaves(input) if input is not None else []
+        if callable(input) and not isinstance(input, Tensor):
+            raise ValueError(
+                f"{self.owner}: expected a constant input, got a function, under which the field depends on time; "
+                "pass one frame [1, *]"
+            )
+        if not given or not all(isinstance(leaf, Tensor) and leaf.is_floating_point() for leaf in given):
+            got = "none" if input is None else type(input).__name__
+            raise TypeError(
+                f"{self.owner}: expected a constant input, one frame [1, *] of floats, got {got}; pass e.g. "
+                "input=torch.zeros(1, 2) for two neurons"
+            )
+        for leaf in given:
+            if leaf.ndim < 2:
+                raise ValueError(
+                    f"{self.owner}: expected one frame of input [1, *], got shape {tuple(leaf.shape)}; put the batch in "
+                    "front, input[None]"
+                )
+        arrives = any(getattr(part, "arrive", None) is not None for part in dynamics.modules())
+        if arrives and any((leaf != 0).any() for leaf in given):
+            raise ValueError(
+                f"{self.owner}: expected no input, for it is spikes that arrive, which no vector field has, got some; "
+                "pass zeros"
+            )
+
+    # Parameters.
+
+    def _original(self, name: str) -> Tensor:
+        if name not in self._originals:
+            self._originals[name] = self._find(name)
+        return self._originals[name]
+
+    def _find(self, name: str) -> Tensor:
+        owner, _, last = name.rpartition(".")
+        try:
+            holder = self.module.get_submodule(owner)
+        except AttributeError:
+            holder = None
+        if holder is not None:
+            if isinstance(holder._modules.get(last), Constrained):
+                return holder._modules[last]()
+            for kind in (holder._parameters, holder._buffers):
+                if kind.get(last) is not None:
+                    return kind[last]
+        known = [key for key, part in self.module.named_modules() if isinstance(part, Constrained)]
+        known += [key for key, _ in self.module.named_parameters() if key.rpartition(".")[0] not in known]
+        raise ValueError(
+            f"{self.owner}: expected the name of a quantity or a parameter ({', '.join(known)}) or 'input', got "
+            f"{name!r}; name one of them"
+        )
+
+    def _set(self, name: str, value: Tensor) -> None:
+        owner, _, last = name.rpartition(".")
+        holder = self.module.get_submodule(owner)
+        if isinstance(holder._modules.get(last), Constrained):
+            holder._modules[last].bound = value
+        elif last in holder._parameters:
+            holder._parameters[last] = value
+        else:
+            holder._buffers[last] = value
+
+    def _input_alone(self) -> Tensor:
+        frame = self.values["input"]
+        if not isinstance(frame, Tensor):
+            raise ValueError(
+                f"{self.owner}: expected an input of one tensor to be varied, got {len(frame)} of them; vary a "
+                "quantity, or pass a function f(state, *parameters)"
+            )
+        return frame
+
+    def value(self, parameter: Parameter) -> Tensor:
+        name, index = split(parameter)
+        if name == "input":
+            frame = self._input_alone()
+            return frame if index is None else frame[_in_row(index)]
+        original = self._original(name) if name not in self.values else self.values[name]
+        return original if index is None else original[index]
+
+    def with_value(self, parameter: Parameter, value: Tensor | float) -> "DynamicsField":
+        name, index = split(parameter)
+        before = self._input_alone() if name == "input" else self.values.get(name, None)
+        before = self._original(name) if before is None else before
+        other = object.__new__(DynamicsField)
+        vars(other).update(vars(self))
+        index = _in_row(index) if name == "input" and index is not None else index
+        other.values = {**self.values, name: at_index(before, index, value)}
+        return other
+
+    # Flat and back.
+
+    def _learn_structure(self) -> None:
+        """Which leaves of the state flow, and which stay."""
+        self._prepare()
+        with torch.no_grad(), without_drawing():
+            frame = self.values["input"]
+            self.template = self.module.initial_state(frame)
+            change = self.module.vector_field(frame, self.template)
+        self.flows = _flowing(self.template, change)
+        given = [(name, leaf) for name, leaf in _named(self.template, "") if isinstance(leaf, Tensor)]
+        self.parts = [(name, leaf) for (name, leaf), flows in zip(given, self.flows, strict=True) if flows]
+        self.size = sum(leaf[0].numel() for _, leaf in self.parts)
+        self.rows = leaves(self.template)[0].shape[0]
+
+    def _prepare(self) -> None:
+        for name, original in self._originals.items():
+            self._set(name, self.values.get(name, original))
+
+    def flat(self, state: State) -> Tensor:
+        if isinstance(state, Tensor) and len(leaves(self.template)) != 1:
+            tensor = state
+        elif isinstance(state, Tensor) and state.shape[-1] == self.size:
+            tensor = state
+        else:
+            given = leaves(state)
+            if len(given) != len(self.flows):
+                raise ValueError(
+                    f"{self.owner}: expected a state of {len(self.flows)} tensors or one [..., {self.size}], got "
+                    f"{len(given)}; pass the state that scan() returned"
+                )
+            moving = [leaf for leaf, flows in zip(given, self.flows, strict=True) if flows]
+            tensor = torch.cat([leaf.flatten(1) for leaf in moving], -1)
+        if not tensor.is_floating_point() or not tensor.ndim or tensor.shape[-1] != self.size:
+            raise ValueError(
+                f"{self.owner}: expected states [..., {self.size}] ({', '.join(self.names(self.size))}), got "
+                f"{tensor.dtype} {tuple(tensor.shape)}; pass such a tensor, or a state of the dynamics"
+            )
+        return tensor.to(self.dtype)
+
+    def tree(self, state: Tensor) -> State:
+        """States [B, n] as the state of the dynamics, with B rows."""
+        pieces = iter(state.split([leaf[0].numel() for _, leaf in self.parts], -1))
+        flows = iter(self.flows)
+
+        def filled(leaf: Tensor) -> Tensor:
+            if next(flows):
+                return next(pieces).reshape(-1, *leaf.shape[1:])
+            return leaf[:1].expand(state.shape[0], *leaf.shape[1:])
+
+        return map_state(filled, self.template)
+
+    def __call__(self, state: Tensor) -> Tensor:
+        self._prepare()
+        shape = state.shape
+        batch = state.expand(*shape[:-2], self.rows, self.size) if self.rows > 1 else state
+        flat = batch.reshape(-1, self.size)
+        frame = map_state(lambda leaf: _spread(leaf, flat.shape[0]), self.values["input"])
+        change = self.module.vector_field(frame, self.tree(flat))
+        kept = [leaf for leaf, flows in zip(_all_leaves(self.template, change), self.flows, strict=True) if flows]
+        rates = torch.cat([leaf.expand(flat.shape[0], *leaf.shape[1:]).flatten(1) for leaf in kept], -1)
+        return rates.reshape(batch.shape)
+
+    def names(self, size: int) -> tuple[str, ...]:
+        names = []
+        for name, leaf in self.parts:
+            one = leaf[0]
+            if one.numel() == 1:
+                names.append(name)
+            else:
+                indices = torch.cartesian_prod(*(torch.arange(extent) for extent in one.shape)).reshape(-1, one.ndim)
+                names += [f"{name}[{', '.join(str(int(i)) for i in index)}]" for index in indices]
+        return tuple(names)
+
+    def allowed(self, state: Tensor) -> Tensor:
+        cell = self.module.neuron if isinstance(self.module, Network) else self.module
+        if not self.between_spikes or not isinstance(cell, Spiking) or cell.threshold.reset == "none":
+            return super().allowed(state)
+        self._prepare()
+        with torch.no_grad():
+            tree = self.tree(state.reshape(-1, self.size))
+            tree = tree.neuron if isinstance(self.module, Network) else tree
+            below = tree.v < cell.threshold.level(cell, tree)
+        return below.flatten(1).all(-1).reshape(state.shape[:-1])
+
+
+def _in_row(index: Any) -> tuple[Any, ...]:
+    """An index into a frame, of one into the neurons."""
+    return (slice(None), *(index if isinstance(index, tuple) else (index,)))
+
+
+def _spread(leaf: Tensor, rows: int) -> Tensor:
+    if leaf.shape[0] == 1:
+        return leaf.expand(rows, *leaf.shape[1:])
+    return leaf.expand(rows // leaf.shape[0], *leaf.shape).reshape(rows, *leaf.shape[1:])
+
+
+def _flowing(state: State, change: State) -> list[bool]:
+    return [isinstance(leaf, Tensor) for leaf in _all_leaves(state, change)]
+
+
+def _all_leaves(state: State, change: State) -> list[Any]:
+    """The rates of change of all leaves of a state, () for those that have none."""
+    if not isinstance(state, tuple):
+        return [change]
+    if isinstance(change, tuple) and not change:
+        return [()] * len(leaves(state))
+    return [leaf for part, moved in zip(state, change, strict=True) for leaf in _all_leaves(part, moved)]
+
+
+def _named(state: State, name: str) -> list[tuple[str, Any]]:
+    """The leaves of a state with their names; that of the neuron of a network needs no name of its own."""
+    if not isinstance(state, tuple):
+        return [(name or "x", state)]
+    fields = getattr(state, "_fields", tuple(map(str, range(len(state)))))
+    found = []
+    for field, part in zip(fields, state, strict=True):
+        path = name if field == "neuron" and not name else f"{name}.{field}" if name else field
+        found += _named(part, path)
+    return found
