@@ -4,3 +4,6 @@ from .eigenvalues import eigenvalues
 from .jacobian import jacobian
 from .stability import stability
 from .oscillation_frequency import oscillation_frequency, band
+from .hopf_point import hopf_point
+from .fold_point import fold_point
+from .branch_point import branch_point

@@ -73,7 +73,7 @@ def band(frequency: float | Tensor) -> str:
         >>> band(6.0), band(40.0), band(0.0)
         ('theta', 'gamma', 'none')
     """
-    value = float(frequency)
+    value = float(frequency.detach() if isinstance(frequency, Tensor) else frequency)
     if not value >= 0:
         raise ValueError(f"band: expected a frequency of 0 Hz or above, got {value}; pass one")
     if value == 0:
