@@ -7,3 +7,5 @@ from .oscillation_frequency import oscillation_frequency, band
 from .hopf_point import hopf_point
 from .fold_point import fold_point
 from .branch_point import branch_point
+from .limit_cycle import limit_cycle
+from .trajectory import trajectory

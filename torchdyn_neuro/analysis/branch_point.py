@@ -18,7 +18,7 @@ def branch_point(
 
     Returns:
         The point, its kind and the direction of the second branch; parameter and state are differentiable with respect
-        to all other parameters, once, as long as these leave the crossing in place.
+        to all other parameters, as long as these leave the crossing in place.
 
     Raises:
         ValueError: if there is none on the branch in the range; if the start leads to no fixed point; for what is no

@@ -20,7 +20,7 @@ def fold_point(
         system, parameter, between, start, number, at: as of :func:`hopf_point`.
 
     Returns:
-        The point; parameter and state are differentiable with respect to all other parameters, once.
+        The point; parameter and state are differentiable with respect to all other parameters.
 
     Raises:
         ValueError: if there is none on the branch in the range; if the start leads to no fixed point; for what is no

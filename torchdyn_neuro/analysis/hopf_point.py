@@ -27,7 +27,7 @@ def hopf_point(
 
     Returns:
         The point, its frequency, and whether a stable cycle begins there. Parameter, state and frequency are
-        differentiable with respect to all other parameters, once.
+        differentiable with respect to all other parameters.
 
     Raises:
         ValueError: if there is none on the branch in the range; if the start leads to no fixed point; for what is no

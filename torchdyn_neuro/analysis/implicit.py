@@ -16,7 +16,7 @@ def implicit(equations: Callable[[Tensor], tuple[Tensor, Tensor]], root: Tensor)
     value where it is: two of them give the first, second and third derivative.
 
     Args:
-        equations: maps z [..., m] to the residuals [..., m] and their Jacobian [..., m, m].
+        equations: maps z [..., m] to the residuals [..., m] and their Jacobian [..., m, m], both differentiable.
         root: z at which they vanish, found without a gradient.
 
     Raises:
@@ -31,14 +31,3 @@ def implicit(equations: Callable[[Tensor], tuple[Tensor, Tensor]], root: Tensor)
         residual, slope = equations(root)
         root = root - torch.linalg.solve(slope, residual.unsqueeze(-1)).squeeze(-1)
     return root
-
-
-def implicit_once(residual: Tensor, slope: Tensor, root: Tensor) -> Tensor:
-    """The same with the first derivative alone, from residuals and a Jacobian at the root.
-
-    Args:
-        residual: [m], differentiable with respect to the parameters.
-        slope: [m, m].
-        root: [m].
-    """
-    return root.detach() - torch.linalg.solve(slope.detach(), residual)

@@ -9,7 +9,7 @@ from torch.func import jacrev
 
 from .directional import directional
 from .field import Field, Parameter
-from .implicit import implicit_once
+from .implicit import implicit
 from .jacobian import jacobian_of
 from .solve import solve
 
@@ -68,17 +68,13 @@ class BranchPoint(NamedTuple):
 
 
 def solved(residual: Residual, guess: Tensor) -> Tensor | None:
-    """The root of as many equations as variables near a guess, with its first derivative; ``None`` if there is none."""
+    """The root of as many equations as variables near a guess, with its derivatives; ``None`` if there is none."""
 
-    found = solve(lambda z: (residual(z), jacrev(residual)(z)), guess)
-    if not bool(found.converged):
-        return None
-    root = found.z
-    with torch.no_grad():
-        slope = jacrev(residual)(root)
-    if not torch.is_grad_enabled():
-        return root
-    return implicit_once(residual(root), slope, root)
+    def equations(z: Tensor) -> tuple[Tensor, Tensor]:
+        return residual(z), jacrev(residual)(z)
+
+    found = solve(equations, guess)
+    return implicit(equations, found.z) if bool(found.converged) else None
 
 
 def fold_near(field: Field, parameter: Parameter, state: Tensor, value: Tensor) -> FoldPoint | None:
