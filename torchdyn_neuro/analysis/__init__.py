@@ -9,3 +9,4 @@ from .fold_point import fold_point
 from .branch_point import branch_point
 from .limit_cycle import limit_cycle
 from .trajectory import trajectory
+from .bifurcation_diagram import bifurcation_diagram

@@ -5,6 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from ..core.transforms import active_transform
+
 
 def implicit(equations: Callable[[Tensor], tuple[Tensor, Tensor]], root: Tensor) -> Tensor:
     r"""A root with its derivatives with respect to all that the equations depend on.
@@ -29,5 +31,7 @@ def implicit(equations: Callable[[Tensor], tuple[Tensor, Tensor]], root: Tensor)
         return root
     for _ in range(2):
         residual, slope = equations(root)
+        if not residual.requires_grad and active_transform() is None:
+            return root
         root = root - torch.linalg.solve(slope, residual.unsqueeze(-1)).squeeze(-1)
     return root
