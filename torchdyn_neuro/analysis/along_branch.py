@@ -1,6 +1,6 @@
 """The first point of a kind on the branch of fixed points that leaves one end of a range."""
 
-from typing import Any, TypeVar, Unpack
+from typing import Any, TypeVar
 
 import torch
 
@@ -64,7 +64,9 @@ def checked_range(owner: str, between: tuple[float, float]) -> tuple[float, floa
 
 
 def _absent(kind: type, field: Field, tracer: Tracer, traced: Any, first: float, last: float, found: int) -> str:
-    seen = [f"{_NAMES.get(type(event), 'unresolved change')} at {event.parameter.item():.6g}" for event in traced.events]
+    seen = [
+        f"{_NAMES.get(type(event), 'unresolved change')} at {event.parameter.item():.6g}" for event in traced.events
+    ]
     ends = []
     for point in (traced.points[0], traced.points[-1]):
         values = torch.linalg.eigvals(tracer.linearized(point.z)[1][:, :-1])
@@ -72,8 +74,8 @@ def _absent(kind: type, field: Field, tracer: Tracer, traced: Any, first: float,
     name = _NAMES[kind]
     count = f"only {found} of them" if found else "none"
     return (
-        f"{field.owner}: expected a {name} between {first:g} and {last:g}, got {count} on the branch from the start, which "
-        f"ends {traced.ended} (largest real part of an eigenvalue {ends[0]}, {ends[1]} per ms; on the way: "
+        f"{field.owner}: expected a {name} between {first:g} and {last:g}, got {count} on the branch from the start, "
+        f"which ends {traced.ended} (largest real part of an eigenvalue {ends[0]}, {ends[1]} per ms; on the way: "
         f"{', '.join(seen) or 'nothing'}); widen the range, or start on another branch"
     )
 

@@ -166,9 +166,7 @@ def _ends_in(branch: CycleBranch, point: HopfPoint) -> bool:
     return abs((branch.parameter[-1] - point.parameter).item()) < 0.05 * width
 
 
-def _add(
-    tracer: Tracer, branches: list[Branch], events: list[Event], z: Tensor, way: Tensor, crossing: bool
-) -> None:
+def _add(tracer: Tracer, branches: list[Branch], events: list[Event], z: Tensor, way: Tensor, crossing: bool) -> None:
     """Follow a branch both ways from a point."""
     back = tracer.trace(z, -way, first=crossing)
     ahead = tracer.trace(z, way, first=crossing)

@@ -1,6 +1,6 @@
 """Dynamics under a constant input as a vector field."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -8,7 +8,8 @@ from torch import Tensor
 
 from ..core.context import without_drawing
 from ..core.dynamics import Dynamics
-from ..core.network import Network
+from ..core.integrator import ExplicitIntegrator, Integrator
+from ..core.network import Network, NetworkState
 from ..core.ode import ODE
 from ..core.quantities import Constrained
 from ..core.spiking import Spiking
@@ -83,7 +84,9 @@ class DynamicsField(Field):
                 self._check_smooth(part)
 
     def _check_random(self, part: ODE) -> None:
-        random = "noise" if part.noise is not None else "diffusion" if isinstance(part.integrator, EulerMaruyama) else ""
+        random = (
+            "noise" if part.noise is not None else "diffusion" if isinstance(part.integrator, EulerMaruyama) else ""
+        )
         if random:
             source = type(part.noise).__name__ if part.noise is not None else "EulerMaruyama"
             raise ValueError(
@@ -96,8 +99,8 @@ class DynamicsField(Field):
         acts = acts or type(part).on_spike is not Spiking.on_spike
         if acts and not self.between_spikes:
             raise ValueError(
-                f"{self.owner}: expected a smooth equation, got the threshold of {type(part).__name__}, where the state "
-                "jumps; pass between_spikes=True to analyse the equation below it, or measure spikes "
+                f"{self.owner}: expected a smooth equation, got the threshold of {type(part).__name__}, where the "
+                "state jumps; pass between_spikes=True to analyse the equation below it, or measure spikes "
                 "(f_i_curve, isi, power_spectrum)"
             )
 
@@ -117,8 +120,8 @@ class DynamicsField(Field):
         for leaf in given:
             if leaf.ndim < 2:
                 raise ValueError(
-                    f"{self.owner}: expected one frame of input [1, *], got shape {tuple(leaf.shape)}; put the batch in "
-                    "front, input[None]"
+                    f"{self.owner}: expected one frame of input [1, *], got shape {tuple(leaf.shape)}; put the batch "
+                    "in front, input[None]"
                 )
         arrives = any(getattr(part, "arrive", None) is not None for part in dynamics.modules())
         if arrives and any((leaf != 0).any() for leaf in given):
@@ -210,9 +213,9 @@ class DynamicsField(Field):
             self._set(name, self.values.get(name, original))
 
     def flat(self, state: State) -> Tensor:
-        if isinstance(state, Tensor) and len(leaves(self.template)) != 1:
-            tensor = state
-        elif isinstance(state, Tensor) and state.shape[-1] == self.size:
+        if (isinstance(state, Tensor) and len(leaves(self.template)) != 1) or (
+            isinstance(state, Tensor) and state.shape[-1] == self.size
+        ):
             tensor = state
         else:
             given = leaves(state)
@@ -243,15 +246,32 @@ class DynamicsField(Field):
         return map_state(filled, self.template)
 
     def __call__(self, state: Tensor) -> Tensor:
+        return self._applied(self.module.vector_field, state)
+
+    def stepped(self, state: Tensor, integrator: Integrator | None, dt: float | None) -> Tensor:
+        cell = self.module.neuron if isinstance(self.module, Network) else self.module
+        method, length = integrator or cell.integrator, self.module.dt if dt is None else dt
+        if not isinstance(method, ExplicitIntegrator):
+            method.check(cell)
+
+        def step(frame: State, tree: State) -> State:
+            if isinstance(self.module, Network):
+                return NetworkState(method(cell, self.module._coupled(frame), tree.neuron, length))
+            return method(cell, frame, tree, length)
+
+        return self._applied(step, state)
+
+    def _applied(self, function: Callable[[State, State], State], state: Tensor) -> Tensor:
+        """A function of input and state, of the dynamics, at states [..., n]."""
         self._prepare()
-        shape = state.shape
-        batch = state.expand(*shape[:-2], self.rows, self.size) if self.rows > 1 else state
+        batch = state.expand(*state.shape[:-2], self.rows, self.size) if self.rows > 1 else state
         flat = batch.reshape(-1, self.size)
         frame = map_state(lambda leaf: _spread(leaf, flat.shape[0]), self.values["input"])
-        change = self.module.vector_field(frame, self.tree(flat))
-        kept = [leaf for leaf, flows in zip(_all_leaves(self.template, change), self.flows, strict=True) if flows]
-        rates = torch.cat([leaf.expand(flat.shape[0], *leaf.shape[1:]).flatten(1) for leaf in kept], -1)
-        return rates.reshape(batch.shape)
+        given = _all_leaves(self.template, function(frame, self.tree(flat)))
+        kept = [leaf for leaf, flows in zip(given, self.flows, strict=True) if flows]
+        return torch.cat([leaf.expand(flat.shape[0], *leaf.shape[1:]).flatten(1) for leaf in kept], -1).reshape(
+            batch.shape
+        )
 
     def names(self, size: int) -> tuple[str, ...]:
         names = []

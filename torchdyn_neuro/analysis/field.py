@@ -7,6 +7,7 @@ from typing import Any, TypeAlias, TypedDict
 import torch
 from torch import Tensor
 
+from ..core.integrator import Integrator
 from ..core.state import State
 
 Parameter: TypeAlias = str | int | tuple[str | int, Any]
@@ -48,6 +49,10 @@ class Field(ABC):
     @abstractmethod
     def __call__(self, state: Tensor) -> Tensor:
         """The rates of change of states [..., n], per ms."""
+
+    @abstractmethod
+    def stepped(self, state: Tensor, integrator: Integrator | None, dt: float | None) -> Tensor:
+        """States [..., n] one step of an integrator later; by default that of the dynamics."""
 
     @abstractmethod
     def value(self, parameter: Parameter) -> Tensor:

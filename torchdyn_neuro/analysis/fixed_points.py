@@ -115,8 +115,8 @@ def fixed_points(
     field = as_field(field, starts[0])
     if field(starts[:1]).shape != starts[:1].shape:
         raise ValueError(
-            f"{field.owner}: expected one system, got {tuple(field(starts[:1]).shape[:-1])} of them in the input or the "
-            "parameters; call fixed_points for each, or fixed_point in a batch"
+            f"{field.owner}: expected one system, got {tuple(field(starts[:1]).shape[:-1])} of them in the input or "
+            "the parameters; call fixed_points for each, or fixed_point in a batch"
         )
     found = solve(lambda z: rates_and_jacobian(field, z), starts)
     kept = found.converged & field.allowed(found.z)

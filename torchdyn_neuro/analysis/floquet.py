@@ -29,9 +29,7 @@ def multipliers(field: Field, states: Tensor, period: Tensor, pieces: int = 400)
     pieces = max(pieces, 4 * len(states))
     starts = torch.arange(pieces, dtype=states.dtype, device=states.device) / pieces
     aside = math.sqrt(3) / 6
-    early, late = (
-        jacobian_of(field, values_at(states, starts + (0.5 + side) / pieces)) for side in (-aside, aside)
-    )
+    early, late = (jacobian_of(field, values_at(states, starts + (0.5 + side) / pieces)) for side in (-aside, aside))
     length = period / pieces
     turn = late @ early - early @ late
     moves = torch.linalg.matrix_exp(length / 2 * (early + late) + math.sqrt(3) / 12 * length**2 * turn)

@@ -100,8 +100,8 @@ def limit_cycle(
     x = x.reshape(-1, x.shape[-1])
     if field(x).shape != (1, x.shape[-1]):
         raise ValueError(
-            f"{field.owner}: expected one system and one start, got {tuple(field(x).shape[:-1])} rows; call limit_cycle "
-            "for each"
+            f"{field.owner}: expected one system and one start, got {tuple(field(x).shape[:-1])} rows; call "
+            "limit_cycle for each"
         )
     with torch.no_grad():
         orbit, period = recurring_orbit(field, x[0].detach(), settle)
@@ -138,8 +138,8 @@ def refined(field: Field, orbit: Tensor, period: Tensor, tolerance: float) -> tu
             if error <= 1e-4:
                 break
             raise ValueError(
-                f"{field.owner}: expected a cycle that {count} phases resolve, got harmonics of {error:.1g} of the largest "
-                "left; it is too sharp: run the dynamics and measure its period"
+                f"{field.owner}: expected a cycle that {count} phases resolve, got harmonics of {error:.1g} of the "
+                "largest left; it is too sharp: run the dynamics and measure its period"
             )
         orbit, period, count = states, length, more
     if not bool(field.allowed(states).all()):
@@ -167,8 +167,8 @@ def _newton(field: Field, guess: Tensor, period: Tensor) -> tuple[Tensor, Tensor
             if (step.abs() / (1 + z.abs())).amax() < 1e-8:
                 break
             raise ValueError(
-                f"{field.owner}: expected a limit cycle near where the system comes back after {period.item():g} ms, got "
-                "equations that no cycle solves there; pass a longer settle, or another start"
+                f"{field.owner}: expected a limit cycle near where the system comes back after {period.item():g} ms, "
+                "got equations that no cycle solves there; pass a longer settle, or another start"
             )
         z, value, slope = tried, new_value, new_slope
         if small:

@@ -47,8 +47,8 @@ def recurring_orbit(field: Field, x: Tensor, settle: float) -> tuple[Tensor, Ten
             return found
         window *= 2
     raise ValueError(
-        f"{field.owner}: expected a system that comes back to where it was, got none within {settle + times[-1]:g} ms: the "
-        "cycle is longer, or there is none (see lyapunov_spectrum); pass a longer settle"
+        f"{field.owner}: expected a system that comes back to where it was, got none within {settle + times[-1]:g} ms: "
+        "the cycle is longer, or there is none (see lyapunov_spectrum); pass a longer settle"
     )
 
 

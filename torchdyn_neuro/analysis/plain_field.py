@@ -7,9 +7,23 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..core.integrator import Integrator
+from ..core.ode import ODE
 from ..core.state import State
 from .field import Field, Parameter, at_index, split
 from .widened import cast, widened
+
+
+class _Equation(ODE):
+    """A field for an integrator to step; the input is not used."""
+
+    def __init__(self, field: Field, integrator: Integrator, dt: float):
+        super().__init__(integrator=integrator, dt=dt)
+        self.field = field
+
+    def derivative(self, x_t: Tensor, state: Tensor) -> Tensor:
+        return self.field(state)
+
 
 _TIMES = {"t", "time", "t_ms"}
 
@@ -77,6 +91,15 @@ class PlainField(Field):
 
     def __call__(self, state: Tensor) -> Tensor:
         return self.function(state, *self.parameters)
+
+    def stepped(self, state: Tensor, integrator: Integrator | None, dt: float | None) -> Tensor:
+        if integrator is None or dt is None:
+            raise ValueError(
+                f"{self.owner}: expected an integrator and a step for a function, which has none of its own, got none; "
+                "pass integrator=Euler(), dt=1.0"
+            )
+        equation = _Equation(self, integrator, dt)
+        return integrator(equation, state, state, dt)
 
     def _place(self, name: str | int) -> int:
         place = self.arguments.index(name) if name in self.arguments else name

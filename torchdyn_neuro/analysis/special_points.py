@@ -176,7 +176,9 @@ def _parts(vector: Tensor) -> list[tuple[int, Tensor]]:
     return [(0, vector.real.contiguous()), (1, vector.imag.contiguous())]
 
 
-def branch_near(field: Field, parameter: Parameter, state: Tensor, value: Tensor, tangent: Tensor) -> BranchPoint | None:
+def branch_near(
+    field: Field, parameter: Parameter, state: Tensor, value: Tensor, tangent: Tensor
+) -> BranchPoint | None:
     r"""The crossing of branches near a point: :math:`f + \beta p = 0,\ J^\top p = 0,\ p \cdot f_\mu = 0,\ \|p\| = 1`.
 
     Source: Kuznetsov (2004), Elements of Applied Bifurcation Theory, ch. 10.2 and 10.3.

@@ -111,8 +111,8 @@ def steps(field: Field, x: Tensor, times: list[float], rtol: float = 1e-8, atol:
                 f"{now:g} ms; pass another start, or a field that is smooth there"
             )
     raise ValueError(
-        f"{field.owner}: expected at most {_MOST_STEPS} steps, got more before {now:g} of {times[-1]:g} ms; pass a larger "
-        "rtol, or a shorter time (the equation is stiff)"
+        f"{field.owner}: expected at most {_MOST_STEPS} steps, got more before {now:g} of {times[-1]:g} ms; pass a "
+        "larger rtol, or a shorter time (the equation is stiff)"
     )
 
 

@@ -22,7 +22,9 @@ def widened(module: nn.Module, dtype: torch.dtype) -> nn.Module:
             if isinstance(tensor, Tensor):
                 # Only what has no history can be copied.
                 held = tensor.detach().clone()
-                standing_in[id(tensor)] = nn.Parameter(held, held.is_floating_point()) if _is_own(part, tensor) else held
+                standing_in[id(tensor)] = (
+                    nn.Parameter(held, held.is_floating_point()) if _is_own(part, tensor) else held
+                )
     copy = deepcopy(module, standing_in).to(dtype)
     for name, parameter in parameters.items():
         owner, _, last = name.rpartition(".")

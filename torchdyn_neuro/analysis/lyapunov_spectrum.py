@@ -1,0 +1,123 @@
+"""How fast neighbouring trajectories part."""
+
+from collections.abc import Callable
+from typing import Any, Unpack
+
+import torch
+from torch import Tensor
+
+from ..core.checks import one_of, positive_number, whole_number
+from ..core.state import State
+from .as_field import as_field
+from .field import At, Field
+from .jacobian import rates_and_jacobian
+
+
+def lyapunov_spectrum(
+    system: Any,
+    start: State,
+    *,
+    kind: str = "flow",
+    duration: float = 1000.0,
+    settle: float = 200.0,
+    dt: float = 0.1,
+    count: int | None = None,
+    **at: Unpack[At],
+) -> Tensor:
+    r"""The Lyapunov exponents: the mean rates at which small deviations grow along a trajectory, largest first.
+
+    .. math:: \lambda_k = \lim_{t \to \infty} \frac{1}{t} \ln |r_{kk}(t)|
+
+    where :math:`r_{kk}` are the diagonals of the QR decompositions by which deviations are kept at right angles. A
+    largest exponent above 0 is chaos, of 0 a cycle (or a torus), below 0 a fixed point. Rows of a batch are averaged by
+    the caller: many short trajectories are quicker than a long one.
+
+    Args:
+        system: dynamics, a function ``f(state, *parameters)`` or a field; with ``kind="map"`` a function that returns
+            the next state.
+        start: [..., n], or a state of the dynamics.
+        kind: ``"flow"``, solved by RK4, or ``"map"``.
+        duration: over which is averaged, ms; iterations of a map.
+        settle: run before, ms, for the trajectory to reach the attractor and the deviations their directions;
+            iterations of a map.
+        dt: step of RK4, ms; 1 of a map.
+        count: how many exponents; all if omitted.
+        at: ``input``, ``parameters``, ``between_spikes``, ``dtype``, see :class:`At`.
+
+    Returns:
+        [..., count], per ms; per iteration of a map.
+
+    Raises:
+        ValueError: if the trajectory runs away or reaches the threshold of a cell, ``count`` is larger than n, or a
+            time is none; for what is no smooth autonomous field.
+
+    Source: Benettin et al. (1980), Meccanica 15:9; Shimada & Nagashima (1979), Prog. Theor. Phys. 61:1605.
+
+    Example:
+        >>> lyapunov_spectrum(lambda x: -0.5 * x, torch.ones(1), duration=50.0, settle=0.0)
+        tensor([-0.5000], dtype=torch.float64)
+    """
+    owner = "lyapunov_spectrum"
+    flow = one_of(owner, "kind", kind, "flow", "map") == "flow"
+    dt = positive_number(owner, "dt", dt, unit="ms") if flow else 1.0
+    duration = positive_number(owner, "duration", duration, unit="ms")
+    settle = positive_number(owner, "settle", settle, zero=True, unit="ms")
+    field = as_field(system, start, **at)
+    x = field.flat(start)
+    x = x.expand(field(x).shape)
+    size = x.shape[-1]
+    count = size if count is None else whole_number(owner, "count", count, 1)
+    if count > size:
+        raise ValueError(f"{owner}: expected at most {size} exponents of as many variables, got {count}; pass fewer")
+    before, counted = round(settle / dt), round(duration / dt)
+    if counted < 1:
+        raise ValueError(
+            f"{owner}: expected a duration of a step of {dt:g} ms at least, got {duration:g}; pass a longer one"
+        )
+    axes = torch.eye(size, count, dtype=x.dtype, device=x.device).expand(*x.shape[:-1], size, count)
+    advance = _flow(field, dt) if flow else _map(field)
+    total = torch.zeros(*x.shape[:-1], count, dtype=x.dtype, device=x.device)
+    for step in range(before + counted):
+        x, axes = advance(x, axes)
+        axes, growth = torch.linalg.qr(axes)
+        if step >= before:
+            total = total + growth.diagonal(dim1=-2, dim2=-1).abs().log()
+        if step % 256 == 0 or step == before + counted - 1:
+            _check(field, x, (step + 1) * dt)
+    return (total / (counted * dt)).sort(dim=-1, descending=True).values
+
+
+def _check(field: Field, x: Tensor, time: float) -> None:
+    if not bool(torch.isfinite(x).all()):
+        raise ValueError(
+            f"{field.owner}: expected a trajectory that stays, got one that has run away by {time:g}; pass another "
+            "start or a smaller dt"
+        )
+    if not bool(field.allowed(x).all()):
+        raise ValueError(
+            f"{field.owner}: expected a trajectory below the threshold, got one that has crossed it by {time:g} ms; "
+            "the jumps of spikes are not followed: drive it lower"
+        )
+
+
+def _flow(field: Field, dt: float) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    def slope(x: Tensor, axes: Tensor) -> tuple[Tensor, Tensor]:
+        rates, matrix = rates_and_jacobian(field, x)
+        return rates, matrix @ axes
+
+    def advance(x: Tensor, axes: Tensor) -> tuple[Tensor, Tensor]:
+        a, first = slope(x, axes)
+        b, second = slope(x + dt / 2 * a, axes + dt / 2 * first)
+        c, third = slope(x + dt / 2 * b, axes + dt / 2 * second)
+        d, fourth = slope(x + dt * c, axes + dt * third)
+        return x + dt / 6 * (a + 2 * b + 2 * c + d), axes + dt / 6 * (first + 2 * second + 2 * third + fourth)
+
+    return advance
+
+
+def _map(field: Field) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    def advance(x: Tensor, axes: Tensor) -> tuple[Tensor, Tensor]:
+        following, matrix = rates_and_jacobian(field, x)
+        return following, matrix @ axes
+
+    return advance
