@@ -26,7 +26,7 @@ def find_point(
     number: int,
     at: At,
 ) -> Kind:
-    """The point of one kind that is met as the ``number``-th on the branch from ``between[0]`` towards ``between[1]``."""
+    """The ``number``-th point of one kind on the branch from ``between[0]`` towards ``between[1]``."""
     number = whole_number(kind.__name__, "number", number, 1)
     first, last = checked_range(kind.__name__, between)
     field = as_field(system, **at)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 Linearized = Callable[[Tensor], tuple[Tensor, Tensor]]
-"""Maps z [m + 1] to the residual [m] of the equations and their Jacobian [m, m + 1]; the last entry of z is the parameter."""
+"""Maps z [m + 1], the parameter last, to the residual [m] of the equations and their Jacobian [m, m + 1]."""
 
 
 class CurvePoint(NamedTuple):
@@ -61,7 +61,7 @@ class Curve:
         return tangent / torch.linalg.vector_norm(tangent * self.weight(z))
 
     def correct(self, guess: Tensor, row: Tensor, *, steps: int = 8) -> Tensor | None:
-        """The point of the curve in the plane through ``guess`` at right angles to ``row``; ``None`` if none is near."""
+        """The point of the curve in the plane through ``guess`` at right angles to ``row``; ``None`` if there is none."""
         z = guess
         for _ in range(steps):
             value, slope = self.linearized(z)

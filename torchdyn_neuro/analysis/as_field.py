@@ -26,6 +26,7 @@ def as_field(system: Any, state: State | None = None, **at: Unpack[At]) -> Field
             (a surrogate).
 
     Example:
+        >>> import torch
         >>> field = as_field(lambda r, w: -r + torch.tanh(w * r), parameters=(2.0,))
         >>> field(torch.zeros(1, dtype=torch.float64))
         tensor([0.], dtype=torch.float64)

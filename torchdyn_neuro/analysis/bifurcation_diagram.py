@@ -1,5 +1,6 @@
 """All that the fixed points and the limit cycles of a system do along a parameter."""
 
+from itertools import pairwise
 from typing import Any, NamedTuple, Unpack
 
 import torch
@@ -44,7 +45,7 @@ class BifurcationDiagram(NamedTuple):
         marks += [end.item() for branch in self.branches for end in branch.parameter[[0, -1]]]
         marks = sorted(set(marks))
         found: list[tuple[float, float]] = []
-        for low, high in zip(marks, marks[1:], strict=False):
+        for low, high in pairwise(marks):
             if high - low > 1e-9 * (1 + abs(low)) and self._stable_at((low + high) / 2) > 1:
                 joined = bool(found) and found[-1][1] == low
                 found = [*found[:-1], (found[-1][0], high)] if joined else [*found, (low, high)]

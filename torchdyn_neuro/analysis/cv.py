@@ -7,7 +7,7 @@ from .isi import isi
 
 
 def cv(spikes: Tensor, *, dt: float = 1.0) -> Tensor:
-    r"""The coefficient of variation of the intervals between the spikes of each neuron, their deviation over their mean.
+    r"""The coefficient of variation of each neuron: the deviation of the intervals between its spikes over their mean.
 
     It is 0 for a regular train, 1 for one of a Poisson process, above 1 for bursts.
 

@@ -88,7 +88,7 @@ class CycleTracer:
         first_period, step = start.z[-2].item(), 0.01
         while True:
             ended, again = "", None
-            for before, after, step in self.curve.walk(start, step):  # noqa: B020
+            for before, after, length in self.curve.walk(start, step):
                 states = self._states(after.z)
                 if self._turned_over(before.z, after.z) and cycles:
                     ended = "in a Hopf point"
@@ -99,6 +99,7 @@ class CycleTracer:
                     ended = "" if again is not None else "where it is too sharp to be followed"
                 if ended or again is not None:
                     break
+                step = length
                 self.equations = CycleEquations(states)
                 cycles.append((after.z[-1], after.z[-2], states))
                 if len(cycles) >= self.curve.most:

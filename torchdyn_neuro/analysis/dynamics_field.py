@@ -10,12 +10,11 @@ from ..core.context import without_drawing
 from ..core.dynamics import Dynamics
 from ..core.integrator import ExplicitIntegrator, Integrator
 from ..core.network import Network, NetworkState
-from ..core.ode import ODE
 from ..core.quantities import Constrained
 from ..core.spiking import Spiking
 from ..core.state import State, leaves, map_state
-from ..integrators import EulerMaruyama
 from .field import Field, Parameter, at_index, split
+from .refusals import check_constant_input, check_dynamics
 from .widened import cast, widened
 
 
@@ -47,8 +46,8 @@ class DynamicsField(Field):
     ):
         super().__init__(type(dynamics).__name__, dtype)
         self.between_spikes = between_spikes
-        self._check_kind(dynamics)
-        self._check_input(dynamics, input)
+        check_dynamics(dynamics, between_spikes)
+        check_constant_input(dynamics, input)
         self.module = widened(dynamics, dtype)
         if parameters and not isinstance(parameters, Mapping):
             raise TypeError(
@@ -63,72 +62,6 @@ class DynamicsField(Field):
             value = torch.as_tensor(value, device=original.device)
             self.values[name] = at_index(original, None, cast(value, dtype) if value.is_floating_point() else value)
         self._learn_structure()
-
-    # What can be analysed.
-
-    def _check_kind(self, dynamics: Dynamics) -> None:
-        if not isinstance(dynamics, (ODE, Network)):
-            raise TypeError(
-                f"{self.owner}: expected differential equations (an ODE, or a Network of one without a delay), got "
-                f"{self.owner}, which is known by its step only; write it as an ODE, or pass a function f(state)"
-            )
-        for part in dynamics.modules():
-            if isinstance(part, Network) and part.steps:
-                raise ValueError(
-                    f"{self.owner}: expected a coupling without a delay, got {part.delay:g} ms, whose state is a whole "
-                    "stretch of the past; pass delay=0 with neurons that put out a rate"
-                )
-            if isinstance(part, ODE):
-                self._check_random(part)
-            if isinstance(part, Spiking):
-                self._check_smooth(part)
-
-    def _check_random(self, part: ODE) -> None:
-        random = (
-            "noise" if part.noise is not None else "diffusion" if isinstance(part.integrator, EulerMaruyama) else ""
-        )
-        if random:
-            source = type(part.noise).__name__ if part.noise is not None else "EulerMaruyama"
-            raise ValueError(
-                f"{self.owner}: expected an equation without chance, got {random} ({source}); leave it out to analyse "
-                "the mean equation"
-            )
-
-    def _check_smooth(self, part: Spiking) -> None:
-        acts = part.reset != "none" or part.t_ref or part.adaptation is not None
-        acts = acts or type(part).on_spike is not Spiking.on_spike
-        if acts and not self.between_spikes:
-            raise ValueError(
-                f"{self.owner}: expected a smooth equation, got the threshold of {type(part).__name__}, where the "
-                "state jumps; pass between_spikes=True to analyse the equation below it, or measure spikes "
-                "(f_i_curve, isi, power_spectrum)"
-            )
-
-    def _check_input(self, dynamics: Dynamics, input: State) -> None:
-        given = leaves(input) if input is not None else []
-        if callable(input) and not isinstance(input, Tensor):
-            raise ValueError(
-                f"{self.owner}: expected a constant input, got a function, under which the field depends on time; "
-                "pass one frame [1, *]"
-            )
-        if not given or not all(isinstance(leaf, Tensor) and leaf.is_floating_point() for leaf in given):
-            got = "none" if input is None else type(input).__name__
-            raise TypeError(
-                f"{self.owner}: expected a constant input, one frame [1, *] of floats, got {got}; pass e.g. "
-                "input=torch.zeros(1, 2) for two neurons"
-            )
-        for leaf in given:
-            if leaf.ndim < 2:
-                raise ValueError(
-                    f"{self.owner}: expected one frame of input [1, *], got shape {tuple(leaf.shape)}; put the batch "
-                    "in front, input[None]"
-                )
-        arrives = any(getattr(part, "arrive", None) is not None for part in dynamics.modules())
-        if arrives and any((leaf != 0).any() for leaf in given):
-            raise ValueError(
-                f"{self.owner}: expected no input, for it is spikes that arrive, which no vector field has, got some; "
-                "pass zeros"
-            )
 
     # Parameters.
 

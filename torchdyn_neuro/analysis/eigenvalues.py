@@ -39,7 +39,7 @@ def eigenvalues(system: Any, state: State, **at: Unpack[At]) -> Tensor:
 
 
 def sorted_eigenvalues(matrix: Tensor) -> Tensor:
-    """The eigenvalues [..., n] of matrices [..., n, n], by falling real part, of a pair the one above the axis first."""
+    """The eigenvalues [..., n] of matrices [..., n, n] by falling real part, the upper one of a pair first."""
     values = torch.linalg.eigvals(matrix)
     # A pair differs in its real part by rounding alone.
     below = (values.imag < 0).to(values.real.dtype)

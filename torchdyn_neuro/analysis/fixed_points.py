@@ -94,7 +94,7 @@ def fixed_points(
     Args:
         system: dynamics, a function ``f(state, *parameters)`` or a field; one system, not a batch of them.
         starts: [S, n]; or, instead,
-        low, high: corners of a box, [n] (of dynamics also numbers), in which starts are spread evenly (a Sobol sequence).
+        low, high: corners of a box, [n] (of dynamics also numbers), in which starts are spread (a Sobol sequence).
         count: number of starts in the box.
         apart: two points count as one if they differ by less, relative to 1 + their size.
         at: ``input``, ``parameters``, ``between_spikes``, ``dtype``, see :class:`At`.
@@ -106,7 +106,8 @@ def fixed_points(
     Source: Sussillo & Barak (2013), Neural Computation 25:626.
 
     Example:
-        >>> found = fixed_points(lambda r, w: -r + torch.tanh(w * r), torch.linspace(-2, 2, 9)[:, None], parameters=(2.0,))
+        >>> starts = torch.linspace(-2, 2, 9)[:, None]
+        >>> found = fixed_points(lambda r, w: -r + torch.tanh(w * r), starts, parameters=(2.0,))
         >>> found.states.flatten()
         tensor([-0.9575,  0.0000,  0.9575], dtype=torch.float64)
     """

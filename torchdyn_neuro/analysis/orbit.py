@@ -1,5 +1,7 @@
 """A first look at a cycle: run the equation until it comes back."""
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor
 
@@ -57,7 +59,7 @@ def _last_return(path: list[Step], stacked: Tensor, swing: Tensor) -> tuple[Tens
     level = (stacked[:, which].amax() + stacked[:, which].amin()) / 2
     crossings = [
         _crossing(before, after, which, level)
-        for before, after in zip(path, path[1:], strict=False)
+        for before, after in pairwise(path)
         if before.state[which] < level <= after.state[which]
     ]
     if len(crossings) < 2:

@@ -103,13 +103,13 @@ class PlainField(Field):
 
     def _place(self, name: str | int) -> int:
         place = self.arguments.index(name) if name in self.arguments else name
-        if isinstance(place, int) and not isinstance(place, bool) and 0 <= place < len(self.parameters):
-            if isinstance(self.parameters[place], Tensor):
-                return place
-        known = [*self.arguments[: len(self.parameters)]] or [*range(len(self.parameters))]
+        known = isinstance(place, int) and not isinstance(place, bool) and 0 <= place < len(self.parameters)
+        if known and isinstance(self.parameters[place], Tensor):
+            return place
+        names = [*self.arguments[: len(self.parameters)]] or [*range(len(self.parameters))]
         raise ValueError(
             f"{self.owner}: expected the name or the place of a number or a tensor in parameters "
-            f"({', '.join(map(str, known)) or 'none is given'}), got {name!r}; name one of them"
+            f"({', '.join(map(str, names)) or 'none is given'}), got {name!r}; name one of them"
         )
 
     def value(self, parameter: Parameter) -> Tensor:

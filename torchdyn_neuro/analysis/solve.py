@@ -30,8 +30,8 @@ def solve(equations: Equations, start: Tensor, *, tolerance: float = 1e-9) -> Ro
     r"""Roots by the method of Levenberg and Marquardt, each row of the batch by itself.
 
     A step solves :math:`(J^\top J + \mu\, \mathrm{diag}(J^\top J))\, d = -J^\top g`; it is taken where it makes the
-    residual smaller, and with :math:`\mu \to 0` becomes Newton's. Where the residual has a minimum above zero, the search
-    goes on from where Newton's steps of limited length lead, which leave such places.
+    residual smaller, and with :math:`\mu \to 0` becomes Newton's. Where the residual has a minimum above zero, the
+    search goes on from where Newton's steps of limited length lead, which leave such places.
 
     Args:
         equations: residuals and Jacobian.

@@ -1,6 +1,7 @@
 """Solutions of a field over time, by steps of controlled error."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any, NamedTuple, Unpack
 
 import torch
@@ -62,7 +63,7 @@ def trajectory(
     """
     field = as_field(system, start, **at)
     moments = [float(time) for time in times]
-    if not moments or moments[0] < 0 or any(b <= a for a, b in zip(moments, moments[1:], strict=False)):
+    if not moments or moments[0] < 0 or any(b <= a for a, b in pairwise(moments)):
         raise ValueError(
             f"{field.owner}: expected rising times from 0 on, got {moments[:4]}; pass e.g. torch.arange(0, 100, 0.5)"
         )
