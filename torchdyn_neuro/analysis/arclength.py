@@ -61,7 +61,7 @@ class Curve:
         return tangent / torch.linalg.vector_norm(tangent * self.weight(z))
 
     def correct(self, guess: Tensor, row: Tensor, *, steps: int = 8) -> Tensor | None:
-        """The point of the curve in the plane through ``guess`` at right angles to ``row``; ``None`` if there is none."""
+        """The point of the curve in the plane through ``guess`` at right angles to ``row``, if there is one."""
         z = guess
         for _ in range(steps):
             value, slope = self.linearized(z)

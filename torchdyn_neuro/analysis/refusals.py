@@ -11,7 +11,7 @@ from ..integrators import EulerMaruyama
 
 
 def check_dynamics(dynamics: Dynamics, between_spikes: bool) -> None:
-    """Raise unless dynamics are differential equations without delay, chance and, but for the user's word, threshold."""
+    """Raise unless dynamics are differential equations without delay, chance and, unless allowed, threshold."""
     owner = type(dynamics).__name__
     if not isinstance(dynamics, (ODE, Network)):
         raise TypeError(
