@@ -7,6 +7,9 @@ from torch.func import vjp
 from ..core.transforms import active_transform
 from .field import Field
 
+_COPIES = 16
+"""Among so many, two differ by chance."""
+
 
 def check_field(field: Field, state: Tensor) -> None:
     """Raise ``ValueError`` unless the field is a function of each state alone whose gradient is its slope.
@@ -27,25 +30,29 @@ def check_field(field: Field, state: Tensor) -> None:
                 f"{owner}: expected rates of change {x.dtype} {tuple(x.shape)} of such states, got {got}; return one "
                 "for each component, in the type of the state"
             )
+        x = x.expand(rates.shape)
         size = x.shape[-1]
         wave = torch.cos(torch.arange(1, size + 1, dtype=x.dtype, device=x.device) * 1.7)
         scale = 1e-3 * (1 + x.abs())
         near = x + scale * wave
-        first, second = field(near), field(near)
-        if not torch.equal(torch.nan_to_num(first), torch.nan_to_num(second)):
+        first, second, copies = field(near), field(near), field(near.expand(_COPIES, *near.shape))
+        if not _alike(first, second) or not _alike(copies, copies[:1].expand_as(copies)):
             raise ValueError(
                 f"{owner}: expected an autonomous field without chance, got two rates for one state; call eval() on "
                 "modules with dropout, and leave noise and time out"
             )
-        # Two unlike states in one batch, where the field takes more rows than the parameters have.
-        pair = torch.stack([near, near + scale])
-        together = field(pair)
-        if together.shape == pair.shape and not torch.allclose(together[0], first, 1e-6, 1e-9, equal_nan=True):
+        together = field(torch.stack([near, near + scale]))
+        if not _alike(copies[0], first) or not _alike(together[0], first):
             raise ValueError(
                 f"{owner}: expected rows that do not act on each other, got a rate that depends on the other states in "
                 "the batch; write the field for states [..., n], and call eval() on norms over the batch"
             )
         _check_slope(field, near, scale, wave)
+
+
+def _alike(one: Tensor, other: Tensor) -> bool:
+    """Whether two rates are one: sums of batches of another size are rounded otherwise."""
+    return torch.allclose(one, other, 1e-6, 1e-9, equal_nan=True)
 
 
 def _check_slope(field: Field, x: Tensor, scale: Tensor, wave: Tensor) -> None:

@@ -257,7 +257,7 @@ def _named(state: State, name: str) -> list[tuple[str, Any]]:
     """The leaves of a state with their names; that of the neuron of a network needs no name of its own."""
     if not isinstance(state, tuple):
         return [(name or "x", state)]
-    fields = getattr(state, "_fields", tuple(map(str, range(len(state)))))
+    fields = getattr(state, "_fields", tuple(f"x{k}" for k in range(len(state))))
     found = []
     for field, part in zip(fields, state, strict=True):
         path = name if field == "neuron" and not name else f"{name}.{field}" if name else field

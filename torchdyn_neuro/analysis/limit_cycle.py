@@ -96,11 +96,11 @@ def limit_cycle(
     """
     settle = positive_number("limit_cycle", "settle", settle, unit="ms")
     field = as_field(system, start, **at)
-    x = field.flat(start)
+    x = field.rows(start)
     x = x.reshape(-1, x.shape[-1])
-    if field(x).shape != (1, x.shape[-1]):
+    if len(x) != 1:
         raise ValueError(
-            f"{field.owner}: expected one system and one start, got {tuple(field(x).shape[:-1])} rows; call "
+            f"{field.owner}: expected one system and one start, got {len(x)} rows; call "
             "limit_cycle for each"
         )
     with torch.no_grad():

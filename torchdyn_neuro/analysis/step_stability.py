@@ -71,12 +71,12 @@ def step_stability(
     """
     dt = None if dt is None else positive_number("step_stability", "dt", dt, unit="ms")
     field = as_field(system, state, **at)
-    x = field.flat(state)
+    x = field.rows(state)
     x = x.reshape(-1, x.shape[-1])
     rates = field(x)
-    if rates.shape != (1, x.shape[-1]):
+    if len(x) != 1:
         raise ValueError(
-            f"{field.owner}: expected one fixed point, got {tuple(rates.shape[:-1])} rows; pass each by itself"
+            f"{field.owner}: expected one fixed point, got {len(x)} rows; pass each by itself"
         )
     slope = jacobian_of(field, x)[0]
     scale = (slope.abs() @ (1 + x[0].abs())).amax()

@@ -15,18 +15,16 @@ def widened(module: nn.Module, dtype: torch.dtype) -> nn.Module:
         module: any module; it is left as it was.
         dtype: a floating-point type.
     """
-    parameters = dict(module.named_parameters(remove_duplicate=False))
-    standing_in: dict[int, Tensor] = {}
+    standing_in: dict[int, Tensor | None] = {}
     for part in module.modules():
-        for tensor in (*part._parameters.values(), *part._buffers.values(), *vars(part).values()):
+        for tensor in (*part._buffers.values(), *vars(part).values()):
             if isinstance(tensor, Tensor):
                 # Only what has no history can be copied.
-                held = tensor.detach().clone()
-                standing_in[id(tensor)] = (
-                    nn.Parameter(held, held.is_floating_point()) if _is_own(part, tensor) else held
-                )
+                standing_in[id(tensor)] = tensor.detach().clone()
+        for parameter in part._parameters.values():
+            standing_in[id(parameter)] = None
     copy = deepcopy(module, standing_in).to(dtype)
-    for name, parameter in parameters.items():
+    for name, parameter in module.named_parameters(remove_duplicate=False):
         owner, _, last = name.rpartition(".")
         copy.get_submodule(owner)._parameters[last] = cast(parameter, dtype)
     for part, twin in zip(module.modules(), copy.modules(), strict=True):
@@ -41,6 +39,3 @@ def cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     """The tensor in ``dtype`` if it holds floats; its gradient passes."""
     return tensor.to(dtype) if tensor.is_floating_point() else tensor
 
-
-def _is_own(part: nn.Module, tensor: Tensor) -> bool:
-    return any(tensor is parameter for parameter in part._parameters.values())
