@@ -35,7 +35,7 @@ def eigenvalues(system: Any, state: State, **at: Unpack[At]) -> Tensor:
         tensor([0.+1.j, 0.-1.j], dtype=torch.complex128)
     """
     field = as_field(system, state, **at)
-    return sorted_eigenvalues(jacobian_of(field, field.rows(state)))
+    return sorted_eigenvalues(jacobian_of(field, field.in_rows(state)))
 
 
 def sorted_eigenvalues(matrix: Tensor) -> Tensor:

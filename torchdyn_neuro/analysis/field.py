@@ -66,7 +66,7 @@ class Field(ABC):
     def flat(self, state: State) -> Tensor:
         """A state as vectors [..., n], from the state of the dynamics or from a tensor [..., n]."""
 
-    def rows(self, state: State) -> Tensor:
+    def in_rows(self, state: State) -> Tensor:
         """A state as vectors [..., n], with a row for each row of the input or the parameters."""
         flat = self.flat(state)
         return flat.expand(self(flat).shape)

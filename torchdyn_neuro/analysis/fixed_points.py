@@ -56,7 +56,7 @@ def fixed_point(system: Any, start: State, **at: Unpack[At]) -> Tensor:
         tensor([0.9575], dtype=torch.float64)
     """
     field = as_field(system, start, **at)
-    found = solve(lambda z: rates_and_jacobian(field, z), field.rows(start))
+    found = solve(lambda z: rates_and_jacobian(field, z), field.in_rows(start))
     if not is_batched(found.converged):
         _check_found(field, found.converged, found.residual, found.z)
     return implicit(lambda z: rates_and_jacobian(field, z), found.z)

@@ -33,7 +33,7 @@ def jacobian(system: Any, state: State, **at: Unpack[At]) -> Tensor:
         tensor([-0.5000, -0.5000], dtype=torch.float64)
     """
     field = as_field(system, state, **at)
-    return jacobian_of(field, field.rows(state))
+    return jacobian_of(field, field.in_rows(state))
 
 
 def jacobian_of(field: Field, state: Tensor) -> Tensor:

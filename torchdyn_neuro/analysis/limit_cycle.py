@@ -96,7 +96,7 @@ def limit_cycle(
     """
     settle = positive_number("limit_cycle", "settle", settle, unit="ms")
     field = as_field(system, start, **at)
-    x = field.rows(start)
+    x = field.in_rows(start)
     x = x.reshape(-1, x.shape[-1])
     if len(x) != 1:
         raise ValueError(

@@ -63,7 +63,7 @@ def lyapunov_spectrum(
     duration = positive_number(owner, "duration", duration, unit="ms")
     settle = positive_number(owner, "settle", settle, zero=True, unit="ms")
     field = as_field(system, start, **at)
-    x = field.rows(start)
+    x = field.in_rows(start)
     size = x.shape[-1]
     count = size if count is None else whole_number(owner, "count", count, 1)
     if count > size:

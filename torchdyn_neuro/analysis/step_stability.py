@@ -71,7 +71,7 @@ def step_stability(
     """
     dt = None if dt is None else positive_number("step_stability", "dt", dt, unit="ms")
     field = as_field(system, state, **at)
-    x = field.rows(state)
+    x = field.in_rows(state)
     x = x.reshape(-1, x.shape[-1])
     rates = field(x)
     if len(x) != 1:

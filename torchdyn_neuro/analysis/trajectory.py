@@ -67,7 +67,7 @@ def trajectory(
         raise ValueError(
             f"{field.owner}: expected rising times from 0 on, got {moments[:4]}; pass e.g. torch.arange(0, 100, 0.5)"
         )
-    x = field.rows(start)
+    x = field.in_rows(start)
     states = [x] if moments[0] == 0 else []
     for step in steps(field, x, [time for time in moments if time > 0], rtol, atol):
         if step.time in moments[len(states) : len(states) + 1]:
