@@ -74,8 +74,7 @@ def ei_network(tau=10.0, w_ee=16.0) -> tuple[tdn.Network, Tensor]:
 
 def differences(function, at: float, step: float = 1e-4) -> float:
     """The derivative by central differences of fourth order."""
-    with torch.no_grad():
-        values = [float(function(torch.tensor(at + k * step, dtype=torch.float64))) for k in (-2, -1, 1, 2)]
+    values = [float(function(torch.tensor(at + k * step, dtype=torch.float64))) for k in (-2, -1, 1, 2)]
     return (values[0] - 8 * values[1] + 8 * values[2] - values[3]) / (12 * step)
 
 

@@ -8,12 +8,12 @@ from torch.quasirandom import SobolEngine
 
 from ..core.checks import whole_number
 from ..core.state import State
-from ..core.torch_private import is_batched
+from ..core.transforms import active_transform
 from .as_field import as_field
 from .field import At, Field
 from .implicit import implicit
 from .jacobian import rates_and_jacobian
-from .solve import solve
+from .solve import known, solve
 
 
 class FixedPoints(NamedTuple):
@@ -43,7 +43,8 @@ def fixed_point(system: Any, start: State, **at: Unpack[At]) -> Tensor:
         at: ``input``, ``parameters``, ``between_spikes``, ``dtype``, see :class:`At`.
 
     Returns:
-        [..., n], with a row for each row of the input or the parameters.
+        [..., n], with a row for each row of the input or the parameters. Inside ``torch.func.vmap``, where nothing can
+        be raised, NaN where there is none.
 
     Raises:
         ValueError: if a search finds none, or ends beyond the threshold of a cell; for what is no smooth autonomous
@@ -56,25 +57,32 @@ def fixed_point(system: Any, start: State, **at: Unpack[At]) -> Tensor:
         tensor([0.9575], dtype=torch.float64)
     """
     field = as_field(system, start, **at)
-    found = solve(lambda z: rates_and_jacobian(field, z), field.in_rows(start))
-    if not is_batched(found.converged):
-        _check_found(field, found.converged, found.residual, found.z)
-    return implicit(lambda z: rates_and_jacobian(field, z), found.z)
+
+    def equations(z: Tensor) -> tuple[Tensor, Tensor]:
+        return rates_and_jacobian(field, z)
+
+    found = solve(equations, field.in_rows(start))
+    good = found.converged & field.allowed(found.z)
+    if not known(good.all()):
+        if active_transform() is None:
+            raise ValueError(_not_found(field, found.converged, found.residual))
+        # Nothing can be raised inside vmap.
+        return implicit(equations, torch.where(good.unsqueeze(-1), found.z, torch.nan))
+    return implicit(equations, found.z)
 
 
-def _check_found(field: Field, converged: Tensor, residual: Tensor, state: Tensor) -> None:
-    if not converged.all():
-        worst = residual[~converged].max().item()
-        raise ValueError(
-            f"{field.owner}: expected a fixed point near every start, got {int((~converged).sum())} of "
-            f"{converged.numel()} searches that end elsewhere (rate of change {worst:.3g} per ms); pass other starts, "
-            "or look with fixed_points(low=, high=)"
-        )
-    if not field.allowed(state).all():
-        raise ValueError(
+def _not_found(field: Field, converged: Tensor, residual: Tensor) -> str:
+    if bool(converged.all()):
+        return (
             f"{field.owner}: expected a fixed point below the threshold, got one beyond it, which no cell that spikes "
             "reaches; pass other starts, or measure its rate with f_i_curve"
         )
+    worst = residual[~converged].max().item()
+    return (
+        f"{field.owner}: expected a fixed point near every start, got {int((~converged).sum())} of "
+        f"{converged.numel()} searches that end elsewhere (rate of change {worst:.3g} per ms); pass other starts, "
+        "or look with fixed_points(low=, high=)"
+    )
 
 
 def fixed_points(

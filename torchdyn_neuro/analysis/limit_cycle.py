@@ -100,8 +100,7 @@ def limit_cycle(
     x = x.reshape(-1, x.shape[-1])
     if len(x) != 1:
         raise ValueError(
-            f"{field.owner}: expected one system and one start, got {len(x)} rows; call "
-            "limit_cycle for each"
+            f"{field.owner}: expected one system and one start, got {len(x)} rows; call limit_cycle for each"
         )
     with torch.no_grad():
         orbit, period = recurring_orbit(field, x[0].detach(), settle)
@@ -168,7 +167,8 @@ def _newton(field: Field, guess: Tensor, period: Tensor) -> tuple[Tensor, Tensor
                 break
             raise ValueError(
                 f"{field.owner}: expected a limit cycle near where the system comes back after {period.item():g} ms, "
-                "got equations that no cycle solves there; pass a longer settle, or another start"
+                "got equations that no cycle solves there: it may spiral slowly into a fixed point; pass a longer "
+                "settle, or another start"
             )
         z, value, slope = tried, new_value, new_slope
         if small:

@@ -10,6 +10,9 @@ from .trajectory import Step, steps
 
 _PHASES = 65
 _LONGER = 6
+_ERRORS = (1e-7, 1e-10)
+_REST = 1e-6
+"""A swing as small as that may come from the errors of steps."""
 
 
 def recurring_orbit(field: Field, x: Tensor, settle: float) -> tuple[Tensor, Tensor]:
@@ -23,39 +26,41 @@ def recurring_orbit(field: Field, x: Tensor, settle: float) -> tuple[Tensor, Ten
     Raises:
         ValueError: if the system comes to rest or does not come back.
     """
-    for step in steps(field, x, [settle], 1e-6, 1e-9):
+    for step in steps(field, x, [settle], *_ERRORS):
         x = step.state
-    window, times, states, rates = settle, [], [], []
+    passed, window = settle, settle
     for _ in range(_LONGER):
-        begun = times[-1] if times else 0.0
-        if not times:
-            times, states, rates = [0.0], [x], [field(x)]
-        for step in steps(field, states[-1], [window], 1e-6, 1e-9):
-            times.append(begun + step.time)
-            states.append(step.state)
-            rates.append(step.rates)
-        path = [Step(time, state, rate) for time, state, rate in zip(times, states, rates, strict=True)]
-        recent = path[len(path) // 2 :]
-        stacked = torch.stack([step.state for step in recent])
-        swing = (stacked.amax(0) - stacked.amin(0)) / (1 + stacked.abs().amax(0))
-        if not swing.amax() > 1e-7:
+        path = [Step(0.0, x, field(x)), *steps(field, x, [window], *_ERRORS)]
+        passed, x = passed + window, path[-1].state
+        half = next(k for k, step in enumerate(path) if step.time >= window / 2)
+        swings = [_swing(part) for part in (path[:half], path[half:])]
+        if not swings[1].amax() > _REST:
             raise ValueError(
-                f"{field.owner}: expected a limit cycle, got a system at rest after {settle + times[-1]:g} ms, at "
-                f"{[round(value, 4) for value in stacked[-1].tolist()[:6]]}; vary the parameter (see hopf_point), or "
-                "pass another start"
+                f"{field.owner}: expected a limit cycle, got a system at rest after {passed:g} ms, at "
+                f"{[round(value, 4) for value in x.tolist()[:6]]}; vary the parameter (see hopf_point), or pass "
+                "another start"
             )
-        found = _last_return(path, stacked, swing)
-        if found is not None:
-            return found
+        # What still falls by so much is on its way to something smaller.
+        if swings[1].amax() > 0.9 * swings[0].amax():
+            found = _last_return(path, swings[1])
+            if found is not None:
+                return found
         window *= 2
     raise ValueError(
-        f"{field.owner}: expected a system that comes back to where it was, got none within {settle + times[-1]:g} ms: "
+        f"{field.owner}: expected a system that comes back to where it was, got none within {passed:g} ms: "
         "the cycle is longer, or there is none (see lyapunov_spectrum); pass a longer settle"
     )
 
 
-def _last_return(path: list[Step], stacked: Tensor, swing: Tensor) -> tuple[Tensor, Tensor] | None:
+def _swing(path: list[Step]) -> Tensor:
+    """How far each variable moves, relative to 1 + its size."""
+    states = torch.stack([step.state for step in path])
+    return (states.amax(0) - states.amin(0)) / (1 + states.abs().amax(0))
+
+
+def _last_return(path: list[Step], swing: Tensor) -> tuple[Tensor, Tensor] | None:
     which = int(swing.argmax())
+    stacked = torch.stack([step.state for step in path])
     level = (stacked[:, which].amax() + stacked[:, which].amin()) / 2
     crossings = [
         _crossing(before, after, which, level)

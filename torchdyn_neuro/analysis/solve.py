@@ -6,8 +6,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..core.torch_private import is_batched
-
 Equations = Callable[[Tensor], tuple[Tensor, Tensor]]
 """Maps z [..., m] to residuals [..., m] and their Jacobian [..., m, m]."""
 
@@ -42,7 +40,7 @@ def solve(equations: Equations, start: Tensor, *, tolerance: float = 1e-9) -> Ro
     Source: Nocedal & Wright (2006), Numerical Optimization, ch. 10.3.
     """
     found = _descend(equations, start.detach(), tolerance)
-    if not is_batched(found.converged) and bool(found.converged.all()):
+    if known(found.converged.all()):
         return found
     lost = ~found.converged.unsqueeze(-1)
     wandered = _wander(equations, torch.where(lost, start.detach(), found.z))
@@ -83,7 +81,7 @@ def _descend(equations: Equations, start: Tensor, tolerance: float, steps: int =
         damping = torch.where(better, damping * 0.1, damping * 8).clamp(1e-15, 1e16)
         idle = torch.where(_size(value) < 0.99 * before, 0.0, idle + 1)
         small = (step.abs() <= 8 * lowest * (1 + z.abs())).all(-1)
-        if not is_batched(small) and bool((small | (idle > 15) | (_size(value) == 0)).all()):
+        if known((small | (idle > 15) | (_size(value) == 0)).all()):
             break
     for _ in range(3):
         z, value, slope, _ = _taken(equations, z, value, slope, -_solved(slope, value))
@@ -106,6 +104,14 @@ def _taken(
         torch.where(row.unsqueeze(-1), new_slope, slope),
         better,
     )
+
+
+def known(condition: Tensor) -> bool:
+    """Whether a condition is known to hold: inside ``vmap``, where one tensor stands for many, none is."""
+    try:
+        return bool(condition)
+    except RuntimeError:
+        return False
 
 
 def _size(value: Tensor) -> Tensor:

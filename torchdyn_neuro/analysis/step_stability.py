@@ -75,9 +75,7 @@ def step_stability(
     x = x.reshape(-1, x.shape[-1])
     rates = field(x)
     if len(x) != 1:
-        raise ValueError(
-            f"{field.owner}: expected one fixed point, got {len(x)} rows; pass each by itself"
-        )
+        raise ValueError(f"{field.owner}: expected one fixed point, got {len(x)} rows; pass each by itself")
     slope = jacobian_of(field, x)[0]
     scale = (slope.abs() @ (1 + x[0].abs())).amax()
     if rates.abs().amax() > 1e-6 * scale:

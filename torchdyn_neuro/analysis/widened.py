@@ -38,4 +38,3 @@ def widened(module: nn.Module, dtype: torch.dtype) -> nn.Module:
 def cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     """The tensor in ``dtype`` if it holds floats; its gradient passes."""
     return tensor.to(dtype) if tensor.is_floating_point() else tensor
-
