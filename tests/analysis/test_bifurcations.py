@@ -102,13 +102,13 @@ def test_oscillations_just_above_onset_have_the_frequency_of_the_eigenvalue():
 
 
 def test_a_range_without_the_point_says_so():
-    with pytest.raises(ValueError, match="expected a Hopf point between -4 and -3.*got none.*real part.*widen"):
+    with pytest.raises(ValueError, match=r"expected a Hopf point between -4 and -3.*got none.*real part.*widen"):
         hopf_point(ei_pair, "i_e", (-4.0, -3.0), torch.zeros(2), parameters=EI)
     with pytest.raises(ValueError, match="got only 1 of them"):
         hopf_point(ei_pair, "i_e", (-4.0, -1.0), torch.zeros(2), number=2, parameters=EI)
     with pytest.raises(ValueError, match="expected a fold"):
         fold_point(logistic_unit, "current", (-6.0, 1.0), ZERO, parameters=(3.0, 0.0))  # w < 4 has none
-    with pytest.raises(ValueError, match="expected the name or the place.*'curent'"):
+    with pytest.raises(ValueError, match=r"expected the name or the place.*'curent'"):
         fold_point(logistic_unit, "curent", (-6.0, 1.0), ZERO, parameters=(3.0, 0.0))
     with pytest.raises(ValueError, match="expected a range"):
         fold_point(logistic_unit, "current", (1.0, 1.0), ZERO, parameters=(6.0, 0.0))

@@ -109,7 +109,7 @@ def test_hodgkin_huxley_is_smooth_and_an_integrate_and_fire_cell_is_not():
     m, h, n = rest[0, 1:]
     current = 120 * m**3 * h * (v - 50) + 36 * n**4 * (v + 77) + 0.3 * (v + 54.387)  # the values of the cell
     assert current.item() == pytest.approx(10.0, abs=1e-3)
-    with pytest.raises(ValueError, match="threshold of LIF.*between_spikes"):
+    with pytest.raises(ValueError, match=r"threshold of LIF.*between_spikes"):
         fixed_points(tdn.LIF(), low=0.0, high=1.0, input=torch.zeros(1, 1))
     below = fixed_points(tdn.LIF(), low=-1.0, high=1.0, input=torch.full((1, 1), 0.5), between_spikes=True)
     assert below.states.tolist() == [[0.5]]
@@ -171,7 +171,7 @@ def test_a_kink_is_no_surrogate():
 def test_trajectories_say_where_they_end():
     with pytest.raises(ValueError, match="runs away or jumps at 1 ms"):
         trajectory(lambda x: x * x, torch.ones(1), [2.0])
-    with pytest.raises(ValueError, match="reaches it at .* ms"):
+    with pytest.raises(ValueError, match=r"reaches it at .* ms"):
         trajectory(tdn.LIF(), torch.zeros(1, 1), [100.0], input=torch.full((1, 1), 2.0), between_spikes=True)
     with pytest.raises(ValueError, match="rising times"):
         trajectory(lambda x: -x, torch.ones(1), [2.0, 1.0])

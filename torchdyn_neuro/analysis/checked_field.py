@@ -65,7 +65,7 @@ def _check_slope(field: Field, x: Tensor, scale: Tensor, wave: Tensor) -> None:
     (slope,) = pull(weight.expand_as(rise).contiguous())
     by_gradient, by_difference = (slope * way).sum(-1), (weight * rise).sum(-1)
     size = (slope * way).abs().sum(-1) + (weight * rise).abs().sum(-1)
-    # Differences of second order over 1e-5 of the state (5e-3 in float32); a kink in between is as wrong as a jump, and as rare.
+    # By differences of second order over 1e-5 of the state (5e-3 in float32), where a kink is rare.
     wrong = (by_gradient - by_difference).abs() > tolerance * size + 1e-12
     if (wrong & torch.isfinite(size)).all():
         raise ValueError(

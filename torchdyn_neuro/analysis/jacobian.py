@@ -1,5 +1,6 @@
 """The Jacobian of a field."""
 
+from collections.abc import Callable
 from typing import Any, Unpack
 
 import torch
@@ -7,6 +8,7 @@ from torch import Tensor
 from torch.func import vjp
 
 from ..core.state import State
+from ..core.transforms import active_transform
 from .as_field import as_field
 from .field import At, Field
 
@@ -41,13 +43,27 @@ def jacobian_of(field: Field, state: Tensor) -> Tensor:
     return rates_and_jacobian(field, state)[1]
 
 
-def rates_and_jacobian(field: Field, state: Tensor) -> tuple[Tensor, Tensor]:
-    """The rates of change [..., n] and the Jacobian [..., n, n] at states [..., n]."""
+def rates_and_jacobian(field: Callable[[Tensor], Tensor], state: Tensor) -> tuple[Tensor, Tensor]:
+    """The rates of change [..., n] and the Jacobian [..., n, n] at states [..., n], of any function row by row."""
     size = state.shape[-1]
     # A copy of the batch for each row of the Jacobian: rows of a field know nothing of each other.
     copies = state.expand(size, *state.shape)
-    rates, pull = vjp(field, copies)
+    if torch.is_grad_enabled() or active_transform() is not None:
+        rates, pull = vjp(field, copies)
+        (rows,) = pull(_units(rates))
+        return rates[0], rows.movedim(0, -2)
+    # Half of the time, where nobody asks for more derivatives.
+    with torch.enable_grad():
+        leaf = copies.detach().requires_grad_()
+        rates = field(leaf)
+        if not rates.requires_grad:
+            return rates[0], torch.zeros_like(rates).movedim(0, -2)
+        (rows,) = torch.autograd.grad(rates, leaf, _units(rates), allow_unused=True, materialize_grads=True)
+    return rates[0].detach(), rows.movedim(0, -2)
+
+
+def _units(rates: Tensor) -> Tensor:
+    """The unit vectors, one for each copy [n, ..., n]."""
+    size = rates.shape[-1]
     unit = torch.eye(size, dtype=rates.dtype, device=rates.device)
-    unit = unit.reshape(size, *(1,) * (rates.ndim - 2), size).expand_as(rates)
-    (rows,) = pull(unit.contiguous())
-    return rates[0], rows.movedim(0, -2)
+    return unit.reshape(size, *(1,) * (rates.ndim - 2), size).expand_as(rates).contiguous()

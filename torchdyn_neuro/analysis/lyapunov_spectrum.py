@@ -13,6 +13,7 @@ from .field import At, Field
 from .jacobian import rates_and_jacobian
 
 
+@torch.no_grad()
 def lyapunov_spectrum(
     system: Any,
     start: State,
@@ -45,7 +46,7 @@ def lyapunov_spectrum(
         at: ``input``, ``parameters``, ``between_spikes``, ``dtype``, see :class:`At`.
 
     Returns:
-        [..., count], per ms; per iteration of a map.
+        [..., count], per ms; per iteration of a map; without a gradient, which chaos would blow up.
 
     Raises:
         ValueError: if the trajectory runs away or reaches the threshold of a cell, ``count`` is larger than n, or a
@@ -73,12 +74,12 @@ def lyapunov_spectrum(
         raise ValueError(
             f"{owner}: expected a duration of a step of {dt:g} ms at least, got {duration:g}; pass a longer one"
         )
-    axes = torch.eye(size, count, dtype=x.dtype, device=x.device).expand(*x.shape[:-1], size, count)
-    advance = _flow(field, dt) if flow else _map(field)
+    axes = _first_axes(x, count)
+    advance = _runge_kutta(field, dt) if flow else field
     total = torch.zeros(*x.shape[:-1], count, dtype=x.dtype, device=x.device)
     for step in range(before + counted):
-        x, axes = advance(x, axes)
-        axes, growth = torch.linalg.qr(axes)
+        x, matrix = rates_and_jacobian(advance, x)
+        axes, growth = torch.linalg.qr(matrix @ axes)
         if step >= before:
             total = total + growth.diagonal(dim1=-2, dim2=-1).abs().log()
         if step % 256 == 0 or step == before + counted - 1:
@@ -99,24 +100,20 @@ def _check(field: Field, x: Tensor, time: float) -> None:
         )
 
 
-def _flow(field: Field, dt: float) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    def slope(x: Tensor, axes: Tensor) -> tuple[Tensor, Tensor]:
-        rates, matrix = rates_and_jacobian(field, x)
-        return rates, matrix @ axes
+def _runge_kutta(field: Field, dt: float) -> Callable[[Tensor], Tensor]:
+    def step(x: Tensor) -> Tensor:
+        a = field(x)
+        b = field(x + dt / 2 * a)
+        c = field(x + dt / 2 * b)
+        d = field(x + dt * c)
+        return x + dt / 6 * (a + 2 * b + 2 * c + d)
 
-    def advance(x: Tensor, axes: Tensor) -> tuple[Tensor, Tensor]:
-        a, first = slope(x, axes)
-        b, second = slope(x + dt / 2 * a, axes + dt / 2 * first)
-        c, third = slope(x + dt / 2 * b, axes + dt / 2 * second)
-        d, fourth = slope(x + dt * c, axes + dt * third)
-        return x + dt / 6 * (a + 2 * b + 2 * c + d), axes + dt / 6 * (first + 2 * second + 2 * third + fourth)
-
-    return advance
+    return step
 
 
-def _map(field: Field) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    def advance(x: Tensor, axes: Tensor) -> tuple[Tensor, Tensor]:
-        following, matrix = rates_and_jacobian(field, x)
-        return following, matrix @ axes
-
-    return advance
+def _first_axes(x: Tensor, count: int) -> Tensor:
+    """Directions at right angles that are not those of the variables, for each row of x [..., n]."""
+    size = x.shape[-1]
+    places = torch.arange(1, size * count + 1, dtype=x.dtype, device=x.device).reshape(size, count)
+    axes = torch.linalg.qr(torch.eye(size, count, dtype=x.dtype, device=x.device) + torch.cos(1.7 * places**2))[0]
+    return axes.expand(*x.shape[:-1], size, count)

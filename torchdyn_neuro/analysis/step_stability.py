@@ -16,6 +16,7 @@ from .field import At, Field
 from .jacobian import jacobian_of
 
 _SMALL = 1e-9
+_ROUNDING = 1e-13
 
 
 class StepStability(NamedTuple):
@@ -115,7 +116,7 @@ def _factors(field: Field, x: Tensor, integrator: Integrator | None, dt: float |
 
 def _longest(field: Field, x: Tensor, integrator: Integrator | None, dt: float) -> float:
     def stable(length: float) -> bool:
-        return bool((_factors(field, x, integrator, length).abs() <= 1 + _SMALL).all())
+        return bool((_factors(field, x, integrator, length).abs() <= 1 + _ROUNDING).all())
 
     low = dt / 4096
     if not stable(low):
