@@ -19,7 +19,7 @@ matplotlib.use("Agg")
 from matplotlib import pyplot
 
 W_EE, W_EI, W_IE, W_II, I_I, TAU = 16.0, 12.0, 15.0, 3.0, -4.0, 10.0
-RANGE = (-4.0, 0.5)
+RANGE = (-4.0, 2.5)
 
 
 def pair(rates: Tensor, current: Tensor) -> Tensor:
@@ -71,8 +71,8 @@ def draw(picture: Path, diagram: tdn.analysis.BifurcationDiagram, current: float
     plotting.bifurcation_diagram(diagram, labels=labels, ax=left)
     (cycles,), (branch,) = diagram.cycles, diagram.branches
     middle.plot(cycles.parameter, 1000 / cycles.period, color="tab:blue", label="limit cycle")
-    turns = branch.eigenvalues[:, 0].imag != 0
-    where = turns & (branch.parameter > diagram.hopf_points[0].parameter) & (branch.states[:, 0] < 0.4)
+    lower = branch.states[:, 0] < 0.4  # before it turns back
+    where = lower & (branch.parameter > cycles.parameter.min()) & (branch.parameter < cycles.parameter.max())
     predicted = tdn.analysis.oscillation_frequency(branch.eigenvalues[where])
     middle.plot(branch.parameter[where], predicted, "--", color="black", label="eigenvalue")
     middle.set(xlabel=labels[0], ylabel="frequency (Hz)", ylim=(0, None))
