@@ -74,7 +74,12 @@ def draw(picture: Path, diagram: tdn.analysis.BifurcationDiagram, current: float
     lower = branch.states[:, 0] < 0.4  # before it turns back
     where = lower & (branch.parameter > cycles.parameter.min()) & (branch.parameter < cycles.parameter.max())
     predicted = tdn.analysis.oscillation_frequency(branch.eigenvalues[where])
-    middle.plot(branch.parameter[where], predicted, "--", color="black", label="eigenvalue")
+    hopf = diagram.hopf_points[0]
+    across, up = (
+        torch.cat([hopf.parameter[None], branch.parameter[where]]),
+        torch.cat([hopf.frequency[None], predicted]),
+    )
+    middle.plot(across, up, "--", color="black", label="eigenvalue")
     middle.set(xlabel=labels[0], ylabel="frequency (Hz)", ylim=(0, None))
     middle.legend(frameon=False)
     plane = tdn.analysis.phase_plane(
