@@ -146,7 +146,7 @@ class DynamicsField(Field):
         """Which leaves of the state flow, and which stay."""
         self._prepare()
         with torch.no_grad(), without_drawing():
-            frame = self.values["input"]
+            frame = self.module._read(self.values["input"], axis=1)
             self.template = self.module.initial_state(frame)
             change = self.module.vector_field(frame, self.template)
         self.flows = _flowing(self.template, change)
@@ -214,6 +214,7 @@ class DynamicsField(Field):
         batch = state.expand(*state.shape[:-2], self.rows, self.size) if self.rows > 1 else state
         flat = batch.reshape(-1, self.size)
         frame = map_state(lambda leaf: _spread(leaf, flat.shape[0]), self.values["input"])
+        frame = self.module._read(frame, axis=1)
         given = _all_leaves(self.template, function(frame, self.tree(flat)))
         kept = [leaf for leaf, flows in zip(given, self.flows, strict=True) if flows]
         return torch.cat([leaf.expand(flat.shape[0], *leaf.shape[1:]).flatten(1) for leaf in kept], -1).reshape(
