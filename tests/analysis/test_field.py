@@ -174,6 +174,12 @@ def test_what_is_no_smooth_autonomous_field(name):
         as_field(system, torch.full((2,), 0.1), **at)
 
 
+def test_what_is_wrong_is_wrong_under_transforms_too():
+    surrogate = REFUSED["a surrogate"][0]
+    with pytest.raises(ValueError, match="not its slope"):
+        torch.func.grad(lambda x: jacobian(surrogate, x).sum())(torch.full((2,), 0.1))
+
+
 def test_a_kink_is_no_surrogate():
     network = tdn.Network(Rate(activation=torch.relu), nn.Linear(2, 2))
     assert torch.isfinite(jacobian(network, torch.zeros(2), input=torch.zeros(1, 2))).all()
