@@ -8,7 +8,7 @@ import torch
 from scipy.integrate import solve_ivp
 
 import torchdyn_neuro as tdn
-from tests.analysis.systems import EI, differences, ei_network, ei_pair, gradient, hopf_form, van_der_pol
+from tests.analysis.systems import EI, differences, ei_network, ei_pair, gradient, hopf_form, lorenz, van_der_pol
 from torchdyn_neuro.analysis import limit_cycle, phase_response, trajectory
 
 START = torch.tensor([1.0, 0.0])
@@ -90,6 +90,12 @@ def test_what_has_no_cycle_says_so():
         limit_cycle(tdn.LIF(), torch.zeros(1), input=torch.full((1, 1), 2.0), between_spikes=True)
     with pytest.raises(ValueError, match="one system and one start"):
         limit_cycle(hopf_form, torch.ones(3, 2), parameters=(0.1, 0.5))
+
+
+def test_chaos_is_no_cycle():
+    """It comes back now and then, by one of the unstable cycles in the attractor."""
+    with pytest.raises(ValueError, match="expected a"):
+        limit_cycle(lorenz, torch.tensor([1.0, 1.0, 20.0]), settle=10.0)
 
 
 def test_a_cycle_of_several_peaks_is_one_cycle():
