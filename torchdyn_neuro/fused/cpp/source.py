@@ -7,6 +7,7 @@ neurons that share a parameter is taken block by block, so it does not depend on
 
 import torch
 
+from ..plan.kept import worth_keeping
 from ..plan.loops import BackwardPlan, ForwardPlan
 from ..record.graph import Node, ordered
 from ..record.repeat import parts_of_call
@@ -115,12 +116,13 @@ def emit_backward(plan: BackwardPlan) -> str:
     strides = [f"x{k}_stride" for k in plan.inputs] + [f"dy{k}_stride" for k in plan.output_gradients]
     text.sizes(strides, sorted({*plan.parameters, *grad_parameters}))
     text.open_results((f"dx{k}", graph.inputs[k].dtype) for k in grad_inputs)
-    kept = _kept(plan)
+    paths = _paths(plan)
+    kept = worth_keeping(plan, paths)
     for k in plan.states:
         text.scratch(f"s{k}_rows", graph.states[k])
     for k, node in enumerate(kept):
         text.scratch(f"kept{k}_rows", node)
-    for number, call in enumerate(_paths(plan)):
+    for number, call in enumerate(paths):
         text.path_rows[call] = f"path_rows{number}"
         for i, leaf in enumerate(call.args[0].carried):
             text.scratch(f"path_rows{number}_{i}", leaf, call.args[0].count + 1)
@@ -158,12 +160,6 @@ def emit_backward(plan: BackwardPlan) -> str:
         text.add(f"store_parameter_gradient(dp{k}_sums, {sums}, block, start, width, p{k}_size);")
     text.close_blocks()
     return text.source()
-
-
-def _kept(plan: BackwardPlan) -> list[Node]:
-    """What the replay hands to the derivative, because to draw it once more would take longer than all the rest."""
-    used = {*plan.body}
-    return [node for node in plan.replay_body if node.op == "normal" and node in used]
 
 
 def _paths(plan: BackwardPlan) -> list[Node]:

@@ -18,7 +18,7 @@ BLOCK = 128
 _LONG_ROUND = 250
 """Nodes of a round that keep a processor busy by themselves."""
 
-_DECLARED = re.compile(r"(?:const )?(?:bool|[FDMKUN]) (\w+)")
+_DECLARED = re.compile(r"(?:const )?(?:bool|Arrival|[FDMKUN]) (\w+)")
 _NAME = re.compile(r"\b[A-Za-z_]\w*\b")
 
 
@@ -205,8 +205,9 @@ class LoopText(Rows):
         numbers = {condition: f"{name}{k}" for k, condition in enumerate(dict.fromkeys(conditions.values()))}
         wanted = dict.fromkeys((condition, self.kind(node)) for node, condition in conditions.items())
         for condition, each in wanted:
-            mask = "N" if each == "F" else "M"
-            self.add(f"const {mask} {numbers[condition]}_{each} = {condition} ? ~{mask}{{}} : {mask}{{}};")
+            mask = "Arrival" if each == "F" else "M"
+            value = f"arrival({condition})" if each == "F" else f"{condition} ? ~M{{}} : M{{}}"
+            self.add(f"const {mask} {numbers[condition]}_{each} = {value};")
         return {node: numbers[condition] for node, condition in conditions.items()}
 
     def number(self, node: Node) -> str:
