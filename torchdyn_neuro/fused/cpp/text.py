@@ -39,8 +39,9 @@ class LoopText(Rows):
         self.path_rows: dict[Node, str] = {}
         # Of each node of a derivative, the text of whether a gradient arrives there in this step.
         self.conditions: dict[Node | None, str] = {}
-        # What a normal number leaves for the next steps, one array for each of the nodes.
-        self.draws = {node: f"draws{k}[i]" for k, node in enumerate(node for node in nodes if node.op == "normal")}
+        # What a normal number leaves for the next steps, one row for each of the nodes, and for the next vector.
+        self.draw_rows = {node: f"draws{k}" for k, node in enumerate(node for node in nodes if node.op == "normal")}
+        self.draws = {n: f"{row} + i, i % 2 ? nullptr : {row} + i + 1" for n, row in self.draw_rows.items()}
 
     def source(self) -> str:
         head = "#define HALF\n" * self.narrow + "#define WIDE\n" * self.wide
@@ -96,8 +97,7 @@ class LoopText(Rows):
             self.array(f"p{k}", graph.parameters[k])
         for k, node in enumerate(kept):
             self.array(f"h{k}", node)
-        draws = {node: name.removesuffix("[i]") for node, name in self.draws.items() if name.endswith("[i]")}
-        for node, name in draws.items():
+        for node, name in self.draw_rows.items():
             self.add(f"Draws<{self.kind(node)}> {name}[ROW];")
         self.add("#pragma omp for schedule(static)")
         self.add("for (I block = 0; block < (size + BLOCK - 1) / BLOCK; ++block) {")
@@ -109,7 +109,7 @@ class LoopText(Rows):
         for k in single:
             to = f"({self.number(graph.parameters[k])}*)p{k}"
             self.add(f"load_parameter({to}, p{k}_values, offset + start, width, p{k}_inner, p{k}_size);")
-        for name in draws.values():
+        for name in self.draw_rows.values():
             self.add(f"for (int i = 0; i < ROW; ++i) {name}[i].forget();")
         if kept:
             self.open_elements()
@@ -138,9 +138,10 @@ class LoopText(Rows):
         for node in hoisted:
             if all(source in names for source in node.sources):
                 if node.op == "normal":
-                    self.draws[node] = f"draws_of_all{len(names)}"
-                    self.add(f"Draws<{self.kind(node)}> {self.draws[node]};")
-                    self.add(f"{self.draws[node]}.forget();")
+                    name = self.draw_rows.pop(node) + "_of_all"
+                    self.draws[node] = f"&{name}, (Draws<{self.kind(node)}>*)nullptr"
+                    self.add(f"Draws<{self.kind(node)}> {name};")
+                    self.add(f"{name}.forget();")
                 self.body([node], names, prefix="u")
             else:
                 each.append(node)
