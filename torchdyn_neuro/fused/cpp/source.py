@@ -118,7 +118,11 @@ def emit_backward(plan: BackwardPlan) -> str:
     text.open_results((f"dx{k}", graph.inputs[k].dtype) for k in grad_inputs)
     paths = _paths(plan)
     kept = worth_keeping(plan, paths)
-    for k in plan.states:
+    operands = [node for call in paths for node in parts_of_call(call)[2]]
+    wanted = frozenset(ordered((*plan.gradients, *operands), frozenset((*kept, *paths))))
+    # States that the derivative does not read wait for no one.
+    waiting = frozenset(k for k in plan.states if graph.states[k] in wanted)
+    for k in sorted(waiting):
         text.scratch(f"s{k}_rows", graph.states[k])
     for k, node in enumerate(kept):
         text.scratch(f"kept{k}_rows", node)
@@ -144,14 +148,17 @@ def emit_backward(plan: BackwardPlan) -> str:
         text.add(f"for (int i = 0; i < ROW; ++i) dp{k}[i] = {text.kind(graph.parameters[k])}{{}};")
     for k in plan.carried:
         text.add(f"bool ds{k}_arrives = dlast{k};")
+    for k in plan.states:
+        if k not in waiting:
+            text.array(f"s{k}_rows", graph.states[k])
     sequences = [(f"x{k}", graph.inputs[k].dtype) for k in plan.inputs]
     sequences += [(f"dy{k}", graph.output_gradients[k].dtype) for k in plan.output_gradients]
     text.parts([*sequences, *text.results])
     text.add("for (I end = T, begin; end > 0; end = begin) {")
     text.add("begin = (end - 1) / every * every;")
     if plan.states:
-        _replay(text, plan, kept)
-    _reverse(text, plan, kept, grad_inputs, grad_parameters)
+        _replay(text, plan, kept, waiting)
+    _reverse(text, plan, kept, wanted, grad_inputs, grad_parameters)
     text.close(1)
     for k in plan.carried:
         text.empty(f"ds{k}", f"dfirst{k} + start")
@@ -169,7 +176,7 @@ def _paths(plan: BackwardPlan) -> list[Node]:
     return [call for call in calls if call.args[0].count * len(call.args[0].carried) <= _MOST_KEPT]
 
 
-def _replay(text: LoopText, plan: BackwardPlan, kept: list[Node]) -> None:
+def _replay(text: LoopText, plan: BackwardPlan, kept: list[Node], waiting: frozenset[int]) -> None:
     """The states of a segment, computed again from its checkpoint."""
     graph = plan.graph
     for k in plan.states:
@@ -182,8 +189,11 @@ def _replay(text: LoopText, plan: BackwardPlan, kept: list[Node]) -> None:
     text.add(f"for (I t = begin; t {'' if kept or text.path_rows else '+ 1 '}< end; ++t) {{")
     for k in plan.states:
         kind = text.kind(graph.states[k])
-        text.add(f"const {kind}* __restrict s{k} = s{k}_rows + (t - begin) * ROW;")
-        text.add(f"{kind}* __restrict next{k} = s{k}_rows + (t - begin + 1) * ROW;")
+        if k in waiting:
+            text.add(f"const {kind}* __restrict s{k} = s{k}_rows + (t - begin) * ROW;")
+            text.add(f"{kind}* __restrict next{k} = s{k}_rows + (t - begin + 1) * ROW;")
+        else:
+            text.add(f"{kind}* const s{k} = s{k}_rows, *const next{k} = s{k};")
     for k in plan.replay_inputs:
         text.row(f"x{k}", graph.inputs[k].dtype, f"x{k} + t * x{k}_stride + start")
     text.prefetch((f"x{k}", f"x{k}_stride") for k in plan.replay_inputs)
@@ -194,7 +204,10 @@ def _replay(text: LoopText, plan: BackwardPlan, kept: list[Node]) -> None:
     names |= text.loads((graph.inputs[k], f"x{k}") for k in plan.replay_inputs)
     text.body(plan.replay_body, names)
     for k in plan.states:
-        text.add(f"next{k}[i] = {as_key(graph.next_states[k], names[graph.next_states[k]])};")
+        after = as_key(graph.next_states[k], names[graph.next_states[k]])
+        text.add(f"const {text.kind(graph.states[k])} after{k}_t = {after};")
+    for k in plan.states:
+        text.add(f"next{k}[i] = after{k}_t;")
     for k, node in enumerate(kept):
         text.add(f"kept{k}_rows[(t - begin) * ROW + i] = {names[node]};")
     text.close_elements()
@@ -202,13 +215,19 @@ def _replay(text: LoopText, plan: BackwardPlan, kept: list[Node]) -> None:
 
 
 def _reverse(
-    text: LoopText, plan: BackwardPlan, kept: list[Node], grad_inputs: list[int], grad_parameters: list[int]
+    text: LoopText,
+    plan: BackwardPlan,
+    kept: list[Node],
+    wanted: frozenset[Node],
+    grad_inputs: list[int],
+    grad_parameters: list[int],
 ) -> None:
     """The derivative, from the end of a segment to its beginning."""
     graph = plan.graph
     text.add("for (I t = end - 1; t >= begin; --t) {")
     for k in plan.states:
-        text.add(f"const {text.kind(graph.states[k])}* __restrict s{k} = s{k}_rows + (t - begin) * ROW;")
+        if graph.states[k] in wanted:
+            text.add(f"const {text.kind(graph.states[k])}* __restrict s{k} = s{k}_rows + (t - begin) * ROW;")
     for k in plan.inputs:
         text.row(f"x{k}", graph.inputs[k].dtype, f"x{k} + t * x{k}_stride + start")
     for k in plan.output_gradients:
@@ -227,8 +246,6 @@ def _reverse(
     names |= text.loads((graph.inputs[k], f"x{k}") for k in plan.inputs)
     names |= text.loads((graph.output_gradients[k], f"dy{k}") for k in plan.output_gradients)
     names |= {node: f"kept{k}_rows[(t - begin) * ROW + i]" for k, node in enumerate(kept)}
-    operands = [node for call in text.path_rows for node in parts_of_call(call)[2]]
-    wanted = {*ordered((*plan.gradients, *operands), frozenset((*kept, *text.path_rows)))}
     text.body((node for node in plan.body if node in wanted), names, arrives=arrives)
     for k in grad_inputs:
         text.store(f"dx{k}", names[graph.grad_inputs[k]])
