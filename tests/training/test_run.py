@@ -179,21 +179,19 @@ def test_command_line_refuses_unknown_keys_and_groups():
 
 
 @pytest.mark.timeout(200)
-def test_two_processes_equal_one(tmp_path):
+def test_two_processes_equal_one(composed, tmp_path):
     common = [
-        "callbacks=minimal", "model.norm=none", "model.hidden=[16]", "model.dropout=0", "data.shift=0", "steps=4",
-        "trainer.max_epochs=1", "+trainer.limit_train_batches=5", "optimizer=sgd", "calibrate=100",
+        "callbacks=minimal", "model.norm=none", "model.dropout=0", "data.shift=0", "optimizer=sgd", "calibrate=100",
+        "trainer.max_epochs=1",
     ]  # fmt: skip
-    for name, trainer in (
-        ("one", ["trainer=cpu"]),
-        ("two", ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"]),
-    ):
-        result = subprocess.run(
-            [sys.executable, "train.py", *trainer, *common, f"folder={tmp_path / name}"],
-            cwd=ROOT, capture_output=True, text=True, timeout=180,
-        )  # fmt: skip
-        assert result.returncode == 0, result.stderr
-        assert result.stdout.count("test accuracy") == 1
+    run(composed(*common, "trainer.limit_train_batches=5", f"folder={tmp_path / 'one'}"))
+    two = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "+trainer.limit_train_batches=5"]
+    result = subprocess.run(
+        [sys.executable, "train.py", *common, *two, "model.hidden=[16]", "steps=4", f"folder={tmp_path / 'two'}"],
+        cwd=ROOT, capture_output=True, text=True, timeout=180,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("test accuracy") == 1
     one, two = (load_checkpoint(tmp_path / name / "checkpoints/last.ckpt")["state_dict"] for name in ("one", "two"))
     for name, value in one.items():
         torch.testing.assert_close(two[name], value, msg=name)
