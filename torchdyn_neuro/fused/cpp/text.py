@@ -6,8 +6,8 @@ from types import MappingProxyType
 
 import torch
 
-from ...native.compiler import header
-from ..record.graph import Node, StepGraph, ordered
+from ...native.compiler import LONG, header
+from ..record.graph import Node, StepGraph, holds_numbers, ordered
 from .expressions import NUMBERS, constant, expression, kind
 from .repeat import Rounds
 from .rows import Rows
@@ -17,6 +17,10 @@ BLOCK = 128
 """Neurons that a thread carries through time together."""
 _LONG_ROUND = 250
 """Nodes of a round that keep a processor busy by themselves."""
+_MOST_TUNED = 30_000
+"""Characters of a text beyond which a compiler would take a second or more to make it hardly any faster."""
+_FEW_OPERATIONS = 1_500_000
+"""What one thread does in less time than it takes to wake the others and to wait for them."""
 
 _DECLARED = re.compile(r"(?:const )?(?:bool|Arrival|[FDMKUN]) (\w+)")
 _NAME = re.compile(r"\b[A-Za-z_]\w*\b")
@@ -27,6 +31,8 @@ class LoopText(Rows):
 
     def __init__(self, nodes: Iterable[Node]):
         super().__init__()
+        nodes = list(dict.fromkeys(nodes))
+        self.work = operations(nodes)
         nodes = list(dict.fromkeys(each for node in nodes for each in (node, *_within(node))))
         self.random = any(node.op in ("random_bits", "normal") for node in nodes)
         self.wide = any(each.dtype == torch.float64 for node in nodes for each in (node, *node.sources))
@@ -48,7 +54,8 @@ class LoopText(Rows):
         prelude = header(*_HEADERS, *["fused/cpp/random.h"] * self.random)
         function = 'extern "C" void run(void* const* tensors, const I* sizes) {\n'
         sizes = f"enum {{ BLOCK = {BLOCK}, ROW = BLOCK / LANES, LINE = {8 if self.wide else 16} }};"
-        return f"{head}{prelude}\n{sizes}\n\n{function}" + "\n".join(self.lines) + "\n"
+        text = f"{head}{prelude}\n{sizes}\n\n{function}" + "\n".join(self.lines) + "\n"
+        return LONG * (len(text) > _MOST_TUNED) + text
 
     def unique(self) -> str:
         """A number that no other name of the text has."""
@@ -84,7 +91,8 @@ class LoopText(Rows):
         read = {source for node in users for source in (*node.sources, node)}
         single, each = self._uniform(graph, parameters, hoisted)
         kept = [node for node in each if node in read]
-        self.add("#pragma omp parallel num_threads(threads) if (T * size > 32768)")
+        few = _FEW_OPERATIONS // max(1, self.work)
+        self.add(f"#pragma omp parallel num_threads(threads) if (T * size > {few})")
         self.add("{")
         if self.scratches:
             size = " + ".join(f"{times} * sizeof({kind})" for _, kind, times in self.scratches)
@@ -128,7 +136,9 @@ class LoopText(Rows):
         single, each = [], []
         for k in parameters:
             node = graph.parameters[k]
-            if k in graph.uniform:
+            if holds_numbers(node):
+                names[node] = f"p{k}_values"
+            elif k in graph.uniform:
                 kind = self.kind(node)
                 self.add(f"const {kind} p{k} = All<{kind}>::of(read(p{k}_values[0]));")
                 names[node] = f"p{k}"
@@ -214,6 +224,16 @@ class LoopText(Rows):
     def number(self, node: Node) -> str:
         """The type of the number of a lane."""
         return NUMBERS[self.kind(node)]
+
+
+def operations(nodes: Iterable[Node]) -> int:
+    """How many operations on an element these nodes are, those of all rounds of a repetition counted."""
+    return sum(_rounds(node) * len(_within(node)) if node.op.startswith("repeat") else 1 for node in nodes)
+
+
+def _rounds(node: Node) -> int:
+    call = node.args[0]
+    return call.count if node.op == "repeat" else call.body.count if node.op == "repeat_backward" else 0
 
 
 def _within(node: Node) -> list[Node]:

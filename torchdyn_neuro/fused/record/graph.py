@@ -11,6 +11,8 @@ The format, from the leaves up:
   operations are one node. Keys of random numbers are ``torch.int64``: ``"add"`` and ``"where"`` give one;
   ``"random_bits"``, whose last two arguments are whole numbers, gives a word of 32 bits in that type, of which only
   ``"cast"`` makes a number for a computation; ``"normal"``, whose last argument is a whole number, gives such a number.
+- ``"number"`` (a leaf, k) is entry k of a list of plain numbers that the kernel is given, a parameter like others but
+  that no frame goes with it (:func:`holds_numbers`); its entries are finite and not zero.
 - A :class:`StepGraph` names the leaves (``states``, ``inputs``, ``parameters``, and the gradients that arrive from the
   step after, ``state_gradients``, and from the outputs, ``output_gradients``) and the results: ``next_states`` and
   ``outputs`` of the step, and ``grad_states``, ``grad_inputs``, ``grad_parameters`` of its vector-Jacobian product. A
@@ -25,6 +27,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
 import torch
+
+NUMBERS = "numbers"
+"""The argument of the leaf that is a list of plain numbers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +88,11 @@ class StepGraph:
             lines.append(" ".join("-" if node is None else f"%{numbers[node]} {node.dtype}" for node in group))
         lines.append(f"uniform {sorted(self.uniform)} matrices {[matrix for matrix, _, _ in self.outers]}")
         return "\n".join(lines)
+
+
+def holds_numbers(leaf: Node) -> bool:
+    """Whether a leaf is a list of plain numbers and not an operand with an entry for each element."""
+    return leaf.args == (NUMBERS,)
 
 
 def ordered(results: Iterable[Node], stop: frozenset[Node] = frozenset()) -> list[Node]:

@@ -12,6 +12,7 @@ from torch import Tensor
 from ...core.torch_private import DisableTorchFunction, TorchDispatchMode
 from .builder import FLOATS, NARROW, Builder, Refusal, promoted
 from .graph import Node, ordered
+from .numbers import Log
 from .ops import COMPOSITES, OPS
 
 _IDENTITIES = {"detach", "alias", "clone", "lift_fresh_copy", "contiguous", "expand", "view", "_unsafe_view"}
@@ -56,10 +57,12 @@ class Recorder(Builder, TorchDispatchMode):
     operation in place takes the place of the old value.
     """
 
-    def __init__(self, audit: Any = None) -> None:
+    def __init__(self, audit: Any = None, log: Log | None = None) -> None:
         super().__init__()
         self.audit = audit
+        self.log = log or Log()
         self.known: dict[int, Node] = {}
+        self.places: dict[int, int] = {}
         self.alive: list[Tensor] = []  # a storage that is freed could come back as another tensor
         self.leaves: set[int] = set()  # the storages of the step's arguments
         self.silent = False
@@ -118,7 +121,12 @@ class Recorder(Builder, TorchDispatchMode):
 
     def _bind(self, tensor: Tensor, node: Node) -> None:
         self.alive.append(tensor)
-        self.known[tensor.untyped_storage()._cdata] = node
+        storage = tensor.untyped_storage()._cdata
+        self.known[storage], self.places[storage] = node, len(self.alive)
+
+    def place(self, tensor: Tensor) -> int | None:
+        """When a tensor came about, the same in all recordings that do the same."""
+        return self.places.get(tensor.untyped_storage()._cdata)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         if self.silent:
@@ -133,6 +141,13 @@ class Recorder(Builder, TorchDispatchMode):
             raise
 
     def _dispatch(self, func: Any, args: tuple, kwargs: dict) -> Any:
+        numbers: list[float] = []
+        described = Log.described((args, kwargs), self.place, numbers)
+        result = self._write_down(func, args, kwargs)
+        self.log.add(func._schema.name.removeprefix("aten::"), described, numbers, result)
+        return result
+
+    def _write_down(self, func: Any, args: tuple, kwargs: dict) -> Any:
         if func._schema.name == "aten::promote_types":
             return func(*args, **kwargs)
         if func._schema.name == "torchdyn_neuro::random_bits":

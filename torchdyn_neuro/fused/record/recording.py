@@ -14,9 +14,10 @@ from .builder import Refusal
 from .frozen import RECORDINGS, Frozen, Source
 from .graph import StepGraph
 from .guards import ModuleGuard, WorldGuard, observed
+from .numbers import Log, Numbers, lifted, other_numbers
 from .reads import World
 from .recorder import Operand
-from .trace import NotPointwise, trace_step
+from .trace import NotPointwise, trace_other_numbers, trace_step
 
 
 class FrozenStep:
@@ -109,6 +110,7 @@ class Recording:
         self.live_matrices = self.frozen.live_matrices
         self.described = describe(self.operands(), training)
         self.described_matrices = self._describe_matrices()
+        self.numbers: Numbers | None = None
         self.result: Any = None
 
     def trace(
@@ -119,9 +121,12 @@ class Recording:
         parameters: Sequence[Operand],
         on_cpu: bool,
     ) -> StepGraph:
-        """Record the step and find what it depends on; raises :class:`NotPointwise`."""
-        audit, frozen = Audit(), self.frozen
-        graph = trace_step(step, inputs, states, parameters, audit, on_cpu)
+        """Record the step and find what it depends on; raises :class:`NotPointwise`.
+
+        Its plain numbers are then in ``numbers``, and in the graph as entries of one more leaf.
+        """
+        audit, frozen, log = Audit(), self.frozen, Log()
+        graph = trace_step(step, inputs, states, parameters, audit, on_cpu, log)
         try:
             frozen.check_unchanged(step.changes)
             world = World(audit, frozen)
@@ -130,8 +135,15 @@ class Recording:
                 raise Refusal("a step that changes what it reads")
         except Refusal as refusal:
             raise NotPointwise(str(refusal)).with_traceback(refusal.__traceback__) from None
-        frozen.forget_tensors()
         step.world, step.changes = self.world_guard, []
+        for only in (None, "dt"):
+            with other_numbers(frozen.numbers, only):
+                other = trace_other_numbers(step, inputs, states, parameters, on_cpu)
+            found = other and lifted(graph, log, *other)
+            if found:
+                graph, self.numbers = found
+                break
+        frozen.forget_tensors()
         return graph
 
     def values(self) -> list[Tensor] | None:

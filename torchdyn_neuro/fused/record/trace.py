@@ -8,20 +8,25 @@ really do. Both must record the same: what depends on shapes or on values, and n
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from types import TracebackType
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...core.repeat import repeats_go_to
 from ...core.torch_private import DisableTorchFunction, run_backward
 from .audit import Audit, Watch
 from .builder import Refusal
 from .graph import Node, StepGraph
+from .numbers import Log
 from .recorder import Operand, Recorder
 from .repeat_recording import RepeatRecorder
 
 FlatStep = Callable[[Sequence[Tensor], Sequence[Tensor], Sequence[Tensor]], tuple[Sequence[Tensor], Sequence[Tensor]]]
 """``(inputs, states, parameters) -> (outputs, next_states)`` on lists of tensors."""
+
+Operands = tuple[Sequence[Operand], Sequence[Operand], Sequence[Operand]]
+"""What goes with the inputs, states and parameters."""
 
 
 class NotPointwise(TypeError):  # noqa: N818 - it names a property of the step, like StopIteration
@@ -35,6 +40,7 @@ def trace_step(
     parameters: Sequence[Operand],
     audit: Audit | None = None,
     on_cpu: bool = True,
+    log: Log | None = None,
 ) -> StepGraph:
     """Record a step.
 
@@ -43,17 +49,18 @@ def trace_step(
         inputs, states, parameters: what goes with each of its arguments.
         audit: sees the code that runs.
         on_cpu: whether the loop will run on a CPU, as the recording does.
+        log: what is done is written there.
 
     Raises:
         NotPointwise: if an operation is not in the table, or the step depends on more than the elements.
     """
-    ndim, audit = len(inputs[0].broadcast), audit or Audit()
+    audit, operands = audit or Audit(), (inputs, states, parameters)
     watch = Watch(audit, on_cpu)
     # Hooks on saved tensors, such as those of activation checkpointing, are not meant for the recorder's.
     hooks = torch.autograd.graph.saved_tensors_hooks(_keep, _kept)
     try:
         with hooks:
-            graph = _record_twice(step, inputs, states, parameters, ndim, watch)
+            graph = _record_twice(step, operands, watch, log or Log())
         if audit.refused:
             raise Refusal(audit.refused)
         return graph
@@ -76,16 +83,24 @@ def _kept(saved: tuple[Tensor, int]) -> Tensor:
     return tensor
 
 
-def _record_twice(
-    step: FlatStep,
-    inputs: Sequence[Operand],
-    states: Sequence[Operand],
-    parameters: Sequence[Operand],
-    ndim: int,
-    watch: Watch,
-) -> StepGraph:
-    graph = _record(step, inputs, states, parameters, tuple(range(5, 5 + ndim)), watch, alike=True)
-    as_they_are = _record(step, inputs, states, parameters, tuple(range(2, 2 + ndim)), watch, alike=False)
+def trace_other_numbers(
+    step: FlatStep, inputs: Sequence[Operand], states: Sequence[Operand], parameters: Sequence[Operand], on_cpu: bool
+) -> tuple[StepGraph, Log] | None:
+    """Record a step once more, with other plain numbers; ``None`` if it cannot be recorded with these."""
+    log, watch = Log(), Watch(Audit(deaf=True), on_cpu)
+    try:
+        with torch.autograd.graph.saved_tensors_hooks(_keep, _kept):
+            graph = _record(step, (inputs, states, parameters), len(inputs[0].broadcast), watch, log, alike=True)
+    except Exception:
+        # Whatever a step does with numbers that it was not given.
+        return None
+    return None if watch.audit.refused else (graph, log)
+
+
+def _record_twice(step: FlatStep, operands: Operands, watch: Watch, log: Log) -> StepGraph:
+    ndim = len(operands[0][0].broadcast)
+    graph = _record(step, operands, ndim, watch, log, alike=True)
+    as_they_are = _record(step, operands, ndim, watch, Log(), alike=False)
     if replace(graph, **dict.fromkeys((*_GRADIENTS, "outers"), ())).describe() != as_they_are.describe():
         raise NotPointwise("a dependence on the shapes or the values of the operands, not only on their elements")
     return graph
@@ -94,20 +109,13 @@ def _record_twice(
 _GRADIENTS = ("state_gradients", "output_gradients", "grad_states", "grad_inputs", "grad_parameters")
 
 
-def _record(
-    step: FlatStep,
-    inputs: Sequence[Operand],
-    states: Sequence[Operand],
-    parameters: Sequence[Operand],
-    shape: tuple[int, ...],
-    watch: Watch,
-    *,
-    alike: bool,
-) -> StepGraph:
+def _record(step: FlatStep, operands: Operands, ndim: int, watch: Watch, log: Log, *, alike: bool) -> StepGraph:
     """Record once; ``alike``: with every operand of one shape, and with gradients."""
-    recorder, audit = Recorder(watch.audit), watch.audit
+    recorder, audit = Recorder(watch.audit, log), watch.audit
+    first = 5 if alike else 2
+    shape = tuple(range(first, first + ndim))
     with torch.inference_mode(False):
-        groups = [[recorder.leaf(o, shape, alike) for o in group] for group in (inputs, states, parameters)]
+        groups = [[recorder.leaf(o, shape, alike) for o in group] for group in operands]
         (x, x_nodes), (s, s_nodes), (p, p_nodes) = (tuple(zip(*group, strict=True)) or ((), ()) for group in groups)
         repeats = RepeatRecorder(recorder, (*x_nodes, *s_nodes), p)
         with torch.set_grad_enabled(alike), recorder, watch, repeats_go_to(repeats), audit.listening():
@@ -133,6 +141,7 @@ def _record(
             with recorder, watch, audit.listening():
                 # What torch.autograd.grad calls, without its checks of shapes, which import sympy: half a second.
                 found = run_backward(ys, gs, False, False, tuple(wanted), True, accumulate_grad=False)
+        log.note("results", *map(recorder.place, results), *(None if g is None else recorder.place(g) for g in found))
         grads = {id(leaf): recorder.node(g) for leaf, g in zip(wanted, found, strict=True) if g is not None}
         return StepGraph(
             **forward,
@@ -162,3 +171,25 @@ def _check(outputs: Sequence[Tensor], next_states: Sequence[Tensor], states: Seq
     for result in (*next_states, *outputs):
         if tuple(result.shape) != shape:
             raise NotPointwise("a result whose shape is not that of the frame")
+
+
+def explained(module: nn.Module, error: Exception) -> str:
+    """What stood in the way of a recording, as a sentence about the module."""
+    owner, inner = type(module).__name__, _innermost(error.__traceback__)
+    place = f"{owner}: expected" if inner in (None, owner) else f"{owner}: expected of {inner} inside it"
+    what = str(error) if isinstance(error, NotPointwise) else f"a failure in its step ({type(error).__name__}: {error})"
+    return (
+        f"{place} a step that acts on each element by itself, got {what}; write it with elementwise operations of its "
+        "arguments and quantities, or run it with backend('eager')"
+    )
+
+
+def _innermost(traceback: TracebackType | None) -> str | None:
+    """The class of the innermost module at work."""
+    name = None
+    while traceback is not None:
+        owner = traceback.tb_frame.f_locals.get("self")
+        if isinstance(owner, nn.Module):
+            name = type(owner).__name__
+        traceback = traceback.tb_next
+    return name

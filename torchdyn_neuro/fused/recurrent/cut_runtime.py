@@ -4,7 +4,7 @@ In C++ for some rows of the batch at a time (:mod:`~.network_native`), or step b
 (:mod:`~.network_steps`), which a CUDA graph replays on a card.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any
 
@@ -31,10 +31,17 @@ _EVERY = 8  # steps between checkpoints; what is between them is kept in the cac
 _MOST_ACTIVE = 0.3
 
 
-def run_cut(
-    module: Dynamics, step: FrozenStep, cut: Cut, values: list[Tensor], x: State, state: State, marks: Sequence[int]
-) -> tuple[State, State]:
-    """The loop of ``module``; ``values`` are its parameters and, behind them, its matrices.
+def ready_cut(
+    module: Dynamics,
+    step: FrozenStep,
+    cut: Cut,
+    values: list[Tensor],
+    numbers: Tensor | None,
+    x: State,
+    state: State,
+    marks: Sequence[int],
+) -> Callable[[], tuple[State, State]]:
+    """What runs ``module``; ``values`` are its parameters and, behind them, its matrices; ``numbers``: plain ones.
 
     The results whose numbers are in ``marks`` have no gradient.
     """
@@ -45,13 +52,17 @@ def run_cut(
     _check(module, cut, matrices, frame)
     inputs = [leaf.expand(leaf.shape[0], *frame) for leaf in inputs]
     states = [leaf.expand(frame) for leaf in states]
-    parameters, inners = laid_out_all(values, frame)
+    parameters, inners = laid_out_all(values, frame, numbers)
     operands = (*inputs, *states, *parameters, *matrices)
     training = torch.is_grad_enabled() and any(t.requires_grad for t in operands)
     counts = len(inputs), len(states), len(parameters)
-    results = _Loop.apply(cut, step, counts, inners, training, marks, *operands)
-    ys, last = results[: len(cut.graph.outputs)], results[len(cut.graph.outputs) :]
-    return fill(step.output, ys), fill(state, last)
+
+    def run() -> tuple[State, State]:
+        results = _Loop.apply(cut, step, counts, inners, training, marks, *operands)
+        ys, last = results[: len(cut.graph.outputs)], results[len(cut.graph.outputs) :]
+        return fill(step.output, ys), fill(state, last)
+
+    return run
 
 
 def _check(module: Dynamics, cut: Cut, matrices: Sequence[Tensor], frame: Sequence[int]) -> None:
@@ -102,10 +113,12 @@ class _Loop(torch.autograd.Function):
             return *nothing, *[None] * (len(ctx.saved_tensors) - len(checkpoints))
         output_gradients, last_gradients = gradients[: len(graph.outputs)], gradients[len(graph.outputs) :]
         if torch.is_grad_enabled() or batched(gradients):
-            found = replayed_gradients(
-                ctx.step, inputs, states, [*parameters, *matrices], output_gradients, last_gradients
+            own = parameters[: len(ctx.step.sources)]
+            *found, (*last,) = replayed_gradients(
+                ctx.step, inputs, states, [*own, *matrices], output_gradients, last_gradients
             )
-            return *nothing, *(gradient for group in found for gradient in group)
+            last[len(own) : len(own)] = [None] * (len(parameters) - len(own))
+            return *nothing, *(gradient for group in (*found, last) for gradient in group)
         _, backward = _loops(inputs[0])
         operands = inputs, states, parameters, matrices, checkpoints, ctx.inners
         return *nothing, *backward(cut.key, *operands, output_gradients, last_gradients)

@@ -1,5 +1,7 @@
 """A recurrent layer: a matrix product and a kernel per step, and one product at the end for the weights' gradient."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -8,7 +10,7 @@ from ...core.layers import has_hooks
 from ...core.network import Network, NetworkState
 from ...core.recurrent import Recurrent
 from ...core.state import State, fill, first_frame, leaves
-from ..dispatch import fuse_call, signature
+from ..dispatch import check_compiled, fuse_call, plain_numbers, signature
 from ..layout import laid_out_all
 from ..operators.registry import get_loop
 from ..record.trace import NotPointwise
@@ -16,7 +18,7 @@ from . import recurrent_native, recurrent_runtime  # noqa: F401 - the second def
 
 
 def takes_recurrent(module: Dynamics, x: State, output_dtype: torch.dtype | None) -> bool:
-    """Whether :func:`run_recurrent` runs a module: a plain linear connection around a neuron with one input."""
+    """Whether :func:`ready_recurrent` is for a module: a plain linear connection around a neuron with one input."""
     if type(module) not in (Network, Recurrent) or module.steps != 1 or output_dtype is not None:
         return False
     if not _is_plain_linear(module.connection) or module.input is not None or has_hooks(module.neuron):
@@ -39,8 +41,10 @@ def _is_plain_linear(layer: nn.Module) -> bool:
     return not has_hooks(layer)
 
 
-def run_recurrent(module: Network, x: State, state: NetworkState, language: str) -> tuple[Tensor, NetworkState]:
-    """The loop of a recurrent layer; raises what :func:`~torchdyn_neuro.fused.dispatch.fuse` raises."""
+def ready_recurrent(
+    module: Network, x: State, state: NetworkState, language: str
+) -> Callable[[], tuple[Tensor, NetworkState]]:
+    """What runs a recurrent layer; raises what :func:`~torchdyn_neuro.fused.dispatch.fuse` raises."""
     weight, bias = module.connection.weight, module.connection.bias
     operands = (x, weight, bias, state.output, *leaves(state.neuron))
     call = signature(x, state.neuron, None)
@@ -51,19 +55,26 @@ def run_recurrent(module: Network, x: State, state: NetworkState, language: str)
     if language == "cpp" and not torch.compiler.is_compiling():
         recurrent_native.compile_ahead(x.dtype)
     found, values = fuse_call(module.neuron, call, language, first_frame(x), state.neuron)
+    check_compiled(found, language)
     if len(leaves(found.step.output)) != 1:
         raise NotPointwise(f"{type(module).__name__}: expected a neuron with one output, got several")
     if call.tensors[0][2] and not get_loop(found.key).grad_inputs:
         # Then the feedback brings no gradient either, which the backward loop takes for granted.
         raise NotPointwise(f"{type(module).__name__}: expected a neuron whose input has a gradient, got one without")
-    frame = x.shape[1:]
-    parameters, inners = laid_out_all(values, frame)
-    states = [leaf if leaf.shape == frame else leaf.expand(frame) for leaf in leaves(state.neuron)]
-    before = state.output.to(x.dtype)
-    training = torch.is_grad_enabled() and any(t.requires_grad for t in (x, weight, before, *states, *parameters))
-    drive = x if bias is None else x + bias
-    results = torch.ops.torchdyn_neuro.recurrent_forward(
-        found.key, found.owner, drive, weight, before, states, parameters, inners, training
-    )
-    y, last = results[0], results[1 : 1 + len(states)]
-    return y, NetworkState(fill(state.neuron, last), state.connection, y[-1].to(state.output.dtype))
+
+    def run() -> tuple[Tensor, NetworkState]:
+        if not torch.compiler.is_compiling():
+            found.compile()
+        frame = x.shape[1:]
+        parameters, inners = laid_out_all(values, frame, plain_numbers(found, x))
+        states = [leaf if leaf.shape == frame else leaf.expand(frame) for leaf in leaves(state.neuron)]
+        before = state.output.to(x.dtype)
+        training = torch.is_grad_enabled() and any(t.requires_grad for t in (x, weight, before, *states, *parameters))
+        drive = x if bias is None else x + bias
+        results = torch.ops.torchdyn_neuro.recurrent_forward(
+            found.key, found.owner, drive, weight, before, states, parameters, inners, training
+        )
+        y, last = results[0], results[1 : 1 + len(states)]
+        return y, NetworkState(fill(state.neuron, last), state.connection, y[-1].to(state.output.dtype))
+
+    return run
