@@ -17,7 +17,7 @@ BLOCK = 128
 """Neurons that a thread carries through time together."""
 _LONG_ROUND = 250
 """Nodes of a round that keep a processor busy by themselves."""
-_MOST_TUNED = 30_000
+_MOST_TUNED = 45_000
 """Characters of a text beyond which a compiler would take a second or more to make it hardly any faster."""
 _FEW_OPERATIONS = 1_500_000
 """What one thread does in less time than it takes to wake the others and to wait for them."""
