@@ -50,6 +50,7 @@ def spikes(uniform: torch.Tensor) -> torch.Tensor:
 
 
 EXAMPLES: dict[str, Case] = {
+    "CTRNN": Case(lambda: tdn.CTRNN(NEURONS, tdn.Learned(torch.linspace(5.0, 20.0, NEURONS)))),
     "Chain": Case(lambda: tdn.Chain(tdn.LIF(), dyadic_linear(), tdn.LeakyIntegrator())),
     "ConductanceLIF": Case(drive=lambda uniform: (20 * uniform, 5 * uniform.flip(0))),
     "ConductanceSynapse": Case(drive=lambda uniform: torch.stack([uniform, 2 * uniform], 2)),
@@ -59,6 +60,16 @@ EXAMPLES: dict[str, Case] = {
     "Plastic": Case(lambda: tdn.Chain(tdn.Plastic(dyadic_linear(), tdn.Hebbian()), tdn.LIF())),
     "PlasticLinear": Case(lambda: tdn.PlasticLinear(NEURONS, NEURONS, tdn.TsodyksMarkram()), spikes),
     "TsodyksMarkram": Case(drive=spikes),
+    "DivisiveNormalization": Case(lambda: tdn.DivisiveNormalization(NEURONS)),
+    "EINetwork": Case(lambda: tdn.EINetwork(NEURONS - 1, 1)),
+    "GatingUnit": Case(drive=lambda uniform: 0.1 * uniform),
+    "KWinnersTakeAll": Case(lambda: tdn.KWinnersTakeAll(NEURONS, k=2), lambda uniform: uniform),
+    "Microcircuit": Case(drive=lambda uniform: (20 * uniform, 5 * uniform.flip(0))),
+    "RateNetwork": Case(lambda: tdn.RateNetwork(NEURONS, activation=tdn.rates.Softplus())),
+    "RateUnit": Case(lambda: tdn.RateUnit(activation=tdn.rates.Softplus())),
+    "WilsonCowan": Case(drive=lambda uniform: (3 * uniform, uniform.flip(0))),
+    "WinnerTakeAll": Case(lambda: tdn.WinnerTakeAll(NEURONS), lambda uniform: uniform),
+    "WongWang": Case(lambda: tdn.WongWang(NEURONS), lambda uniform: 0.1 * uniform),
     "HodgkinHuxley": Case(lambda: tdn.HodgkinHuxley(dt=0.2), lambda uniform: 60 * uniform),
     "Recurrent": Case(lambda: tdn.Recurrent(tdn.LIF(), dyadic_linear())),
     "TwoSynapseLIF": Case(drive=lambda uniform: (4 * uniform, -uniform.flip(0))),

@@ -38,15 +38,16 @@ ALLOWED = {
     "neurons": EQUATIONS | PARTS | {"synapses"},
     "plasticity": EQUATIONS,
     "connections": EQUATIONS | {"synapses", "plasticity", "sparse"},
-    "rates": EQUATIONS,
+    "rates": EQUATIONS | {"connections"},
     "native": {"core"},
     "sparse": {"core", "native"},
     "fused": {"core", "native", "sparse"},
     "activity": {*EQUATIONS, "neurons", "synapses", "connections"},
     "events": {*EQUATIONS, "neurons", "synapses", "plasticity", "connections"},
+    "analysis": {"core", "integrators"},
 }
 """What each folder may import beside itself; the deep-learning parts stand above all of these."""
-ABOVE = {"encoding", "decoding", "losses", "layers", "models", "analysis", "plotting", "data", "training"}
+ABOVE = {"encoding", "decoding", "losses", "layers", "models", "plotting", "data", "training"}
 
 
 def dotted(path: Path) -> str:

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from torchdyn_neuro.encoding import Bernoulli, DirectCurrent, Latency, Poisson
+from torchdyn_neuro.encoding import Bernoulli, DirectCurrent, Latency, Poisson, Rows
 
 
 def test_direct_current_repeats_without_copying():
@@ -44,7 +44,21 @@ def test_latency_log_is_the_first_spike_of_a_leaky_integrator():
     assert torch.equal(spikes.argmax(0)[0, :3], times[0, :3].round().long())
 
 
-@pytest.mark.parametrize("encoder", [DirectCurrent, Poisson, Bernoulli, Latency])
+def test_rows_come_from_the_top_each_for_as_long():
+    images = torch.rand(2, 3, 4, 5)
+    y = Rows(12, gain=2.0)(images)
+    assert y.shape == (12, 2, 3, 5)
+    for step, frame in enumerate(y):
+        assert torch.equal(frame, 2 * images[:, :, step // 3])
+    with pytest.raises(
+        ValueError, match="Rows: expected steps to be a multiple of the 4 rows of the images, got 6; pass"
+    ):
+        Rows(6)(images)
+    with pytest.raises(ValueError, match=r"Rows: expected images \[B, \*, rows, columns\], got shape \(2, 3\); keep"):
+        Rows(6)(images[:, :, 0, 0])
+
+
+@pytest.mark.parametrize("encoder", [DirectCurrent, Poisson, Bernoulli, Latency, Rows])
 def test_bad_input(encoder):
     with pytest.raises(ValueError, match="at least 1 step"):
         encoder(0)

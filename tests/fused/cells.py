@@ -71,8 +71,14 @@ def shipped(dtype: torch.dtype) -> dict[str, Example]:
     return {
         cls.__name__: Example(build(cls).to(dtype), sequence(cls, STEPS, 2, NEURONS, dtype=dtype))
         for cls in concrete_dynamics()
-        if cls.pointwise is not False and cls is not tdn.Network  # its loop is that of Recurrent
+        if cls.pointwise is not False and not _has_product(build(cls))
     }
+
+
+def _has_product(module: tdn.Dynamics) -> bool:
+    """Whether there is a product inside its step, or between its steps but for ``Recurrent`` itself."""
+    inside = any(getattr(part, "plain_linear", False) for part in module.modules())
+    return inside or (isinstance(module, tdn.Network) and type(module) is not tdn.Recurrent)
 
 
 def composed(dtype: torch.dtype) -> dict[str, Example]:

@@ -5,6 +5,7 @@ import warnings
 from pathlib import Path
 
 import pytest
+from hydra import compose, initialize_config_dir
 
 import torchdyn_neuro as tdn
 from torchdyn_neuro.training import run
@@ -30,3 +31,26 @@ def test_config_runs(composed, choice):
     assert math.isfinite(accuracy)
     calibration = [str(warning.message) for warning in caught if "below the 100 Hz" in str(warning.message)]
     assert bool(calibration) == (choice in SILENT)
+
+
+@pytest.mark.parametrize(
+    ("choice", "units"),
+    [("model=ctrnn", 128), ("model=ei_rate", 160), ("experiment=ctrnn_digits", 128), ("experiment=ei_digits", 160)],
+)
+def test_rate_models_run(tmp_path, choice, units):
+    """Row by row, with the figures and logs of any run, and without a word about currents that nothing scales."""
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        config = compose(
+            "train",
+            [
+                choice, "trainer.max_epochs=1", "+trainer.limit_train_batches=1", "+trainer.limit_val_batches=1",
+                "+trainer.limit_test_batches=1", f"folder={tmp_path / 'run'}", "threads=1",
+            ],
+        )  # fmt: skip
+    assert config.encoder["_target_"] == "torchdyn_neuro.encoding.Rows"
+    network = config.model.network
+    assert network.get("units", network.get("excitatory", 0) + network.get("inhibitory", 0)) == units
+    with tdn.backend("eager"), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert math.isfinite(run(config))
+    assert not [warning for warning in caught if "below the" in str(warning.message)]

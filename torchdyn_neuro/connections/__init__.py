@@ -5,23 +5,29 @@ out and initialises torch's own layers, and adds those that torch does not have.
 """
 
 from .dale import DaleSigns, dale
+from .dale_linear import DaleLinear
 from .delayed_linear import DelayedLinear
 from .event_conv2d import EventConv2d
 from .event_linear import EventLinear
 from .fluctuation_driven import fluctuation_driven_, postsynaptic_potential
 from .gap_junction import GapJunction
+from .lateral_inhibition import LateralInhibition
 from .one_to_one import OneToOne
 from .plastic_linear import PlasticLinear
+from .pooled_sum import PooledSum
 from .sparse import SparseMask, sparse
 
 __all__ = [
+    "DaleLinear",
     "DaleSigns",
     "DelayedLinear",
     "EventConv2d",
     "EventLinear",
     "GapJunction",
+    "LateralInhibition",
     "OneToOne",
     "PlasticLinear",
+    "PooledSum",
     "SparseMask",
     "dale",
     "fluctuation_driven_",

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from ..core.tensors import readable
+
 Layer = TypeVar("Layer", bound=nn.Module)
 
 
@@ -72,12 +74,23 @@ def dale(layer: Layer, excitatory: float | Tensor = 0.8) -> Layer:
         raise ValueError(
             f"dale: expected {inputs} signs, each 1 or -1, got shape {tuple(signs.shape)}; pass one per input"
         )
-    exciting, inhibiting = (signs > 0).sum().item(), (signs < 0).sum().item()
     parametrize.register_parametrization(layer, "weight", DaleSigns(signs))
-    if exciting and inhibiting:
-        with torch.no_grad():
-            raw = layer.parametrizations.weight.original
-            ratio = exciting / inhibiting
-            raw[:, signs < 0] *= ratio
-            raw *= (inputs / (exciting + inhibiting * ratio**2)) ** 0.5
+    balance_(layer.parametrizations.weight.original, signs)
     return layer
+
+
+@torch.no_grad()
+def balance_(raw: Tensor, signs: Tensor) -> None:
+    """Make inhibition stronger by the ratio of the numbers of inputs, in place; the mean square stays as it was.
+
+    Args:
+        raw: weights without their signs, [post, pre, *].
+        signs: 1 or -1 for each input.
+    """
+    if not readable(signs):
+        return
+    exciting, inhibiting = (signs > 0).sum().item(), (signs < 0).sum().item()
+    if exciting and inhibiting:
+        ratio = exciting / inhibiting
+        raw[:, signs < 0] *= ratio
+        raw *= (len(signs) / (exciting + inhibiting * ratio**2)) ** 0.5

@@ -109,8 +109,8 @@ class Dynamics(Parametrized):
             output_dtype: type of the outputs, for example ``torch.bool`` for spikes that are kept; that of the input
                 if omitted. Types without fractions carry no gradient.
             input: ``"held"``: each frame over its step; ``"linear"``: a straight line from frame to frame, the last one
-                held, so that a Runge-Kutta method keeps its order (for an :class:`ODE`; an exponential integrator
-                holds the middle of the line).
+                held, so that a Runge-Kutta method keeps its order (for an :class:`ODE` or a ``Network`` of such
+                without a delay; an exponential integrator holds the middle of the line).
 
         Returns:
             The outputs [T, B, *] and the last state. Two halves of a sequence, the state handed on, give bit for bit

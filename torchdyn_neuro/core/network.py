@@ -202,6 +202,10 @@ class Network(Dynamics):
         output = y_t.to(oldest.dtype)
         return y_t, NetworkState(neuron, connection, output if self.steps == 1 else (*state.output[1:], output))
 
+    def vector_field(self, x_t: State, state: NetworkState) -> NetworkState:
+        """The whole right-hand side per ms, the coupling included; of a network without a delay."""
+        return NetworkState(self.neuron.vector_field(self._coupled(x_t)(0.0, state.neuron), state.neuron))
+
     def _coupled(self, x_t: State) -> Any:
         """The input of a stage, with the feedback from the state of that stage."""
 
@@ -211,6 +215,10 @@ class Network(Dynamics):
             return self._with_feedback(given, self.connection(fed_back))
 
         return drive
+
+    def _check_linear_input(self) -> None:
+        if self.steps:
+            super()._check_linear_input()
 
     def _fed(self, x_t: State) -> Tensor:
         """The input that the feedback is added to."""

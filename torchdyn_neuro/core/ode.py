@@ -132,6 +132,11 @@ class ODE(Dynamics, metaclass=Checked):
         owner = type(self).__name__
         for name, term in self._terms():
             part = type(term).__name__
+            if term.on_threshold and not hasattr(self, "threshold"):
+                raise ValueError(
+                    f"{owner}: expected no {name}, or one that acts as a current, got {part}, but the equation has no "
+                    "threshold for it; use another, such as WhiteNoise()"
+                )
             if term.as_current and self.membrane is None:
                 raise ValueError(
                     f"{owner}: expected an equation that says how a current moves its potential (a method membrane), "
@@ -284,9 +289,9 @@ class ODE(Dynamics, metaclass=Checked):
 
 
 def _all_quantities(module: nn.Module, prefix: str) -> Iterator[tuple[str, Constrained]]:
-    """The quantities of a module and of its parts: adaptation, noise, channels, receptors."""
+    """The quantities of a module and of its parts (adaptation, noise, channels, receptors), but for connections."""
     for name, child in module._modules.items():
         if isinstance(child, Constrained):
             yield prefix + name, child
-        elif child is not None and not isinstance(child, Dynamics):
+        elif child is not None and not isinstance(child, Dynamics) and not getattr(child, "plain_linear", False):
             yield from _all_quantities(child, f"{prefix}{name}.")

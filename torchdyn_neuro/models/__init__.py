@@ -4,5 +4,6 @@ from ..activity import CurrentScale
 from .classifier import SpikingClassifier
 from .convolutional import SpikingConvNet
 from .perceptron import SpikingPerceptron
+from .rate_classifier import RateClassifier
 
-__all__ = ["CurrentScale", "SpikingClassifier", "SpikingConvNet", "SpikingPerceptron"]
+__all__ = ["CurrentScale", "RateClassifier", "SpikingClassifier", "SpikingConvNet", "SpikingPerceptron"]
