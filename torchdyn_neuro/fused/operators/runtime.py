@@ -54,7 +54,7 @@ def _loop_forward(
     outputs, last, checkpoints = _forward_results(key, inputs, states, training)
     places: list[Tensor | None] = [None] * len(states)
     for k, checkpoint in zip(loop.backward_plan.states, checkpoints, strict=False):
-        places[k] = checkpoint
+        places[k] = None if k in loop.counted else checkpoint
     if inputs[0].numel():
         loop.kernels.forward(
             [rows_contiguous(x) for x in inputs],
