@@ -93,6 +93,20 @@ def test_k_winners_sum_to_k_under_one_inhibition(k):
     assert set(r.topk(k).indices.tolist()) == set(INPUTS.topk(k).indices.tolist())
 
 
+def test_the_one_inhibition_has_one_fixed_point():
+    """Copies of it that differ are no rest; eigenvalues are those of the equation with one z, and -1/tau besides."""
+    inputs, tau, tau_z = torch.tensor([0.1, 1.0, 0.5], dtype=torch.float64), 10.0, 100.0
+    found = tdn.analysis.fixed_points(tdn.KWinnersTakeAll(3), low=-1.0, high=2.0, count=8, input=inputs[None])
+    z = brentq(lambda z: torch.sigmoid(20 * (inputs - z)).sum().item() - 1, -5, 5, xtol=1e-14)
+    r = torch.sigmoid(20 * (inputs - z))
+    assert_close(found.states, torch.cat([r, r.new_full((3,), z)])[None], rtol=0, atol=1e-9)
+    matrix = torch.diag(r.new_tensor([-1 / tau] * 3 + [0.0]))
+    matrix[:3, 3], matrix[3, :3] = -20 * r * (1 - r) / tau, 1 / tau_z
+    expected = np.sort_complex(np.r_[np.linalg.eigvals(matrix.numpy()), [-1 / tau] * 2])
+    values = tdn.analysis.eigenvalues(tdn.KWinnersTakeAll(3), found.states[0], input=inputs[None])
+    np.testing.assert_allclose(np.sort_complex(values.numpy()), expected, rtol=0, atol=1e-7)
+
+
 def test_a_steep_function_picks_the_k_largest():
     inputs = torch.tensor([0.3, 2.0, 1.0, 3.0, -1.0, 0.0], dtype=torch.float64)
     for k in (1, 2, 3):

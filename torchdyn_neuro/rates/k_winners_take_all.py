@@ -31,6 +31,9 @@ class KWinnersTakeAll(ODE):
     The inhibition integrates what is too much, so that in the end the sum is exactly ``k``, for any input; with a steep
     ``F`` from 0 to 1 the ``k`` units of the largest inputs are active, whatever the units were before.
 
+    The state holds a copy of the inhibition for each unit. Copies that differ, as in an analysis that starts anywhere,
+    come together with ``tau``; that adds ``units - 1`` eigenvalues of :math:`-1 / \tau`.
+
     Args:
         units: number of units.
         k: number of winners, from 1 to ``units - 1``.
@@ -93,9 +96,11 @@ class KWinnersTakeAll(ODE):
         return KWinnersTakeAllState(r=full_state(x_t, self.r_init()), z=full_state(x_t, self.z_init()))
 
     def derivative(self, x_t: Tensor, state: KWinnersTakeAllState) -> KWinnersTakeAllState:
+        # Each unit has a copy of the inhibition; without a pull to their mean, copies apart would be at rest too.
+        apart = self.pool(state.z) / self.units - state.z
         return KWinnersTakeAllState(
             r=(self.activation(x_t - state.z) - state.r) / self.tau(),
-            z=(self.pool(state.r) - self.k) / self.tau_z(),
+            z=(self.pool(state.r) - self.k) / self.tau_z() + apart / self.tau(),
         )
 
     def _read(self, x: State, axis: int) -> State:
