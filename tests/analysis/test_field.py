@@ -209,3 +209,28 @@ def test_trajectories_say_where_they_end():
     decay = trajectory(lambda x, a: -a * x, torch.ones(2, 1), [1.0, 2.0], parameters=(torch.tensor([[1.0], [2.0]]),))
     expected = [[[math.exp(-1)], [math.exp(-2)]], [[math.exp(-2)], [math.exp(-4)]]]
     torch.testing.assert_close(decay, torch.tensor(expected).double(), rtol=1e-6, atol=0)
+
+
+def test_a_function_that_holds_weights_of_another_type():
+    weight = torch.eye(2)
+    with pytest.raises(TypeError, match=r"computes in torch.float64, .* pass them as parameters=\(W, ...\), or dtype="):
+        as_field(lambda r: -r + r @ weight, torch.zeros(1, 2))
+    field = as_field(lambda r: -r + 3 * r @ weight, torch.zeros(1, 2), dtype=torch.float32)
+    assert field(torch.ones(1, 2)).tolist() == [[2.0, 2.0]]
+
+
+def test_what_wraps_dynamics_is_not_taken_for_a_function():
+    net, frame = tdn.CTRNN(2), torch.zeros(1, 2)
+    for wrapped in (tdn.Streaming(net), torch.nn.Sequential(net)):
+        with pytest.raises(ValueError, match=r"module that wraps it; pass the dynamics inside it"):
+            as_field(wrapped, torch.zeros(1, 2), input=frame)
+
+
+def test_sizes_that_do_not_fit():
+    with pytest.raises(ValueError, match="CTRNN: expected an input of width 3 for Linear, got 2"):
+        as_field(tdn.CTRNN(3), torch.zeros(1, 3), input=torch.zeros(1, 2))
+    for shape in ((0, 2), (2, 0), (0,)):
+        with pytest.raises(ValueError, match="one row and one variable at least, got shape"):
+            tdn.analysis.eigenvalues(lambda x: -x, torch.zeros(shape))
+        with pytest.raises(ValueError, match="expected a start"):
+            tdn.analysis.fixed_points(lambda x: -x, torch.zeros(shape))

@@ -168,3 +168,13 @@ def test_float32_if_asked():
     assert x.dtype == torch.float32
     assert jacobian(UNIT, x, parameters=(2.0,), dtype=torch.float32).dtype == torch.float32
     assert x.item() == pytest.approx(0.9575040, abs=1e-6)
+
+
+def test_a_line_of_fixed_points_has_no_gradient():
+    def line(x, w):
+        return torch.stack([-w * x[..., 0], 0 * x[..., 1]], -1)
+
+    w, start = torch.tensor(0.5, requires_grad=True), torch.ones(2)
+    assert abs(fixed_point(line, start, parameters=(0.5,))[0].item()) < 1e-9
+    with pytest.raises(ValueError, match="singular Jacobian: it is at a bifurcation or one of a line"):
+        fixed_point(line, start, parameters=(w,))

@@ -47,3 +47,13 @@ def test_what_has_no_exponents_says_so():
         lyapunov_spectrum(lambda x: -x, torch.ones(1), count=2)
     with pytest.raises(ValueError, match="kind to be one of"):
         lyapunov_spectrum(lambda x: -x, torch.ones(1), kind="both")
+
+
+def test_what_is_no_map_is_not_iterated():
+    unit = tdn.RateUnit()
+    for system in (unit, tdn.analysis.as_field(unit, input=torch.zeros(1, 1))):
+        at = {"input": torch.zeros(1, 1)} if system is unit else {}
+        with pytest.raises(ValueError, match=r"kind='map' a function that returns the next state .* pass kind='flow'"):
+            lyapunov_spectrum(system, torch.zeros(1, 1), kind="map", **at)
+    with pytest.raises(ValueError, match="whole numbers of iterations, got 0 and 10.5"):
+        lyapunov_spectrum(lambda x: 4 * x * (1 - x), torch.ones(1) / 3, kind="map", duration=10.5, settle=0)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from scipy import signal
 
+from torchdyn_neuro import rates
 from torchdyn_neuro.analysis import avalanche_sizes, cv, fano, isi, power_spectrum, synchrony
 
 
@@ -141,3 +142,31 @@ def test_energy_falls_and_its_slope_is_the_field():
         energy(torch.tensor([[0.0, 1.0], [0.0, 0.0]]), torch.ones(2), torch.tanh)
     with pytest.raises(ValueError, match=r"weights \[3, 3\]"):
         energy(torch.zeros(2, 2), torch.ones(3), torch.tanh)
+
+
+def test_a_peak_at_either_end_of_the_spectrum_and_of_nothing():
+    time = torch.arange(1000, dtype=torch.float64) * 1e-3
+    for frequency in (1.0, 2.0, 498.0, 500.0):
+        found = power_spectrum(torch.cos(2 * math.pi * frequency * time)).peak.item()
+        assert found == pytest.approx(frequency, abs=0.01)
+    for constant in (0.0, 0.1, -65.3):
+        assert power_spectrum(torch.full((1000, 2), constant)).peak.isnan().all()
+    assert power_spectrum(torch.full((100,), torch.nan)).peak.isnan()
+    with pytest.raises(TypeError, match=r"float32 or float64, got torch.bfloat16; call .float\(\)"):
+        power_spectrum(torch.ones(100, dtype=torch.bfloat16))
+
+
+def test_energy_of_steep_functions():
+    """Closed forms of the integral of F: ln(1 + e^(beta (u - theta))) / beta, and (u - theta)^2 / 2 above theta."""
+    from torchdyn_neuro.analysis import energy
+
+    u = torch.tensor([-9.0, 0.4, 7.3], dtype=torch.float64)
+    none, theta, beta = torch.zeros(3, 3, dtype=torch.float64), 2.0, 20.0
+    steep = rates.Sigmoid(beta, theta).double()
+    area = (
+        torch.nn.functional.softplus(beta * (u - theta), threshold=1e3) - math.log1p(math.exp(-beta * theta))
+    ) / beta
+    assert energy(none, u, steep).item() == pytest.approx((u * steep(u) - area).sum().item(), rel=1e-9)
+    kinked = rates.ThresholdLinear(theta=0.3).double()
+    area = torch.relu(u - 0.3) ** 2 / 2
+    assert energy(none, u, kinked).item() == pytest.approx((u * kinked(u) - area).sum().item(), rel=1e-7)

@@ -169,3 +169,8 @@ def test_what_is_no_activation_is_refused():
         rates.PowerLaw(n=0.5)
     with pytest.raises(ValueError, match=r"Sigmoid\.beta: expected a number above 0, got -1"):
         rates.Sigmoid(beta=-1.0)
+
+
+@every_activation
+def test_what_is_no_number_stays_none(name):
+    assert getattr(rates, name)()(torch.tensor([torch.nan, 1.0])).isnan().tolist() == [True, False]

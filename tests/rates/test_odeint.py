@@ -146,3 +146,14 @@ def test_without_the_package_it_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "torchdiffeq", None)
     with pytest.raises(ImportError, match=r"odeint: expected the package torchdiffeq.*torchdyn_neuro\[ode\]"):
         odeint(tdn.RateUnit(), torch.ones(2, 1, 1))
+
+
+def test_chance_and_empty_batches_are_refused():
+    """The steps of the solver would become ever smaller."""
+    net = tdn.Network(tdn.RateUnit(), torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Dropout(0.5)))
+    x = torch.rand(3, 4, 2)
+    with pytest.raises(ValueError, match=r"without chance, .* call eval"):
+        tdn.rates.odeint(net, x, rtol=1e-5, atol=1e-6)
+    assert tdn.rates.odeint(net.eval(), x, rtol=1e-5, atol=1e-6)[0].shape == x.shape
+    with pytest.raises(ValueError, match="expected a row at least, got a batch of 0"):
+        tdn.rates.odeint(tdn.RateUnit(), x[:, :0])

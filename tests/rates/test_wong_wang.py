@@ -141,3 +141,9 @@ def test_any_step_keeps_the_gating_from_zero_to_one():
     S = net(100 * torch.rand(20, 3, 2))
     assert (S >= 0).all()
     assert (S <= 1).all()
+
+
+@pytest.mark.parametrize("coherence", [51.2, -1.01, float("nan"), torch.tensor([0.5, 6.4])])
+def test_a_coherence_in_per_cent_is_refused(coherence):
+    with pytest.raises(ValueError, match=r"expected coherences from -1 to 1, got .*; divide per cent by 100"):
+        tdn.WongWang().stimulus(coherence)

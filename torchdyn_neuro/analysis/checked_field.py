@@ -42,6 +42,11 @@ def check_at_rest(field: Field, state: Tensor, rates: Tensor, slope: Tensor) -> 
 
 def _check(field: Field, state: Tensor) -> None:
     owner = field.owner
+    if not state.numel():
+        raise ValueError(
+            f"{owner}: expected a state [..., n] of one row and one variable at least, got shape {tuple(state.shape)}; "
+            "leave empty batches out"
+        )
     with torch.no_grad():
         x = state.detach()
         rates = field(x)

@@ -146,6 +146,7 @@ class DynamicsField(Field):
         """Which leaves of the state flow, and which stay."""
         self._prepare()
         with torch.no_grad(), without_drawing():
+            self.module.check_input(self.module._read(map_state(lambda leaf: leaf[None], self.values["input"]), axis=2))
             frame = self.module._read(self.values["input"], axis=1)
             self.template = self.module.initial_state(frame)
             change = self.module.vector_field(frame, self.template)

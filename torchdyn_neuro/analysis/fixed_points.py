@@ -47,8 +47,8 @@ def fixed_point(system: Any, start: State, **at: Unpack[At]) -> Tensor:
         be raised, NaN where there is none.
 
     Raises:
-        ValueError: if a search finds none, or ends beyond the threshold of a cell; for what is no smooth autonomous
-            field, see :func:`as_field`.
+        ValueError: if a search finds none, or ends beyond the threshold of a cell; if a gradient is asked for where the
+            Jacobian is singular; for what is no smooth autonomous field, see :func:`as_field`.
 
     Source: Strogatz (2015), Nonlinear Dynamics and Chaos, ch. 6.
 
@@ -150,6 +150,10 @@ def _starts(
         )
     if starts is not None:
         flat = field.flat(starts)
+        if not flat.numel():
+            raise ValueError(
+                f"{field.owner}: expected a start [S, n] at least, got shape {tuple(flat.shape)}; pass one, or a box"
+            )
         return flat.reshape(-1, flat.shape[-1])
     size = getattr(field, "size", None)
     corners = [torch.as_tensor(corner, dtype=field.dtype) for corner in (low, high)]

@@ -22,7 +22,7 @@ def implicit(equations: Callable[[Tensor], tuple[Tensor, Tensor]], root: Tensor)
         root: z at which they vanish, found without a gradient.
 
     Raises:
-        torch.linalg.LinAlgError: where the Jacobian is singular: at a bifurcation the root has no derivative.
+        ValueError: where the Jacobian is singular: at a bifurcation the root has no derivative.
 
     Source: Blondel et al. (2022), Efficient and Modular Implicit Differentiation, NeurIPS.
     """
@@ -33,5 +33,11 @@ def implicit(equations: Callable[[Tensor], tuple[Tensor, Tensor]], root: Tensor)
         residual, slope = equations(root)
         if not residual.requires_grad and active_transform() is None:
             return root
-        root = root - torch.linalg.solve(slope, residual.unsqueeze(-1)).squeeze(-1)
+        try:
+            root = root - torch.linalg.solve(slope, residual.unsqueeze(-1)).squeeze(-1)
+        except torch.linalg.LinAlgError as error:
+            raise ValueError(
+                "implicit: expected a root that its equations fix, got a singular Jacobian: it is at a bifurcation or "
+                "one of a line of roots, and has no derivative; search under torch.no_grad(), or elsewhere"
+            ) from error
     return root

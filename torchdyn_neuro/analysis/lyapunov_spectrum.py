@@ -7,8 +7,10 @@ import torch
 from torch import Tensor
 
 from ..core.checks import one_of, positive_number, whole_number
+from ..core.dynamics import Dynamics
 from ..core.state import State
 from .as_field import as_field
+from .dynamics_field import DynamicsField
 from .field import At, Field
 from .jacobian import rates_and_jacobian
 
@@ -49,8 +51,8 @@ def lyapunov_spectrum(
         [..., count], per ms; per iteration of a map; without a gradient, which chaos would blow up.
 
     Raises:
-        ValueError: if the trajectory runs away or reaches the threshold of a cell, ``count`` is larger than n, or a
-            time is none; for what is no smooth autonomous field.
+        ValueError: if the trajectory runs away or reaches the threshold of a cell, ``count`` is larger than n, a time
+            is none, or dynamics or half an iteration are given as a map; for what is no smooth autonomous field.
 
     Source: Benettin et al. (1980), Meccanica 15:9; Shimada & Nagashima (1979), Prog. Theor. Phys. 61:1605.
 
@@ -63,6 +65,13 @@ def lyapunov_spectrum(
     dt = positive_number(owner, "dt", dt, unit="ms") if flow else 1.0
     duration = positive_number(owner, "duration", duration, unit="ms")
     settle = positive_number(owner, "settle", settle, zero=True, unit="ms")
+    equation, whole = isinstance(system, (Dynamics, DynamicsField)), all(map(float.is_integer, (settle, duration)))
+    if not flow and (equation or not whole):
+        got = type(system).__name__ if equation else f"{settle:g} and {duration:g} iterations"
+        raise ValueError(
+            f"{owner}: expected for kind='map' a function that returns the next state and whole numbers of iterations, "
+            f"got {got}; pass kind='flow' for a differential equation"
+        )
     field = as_field(system, start, **at)
     x = field.in_rows(start)
     size = x.shape[-1]

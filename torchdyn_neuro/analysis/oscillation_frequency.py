@@ -73,6 +73,8 @@ def band(frequency: float | Tensor) -> str:
         >>> band(6.0), band(40.0), band(0.0)
         ('theta', 'gamma', 'none')
     """
+    if isinstance(frequency, Tensor) and frequency.numel() != 1:
+        raise ValueError(f"band: expected one frequency, got shape {tuple(frequency.shape)}; pass each by itself")
     value = float(frequency.detach() if isinstance(frequency, Tensor) else frequency)
     if not value >= 0:
         raise ValueError(f"band: expected a frequency of 0 Hz or above, got {value}; pass one")

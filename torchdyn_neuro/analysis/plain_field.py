@@ -37,7 +37,8 @@ class PlainField(Field):
         dtype: in which all is computed.
 
     Raises:
-        TypeError: if it cannot be called, or takes the time.
+        TypeError: if it cannot be called, or takes the time; from a call, if the function holds tensors of another
+            type.
         ValueError: if it is given what belongs to dynamics.
     """
 
@@ -59,8 +60,13 @@ class PlainField(Field):
             )
         if input is not None or between_spikes:
             raise ValueError(
-                f"{owner}: expected input and between_spikes with Dynamics only, got one for a function; pass what it "
-                "depends on as parameters=(...)"
+                f"{owner}: expected input and between_spikes with an ODE or a Network only, got one for a "
+                f"{'module that wraps it' if isinstance(function, nn.Module) else 'function'}; "
+                + (
+                    "pass the dynamics inside it, not compiled"
+                    if isinstance(function, nn.Module)
+                    else "pass what it depends on as parameters=(...)"
+                )
             )
         if isinstance(parameters, Mapping) or not isinstance(parameters, (tuple, list)):
             raise TypeError(
@@ -90,7 +96,15 @@ class PlainField(Field):
         return torch.tensor(float(value), dtype=self.dtype, device=self.device) if number else value
 
     def __call__(self, state: Tensor) -> Tensor:
-        return self.function(state, *self.parameters)
+        try:
+            return self.function(state, *self.parameters)
+        except RuntimeError as error:
+            if "dtype" not in str(error):
+                raise
+            raise TypeError(
+                f"{self.owner}: expected a function that computes in {self.dtype}, got one that holds tensors of "
+                f"another type ({error}); pass them as parameters=(W, ...), or dtype=torch.float32"
+            ) from error
 
     def stepped(self, state: Tensor, integrator: Integrator | None, dt: float | None) -> Tensor:
         if integrator is None or dt is None:

@@ -20,13 +20,20 @@ class Spectrum(NamedTuple):
 
     @property
     def peak(self) -> Tensor:
-        """The frequency of the highest power but that of the mean, Hz, between two lines of the spectrum, [*]."""
+        """The frequency of the highest power but that of the mean, Hz, between two lines of the spectrum, [*].
+
+        That of the line itself for the first and the last one; NaN where there is no power, as of a constant.
+        """
         inner = self.power[1:]
-        top = inner.argmax(0, keepdim=True).clamp(1, max(1, len(inner) - 2))
-        low, middle, high = (inner.gather(0, top + side).clamp(min=1e-300).log()[0] for side in (-1, 0, 1))
+        top = inner.argmax(0, keepdim=True)
+        tiny = torch.finfo(inner.dtype).tiny
+        around = [inner.gather(0, (top + side).clamp(0, len(inner) - 1)).clamp(min=tiny) for side in (-1, 0, 1)]
+        low, middle, high = (power.log()[0] for power in around)
         curve = low - 2 * middle + high
-        shift = torch.where(curve < 0, 0.5 * (low - high) / torch.where(curve < 0, curve, -1.0), 0.0).clamp(-0.5, 0.5)
-        return (top[0] + 1 + shift) * (self.frequency[1] - self.frequency[0])
+        inside = (top[0] > 0) & (top[0] < len(inner) - 1) & (curve < 0)
+        shift = torch.where(inside, 0.5 * (low - high) / torch.where(inside, curve, -1.0), 0.0)
+        found = (top[0] + 1 + shift) * (self.frequency[1] - self.frequency[0])
+        return torch.where(inner.amax(0) > 0, found, torch.nan)
 
 
 def power_spectrum(signal: Tensor, *, dt: float = 1.0, segment: int | None = None) -> Spectrum:
@@ -60,6 +67,8 @@ def power_spectrum(signal: Tensor, *, dt: float = 1.0, segment: int | None = Non
     if not isinstance(signal, Tensor) or not signal.is_floating_point():
         got = signal.dtype if isinstance(signal, Tensor) else type(signal).__name__
         raise TypeError(f"{owner}: expected a signal [T, *] of floats, got {got}; call .float()")
+    if signal.dtype not in (torch.float32, torch.float64):
+        raise TypeError(f"{owner}: expected a signal in float32 or float64, got {signal.dtype}; call .float()")
     length = signal.shape[0] if signal.ndim else 0
     segment = length if segment is None else whole_number(owner, "segment", segment, 8)
     if segment < 8 or segment > length:
@@ -68,7 +77,11 @@ def power_spectrum(signal: Tensor, *, dt: float = 1.0, segment: int | None = Non
             f"of {segment}; pass a longer signal or a shorter segment"
         )
     pieces = signal.unfold(0, segment, max(1, segment // 2))
-    pieces = pieces - pieces.mean(-1, keepdim=True)
+    mean = pieces.mean(-1, keepdim=True)
+    pieces = pieces - mean
+    # What is left of a constant is the rounding of its mean.
+    rounding = 8 * torch.finfo(signal.dtype).eps * mean.detach().abs()
+    pieces = torch.where(pieces.detach().abs().amax(-1, keepdim=True) <= rounding, 0.0, pieces)
     window = torch.hann_window(segment, dtype=signal.dtype, device=signal.device)
     rate = 1000 / dt
     power = torch.fft.rfft(pieces * window, dim=-1).abs().square() / (rate * window.square().sum())

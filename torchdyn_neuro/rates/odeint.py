@@ -46,7 +46,8 @@ def odeint(
 
     Raises:
         ImportError: without torchdiffeq.
-        TypeError, ValueError: if the module is no smooth equation; for wrong shapes as ``scan``.
+        TypeError, ValueError: if the module is no smooth equation, or one of chance, such as dropout; for an empty
+            batch; for wrong shapes as ``scan``.
 
     Source: Chen et al. (2018), NeurIPS (torchdiffeq); Dormand & Prince (1980), J. Comput. Appl. Math. 6:19.
 
@@ -70,6 +71,7 @@ def odeint(
     x_0 = first_frame(x)
     state = module.initial_state(x_0) if state is None else module.take_state(x_0, state)
     dtype, frames = first_leaf(x).dtype, widen(x)
+    _check_certain(module, x_0, state)
     outputs = []
     for start, end in _smooth_stretches(frames, input):
         given = tuple(leaves(state))
@@ -134,6 +136,23 @@ def check_smooth(owner: str, module: Dynamics) -> None:
     if module.derivative is None and module.relaxation is None:
         raise ValueError(
             f"{owner}: expected an equation with a derivative or a relaxation, got {name} without; run it with scan()"
+        )
+
+
+@torch.no_grad()
+def _check_certain(module: ODE | Network, x_0: State, state: State) -> None:
+    """Raise if the equation has no rows, or another value each time: the solver would make its steps ever smaller."""
+    if not all(leaf.numel() for leaf in leaves(state)):
+        raise ValueError(
+            f"odeint: expected a row at least, got a batch of {first_leaf(x_0).shape[0]}; leave an empty batch out"
+        )
+    if first_leaf(x_0).is_meta:
+        return
+    first, second = (leaves(module.vector_field(widen(x_0), state)) for _ in range(2))
+    if not all(torch.equal(one.nan_to_num(), other.nan_to_num()) for one, other in zip(first, second, strict=True)):
+        raise ValueError(
+            f"odeint: expected an equation without chance, got two rates of change for one state of "
+            f"{type(module).__name__}; call eval() on modules with dropout"
         )
 
 

@@ -9,6 +9,7 @@ from ..core.integrator import Integrator
 from ..core.network import Network, NetworkState
 from ..core.quantities import Alias, Positive, Quantity
 from ..core.terms import Noise
+from ..core.transforms import active_transform
 from ..integrators import ExponentialEuler
 from .gating_unit import GatingUnit
 
@@ -97,6 +98,9 @@ class WongWang(Network):
         Args:
             coherence: share of the dots that move towards the first population; negative: towards the second.
             mu_0: rate of the stimulus without coherence, Hz.
+
+        Raises:
+            ValueError: if a coherence is not from -1 to 1, or there are not two populations.
         """
         if self.units != 2:
             raise ValueError(
@@ -104,6 +108,10 @@ class WongWang(Network):
             )
         J_ext = self.J_ext()
         coherence = torch.as_tensor(coherence, dtype=J_ext.dtype, device=J_ext.device)
+        if active_transform() is None and not coherence.is_meta and not bool((coherence.abs() <= 1).all()):
+            raise ValueError(
+                f"WongWang: expected coherences from -1 to 1, got {coherence.tolist()}; divide per cent by 100"
+            )
         return J_ext * mu_0 * torch.stack([1 + coherence, 1 - coherence], -1)
 
     def rates(self, x_t: Tensor, state: NetworkState) -> Tensor:

@@ -33,9 +33,9 @@ def rectified_power(x: Tensor, n: Tensor) -> Tensor:
         >>> rectified_power(torch.tensor([-1.0, 0.0, 3.0]), torch.tensor(2.0))
         tensor([0., 0., 9.])
     """
-    above = x > 0
-    # The power of a base that is not there would bring its logarithm into the gradient.
-    return torch.where(above, torch.pow(torch.where(above, x, 1.0), n), 0.0)
+    # The power of a base that is not there would bring its logarithm into the gradient. What is no number stays none.
+    below = x <= 0
+    return torch.where(below, 0.0, torch.pow(torch.where(below, 1.0, x), n))
 
 
 def check_activation(owner: str, name: str, activation: object) -> nn.Module:
