@@ -222,7 +222,7 @@ def test_a_function_that_holds_weights_of_another_type():
 def test_what_wraps_dynamics_is_not_taken_for_a_function():
     net, frame = tdn.CTRNN(2), torch.zeros(1, 2)
     for wrapped in (tdn.Streaming(net), torch.nn.Sequential(net)):
-        with pytest.raises(ValueError, match=r"module that wraps it; pass the dynamics inside it"):
+        with pytest.raises(ValueError, match=r"module that is none; pass the dynamics inside it"):
             as_field(wrapped, torch.zeros(1, 2), input=frame)
 
 
@@ -234,3 +234,21 @@ def test_sizes_that_do_not_fit():
             tdn.analysis.eigenvalues(lambda x: -x, torch.zeros(shape))
         with pytest.raises(ValueError, match="expected a start"):
             tdn.analysis.fixed_points(lambda x: -x, torch.zeros(shape))
+
+
+def test_values_out_of_bounds_are_refused():
+    pair, frame = tdn.WilsonCowan(), (torch.zeros(1, 1), torch.zeros(1, 1))
+    for name, value, wanted in (("tau_E", -5.0, "a number above 0"), ("w_EI", -1.0, "0 or a number above it")):
+        with pytest.raises(ValueError, match=f"WilsonCowan: expected {name} to be {wanted}, got {value:g}"):
+            as_field(pair, input=frame, parameters={name: value})
+        for search in (tdn.analysis.hopf_point, tdn.analysis.bifurcation_diagram):
+            with pytest.raises(ValueError, match=f"WilsonCowan: expected {name} to be {wanted}, got {value:g}"):
+                search(pair, name, (10.0, value), torch.zeros(1, 2), input=frame)
+    assert as_field(pair, input=frame, parameters={"w_EI": 0.0}).value("w_EI") == 0
+    with pytest.raises(TypeError, match=r"expected dtype float64 or float32, got torch.bfloat16"):
+        as_field(pair, input=frame, dtype=torch.bfloat16)
+
+
+def test_a_range_is_asked_for_in_the_name_of_the_search():
+    with pytest.raises(ValueError, match=r"^hopf_point: expected a range"):
+        tdn.analysis.hopf_point(lambda x, m: m - x, "m", (1.0, 1.0), torch.zeros(1), parameters=(0.0,))

@@ -133,3 +133,8 @@ def test_phase_response_against_a_kick():
     speed = ei_pair(late[:2], *EI)
     shift = ((late[2:] - late[:2]) * speed).sum(-1) / speed.square().sum(-1)
     torch.testing.assert_close(found.response[places, 0], shift / 1e-4, rtol=2e-3, atol=0)
+
+
+def test_what_runs_away_evenly_is_not_called_at_rest():
+    with pytest.raises(ValueError, match="expected a system that comes back to where it was"):
+        limit_cycle(lambda x: 1 + 0 * x, torch.ones(1), settle=30.0)

@@ -55,5 +55,5 @@ def test_what_is_no_map_is_not_iterated():
         at = {"input": torch.zeros(1, 1)} if system is unit else {}
         with pytest.raises(ValueError, match=r"kind='map' a function that returns the next state .* pass kind='flow'"):
             lyapunov_spectrum(system, torch.zeros(1, 1), kind="map", **at)
-    with pytest.raises(ValueError, match="whole numbers of iterations, got 0 and 10.5"):
+    with pytest.raises(ValueError, match=r"whole numbers of iterations, got 0 and 10.5"):
         lyapunov_spectrum(lambda x: 4 * x * (1 - x), torch.ones(1) / 3, kind="map", duration=10.5, settle=0)

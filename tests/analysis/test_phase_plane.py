@@ -85,3 +85,12 @@ def test_f_i_curve():
         f_i_curve(tdn.LIF(), [[1.0]])
     with pytest.raises(TypeError, match="expected a Dynamics"):
         f_i_curve(torch.nn.Linear(1, 1), [1.0])
+
+
+def test_a_function_of_three_variables_needs_the_others():
+    def turning(s):
+        return torch.stack([s[..., 1], s[..., 2], s[..., 0]], -1)
+
+    with pytest.raises(ValueError, match=r"a function of two variables, .* pass a whole state as others="):
+        nullclines(turning, x=(0, -1.0, 1.0), y=(1, -1.0, 1.0))
+    assert len(nullclines(turning, x=(0, -1.0, 1.0), y=(1, -1.0, 1.0), others=torch.zeros(3)).x) == 1

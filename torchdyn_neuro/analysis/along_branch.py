@@ -28,10 +28,12 @@ def find_point(
     at: At,
 ) -> Kind:
     """The ``number``-th point of one kind on the branch from ``between[0]`` towards ``between[1]``."""
-    number = whole_number(kind.__name__, "number", number, 1)
-    first, last = checked_range(kind.__name__, between)
+    owner = _NAMES[kind].lower().replace(" ", "_").replace("fold", "fold_point")
+    number = whole_number(owner, "number", number, 1)
+    first, last = checked_range(owner, between)
     field = as_field(system, **at)
-    field.value(parameter)
+    for end in (first, last):
+        field.check_value(parameter, end)
     begun = field.with_value(parameter, first)
     with torch.no_grad():
         state = fixed_point(as_field(begun, start), start)

@@ -114,6 +114,8 @@ def bifurcation_diagram(
             f"bifurcation_diagram: expected origin between {low:g} and {high:g}, got {origin:g}; pass one in the range"
         )
     field = as_field(system, **at)
+    for end in (low, high):
+        field.check_value(parameter, end)
     begun = field.with_value(parameter, origin)
     states = fixed_point(as_field(begun, start), start)
     tracer = Tracer(field, parameter, low, high, most=most)

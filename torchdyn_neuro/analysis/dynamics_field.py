@@ -13,6 +13,7 @@ from ..core.network import Network, NetworkState
 from ..core.quantities import Alias, Constrained
 from ..core.spiking import Spiking
 from ..core.state import State, leaves, map_state
+from ..core.tensors import readable
 from .field import Field, Parameter, at_index, split
 from .refusals import check_constant_input, check_dynamics
 from .widened import cast, widened
@@ -61,6 +62,7 @@ class DynamicsField(Field):
             name = self._resolved(given)
             original = self._original(name)
             value = torch.as_tensor(value, device=original.device)
+            self.check_value(name, value)
             self.values[name] = at_index(original, None, cast(value, dtype) if value.is_floating_point() else value)
         self._learn_structure()
 
@@ -100,6 +102,21 @@ class DynamicsField(Field):
             f"{self.owner}: expected the name of a quantity or a parameter ({', '.join(known)}) or 'input', got "
             f"{name!r}; name one of them"
         )
+
+    def check_value(self, parameter: Parameter, value: Tensor | float) -> None:
+        name = self._resolved(split(parameter)[0])
+        owner, _, last = name.rpartition(".")
+        quantity = None if name == "input" else self.module.get_submodule(owner)._modules.get(last)
+        value = torch.as_tensor(value).detach()
+        if not isinstance(quantity, Constrained) or not readable(value):
+            return
+        low, high = quantity._own_bounds
+        inside = (value >= low) & (value <= high) if quantity.closed else (value > low) & (value < high)
+        if not inside.all():
+            raise ValueError(
+                f"{self.owner}: expected {name} to be {quantity.expected}, got {value[~inside].flatten()[0].item():g}; "
+                "stay within its bounds"
+            )
 
     def _set(self, name: str, value: Tensor) -> None:
         owner, _, last = name.rpartition(".")

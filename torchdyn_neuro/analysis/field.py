@@ -42,6 +42,8 @@ class Field(ABC):
     """
 
     def __init__(self, owner: str, dtype: torch.dtype):
+        if dtype not in (torch.float32, torch.float64):
+            raise TypeError(f"{owner}: expected dtype float64 or float32, got {dtype}; leave it out for float64")
         self.owner = owner
         self.dtype = dtype
         self.device = torch.device("cpu")
@@ -57,6 +59,9 @@ class Field(ABC):
     @abstractmethod
     def value(self, parameter: Parameter) -> Tensor:
         """What is varied by ``parameter``, as it is now."""
+
+    def check_value(self, parameter: Parameter, value: Tensor | float) -> None:  # noqa: B027 - most allow all
+        """Raise ``ValueError`` if a quantity may not have such a value."""
 
     @abstractmethod
     def with_value(self, parameter: Parameter, value: Tensor | float) -> "Field":

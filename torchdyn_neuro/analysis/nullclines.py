@@ -95,7 +95,15 @@ class Plane:
         template = getattr(field, "template", None)
         if template is not None:
             return field.flat(template)[0]
-        return torch.zeros(2, dtype=field.dtype, device=field.device)
+        base = torch.zeros(2, dtype=field.dtype, device=field.device)
+        try:
+            field(base)
+        except (IndexError, RuntimeError, ValueError) as error:
+            raise ValueError(
+                f"{field.owner}: expected a function of two variables, got one that fails on them ({error}); pass a "
+                "whole state as others=, which holds the rest"
+            ) from error
+        return base
 
     def states(self, points: Tensor) -> Tensor:
         """The states [..., n] at points [..., 2] of the plane."""

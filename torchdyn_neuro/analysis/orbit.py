@@ -33,7 +33,7 @@ def recurring_orbit(field: Field, x: Tensor, settle: float) -> tuple[Tensor, Ten
         path = [Step(0.0, x, field(x)), *steps(field, x, [window], *_ERRORS)]
         passed, x = passed + window, path[-1].state
         half = next(k for k, step in enumerate(path) if step.time >= window / 2)
-        swings = [_swing(part) for part in (path[:half], path[half:])]
+        swings = [_swing(part) for part in (path[:half], path[half - 1 :])]
         if not swings[1].amax() > _REST:
             raise ValueError(
                 f"{field.owner}: expected a limit cycle, got a system at rest after {passed:g} ms, at "

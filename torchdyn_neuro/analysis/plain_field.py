@@ -59,14 +59,13 @@ class PlainField(Field):
                 "pass one of the two"
             )
         if input is not None or between_spikes:
+            wraps = isinstance(function, nn.Module)
+            way = (
+                "pass the dynamics inside it, not compiled" if wraps else "pass what it depends on as parameters=(...)"
+            )
             raise ValueError(
-                f"{owner}: expected input and between_spikes with an ODE or a Network only, got one for a "
-                f"{'module that wraps it' if isinstance(function, nn.Module) else 'function'}; "
-                + (
-                    "pass the dynamics inside it, not compiled"
-                    if isinstance(function, nn.Module)
-                    else "pass what it depends on as parameters=(...)"
-                )
+                f"{owner}: expected input and between_spikes with Dynamics only, got one for a "
+                f"{'module that is none' if wraps else 'function'}; {way}"
             )
         if isinstance(parameters, Mapping) or not isinstance(parameters, (tuple, list)):
             raise TypeError(

@@ -16,7 +16,8 @@ class CTRNN(Network):
 
     .. math:: \tau_i \dot x_i = -x_i + \sum_j w_{ij}\, \sigma(x_j + \theta_j) + I_i
 
-    It is ``Network(CTRNNUnit(...), connection)`` by name: the coupling is evaluated at every stage of the integrator.
+    It is ``Network(CTRNNUnit(...), connection)`` by name: the coupling is evaluated at every stage of a
+    Runge-Kutta method; an exponential integrator takes it from the start of each of its substeps.
     Any smooth trajectory can be approximated by it (Funahashi & Nakamura 1993).
 
     Args:

@@ -16,7 +16,8 @@ class RateNetwork(Network):
 
     .. math:: \tau_i \dot r_i = -r_i + F\Bigl(\sum_j W_{ij} r_j + I_i\Bigr)
 
-    It is ``Network(RateUnit(...), connection)`` by name: the coupling is evaluated at every stage of the integrator.
+    It is ``Network(RateUnit(...), connection)`` by name: the coupling is evaluated at every stage of a
+    Runge-Kutta method; an exponential integrator takes it from the start of each of its substeps.
 
     Args:
         units: number of units.
