@@ -178,3 +178,16 @@ def test_a_line_of_fixed_points_has_no_gradient():
     assert abs(fixed_point(line, start, parameters=(0.5,))[0].item()) < 1e-9
     with pytest.raises(ValueError, match="singular Jacobian: it is at a bifurcation or one of a line"):
         fixed_point(line, start, parameters=(w,))
+
+
+def test_fixed_points_in_float32():
+    """v - v^3 / 3 - w = 0, v + 0.7 - 0.8 w = 0 at one real v."""
+
+    def cell(s):
+        v, w = s.unbind(-1)
+        return torch.stack([v - v**3 / 3 - w, 0.08 * (v + 0.7 - 0.8 * w)], -1)
+
+    starts = torch.linspace(-1.5, -0.5, 20)[:, None].expand(-1, 2)
+    found = fixed_point(cell, starts, dtype=torch.float32)
+    exact = brentq(lambda v: v - v**3 / 3 - (v + 0.7) / 0.8, -3, 0)
+    torch.testing.assert_close(found[:, 0], torch.full((20,), exact), rtol=1e-5, atol=0)

@@ -138,3 +138,16 @@ def test_phase_response_against_a_kick():
 def test_what_runs_away_evenly_is_not_called_at_rest():
     with pytest.raises(ValueError, match="expected a system that comes back to where it was"):
         limit_cycle(lambda x: 1 + 0 * x, torch.ones(1), settle=30.0)
+
+
+def test_errors_finer_than_the_numbers_are_refused():
+    """The steps would become ever smaller."""
+    start, narrow = torch.tensor([1.0, 0.0]), torch.float32
+    for search in (
+        lambda: limit_cycle(van_der_pol, start, dtype=narrow, parameters=(1.0,)),
+        lambda: trajectory(van_der_pol, start, [1.0], dtype=narrow, parameters=(1.0,)),
+    ):
+        with pytest.raises(ValueError, match=r"at least in torch.float32, which resolves no more"):
+            search()
+    coarse = trajectory(lambda x: -x, start, [1.0], rtol=1e-5, atol=1e-6, dtype=narrow)
+    assert coarse[0, 0].item() == pytest.approx(math.exp(-1), rel=1e-4)

@@ -87,6 +87,7 @@ def _descend(equations: Equations, start: Tensor, tolerance: float, steps: int =
         z, value, slope, _ = _taken(equations, z, value, slope, -_solved(slope, value))
     change = (slope.abs() @ (1 + z.abs()).unsqueeze(-1)).squeeze(-1).amax(-1)
     residual = value.abs().amax(-1)
+    tolerance = max(tolerance, 4 * lowest)  # float32 has no more digits
     return Roots(z, residual, (residual <= tolerance * change) & torch.isfinite(residual))
 
 

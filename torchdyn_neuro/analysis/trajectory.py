@@ -79,6 +79,12 @@ def steps(field: Field, x: Tensor, times: list[float], rtol: float = 1e-8, atol:
     """The steps of the solution from ``x``, all that are taken; they end at each of the times, and at the last one."""
     if not times:
         return
+    finest = 8 * torch.finfo(x.dtype).eps
+    if rtol < finest:
+        raise ValueError(
+            f"{field.owner}: expected a relative error of {finest:.1g} at least in {x.dtype}, which resolves no more, "
+            f"got {rtol:g}; leave dtype=float64, or pass a larger rtol where there is one"
+        )
     now, rates, following = 0.0, field(x), 0
     size = _first_step(x.detach(), rates.detach(), rtol, atol)
     for _ in range(_MOST_STEPS):
