@@ -38,6 +38,11 @@ NEEDED = {
     "DirectCurrent": lambda: {"steps": 3},
     "Latency": lambda: {"steps": 3},
     "Poisson": lambda: {"steps": 3},
+    "Rows": lambda: {"steps": 3},
+    "EINetwork": lambda: {"excitatory": 4, "inhibitory": 1},
+    **dict.fromkeys(
+        ("CTRNN", "DivisiveNormalization", "KWinnersTakeAll", "RateNetwork", "WinnerTakeAll"), lambda: {"units": 3}
+    ),
 }
 """What else a call takes."""
 
