@@ -1,8 +1,11 @@
 """Every textbook equation of neural and synaptic dynamics as a tested, trainable, fast ``nn.Module``.
 
-The names below need torch only. The deep-learning parts (``torchdyn_neuro.data``, ``torchdyn_neuro.training``) are
-imported where they are used.
+The names below need torch only. The parts that stand above the equations (``tdn.analysis``, ``tdn.plotting``,
+``tdn.encoding``, ``tdn.losses``, ``tdn.models``, ...) keep their names to themselves and are imported on first use.
 """
+
+from importlib import import_module
+from types import ModuleType
 
 from . import (
     activity,
@@ -32,6 +35,29 @@ from .surrogates import *  # noqa: F403
 from .synapses import *  # noqa: F403
 
 __version__ = "0.1.0"
+
+_ON_FIRST_USE = {
+    "analysis",
+    "data",
+    "decoding",
+    "encoding",
+    "events",
+    "losses",
+    "models",
+    "plotting",
+    "training",
+}
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name in _ON_FIRST_USE:
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_ON_FIRST_USE})
+
 
 __all__ = [
     *activity.__all__,

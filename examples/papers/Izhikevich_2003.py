@@ -52,11 +52,15 @@ def main(picture: Path = Path("pictures/Izhikevich_2003.png")) -> dict[str, dict
             ax.set_ylim(-95, 40)
             ax.set_title(f"{name}, {NAMES[name] if scheme == 'ode' else 'published 1 ms scheme'}", loc="left")
             if scheme == "ode":
-                phase_plane(
+                plane = tdn.analysis.phase_plane(
                     tdn.Izhikevich.preset(name),
-                    CURRENT,
+                    input=torch.full((1, 1), CURRENT),
+                    between_spikes=True,
                     x=("v", -90.0, 30.0),
                     y=("u", -20.0, 20.0),
+                )
+                phase_plane(
+                    plane,
                     trajectory=(torch.where(fields["output"] > 0, torch.nan, fields["v"]), fields["u"]),
                     labels=("v (mV)", "u (mV/ms)"),
                     ax=row[2],

@@ -44,11 +44,15 @@ def main(picture: Path = Path("pictures/Naud_2008.png")) -> dict[str, list[float
         left.set_ylim(-75, 5)
         v, w = fields["v"], fields["w"]
         low, high = min(w.min().item(), -60.0), max(w.max().item(), 120.0)
-        phase_plane(
+        plane = tdn.analysis.phase_plane(
             tdn.AdEx.preset(name),
-            tdn.NAUD_2008[name]["current"],
+            input=torch.full((1, 1), tdn.NAUD_2008[name]["current"]),
+            between_spikes=True,
             x=("v", -80.0, -35.0),
             y=("w", low - 40, high + 0.15 * (high - low)),
+        )
+        phase_plane(
+            plane,
             trajectory=(torch.where(fields["output"] > 0, torch.nan, v), w),
             labels=("v (mV)", "w (pA)"),
             ax=right,

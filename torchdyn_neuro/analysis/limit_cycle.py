@@ -1,0 +1,176 @@
+"""Periodic solutions."""
+
+from typing import Any, NamedTuple, Unpack
+
+import torch
+from torch import Tensor
+
+from ..core.checks import positive_number
+from ..core.state import State
+from .as_field import as_field
+from .cycle_equations import CycleEquations
+from .field import At, Field
+from .floquet import multipliers
+from .fourier import roughness, values_at
+from .implicit import implicit
+from .orbit import recurring_orbit
+
+_FEWEST, _MOST_UNKNOWNS = 65, 5000
+
+
+class LimitCycle(NamedTuple):
+    """A periodic solution.
+
+    states: at N equally spaced phases of the period, [N, n].
+    period: ms.
+    multipliers: factors by which small deviations grow in a period, complex [n]; the first is that along the cycle, 1.
+    error: size of the highest harmonics, relative to the largest: about the relative error of the states.
+    """
+
+    states: Tensor
+    period: Tensor
+    multipliers: Tensor
+    error: float
+
+    @property
+    def frequency(self) -> Tensor:
+        """Hz."""
+        return 1000 / self.period
+
+    @property
+    def stable(self) -> bool:
+        """Whether small deviations die out."""
+        return bool((self.multipliers[1:].abs() < 1).all())
+
+    @property
+    def low(self) -> Tensor:
+        """The smallest value of each variable, [n]."""
+        return self._fine().amin(0)
+
+    @property
+    def high(self) -> Tensor:
+        """The largest value of each variable, [n]."""
+        return self._fine().amax(0)
+
+    @property
+    def amplitude(self) -> Tensor:
+        """Half of the way from the smallest to the largest value of each variable, [n]."""
+        fine = self._fine()
+        return (fine.amax(0) - fine.amin(0)) / 2
+
+    def _fine(self) -> Tensor:
+        count = 16 * len(self.states)
+        return values_at(self.states, torch.arange(count, dtype=self.states.dtype, device=self.states.device) / count)
+
+
+def limit_cycle(
+    system: Any, start: State, *, settle: float = 1000.0, tolerance: float = 1e-8, **at: Unpack[At]
+) -> LimitCycle:
+    r"""The periodic solution to which a start leads, with its period.
+
+    The equation is run until it comes back to where it was; then all phases of the cycle and its period are solved for
+    at once, with more phases until the highest harmonics vanish. States and period are differentiable with respect to
+    the parameters by the implicit function theorem, without a gradient through time.
+
+    Args:
+        system: dynamics, a function ``f(state, *parameters)`` or a field; one system.
+        start: [n], or a state of the dynamics.
+        settle: run before the cycle is looked for, and looked at for it at first, ms; longer than a few periods.
+        tolerance: relative size of the highest harmonics.
+        at: ``input``, ``parameters``, ``between_spikes``, ``dtype``, see :class:`At`.
+
+    Raises:
+        ValueError: if the system comes to rest, does not come back, runs away or reaches the threshold of a cell; if
+            the cycle is too sharp for the most phases that are tried; for what is no smooth autonomous field.
+
+    Source: Doedel et al. (1991), Int. J. Bifurcation Chaos 1:745.
+
+    Example:
+        >>> def f(x):
+        ...     u, v = x.unbind(-1)
+        ...     r = u * u + v * v
+        ...     return torch.stack([u - 2 * v - r * u, 2 * u + v - r * v], -1)
+        >>> cycle = limit_cycle(f, torch.tensor([0.1, 0.0]), settle=20.0)
+        >>> f"{cycle.period:.6f} ms", cycle.stable
+        ('3.141593 ms', True)
+    """
+    settle = positive_number("limit_cycle", "settle", settle, unit="ms")
+    field = as_field(system, start, **at)
+    x = field.in_rows(start)
+    x = x.reshape(-1, x.shape[-1])
+    if len(x) != 1:
+        raise ValueError(
+            f"{field.owner}: expected one system and one start, got {len(x)} rows; call limit_cycle for each"
+        )
+    with torch.no_grad():
+        orbit, period = recurring_orbit(field, x[0].detach(), settle)
+        states, length, error = refined(field, orbit, period, tolerance)
+    return finished(field, states, length, error)
+
+
+def finished(field: Field, states: Tensor, period: Tensor, error: float) -> LimitCycle:
+    """The cycle with its derivatives and its multipliers."""
+    equations = CycleEquations(states)
+    z = implicit(lambda z: equations.linearized(field, z), torch.cat([states.flatten(), period.reshape(1)]))
+    states, period = z[:-1].reshape(states.shape), z[-1]
+    return LimitCycle(states, period, multipliers(field, states, period), error)
+
+
+def refined(field: Field, orbit: Tensor, period: Tensor, tolerance: float) -> tuple[Tensor, Tensor, float]:
+    """States at as many phases as the cycle near an orbit [N, n] needs, its period and the error left."""
+    count = max(len(orbit), _FEWEST) | 1
+    while True:
+        phases = torch.arange(count, dtype=orbit.dtype, device=orbit.device) / count
+        guess = values_at(orbit, phases)
+        states, length = _newton(field, guess, period)
+        swing = (states.amax(0) - states.amin(0)) / (1 + states.abs().amax(0))
+        if not swing.amax() > 1e-6 or not length > 0:
+            raise ValueError(
+                f"{field.owner}: expected a limit cycle, got a solution that comes to rest (swing "
+                f"{swing.amax().item():.2g}); vary the parameter (see hopf_point), or pass another start"
+            )
+        error = roughness(states)
+        if error <= tolerance:
+            break
+        more = 2 * count + 1
+        if more * orbit.shape[1] > _MOST_UNKNOWNS:
+            if error <= 1e-4:
+                break
+            raise ValueError(
+                f"{field.owner}: expected a cycle that {count} phases resolve, got harmonics of {error:.1g} of the "
+                "largest left; it is too sharp: run the dynamics and measure its period"
+            )
+        orbit, period, count = states, length, more
+    if not bool(field.allowed(states).all()):
+        raise ValueError(
+            f"{field.owner}: expected a cycle below the threshold, got one that crosses it; measure spikes instead"
+        )
+    return states, length, error
+
+
+def _newton(field: Field, guess: Tensor, period: Tensor) -> tuple[Tensor, Tensor]:
+    equations = CycleEquations(guess)
+    z = torch.cat([guess.flatten(), period.reshape(1)])
+    value, slope = equations.linearized(field, z)
+    for _ in range(50):
+        step = torch.linalg.solve_ex(slope, value)[0]
+        part = 1.0
+        while True:
+            tried = z - part * step
+            new_value, new_slope = equations.linearized(field, tried)
+            if torch.linalg.vector_norm(new_value) < torch.linalg.vector_norm(value) or part < 1e-3:
+                break
+            part /= 2
+        small = (step.abs() / (1 + z.abs())).amax() < 1e-11
+        if part < 1e-3:
+            if (step.abs() / (1 + z.abs())).amax() < 1e-8:
+                break
+            raise ValueError(
+                f"{field.owner}: expected a limit cycle near where the system comes back after {period.item():g} ms, "
+                "got equations that no cycle solves there: it may spiral slowly into a fixed point; pass a longer "
+                "settle, or another start"
+            )
+        z, value, slope = tried, new_value, new_slope
+        if small:
+            break
+    return z[:-1].reshape(guess.shape), z[-1]
