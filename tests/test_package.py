@@ -44,9 +44,10 @@ ALLOWED = {
     "fused": {"core", "native", "sparse"},
     "activity": {*EQUATIONS, "neurons", "synapses", "connections"},
     "events": {*EQUATIONS, "neurons", "synapses", "plasticity", "connections"},
+    "analysis": {"core", "integrators"},
 }
 """What each folder may import beside itself; the deep-learning parts stand above all of these."""
-ABOVE = {"encoding", "decoding", "losses", "layers", "models", "analysis", "plotting", "data", "training"}
+ABOVE = {"encoding", "decoding", "losses", "layers", "models", "plotting", "data", "training"}
 
 
 def dotted(path: Path) -> str:

@@ -78,6 +78,17 @@ def test_parameters_by_name_stand_in_for_the_module_s_own():
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
 
 
+def test_an_alias_names_what_it_stands_for():
+    cell, at = tdn.AdEx(), {"input": torch.full((1, 1), 300.0), "between_spikes": True}
+    slopes = [
+        jacobian(tdn.AdEx(v_peak=-45.0), torch.tensor([-30.0, 0.0]), **at),
+        jacobian(cell, torch.tensor([-30.0, 0.0]), parameters={"v_peak": -45.0}, **at),
+    ]
+    assert torch.equal(*slopes)
+    assert slopes[0][0, 0] == 0  # clipped at the peak
+    assert as_field(cell, **at).value("v_peak") == 20
+
+
 def test_hooks_and_pruned_weights_count():
     network, current = ei_network()
     prune.custom_from_mask(network.connection, "weight", torch.tensor([[1.0, 0.0], [1.0, 1.0]]))

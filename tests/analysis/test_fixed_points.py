@@ -100,9 +100,8 @@ def test_a_network_learns_a_rhythm_through_its_eigenvalue():
     for _ in range(60):
         x = fixed_point(network, torch.tensor([0.3, 0.4]), input=current)
         leading = eigenvalues(network, x, input=current)
-        loss = ((oscillation_frequency(leading) - 45.0) / 10).square().sum() + (
-            leading.real[..., 0] * 10
-        ).square().sum()
+        rhythm, growth = oscillation_frequency(leading), leading.real[..., 0]
+        loss = ((rhythm - 45.0) / 10).square().sum() + (growth * 10).square().sum()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

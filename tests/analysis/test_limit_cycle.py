@@ -120,11 +120,10 @@ def test_phase_response_against_a_kick():
     at = {"parameters": EI}
     cycle = limit_cycle(ei_pair, torch.tensor([0.1, 0.1]), settle=300.0, **at)
     found = phase_response(ei_pair, cycle, **at)
-    period = cycle.period.item()
-    for place in (20, 80):
-        kick = torch.tensor([1e-4, 0.0])
-        start = torch.stack([cycle.states[place], cycle.states[place] + kick])
-        late = trajectory(ei_pair, start, [12 * period], rtol=1e-11, atol=1e-13, **at)[-1]
-        speed = ei_pair(late[0], *EI)
-        shift = ((late[1] - late[0]) @ speed / (speed @ speed)).item()
-        assert found.response[place, 0].item() == pytest.approx(shift / 1e-4, rel=2e-3)
+    places, kick = [20, 80], torch.tensor([1e-4, 0.0])
+    states = cycle.states[places]
+    start = torch.cat([states, states + kick])
+    late = trajectory(ei_pair, start, [6 * cycle.period.item()], rtol=1e-10, atol=1e-12, **at)[-1]
+    speed = ei_pair(late[:2], *EI)
+    shift = ((late[2:] - late[:2]) * speed).sum(-1) / speed.square().sum(-1)
+    torch.testing.assert_close(found.response[places, 0], shift / 1e-4, rtol=2e-3, atol=0)

@@ -308,11 +308,9 @@ def test_looking_at_a_state_draws_nothing():
         assert torch.equal(torch.get_rng_state(), before), name
 
 
-def test_looking_for_a_potential_or_a_phase_plane_draws_nothing():
-    plotting = pytest.importorskip("torchdyn_neuro.plotting")
+def test_looking_for_a_potential_draws_nothing():
     pictures = pytest.importorskip("torchdyn_neuro.training.callbacks.pictures")
     cell = tdn.AdEx(noise=tdn.WhiteNoise())
     before = torch.get_rng_state()
     assert pictures.potential(cell) == "v"
-    plotting.phase_plane(cell, 100.0, x=("v", -80.0, -40.0), y=("w", -100.0, 300.0), points=20)
     assert torch.equal(torch.get_rng_state(), before)

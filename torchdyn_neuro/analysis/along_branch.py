@@ -6,6 +6,7 @@ import torch
 
 from ..core.checks import whole_number
 from ..core.state import State
+from ..core.transforms import active_transform
 from .as_field import as_field
 from .equilibria import Event, Tracer
 from .field import At, Field, Parameter
@@ -82,9 +83,9 @@ def _absent(kind: type, field: Field, tracer: Tracer, traced: Any, first: float,
 
 def _with_gradient(field: Field, parameter: Parameter, event: Any) -> Any:
     """The point once more, with its derivative with respect to the other parameters."""
-    if not torch.is_grad_enabled():
-        return event
     state, value = event.state.detach(), event.parameter.detach()
+    if not field.with_value(parameter, value)(state).requires_grad and active_transform() is None:
+        return event
     if isinstance(event, FoldPoint):
         return fold_near(field, parameter, state, value)
     if isinstance(event, HopfPoint):

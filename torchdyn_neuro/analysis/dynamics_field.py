@@ -10,7 +10,7 @@ from ..core.context import without_drawing
 from ..core.dynamics import Dynamics
 from ..core.integrator import ExplicitIntegrator, Integrator
 from ..core.network import Network, NetworkState
-from ..core.quantities import Constrained
+from ..core.quantities import Alias, Constrained
 from ..core.spiking import Spiking
 from ..core.state import State, leaves, map_state
 from .field import Field, Parameter, at_index, split
@@ -57,13 +57,25 @@ class DynamicsField(Field):
         self.values: dict[str, Tensor] = {"input": map_state(lambda leaf: cast(leaf, dtype), input)}
         self.device = leaves(input)[0].device
         self._originals: dict[str, Tensor] = {}
-        for name, value in dict(parameters).items():
+        for given, value in dict(parameters).items():
+            name = self._resolved(given)
             original = self._original(name)
             value = torch.as_tensor(value, device=original.device)
             self.values[name] = at_index(original, None, cast(value, dtype) if value.is_floating_point() else value)
         self._learn_structure()
 
     # Parameters.
+
+    def _resolved(self, name: str) -> str:
+        """The name of what an alias stands for."""
+        owner, _, last = name.rpartition(".")
+        holder = self.module
+        for part in owner.split(".") if owner else ():
+            holder = getattr(holder, part, None)
+        alias = getattr(type(holder), last, None)
+        if not isinstance(alias, Alias):
+            return name
+        return ".".join(part for part in (owner, alias.owner, alias.name) if part)
 
     def _original(self, name: str) -> Tensor:
         if name not in self._originals:
@@ -113,11 +125,13 @@ class DynamicsField(Field):
         if name == "input":
             frame = self._input_alone()
             return frame if index is None else frame[_in_row(index)]
+        name = self._resolved(name)
         original = self._original(name) if name not in self.values else self.values[name]
         return original if index is None else original[index]
 
     def with_value(self, parameter: Parameter, value: Tensor | float) -> "DynamicsField":
         name, index = split(parameter)
+        name = self._resolved(name)
         before = self._input_alone() if name == "input" else self.values.get(name, None)
         before = self._original(name) if before is None else before
         other = object.__new__(DynamicsField)
@@ -132,7 +146,7 @@ class DynamicsField(Field):
         """Which leaves of the state flow, and which stay."""
         self._prepare()
         with torch.no_grad(), without_drawing():
-            frame = self.values["input"]
+            frame = self.module._read(self.values["input"], axis=1)
             self.template = self.module.initial_state(frame)
             change = self.module.vector_field(frame, self.template)
         self.flows = _flowing(self.template, change)
@@ -200,6 +214,7 @@ class DynamicsField(Field):
         batch = state.expand(*state.shape[:-2], self.rows, self.size) if self.rows > 1 else state
         flat = batch.reshape(-1, self.size)
         frame = map_state(lambda leaf: _spread(leaf, flat.shape[0]), self.values["input"])
+        frame = self.module._read(frame, axis=1)
         given = _all_leaves(self.template, function(frame, self.tree(flat)))
         kept = [leaf for leaf, flows in zip(given, self.flows, strict=True) if flows]
         return torch.cat([leaf.expand(flat.shape[0], *leaf.shape[1:]).flatten(1) for leaf in kept], -1).reshape(

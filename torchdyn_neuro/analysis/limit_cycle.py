@@ -15,7 +15,7 @@ from .fourier import roughness, values_at
 from .implicit import implicit
 from .orbit import recurring_orbit
 
-_FEWEST, _MOST_UNKNOWNS = 65, 5000
+_FEWEST, _MOST_UNKNOWNS, _LONGER_RUNS = 65, 5000, 4
 
 
 class LimitCycle(NamedTuple):
@@ -103,12 +103,26 @@ def limit_cycle(
             f"{field.owner}: expected one system and one start, got {len(x)} rows; call limit_cycle for each"
         )
     with torch.no_grad():
-        orbit, period = recurring_orbit(field, x[0].detach(), settle)
-        states, length, error = refined(field, orbit, period, tolerance)
-    return finished(field, states, length, error)
+        states, length, error = _found(field, x[0].detach(), settle, tolerance)
+    return _finished(field, states, length, error)
 
 
-def finished(field: Field, states: Tensor, period: Tensor, error: float) -> LimitCycle:
+def _found(field: Field, x: Tensor, settle: float, tolerance: float) -> tuple[Tensor, Tensor, float]:
+    """The cycle to which a state leads, after longer and longer runs."""
+    for _ in range(_LONGER_RUNS):
+        orbit, period = recurring_orbit(field, x, settle)
+        solved = _refined(field, orbit, period, tolerance)
+        if solved is not None:
+            return solved
+        x, settle = orbit[0], 4 * settle
+    raise ValueError(
+        f"{field.owner}: expected a limit cycle near where the system comes back after {period.item():g} ms, got "
+        "equations that no cycle solves there: it may spiral slowly into a fixed point; pass a longer settle, or "
+        "another start"
+    )
+
+
+def _finished(field: Field, states: Tensor, period: Tensor, error: float) -> LimitCycle:
     """The cycle with its derivatives and its multipliers."""
     equations = CycleEquations(states)
     z = implicit(lambda z: equations.linearized(field, z), torch.cat([states.flatten(), period.reshape(1)]))
@@ -116,19 +130,19 @@ def finished(field: Field, states: Tensor, period: Tensor, error: float) -> Limi
     return LimitCycle(states, period, multipliers(field, states, period), error)
 
 
-def refined(field: Field, orbit: Tensor, period: Tensor, tolerance: float) -> tuple[Tensor, Tensor, float]:
-    """States at as many phases as the cycle near an orbit [N, n] needs, its period and the error left."""
+def _refined(field: Field, orbit: Tensor, period: Tensor, tolerance: float) -> tuple[Tensor, Tensor, float] | None:
+    """States at as many phases as the cycle near an orbit [N, n] needs, its period and the error, if there is one."""
     count = max(len(orbit), _FEWEST) | 1
     while True:
         phases = torch.arange(count, dtype=orbit.dtype, device=orbit.device) / count
         guess = values_at(orbit, phases)
-        states, length = _newton(field, guess, period)
+        solved = _newton(field, guess, period)
+        if solved is None:
+            return None
+        states, length = solved
         swing = (states.amax(0) - states.amin(0)) / (1 + states.abs().amax(0))
         if not swing.amax() > 1e-6 or not length > 0:
-            raise ValueError(
-                f"{field.owner}: expected a limit cycle, got a solution that comes to rest (swing "
-                f"{swing.amax().item():.2g}); vary the parameter (see hopf_point), or pass another start"
-            )
+            return None  # a fixed point solves the equations too
         error = roughness(states)
         if error <= tolerance:
             break
@@ -148,29 +162,23 @@ def refined(field: Field, orbit: Tensor, period: Tensor, tolerance: float) -> tu
     return states, length, error
 
 
-def _newton(field: Field, guess: Tensor, period: Tensor) -> tuple[Tensor, Tensor]:
+def _newton(field: Field, guess: Tensor, period: Tensor) -> tuple[Tensor, Tensor] | None:
     equations = CycleEquations(guess)
     z = torch.cat([guess.flatten(), period.reshape(1)])
     value, slope = equations.linearized(field, z)
-    for _ in range(50):
+    for _ in range(60):
         step = torch.linalg.solve_ex(slope, value)[0]
-        part = 1.0
-        while True:
+        length = (step.abs() / (1 + z.abs())).amax()
+        if length < 1e-10:
+            return (z - step)[:-1].reshape(guess.shape), (z - step)[-1]
+        # Near a Hopf point the residual first grows: where no part of the step makes it smaller, all is taken.
+        whole = min(1.0, 0.5 / length.item(), 0.5 * abs((z[-1] / step[-1]).item()))
+        for part in (whole, whole / 2, whole / 4, whole / 8, whole):
             tried = z - part * step
             new_value, new_slope = equations.linearized(field, tried)
-            if torch.linalg.vector_norm(new_value) < torch.linalg.vector_norm(value) or part < 1e-3:
+            if torch.linalg.vector_norm(new_value) < torch.linalg.vector_norm(value):
                 break
-            part /= 2
-        small = (step.abs() / (1 + z.abs())).amax() < 1e-11
-        if part < 1e-3:
-            if (step.abs() / (1 + z.abs())).amax() < 1e-8:
-                break
-            raise ValueError(
-                f"{field.owner}: expected a limit cycle near where the system comes back after {period.item():g} ms, "
-                "got equations that no cycle solves there: it may spiral slowly into a fixed point; pass a longer "
-                "settle, or another start"
-            )
-        z, value, slope = tried, new_value, new_slope
-        if small:
+        if not torch.isfinite(new_value).all():
             break
-    return z[:-1].reshape(guess.shape), z[-1]
+        z, value, slope = tried, new_value, new_slope
+    return None
