@@ -27,7 +27,7 @@ def learned(*values):
 LAYERS = {
     "RateUnit": lambda: tdn.RateUnit(learned(2.0, 10.0)),
     "RateNetwork": lambda: tdn.RateNetwork(UNITS, learned(2.0, 10.0), activation=tdn.rates.Tanh(tdn.Learned(1.0))),
-    "CTRNN": lambda: tdn.CTRNN(UNITS, learned(2.0, 10.0), learned(-1.0, 1.0), integrator=tdn.RK4()),
+    "CTRNN": lambda: tdn.CTRNN(UNITS, learned(2.0, 8.0), learned(-1.0, 1.0), activation=tdn.rates.Tanh()),
     "EINetwork": lambda: tdn.EINetwork(4, 2, learned(2.0, 10.0), activation=tdn.rates.Softplus()),
     "WinnerTakeAll": lambda: tdn.WinnerTakeAll(UNITS, tdn.Learned(0.5), activation=tdn.rates.Softplus()),
     "KWinnersTakeAll": lambda: tdn.KWinnersTakeAll(UNITS, 3, activation=tdn.rates.Sigmoid(tdn.Learned(4.0))),
