@@ -24,15 +24,11 @@ COHERENCES = torch.tensor([0.0, 3.2, 6.4, 12.8, 25.6, 51.2]) / 100
 THRESHOLD, LONGEST = 15.0, 2000  # Hz; ms
 
 
-def decision(noise: tdn.OrnsteinUhlenbeckNoise | None = None) -> tdn.WongWang:
-    return tdn.WongWang(noise=noise)
-
-
 @torch.no_grad()
 def decide(trials: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Which trials [B, coherences] go towards the dots, when (ms, NaN if never), and the rates [T, B, coherences, 2]."""
     torch.manual_seed(0)
-    network = decision(tdn.OrnsteinUhlenbeckNoise(tau=2.0, sigma=0.02 * 2**0.5))
+    network = tdn.WongWang(noise=tdn.OrnsteinUhlenbeckNoise(tau=2.0, sigma=0.02 * 2**0.5))
     current = network.stimulus(COHERENCES).expand(LONGEST, trials, -1, 2)
     S = network(current)
     rates = network.neuron.rate(current + network.connection(S))
@@ -60,7 +56,7 @@ def main(picture: Path = Path("pictures/Wong_Wang_2006.png"), trials: int = 300)
     assert abs(accuracy[0] - 0.5) < 4 * 0.5 / trials**0.5
     assert reaction[0] > 1.5 * reaction[-1]
 
-    network = decision()
+    network = tdn.WongWang()
     undecided = network.stimulus(0.0)[None]
     found = analysis.fixed_points(network, low=0.0, high=1.0, input=undecided)
     plane = analysis.phase_plane(network, x=(0, 0.0, 0.8), y=(1, 0.0, 0.8), input=undecided)
@@ -74,11 +70,16 @@ def main(picture: Path = Path("pictures/Wong_Wang_2006.png"), trials: int = 300)
     axes[0].set(xlabel="coherence (%)", ylabel="correct (%)", ylim=(45, 102), title="psychometric curve")
     axes[1].semilogx(100 * COHERENCES[1:], reaction[1:], "o-", color="tab:blue")
     axes[1].set(xlabel="coherence (%)", ylabel="reaction time (ms)", ylim=(0, None), title="reaction times")
+    for ax in axes[:2]:
+        ax.minorticks_off()
+        ax.set_xticks(100 * COHERENCES[1:], [f"{100 * c:.1f}" for c in COHERENCES[1:]])
     for k in range(6):
-        axes[2].plot(rates[:, k, 2, 0], color="tab:blue", linewidth=0.7)
-        axes[2].plot(rates[:, k, 2, 1], color="tab:orange", linewidth=0.7)
+        axes[2].plot(rates[:, k, 2, 0], color="tab:blue", linewidth=0.7, label="with the dots" if k == 0 else None)
+        axes[2].plot(rates[:, k, 2, 1], color="tab:orange", linewidth=0.7, label="against them" if k == 0 else None)
     axes[2].axhline(THRESHOLD, color="black", linestyle=":", linewidth=0.8)
     axes[2].set(xlabel="time (ms)", ylabel="rate (Hz)", title="six trials at 6.4 %", xlim=(0, 1500))
+    axes[2].legend(frameon=False, loc="upper left", fontsize="small")
+    axes[0].legend(frameon=False, loc="lower right", fontsize="small")
     phase_plane(plane, labels=("S of population 1", "S of population 2"), legend=False, ax=axes[3])
     axes[3].set_title("coherence 0")
     picture.parent.mkdir(parents=True, exist_ok=True)
