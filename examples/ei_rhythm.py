@@ -30,11 +30,11 @@ NEAR, FAR = 0.01, 3.55  # above the Hopf point
 
 
 @torch.no_grad()
-def measured(drives: torch.Tensor, steps: int = 4000) -> tuple[torch.Tensor, analysis.Spectrum]:
-    """What the pair does under each of the inputs [B]: its excitation [T, B] and the spectrum of that."""
+def measured(drives: torch.Tensor, steps: int = 4000) -> analysis.Spectrum:
+    """The spectrum of the excitation under each of the inputs [B], from a simulation."""
     drive = drives.float()[None, :, None].expand(2 * steps, -1, -1)
     E = PAIR((drive, torch.zeros_like(drive)))[steps:, :, 0]
-    return E, analysis.power_spectrum(E, dt=PAIR.dt)
+    return analysis.power_spectrum(E, dt=PAIR.dt)
 
 
 def main(picture: Path = Path("pictures/ei_rhythm.png"), points: int = 8) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def main(picture: Path = Path("pictures/ei_rhythm.png"), points: int = 8) -> dic
         predicted.append(analysis.oscillation_frequency(analysis.eigenvalues(PAIR, rest, **at)).item())
         cycles.append(analysis.limit_cycle(PAIR, rest + 0.02, settle=400.0, **at))
     periods = [cycle.frequency.item() for cycle in cycles]
-    E, spectra = measured(drives)
+    spectra = measured(drives)
     peaks = spectra.peak
     print(f"Hopf point at I_E = {onset:.4f}, {hopf.frequency.item():.2f} Hz")
     for place, k in (("just above it", 0), ("far from it", -1)):

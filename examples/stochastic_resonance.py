@@ -40,7 +40,9 @@ def spikes(sigma: torch.Tensor, steps: int, rows: int) -> torch.Tensor:
     return cells(signal(steps)[:, None, None].expand(-1, rows, len(sigma)))
 
 
-def main(picture: Path = Path("pictures/stochastic_resonance.png"), steps: int = 20_000, rows: int = 32) -> dict[str, Any]:
+def main(
+    picture: Path = Path("pictures/stochastic_resonance.png"), steps: int = 20_000, rows: int = 32
+) -> dict[str, Any]:
     sigma = torch.cat([torch.zeros(1), torch.logspace(-1.0, 1.3, 13)])
     trains = spikes(sigma, steps, rows)
     found = analysis.power_spectrum(trains, segment=SEGMENT)
@@ -50,7 +52,8 @@ def main(picture: Path = Path("pictures/stochastic_resonance.png"), steps: int =
     ratio = torch.where(beside > 0, power[line] / beside.clamp(min=1e-30), 1.0)
     rates = 1000 * trains.mean((0, 1))
     best = int(ratio.argmax())
-    print(f"without noise: {rates[0]:g} Hz; best at sigma = {sigma[best]:.2f}: ratio {ratio[best]:.1f}; at the most noise {ratio[-1]:.1f}")
+    print(f"without noise: {rates[0]:g} Hz; signal-to-noise ratio best at sigma = {sigma[best]:.2f}: {ratio[best]:.1f}")
+    print(f"at the most noise: {ratio[-1]:.1f}")
     assert rates[0] == 0
     assert 0 < best < len(sigma) - 1
     assert ratio[best] > 2 * ratio[-1]

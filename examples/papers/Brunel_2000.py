@@ -80,7 +80,8 @@ def run(g: float, eta: float, duration: float, settle: float = 200.0) -> Activit
 def main(picture: Path = Path("pictures/Brunel_2000.png"), duration: float = 1000.0) -> dict[str, Any]:
     found = {name: run(*state, duration) for name, state in STATES.items()}
     for name, a in found.items():
-        print(f"{name:32s}{a.rate:6.1f} Hz, CV {a.cv:.2f}, peak at {a.spectrum.peak:.0f} Hz, {a.sharpness:.1f} times the mean")
+        peak = a.spectrum.peak.item()
+        print(f"{name:32s}{a.rate:6.1f} Hz, CV {a.cv:.2f}, peak at {peak:.0f} Hz, {a.sharpness:.1f} x the mean")
     regular, fast, balanced, slow = found.values()
     assert regular.cv < 0.1
     assert 0.8 < balanced.cv < 1.2

@@ -1,9 +1,9 @@
 """Maass, Natschlaeger & Markram (2002), Neural Comput. 14:2531: a liquid of spiking neurons, read out by a line.
 
-135 integrate-and-fire neurons in a column of 15 x 3 x 3, a fifth of them inhibitory, are coupled by dynamic synapses with
-the probability :math:`C e^{-(d / \\lambda)^2}`. Their input are four spike trains in segments of 150 ms, each a jittered
-copy of one of two templates. Linear readouts of the liquid at the very end, by ridge regression, tell which template the
-last segment was, and the one before: the liquid remembers what its input alone, filtered just as long, does not.
+135 integrate-and-fire neurons in a column of 15 x 3 x 3, a fifth of them inhibitory, are coupled by dynamic synapses
+with the probability :math:`C e^{-(d / \\lambda)^2}`. They hear four spike trains in segments of 150 ms, each a jittered
+copy of one of two templates. Linear readouts of the liquid at the very end, by ridge regression, tell which template
+the last segment was, and the one before: the liquid remembers what its input alone, filtered just as long, does not.
 
 Wiring, strengths and cells are those of the paper, in units of its threshold of 15 mV; synapses onto either kind are
 alike here, their constants the means, all axons take 1 ms, and the strengths have a common factor of 1.5.
@@ -36,9 +36,7 @@ def liquid(generator: torch.Generator) -> tuple[tdn.Network, Tensor]:
     places = torch.cartesian_prod(*(torch.arange(float(size)) for size in GRID))
     inhibits = torch.rand(CELLS, generator=generator) < 0.2
     kinds = ["I" if inhibitory else "E" for inhibitory in inhibits.tolist()]
-    density, strength = (
-        torch.tensor([[table[a + b] for a in kinds] for b in kinds]) for table in (DENSITY, STRENGTH)
-    )
+    density, strength = (torch.tensor([[table[a + b] for a in kinds] for b in kinds]) for table in (DENSITY, STRENGTH))
     near = torch.exp(-((torch.cdist(places, places) / LAMBDA) ** 2))
     wired = torch.rand(CELLS, CELLS, generator=generator) < density * near
     coupling = nn.Linear(CELLS, CELLS, bias=False)
@@ -97,12 +95,14 @@ def main(picture: Path = Path("pictures/Maass_2002.png"), trials: int = 800) -> 
     apart = {name: distance[:, mask].mean(1) for name, mask in (("another", ~same), ("the same", same))}
 
     figure, axes = plt.subplots(1, 3, figsize=(14, 3.9), layout="constrained")
-    raster(torch.cat([response[:, 0], spikes[:, 0]], 1), populations={"liquid": CELLS, "input": INPUTS}, ax=axes[0], s=3)
+    raster(
+        torch.cat([response[:, 0], spikes[:, 0]], 1), populations={"liquid": CELLS, "input": INPUTS}, ax=axes[0], s=3
+    )
     axes[0].set_title("one trial")
     for name, values in apart.items():
         axes[1].plot(values, label=f"{name} last template")
     axes[1].set(xlabel="time (ms)", ylabel="distance of two states", title="separation", ylim=(0, None))
-    axes[1].legend(frameon=False, loc="lower right")
+    axes[1].legend(frameon=False, loc="upper right")
     for offset, name, values in ((-0.2, "liquid", of_liquid), (0.2, "input alone", of_inputs)):
         axes[2].bar(torch.arange(SEGMENTS) + 1 + offset, [100 * value for value in values], width=0.38, label=name)
     axes[2].axhline(50, color="black", linestyle=":", linewidth=0.8)

@@ -3,8 +3,8 @@
 Two populations of excitatory cells, each with facilitating synapses of its own, share inhibition. A cue to one of them
 loads its synapses. With a low background the cells then are as silent as before, but for seconds a probe that goes to
 all of them is answered by the one that was cued. With stronger synapses and more background the population goes on by
-itself, in bursts that keep its synapses loaded: the memory is in the spikes too (reverberation). The synaptic constants are those of the paper; the
-network has 250 cells in place of 10,000, and weights to match.
+itself, in bursts that keep its synapses loaded: the memory is in the spikes too (reverberation). The constants of the
+synapses are those of the paper; the network has 250 cells in place of 10,000, and weights to match.
 Run ``python examples/papers/Mongillo_2008.py [PICTURE]``.
 """
 
@@ -90,7 +90,7 @@ def main(picture: Path = Path("pictures/Mongillo_2008.png"), trials: int = 8) ->
     assert persistent["cued"] > 2 * persistent["not cued"]
 
     figure, axes = plt.subplots(3, 2, figsize=(12, 7), layout="constrained", height_ratios=(2, 1, 1.3))
-    for column, (spikes, title) in enumerate(((silent, "silent delay: memory in the synapses"), (loud, "reverberation"))):
+    for column, (spikes, title) in enumerate(((silent, "silent delay"), (loud, "reverberation"))):
         top, middle, _ = axes[:, column]
         few = torch.cat([spikes[:, 0, 0, begin : begin + 30] for begin in (0, E)] + [spikes[:, 0, 0, -15:]], 1)
         raster(few, populations={"cued": 30, "not cued": 30, "inhibitory": 15}, ax=top)
@@ -103,7 +103,7 @@ def main(picture: Path = Path("pictures/Mongillo_2008.png"), trials: int = 8) ->
         axes[2, 0].plot(u[:, 0, :, cells].mean((1, 2)), color=color)
     axes[2, 0].set(ylabel="utilisation u", xlabel="time (ms)", xlim=(0, DURATION))
     bars = axes[2, 1]
-    for k, (rates, title) in enumerate(((delay, "silent delay"), (answer, "probe"), (persistent, "reverberation"))):
+    for k, rates in enumerate((delay, answer, persistent)):
         bars.bar([4 * k + n for n in range(3)], rates.values(), color=["tab:red", "tab:blue", "0.6"])
     bars.set(ylabel="rate (Hz)", xticks=[1, 5, 9], xticklabels=["silent delay", "probe", "reverberation"])
     bars.set_title("cued, not cued, and without any cue", fontsize="medium")

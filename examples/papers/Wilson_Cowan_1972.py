@@ -71,7 +71,9 @@ def main(picture: Path = Path("pictures/Wilson_Cowan_1972.png"), steps: int = 20
     [(down, up)] = hysteresis.hysteresis
     P, E = ramp(-1.0, 1.0, steps)
     jumps = P[:steps][E[:steps] > 0.25][0].item(), P[steps:][E[steps:] < 0.25][0].item()
-    print(f"two stable states for inputs from {down:.3f} to {up:.3f}; jumps at {jumps[0]:.3f} and back at {jumps[1]:.3f}")
+    print(
+        f"two stable states for inputs from {down:.3f} to {up:.3f}; jumps at {jumps[0]:.3f} and back at {jumps[1]:.3f}"
+    )
     assert abs(jumps[0] - up) < 0.05
     assert abs(jumps[1] - down) < 0.05
 

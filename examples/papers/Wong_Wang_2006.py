@@ -26,7 +26,7 @@ THRESHOLD, LONGEST = 15.0, 2000  # Hz; ms
 
 @torch.no_grad()
 def decide(trials: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Which trials [B, coherences] go towards the dots, when (ms, NaN if never), and the rates [T, B, coherences, 2]."""
+    """Which trials [B, coherences] are correct, when (ms, NaN if never), and the rates [T, B, coherences, 2]."""
     torch.manual_seed(0)
     network = tdn.WongWang(noise=tdn.OrnsteinUhlenbeckNoise(tau=2.0, sigma=0.02 * 2**0.5))
     current = network.stimulus(COHERENCES).expand(LONGEST, trials, -1, 2)

@@ -40,7 +40,7 @@ def memory_capacity(signal: Tensor, states: Tensor, *, longest: int) -> Tensor:
     for name, given in (("signal", signal), ("states", states)):
         if not isinstance(given, Tensor) or not given.is_floating_point():
             got = given.dtype if isinstance(given, Tensor) else type(given).__name__
-            raise TypeError(f"memory_capacity: expected a {name} of floats, got {got}; pass a tensor, call .float()")
+            raise TypeError(f"memory_capacity: expected {name} of floats, got {got}; pass a tensor, call .float()")
     if states.ndim < 2 or states.shape[:-1] != signal.shape:
         raise ValueError(
             f"memory_capacity: expected a signal [T, *] and states [T, *, N], got {tuple(signal.shape)} and "

@@ -7,4 +7,11 @@ from .perceptron import SpikingPerceptron
 from .rate_classifier import RateClassifier
 from .reservoir_classifier import ReservoirClassifier
 
-__all__ = ["CurrentScale", "RateClassifier", "ReservoirClassifier", "SpikingClassifier", "SpikingConvNet", "SpikingPerceptron"]
+__all__ = [
+    "CurrentScale",
+    "RateClassifier",
+    "ReservoirClassifier",
+    "SpikingClassifier",
+    "SpikingConvNet",
+    "SpikingPerceptron",
+]
