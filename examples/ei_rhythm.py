@@ -68,7 +68,7 @@ def main(picture: Path = Path("pictures/ei_rhythm.png"), points: int = 8) -> dic
     middle.plot(onset, hopf.frequency.item(), "o", color="tab:red", label="Hopf point")
     middle.set(xlabel="input I_E", ylabel="frequency (Hz)", title="predicted and measured", ylim=(0, None))
     middle.legend(frameon=False, fontsize="small", loc="lower left")
-    for k, color in ((1, "tab:blue"), (points - 1, "tab:orange")):
+    for k, color in ((points // 2, "tab:blue"), (points - 1, "tab:orange")):
         spectrum(spectra.frequency, spectra.power[:, k], highest=150.0, color=color, ax=right, label=f"{drives[k]:.2f}")
     right.set(title="spectrum of the excitation", ylim=(1e-12, None))
     right.legend(title="input I_E", frameon=False, fontsize="small")

@@ -23,7 +23,7 @@ import matplotlib.pyplot as plt
 
 AREAS, EXCITATORY, INHIBITORY = 3, 16, 4
 CELLS = EXCITATORY + INHIBITORY
-DT, DELAY, DURATION = 0.1, 12.0, 60.0  # ms
+DT, DELAY, DURATION = 0.1, 12.0, 45.0  # ms
 BEGIN, END = 5.0, 9.0  # of the pulse, ms
 PULSE, SENT = 15.0, 10.0  # uA/cm^2: into the first area, and at most from one area into the next
 

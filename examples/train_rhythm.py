@@ -42,7 +42,7 @@ def run(pair: tdn.WilsonCowan, steps: int) -> torch.Tensor:
 def main(picture: Path = Path("pictures/train_rhythm.png"), updates: int = 120) -> dict[str, Any]:
     pair = untrained()
     before = run(pair, 800)
-    optimizer = torch.optim.Adam(pair.parameters(), lr=0.1)
+    optimizer = torch.optim.Adam(pair.parameters(), lr=0.2)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, updates)
     rest, path = torch.tensor([0.2, 0.2]), []
     for _ in range(updates):

@@ -53,7 +53,7 @@ def main(picture: Path = Path("pictures/Hopfield_1984.png"), trials: int = 40) -
     middle.set_title(f"{100 * recalled:.0f} % of the cues are completed")
     shown = torch.stack([cue[0], rates[8, 0], rates[16, 0], rates[-1, 0], wanted[0]]).reshape(5, 10, 10)
     mosaic = torch.cat([torch.cat([frame, torch.full((10, 1), torch.nan)], 1) for frame in shown], 1)
-    right.imshow(mosaic, cmap="RdBu_r", vmin=-1, vmax=1)
+    right.imshow(mosaic.numpy(), cmap="RdBu_r", vmin=-1, vmax=1)
     right.set(yticks=[], xticks=[4.5 + 11 * k for k in range(5)], title="one of them")
     right.set_xticklabels(["0 ms", "8 ms", "16 ms", "100 ms", "stored"])
     picture.parent.mkdir(parents=True, exist_ok=True)
