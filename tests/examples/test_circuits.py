@@ -136,7 +136,7 @@ def test_mongillo_2008(picture):
 
 
 def test_brunel_2000(picture):
-    figures = load("papers/Brunel_2000").main(picture, duration=400.0, settle=100.0)
+    figures = load("papers/Brunel_2000").main(picture, duration=300.0, settle=100.0)
     regular, fast, balanced, slow = figures.values()
     # Cells that always get enough fire as often as they may: 2 ms, and a step of the grid or more to threshold.
     assert 300 < regular["rate"] < 1000 / 2.0
