@@ -73,7 +73,9 @@ def test_gradients_of_a_hopf_point():
     def frequency(tau):
         return hopf_point(ei_pair, "i_e", (-4.0, 0.0), torch.zeros(2), parameters=(*EI[:7], tau)).frequency
 
-    assert gradient(frequency, 10.0) == pytest.approx(differences(frequency, 10.0), rel=1e-5)
+    slope = gradient(frequency, 10.0)
+    assert slope == pytest.approx(differences(frequency, 10.0), rel=1e-5)
+    assert torch.func.grad(frequency)(torch.tensor(10.0, dtype=torch.float64)).item() == pytest.approx(slope, rel=1e-9)
 
 
 def test_the_normal_form_tells_a_soft_from_a_hard_onset():

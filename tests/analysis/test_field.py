@@ -78,6 +78,20 @@ def test_parameters_by_name_stand_in_for_the_module_s_own():
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
 
 
+def test_a_module_in_float32_is_a_field_in_float64():
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 2))
+    slope = jacobian(module, HALF)
+    first, _, last = module
+    hidden = torch.tanh(first.weight.double() @ HALF.double() + first.bias.double())
+    expected = last.weight.double() @ ((1 - hidden**2)[:, None] * first.weight.double())
+    torch.testing.assert_close(slope, expected, rtol=1e-12, atol=1e-14)
+    slope.sum().backward()
+    assert first.weight.grad.dtype == torch.float32
+    assert first.weight.grad.abs().min() > 0
+    assert next(module.parameters()).dtype == torch.float32
+
+
 def test_an_alias_names_what_it_stands_for():
     cell, at = tdn.AdEx(), {"input": torch.full((1, 1), 300.0), "between_spikes": True}
     slopes = [
@@ -172,6 +186,12 @@ def test_what_is_no_smooth_autonomous_field(name):
     system, at, kind, message = REFUSED[name]
     with pytest.raises(kind, match=rf"^.+: expected .*{message}"):
         as_field(system, torch.full((2,), 0.1), **at)
+
+
+def test_what_is_wrong_is_wrong_under_transforms_too():
+    surrogate = REFUSED["a surrogate"][0]
+    with pytest.raises(ValueError, match="not its slope"):
+        torch.func.grad(lambda x: jacobian(surrogate, x).sum())(torch.full((2,), 0.1))
 
 
 def test_a_kink_is_no_surrogate():

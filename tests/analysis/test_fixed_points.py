@@ -137,6 +137,11 @@ def test_kinds_of_fixed_points(matrix, kind, unstable):
     assert stability(lambda x: x @ matrix.T, torch.zeros(2, 3, 2)).kind == [[kind] * 3] * 2
 
 
+def test_what_moves_has_no_stability():
+    with pytest.raises(ValueError, match="expected a fixed point, got a state that changes by 1 per ms"):
+        stability(lambda x: -x, torch.ones(1))
+
+
 def test_frequency_is_that_of_the_least_damped_pair():
     pair = [-0.1 + 0.3j, -0.1 - 0.3j]
     faster = [-0.5 + 0.9j, -0.5 - 0.9j]

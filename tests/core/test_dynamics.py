@@ -141,7 +141,7 @@ def test_every_sequence_runs_through_the_chosen_loop(monkeypatch):
         calls.append(type(module).__name__)
         return eager_loop(module, x, state, output_dtype)
 
-    monkeypatch.setattr(time_loop, "_loops", dict(time_loop._loops))
+    monkeypatch.setattr(time_loop, "_backends", dict(time_loop._backends))
     register_backend("counting", counting)
     with tdn.backend("counting"):
         tdn.Chain(tdn.ExponentialSynapse(), tdn.Recurrent(tdn.LIF(), torch.nn.Linear(3, 3)))(torch.ones(4, 2, 3))

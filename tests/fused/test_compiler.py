@@ -12,6 +12,7 @@ import torch
 
 import torchdyn_neuro as tdn
 from torchdyn_neuro.fused import backends
+from torchdyn_neuro.fused.operators import registry
 from torchdyn_neuro.native import compiler
 
 SOURCE = 'extern "C" int run() { return 7; }'
@@ -113,13 +114,14 @@ def test_a_folder_that_cannot_be_made(tmp_path, monkeypatch, folder):
 def test_without_a_compiler_the_eager_loop_runs(folder, monkeypatch):
     monkeypatch.setenv("CXX", "/nowhere/g++")
     monkeypatch.setattr(backends, "_warned", set())
-    # A time step of its own, so that no other test has left the loop in this process.
-    cell, x = tdn.LIF(dt=0.731), torch.full((5, 1, 3), 5.0)
+    # No other test has left a loop in this process.
+    monkeypatch.setattr(registry, "_loops", {})
+    cell, x = tdn.LIF(), torch.full((5, 1, 3), 5.0)
     with tdn.backend("eager"):
         expected = cell(x)
     with pytest.warns(UserWarning, match=r"step by step in Python.*no C\+\+ compiler"):
         assert torch.equal(cell(x), expected)
-    assert torch.equal(tdn.IF(dt=0.731)(x), torch.ones_like(x))
+    assert torch.equal(tdn.IF()(x), torch.ones_like(x))
     with tdn.backend("cpp"), pytest.raises(compiler.CompilerUnavailableError):
         cell(x)
 

@@ -8,7 +8,7 @@ import torch
 import torchdyn_neuro as tdn
 from torchdyn_neuro.fused.operators import cuda_graph
 from torchdyn_neuro.fused.operators.cuda_graph import record_on_cuda, repeated
-from torchdyn_neuro.fused.recurrent import recurrent_native, recurrent_runtime
+from torchdyn_neuro.fused.recurrent import cut_loops, cut_runtime, network_native
 
 from .graph_stand_in import stand_in
 
@@ -207,7 +207,7 @@ def test_the_operators_of_a_recurrent_layer_can_be_recorded(monkeypatch):
     torch.manual_seed(0)
     calls = calls_of(monkeypatch, 5 * [tdn.Recurrent(tdn.ALIF(tau_mem=tdn.Learned(5.0)), torch.nn.Linear(6, 6))])
     for name, arguments in calls.items():
-        recorder, operator = Recorder(), getattr(torch.ops.torchdyn_neuro, name)
+        recorder, operator = Recorder(), getattr(cut_runtime, name)
         function = repeated(operator, recorder)
         with torch.no_grad():
             results = [(function(*given), operator(*given)) for given in arguments]
@@ -240,15 +240,15 @@ def test_the_stand_in_follows_its_arguments_and_refuses_what_a_card_refuses(monk
 
 def calls_of(monkeypatch, layers):
     """The arguments with which the operators of recurrent layers are called, in both directions."""
-    operators, calls = torch.ops.torchdyn_neuro, {}
-    for name in ("recurrent_forward", "recurrent_backward"):
-        operator, calls[name] = getattr(operators, name), []
+    calls = {}
+    for name in ("cut_forward", "cut_backward"):
+        operator, calls[name] = getattr(cut_runtime, name), []
 
         def spy(*arguments, name=name, operator=operator):
             calls[name].append(arguments)
             return operator(*arguments)
 
-        monkeypatch.setattr(operators, name, spy)
+        monkeypatch.setattr(cut_runtime, name, spy)
     for layer in layers:
         x = (20 * torch.rand(11, 2, 6)).requires_grad_()
         with tdn.backend("cpp"):
@@ -264,12 +264,12 @@ def test_equal_recurrent_layers_share_one_recording(monkeypatch):
     layers = [tdn.Recurrent(tdn.LIF(tau_mem=tdn.Learned(5.0 + k)), torch.nn.Linear(6, 6)) for k in range(5)]
     calls = calls_of(monkeypatch, layers)
     # Step by step with the kernels of the cell, as on a card.
-    monkeypatch.setattr(recurrent_native, "takes", lambda *arguments: False)
+    monkeypatch.setattr(network_native, "takes", lambda *arguments: False)
     graphs = stand_in(monkeypatch)
     with torch.no_grad():
-        expected = {name: [getattr(torch.ops.torchdyn_neuro, name)(*call) for call in calls[name]] for name in calls}
-        ours = {"recurrent_forward": recurrent_runtime.recorded_forward}
-        ours["recurrent_backward"] = recurrent_runtime.recorded_backward
+        expected = {name: [getattr(cut_runtime, name)(*call) for call in calls[name]] for name in calls}
+        recorded = repeated(cut_loops.compute_forward), repeated(cut_loops.compute_backward)
+        ours = {"cut_forward": lambda key, owner, *call: recorded[0](key, *call), "cut_backward": recorded[1]}
         for count, (name, function) in enumerate(ours.items(), 1):
             for call, results in zip(calls[name], expected[name], strict=True):
                 for found, result in zip(function(*call), results, strict=True):

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import torchdyn_neuro as tdn
-from torchdyn_neuro.fused.recurrent import cut_runtime, recurrent_native, recurrent_runtime
+from torchdyn_neuro.fused.recurrent import cut_loops, network_native
 
 from .agreement import assert_agrees, run
 from .places import CARD, NEEDS_CARD, everywhere, everywhere_of
@@ -80,7 +80,7 @@ def test_without_gradients_and_in_inference_mode(place):
 @everywhere
 def test_gradients_that_come_from_the_last_state_alone(place, steps, name, monkeypatch):
     # Step by step, as on a card, on a CPU too.
-    monkeypatch.setattr(recurrent_native, "takes", lambda *arguments: False)
+    monkeypatch.setattr(network_native, "takes", lambda *arguments: False)
     module, found = recurrent(name, torch.float64, place), []
     x = place.put(20 * torch.rand(steps, 3, 70, dtype=torch.float64)).requires_grad_()
     for backend in ("eager", *4 * [place.backend]):
@@ -107,7 +107,6 @@ def test_a_card_has_recorded_them():
     for _ in range(4):
         run(network, x[..., :13], "triton")
         run(layer, x, "triton")
-    functions = (*cut_runtime.RECORDED, recurrent_runtime.recorded_backward)
-    for repeated in (function.__self__ for function in functions):
+    for repeated in (function.__self__ for function in cut_loops.RECORDED):
         assert repeated.recorded
         assert not repeated.failed

@@ -11,7 +11,7 @@ from torch import nn
 import torchdyn_neuro as tdn
 from torchdyn_neuro.core.state import zeros_state
 from torchdyn_neuro.fused.operators.cuda_graph import repeated
-from torchdyn_neuro.fused.recurrent import cut_runtime, network_native, network_steps
+from torchdyn_neuro.fused.recurrent import cut_loops, network_native, network_steps
 
 from .agreement import assert_agrees, run
 from .graph_stand_in import stand_in
@@ -37,7 +37,7 @@ class Written(tdn.Dynamics):
 def calls(monkeypatch):
     """Steps with products run step by step; how often, forward and backward."""
     counted = {"run_forward": 0, "run_backward": 0}
-    monkeypatch.setattr(network_native, "takes", lambda encoded: False)
+    monkeypatch.setattr(network_native, "takes", lambda *arguments: False)
     for name in counted:
         function = getattr(network_steps, name)
 
@@ -91,8 +91,8 @@ def test_a_state_that_nobody_reads_sends_nothing_back(steps, calls):
 @pytest.mark.parametrize("name", ["rate, rk4", "noise", "gated"])
 def test_a_recording_replays_it_and_equal_layers_share_it(name, calls, monkeypatch):
     graphs = stand_in(monkeypatch)
-    recorded = repeated(cut_runtime.compute_forward), repeated(cut_runtime.compute_gradients)
-    monkeypatch.setattr(cut_runtime, "_loops", lambda x: recorded)
+    recorded = repeated(cut_loops.compute_forward), repeated(cut_loops.compute_backward)
+    monkeypatch.setattr(cut_loops, "loops", lambda x: recorded)
     torch.manual_seed(0)
     modules = [CASES[name]().double() for _ in range(5)]
     for k, module in enumerate(modules):
@@ -101,6 +101,40 @@ def test_a_recording_replays_it_and_equal_layers_share_it(name, calls, monkeypat
         for one, other in zip((*found[0], *found[1]), (*expected[0], *expected[1]), strict=True):
             torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
     assert (graphs.recorded, graphs.replayed) == (2, 6)
+
+
+@pytest.mark.parametrize("name", ["rate, rk4", "spikes", "two layers", "gated", "noise"])
+@pytest.mark.parametrize("stepwise", [False, True])
+def test_products_that_are_too_large_to_keep_are_computed_again(stepwise, name, monkeypatch):
+    monkeypatch.setattr(cut_loops, "MOST_KEPT", 0)
+    monkeypatch.setattr(cut_loops, "FEWEST_KEPT", 0)
+    if stepwise:
+        monkeypatch.setattr(network_native, "takes", lambda *arguments: False)
+    torch.manual_seed(0)
+    assert_agrees(CASES[name]().double(), drive(name, 19, 9, 13), relative=1e-10)
+
+
+class Bare(tdn.Dynamics):
+    """Nothing but a product, which is the state, the output and the next source."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.map = nn.Linear(width, width, bias=False)
+
+    def initial_state(self, x_t):
+        return (zeros_state(x_t) + 1,)
+
+    def step(self, x_t, state):
+        y = self.map(state[0])
+        return y, (y,)
+
+
+@pytest.mark.parametrize("stepwise", [False, True])
+def test_a_step_that_is_a_product(stepwise, monkeypatch):
+    if stepwise:
+        monkeypatch.setattr(network_native, "takes", lambda *arguments: False)
+    torch.manual_seed(0)
+    assert_agrees(Bare(13).double(), numbers(19, 9, 13), (numbers(9, 13),), relative=1e-10)
 
 
 def test_without_gradients_nothing_is_kept_for_them(calls):

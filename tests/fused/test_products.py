@@ -4,12 +4,15 @@ from typing import NamedTuple
 
 import pytest
 import torch
+from functorch.compile import make_boxed_func
 from torch import Tensor, nn
+from torch._dynamo.backends.common import aot_autograd
 
 import torchdyn_neuro as tdn
 from torchdyn_neuro.core.ode import ODE
 from torchdyn_neuro.core.quantities import Positive
 from torchdyn_neuro.core.state import map_state, register_state, zeros_state
+from torchdyn_neuro.fused.recurrent import cut_runtime
 
 from .agreement import assert_agrees
 
@@ -74,6 +77,26 @@ class Gated(tdn.Dynamics):
         return h, (h,)
 
 
+class Elman(tdn.Dynamics):
+    """Input, hidden state and output of three widths, with a time constant for each hidden unit."""
+
+    def __init__(self, inputs, hidden, outputs):
+        super().__init__()
+        self.hidden = hidden
+        self.enter, self.within = nn.Linear(inputs, hidden), nn.Linear(hidden, hidden, bias=False)
+        self.leave = nn.Linear(hidden, outputs)
+        self.rate = nn.Parameter(torch.rand(hidden))
+        self.gain = Positive(2.0)
+
+    def initial_state(self, x_t):
+        return (zeros_state(x_t[..., :1]).expand(*x_t.shape[:-1], self.hidden),)
+
+    def step(self, x_t, state):
+        (h,) = state
+        h = h + (torch.tanh(self.gain() * self.enter(x_t) + self.within(h)) - h) * self.rate
+        return self.gain() * torch.sigmoid(self.leave(h)), (h,)
+
+
 def linear(width, bias=True, gain=1.0):
     layer = nn.Linear(width, width, bias=bias)
     with torch.no_grad():
@@ -104,6 +127,14 @@ CASES = {
     ),
     "two layers": lambda: TwoLayers(13),
     "gated": lambda: Gated(13),
+    "bottleneck": lambda: tdn.Network(learned_rate(tdn.Heun()), nn.Sequential(nn.Linear(13, 4), nn.Linear(4, 13))),
+    "bent bottleneck": lambda: tdn.Network(
+        learned_rate(tdn.RK4()), nn.Sequential(nn.Linear(13, 40), nn.Tanh(), nn.Linear(40, 13, bias=False))
+    ),
+    "spikes through a bottleneck": lambda: tdn.Network(
+        tdn.LIF(tdn.Learned(8.0)), nn.Sequential(nn.Linear(13, 4), nn.Linear(4, 13)), delay=2.0
+    ),
+    "elman": lambda: Elman(13, 5, 7),
 }
 
 
@@ -114,7 +145,7 @@ def numbers(*shape, scale=1.0):
 def drive(name, *shape):
     if name == "conductance":
         return 20 * numbers(*shape).abs(), 5 * numbers(*shape).abs()
-    return numbers(*shape, scale=8.0 if name == "spikes" else 2.0)
+    return numbers(*shape, scale=8.0 if name.startswith("spikes") else 2.0)
 
 
 @pytest.mark.parametrize("steps", [1, 21])
@@ -193,10 +224,6 @@ def test_a_changed_weight_is_seen_and_frozen_weights_have_no_gradient():
 @pytest.mark.parametrize(
     ("module", "reason"),
     [
-        (
-            lambda: tdn.Network(Rate(integrator=tdn.Heun()), nn.Sequential(nn.Linear(13, 4), nn.Linear(4, 13))),
-            "13 x 13",
-        ),
         (lambda: tdn.Network(Rate(integrator=tdn.Heun()), nn.Softmax(-1)), "softmax"),
     ],
 )
@@ -216,3 +243,43 @@ def test_the_state_of_a_network_goes_on():
     with tdn.backend("eager"):
         _, expected = module.scan(x)
     torch.testing.assert_close(map_state(lambda leaf: leaf, state), expected)
+
+
+@pytest.mark.parametrize("name", ["rate, heun", "spikes"])
+def test_a_compiler_of_graphs_meets_one_operator_each_way(name):
+    torch.manual_seed(0)
+    module, x, seen = CASES[name]().double(), drive(name, 5, 2, 13).requires_grad_(), []
+
+    def listing(graph, inputs):
+        seen.extend(str(node.target) for node in graph.graph.nodes if node.op == "call_function")
+        return make_boxed_func(graph.forward)
+
+    torch._dynamo.reset()
+    compiled = torch.compile(module, fullgraph=True, backend=aot_autograd(fw_compiler=listing))
+    results = [(y := run(x), *torch.autograd.grad(y.sum(), [x, *module.parameters()])) for run in (compiled, module)]
+    torch.testing.assert_close(*results)
+    assert {f"torchdyn_neuro.cut_{way}.default" for way in ("forward", "backward")} <= {*seen}
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # of copies that torch makes
+def test_the_operator_passes_the_checks_of_torch(monkeypatch):
+    torch.manual_seed(0)
+    calls, run = [], cut_runtime.cut_forward
+
+    def spy(*arguments):
+        calls.append(arguments)
+        return run(*arguments)
+
+    monkeypatch.setattr(cut_runtime, "cut_forward", spy)
+    with tdn.backend("cpp"):
+        for name in ("rate, heun", "bottleneck"):
+            CASES[name]().double()(drive(name, 10, 2, 13))
+    monkeypatch.undo()
+    for arguments in calls:
+        fresh = [
+            [leaf.detach().requires_grad_(leaf.is_floating_point()) for leaf in given]
+            if isinstance(given, list) and isinstance(given[0], Tensor)
+            else given
+            for given in arguments
+        ]
+        torch.library.opcheck(torch.ops.torchdyn_neuro.cut_forward, tuple(fresh))

@@ -124,10 +124,10 @@ def test_channels_last():
 @pytest.mark.parametrize("steps", [1, 17, 33])
 @pytest.mark.parametrize("together", [True, False], ids=["together", "step by step"])
 def test_in_a_recurrent_layer(steps, together, monkeypatch):
-    from torchdyn_neuro.fused.recurrent import recurrent_native
+    from torchdyn_neuro.fused.recurrent import network_native
 
     if not together:
-        monkeypatch.setattr(recurrent_native, "takes", lambda *arguments: False)
+        monkeypatch.setattr(network_native, "takes", lambda *arguments: False)
     layer = tdn.Recurrent(Jittered(), nn.Linear(13, 13)).double()
     x = numbers(steps, 9, 13)
     state = layer.initial_state(x[0])

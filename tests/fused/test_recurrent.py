@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 import torchdyn_neuro as tdn
-from torchdyn_neuro.fused.recurrent import recurrent_native, recurrent_steps
+from torchdyn_neuro.fused.recurrent import network_native, network_steps
 
 from ..threads import on_threads
 from .agreement import assert_agrees, run
@@ -19,9 +19,9 @@ def way(request, monkeypatch):
     def forbidden(*arguments):
         raise AssertionError("the other loop was to run")
 
-    other = recurrent_steps if request.param == "together" else recurrent_native
+    other = network_steps if request.param == "together" else network_native
     if request.param == "step by step":
-        monkeypatch.setattr(recurrent_native, "takes", lambda *arguments: False)
+        monkeypatch.setattr(network_native, "takes", lambda *arguments: False)
     for name in ("run_forward", "run_backward"):
         monkeypatch.setattr(other, name, forbidden)
     return request.param
@@ -40,9 +40,7 @@ def test_values_and_gradients(bias, way):
 
 def test_another_connection():
     layer = tdn.Recurrent(tdn.LIF(), nn.Sequential(nn.Linear(13, 5), nn.Linear(5, 13))).double()
-    assert_agrees(layer, drive(), relative=1e-12, backend="auto")
-    with tdn.backend("cpp"), pytest.raises(tdn.NotPointwise, match="Recurrent"):
-        layer(drive())
+    assert_agrees(layer, drive(), relative=1e-12)
 
 
 # Rows fewer than, equal to and no multiple of those that a thread carries together; steps before, at and behind the end
@@ -177,13 +175,11 @@ class Deaf(tdn.LeakyIntegrator):
         return super().relaxation(x_t.detach(), state)
 
 
-def test_a_cell_that_passes_no_gradient_to_its_input_is_left_to_the_steps():
+def test_a_cell_that_passes_no_gradient_to_its_input(way):
     torch.manual_seed(0)
     layer = tdn.Recurrent(Deaf(tau_mem=tdn.Learned(5.0)), nn.Linear(13, 13)).double()
-    _, gradients = assert_agrees(layer, drive(), relative=1e-12, backend="auto")
+    _, gradients = assert_agrees(layer, drive(), relative=1e-12)
     assert any(gradient is not None and gradient.any() for gradient in gradients)
-    with tdn.backend("cpp"), pytest.raises(tdn.NotPointwise, match="gradient"):
-        layer(drive().requires_grad_())
 
 
 def test_a_connection_to_fewer_neurons_is_left_to_torch():
@@ -197,6 +193,6 @@ def test_a_large_weight_stays_with_all_threads():
     torch.manual_seed(0)
     width = 768
     layer = tdn.Recurrent(tdn.LIF(), nn.Linear(width, width, bias=False))
-    assert layer.connection.weight.nbytes > recurrent_native._LARGEST_WEIGHT
+    assert layer.connection.weight.nbytes > network_native._LARGEST_MATRIX
     (spikes, *_), _ = assert_agrees(layer, 3 * drive(10, 2, width).float())
     assert spikes.sum() > 0

@@ -6,6 +6,7 @@ from torch.func import vjp
 
 from ..core.transforms import active_transform
 from .field import Field
+from .solve import known
 
 _COPIES = 16
 """Among so many, two differ by chance."""
@@ -18,8 +19,28 @@ def check_field(field: Field, state: Tensor) -> None:
         field: the field.
         state: states [..., n] near which it is tried, at one of them.
     """
-    if active_transform() is not None:
-        return  # values cannot be looked at
+    if active_transform() is None:
+        _check(field, state)
+        return
+    try:
+        _check(field, state)
+    except RuntimeError:
+        return  # inside vmap values cannot be looked at
+
+
+def check_at_rest(field: Field, state: Tensor, rates: Tensor, slope: Tensor) -> None:
+    """Raise ``ValueError`` if states [..., n] are no fixed points."""
+    fastest = rates.detach().abs().amax(-1)
+    scale = (slope.detach().abs() @ (1 + state.detach().abs()).unsqueeze(-1)).squeeze(-1).amax(-1)
+    moves = fastest > 10 * torch.finfo(state.dtype).eps ** 0.5 * scale
+    if known(moves.any()):
+        raise ValueError(
+            f"{field.owner}: expected a fixed point, got a state that changes by {fastest[moves].max().item():.3g} per "
+            "ms; find one with fixed_point"
+        )
+
+
+def _check(field: Field, state: Tensor) -> None:
     owner = field.owner
     with torch.no_grad():
         x = state.detach()

@@ -178,7 +178,7 @@ class DynamicsField(Field):
                 f"{self.owner}: expected states [..., {self.size}] ({', '.join(self.names(self.size))}), got "
                 f"{tensor.dtype} {tuple(tensor.shape)}; pass such a tensor, or a state of the dynamics"
             )
-        return tensor.to(self.dtype)
+        return tensor.to(self.device, self.dtype)
 
     def tree(self, state: Tensor) -> State:
         """States [B, n] as the state of the dynamics, with B rows."""

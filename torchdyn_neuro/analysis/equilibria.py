@@ -5,10 +5,11 @@ from typing import NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
-from torch.func import jacrev
 
 from .arclength import Curve, CurvePoint
+from .directional import directional
 from .field import Field, Parameter
+from .jacobian import rates_and_jacobian
 from .special_points import BranchPoint, FoldPoint, HopfPoint, branch_near, fold_near, hopf_near
 
 _LONGEST = 0.05
@@ -87,17 +88,15 @@ class Tracer:
         most: int = 2000,
     ):
         self.field, self.parameter = field, parameter
-        along = field.along(parameter)
-
-        def rates(z: Tensor) -> Tensor:
-            return along(z[:-1], z[-1])
-
-        self.rates = rates
+        self.along = field.along(parameter)
         self.curve = Curve(self.linearized, low, high, longest=longest, most=most)
 
     def linearized(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """The rates at a point and their Jacobian, the parameter last."""
-        return self.rates(z), jacrev(self.rates)(z)
+        state, value = z[:-1], z[-1]
+        rates, slope = rates_and_jacobian(lambda x: self.along(x, value), state)
+        column = directional(lambda value: self.along(state, value), torch.ones_like(value))(value)
+        return rates, torch.cat([slope, column[:, None]], 1)
 
     @torch.no_grad()
     def trace(self, z: Tensor, way: Tensor, *, first: bool = False) -> Traced:
@@ -161,9 +160,9 @@ class Tracer:
         return Unresolved(near.z[-1], near.z[:-1])
 
     def _bisect(self, start: CurvePoint, step: float, passed: Callable[[_Signs], bool]) -> CurvePoint:
-        """The point between two where something changes, to a hundredth of the step."""
+        """The point between two where something changes, to a thirtieth of the step."""
         low, high, near = 0.0, step, start
-        for _ in range(8):
+        for _ in range(5):
             middle = (low + high) / 2
             point = self.curve.advance(start, middle)
             if point is None:

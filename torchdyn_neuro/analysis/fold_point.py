@@ -31,7 +31,7 @@ def fold_point(
     Example:
         >>> import torch
         >>> point = fold_point(lambda x, mu: mu - x * x, "mu", (1.0, -1.0), torch.ones(1), parameters=(1.0,))
-        >>> f"{point.parameter:.6f}"
+        >>> f"{abs(point.parameter):.6f}"
         '0.000000'
     """
     return find_point(FoldPoint, system, parameter, between, start, number, at)

@@ -42,7 +42,7 @@ def hopf_point(
         ...     r = u * u + v * v
         ...     return torch.stack([mu * u - v - r * u, u + mu * v - r * v], -1)
         >>> point = hopf_point(f, "mu", (-0.6, 0.5), torch.zeros(2), parameters=(0.0,))
-        >>> f"{point.parameter:.6f}", f"{point.frequency:.2f} Hz", point.supercritical
+        >>> f"{abs(point.parameter):.6f}", f"{point.frequency:.2f} Hz", point.supercritical
         ('0.000000', '159.15 Hz', True)
     """
     return find_point(HopfPoint, system, parameter, between, start, number, at)

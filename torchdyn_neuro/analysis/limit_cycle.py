@@ -80,8 +80,8 @@ def limit_cycle(
         at: ``input``, ``parameters``, ``between_spikes``, ``dtype``, see :class:`At`.
 
     Raises:
-        ValueError: if the system comes to rest, does not come back, runs away or reaches the threshold of a cell; if
-            the cycle is too sharp for the most phases that are tried; for what is no smooth autonomous field.
+        ValueError: if the system comes to rest, does not come back, is chaotic, runs away or reaches the threshold of a
+            cell; if the cycle is too sharp for the most phases that are tried; for what is no smooth autonomous field.
 
     Source: Doedel et al. (1991), Int. J. Bifurcation Chaos 1:745.
 
@@ -104,7 +104,15 @@ def limit_cycle(
         )
     with torch.no_grad():
         states, length, error = _found(field, x[0].detach(), settle, tolerance)
-    return _finished(field, states, length, error)
+    cycle = _finished(field, states, length, error)
+    grows = cycle.multipliers[1:].detach().abs().amax().item() if x.shape[-1] > 1 else 0.0
+    if grows > 1 + 1e-3:
+        raise ValueError(
+            f"{field.owner}: expected a limit cycle that attracts, got a motion that keeps leaving the cycle it comes "
+            f"by (period {cycle.period.item():g} ms, deviations grow {grows:.3g} times in it), as in chaos; see "
+            "lyapunov_spectrum and power_spectrum"
+        )
+    return cycle
 
 
 def _found(field: Field, x: Tensor, settle: float, tolerance: float) -> tuple[Tensor, Tensor, float]:

@@ -83,7 +83,7 @@ def _descend(equations: Equations, start: Tensor, tolerance: float, steps: int =
         small = (step.abs() <= 8 * lowest * (1 + z.abs())).all(-1)
         if known((small | (idle > 15) | (_size(value) == 0)).all()):
             break
-    for _ in range(3):
+    for _ in range(0 if known(small.all()) else 3):
         z, value, slope, _ = _taken(equations, z, value, slope, -_solved(slope, value))
     change = (slope.abs() @ (1 + z.abs()).unsqueeze(-1)).squeeze(-1).amax(-1)
     residual = value.abs().amax(-1)

@@ -6,8 +6,11 @@ import torch
 from torch import Tensor
 
 from ..core.state import State
-from .eigenvalues import eigenvalues
+from .as_field import as_field
+from .checked_field import check_at_rest
+from .eigenvalues import sorted_eigenvalues
 from .field import At
+from .jacobian import rates_and_jacobian
 
 
 class Stability(NamedTuple):
@@ -37,7 +40,7 @@ def stability(system: Any, state: State, *, tolerance: float = 1e-9, **at: Unpac
         at: ``input``, ``parameters``, ``between_spikes``, ``dtype``, see :class:`At`.
 
     Raises:
-        ValueError, TypeError: for what is no smooth autonomous field, see :func:`as_field`.
+        ValueError: if a state is no fixed point; for what is no smooth autonomous field, see :func:`as_field`.
 
     Source: Strogatz (2015), Nonlinear Dynamics and Chaos, ch. 5.2 and 6.3.
 
@@ -45,8 +48,11 @@ def stability(system: Any, state: State, *, tolerance: float = 1e-9, **at: Unpac
         >>> stability(lambda r, w: -r + torch.tanh(w * r), torch.zeros(1), parameters=(2.0,)).kind
         'unstable node'
     """
-    values = eigenvalues(system, state, **at)
-    return classify(values, tolerance)
+    field = as_field(system, state, **at)
+    x = field.in_rows(state)
+    rates, slope = rates_and_jacobian(field, x)
+    check_at_rest(field, x, rates, slope)
+    return classify(sorted_eigenvalues(slope), tolerance)
 
 
 def classify(values: Tensor, tolerance: float = 1e-9) -> Stability:

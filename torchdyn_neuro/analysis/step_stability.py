@@ -11,6 +11,7 @@ from ..core.checks import positive_number
 from ..core.integrator import Integrator
 from ..core.state import State
 from .as_field import as_field
+from .checked_field import check_at_rest
 from .eigenvalues import sorted_eigenvalues
 from .field import At, Field
 from .jacobian import jacobian_of
@@ -78,12 +79,7 @@ def step_stability(
     if len(x) != 1:
         raise ValueError(f"{field.owner}: expected one fixed point, got {len(x)} rows; pass each by itself")
     slope = jacobian_of(field, x)[0]
-    scale = (slope.abs() @ (1 + x[0].abs())).amax()
-    if rates.abs().amax() > 1e-6 * scale:
-        raise ValueError(
-            f"{field.owner}: expected a fixed point, got a state that changes by {rates.abs().amax().item():.3g} per "
-            "ms; find one with fixed_point"
-        )
+    check_at_rest(field, x, rates, slope)
     length = dt if dt is not None else getattr(getattr(field, "module", None), "dt", None)
     rate = sorted_eigenvalues(slope)
     step = _factors(field, x, integrator, length)

@@ -16,7 +16,7 @@ from .stepwise import Stepwise, Unfolded
 from .streaming import Streaming
 from .surrogate import Surrogate
 from .terms import Adaptation, Noise, NoiseState, Term
-from .time_loop import available_backends, backend
+from .time_loop import available_backends, backend, why_eager
 
 __all__ = [
     "ODE",
@@ -59,5 +59,6 @@ __all__ = [
     "map_state",
     "record",
     "register_state",
+    "why_eager",
     "zeros_state",
 ]

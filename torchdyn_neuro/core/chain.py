@@ -16,7 +16,7 @@ from .plastic import Plastic
 from .probe import next_frame
 from .state import State, describe, first_frame, first_leaf, map_state
 from .stepwise import Stepwise, run_folded
-from .time_loop import eager_loop, fuses, run_time_loop
+from .time_loop import eager_loop, in_one_piece
 
 _TAKE_SEQUENCES = (
     *(nn.Linear, nn.Identity, nn.LayerNorm, nn.RMSNorm, nn.Dropout, nn.AlphaDropout),
@@ -221,17 +221,17 @@ class Chain(Dynamics):
         x_0 = first_frame(x)
         given = before[start]
         states = [first.initial_state(x_0) if given is None else first.take_state(x_0, given)]
-        if fuses(first, x, states[0]):
+        if in_one_piece(first, x, states[0]) is not None:
             # Inside a fused run every frame has the shape of the first; a state of another shape does not fuse.
-            for index in range(start + 1, stop):
-                given = before[index]
-                states.append(self[index].initial_state(first_leaf(x_0)) if given is None else given)
+            for layer, given in zip(list(self)[start + 1 : stop], before[start + 1 : stop], strict=True):
+                states.append(layer.initial_state(first_leaf(x_0)) if given is None else given)
         for length in range(len(states), 1, -1):
-            run, state = self._run(start, start + length), tuple(states[:length])
-            if run is not None and fuses(run, x, state):
+            run, dtype = self._run(start, start + length), output_dtype if start + length == len(self) else None
+            found = None if run is None else in_one_piece(run, x, tuple(states[:length]), dtype)
+            if found is not None:
                 for layer in list(run)[1:]:
                     layer.check_quantities(first_leaf(x))
-                return run_time_loop(run, x, state, output_dtype if start + length == len(self) else None)
+                return found()
         y, last = scan_layer(first, x, states[0])
         return y, (last,)
 

@@ -1,6 +1,6 @@
 """The contract: an equation with recurrent state, as a module."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import ClassVar
 
 import torch
@@ -12,6 +12,10 @@ from .inputs import check_tensor, refuse_scripting
 from .quantities import Constrained, Parametrized
 from .state import State, describe, first_frame, leaves, like_state, map_state, state_dtype
 from .time_loop import run_time_loop
+
+_AROUND = "_around"
+"""The attribute in which a module keeps those that hold it."""
+_MOST_AROUND = 16
 
 
 class Dynamics(Parametrized):
@@ -74,6 +78,7 @@ class Dynamics(Parametrized):
 
     def __init__(self, *, dt: float = 1.0):
         super().__init__()
+        vars(self)[_AROUND] = {}
         self.dt = positive_number(type(self).__name__, "dt", dt, unit="ms")
 
     def initial_state(self, x_t: State) -> State:
@@ -118,7 +123,7 @@ class Dynamics(Parametrized):
         self._check_started(state)
         if one_of(type(self).__name__, "input", input, "held", "linear") == "linear":
             self._check_linear_input()
-            return run_time_loop(self._under_linear_input(), _with_next(x), state, output_dtype)
+            return run_time_loop(self.around(LinearInput, LinearInput), _with_next(x), state, output_dtype)
         return run_time_loop(self, x, state, output_dtype)
 
     def forward(self, x: State) -> State:
@@ -126,12 +131,20 @@ class Dynamics(Parametrized):
         stand_in = interceptor()
         return self.scan(x)[0] if stand_in is None else stand_in(self, x)
 
-    def _under_linear_input(self) -> "LinearInput":
-        """This equation under a linear input: the same module each time, for a fused loop is recorded by module."""
-        known = vars(self).get("_linear_input")
+    def around(self, key: object, make: Callable[["Dynamics"], "Dynamics"]) -> "Dynamics":
+        """A module that holds this one as ``module``: the same at every call, for a fused loop is recorded by module.
+
+        Args:
+            key: by which it is kept.
+            make: makes it of this module.
+        """
+        kept: dict[object, Dynamics] = vars(self).setdefault(_AROUND, {})
+        known = kept.get(key)
         # One that came with a copy of the attributes belongs to another module.
         if known is None or known.module is not self:
-            known = vars(self)["_linear_input"] = LinearInput(self)
+            if len(kept) >= _MOST_AROUND:
+                kept.clear()
+            known = kept[key] = make(self)
         return known
 
     def _check_started(self, state: State) -> None:

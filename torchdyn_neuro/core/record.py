@@ -97,7 +97,8 @@ class _Recording:
             )
         fields = [(path, names) for path, names in wanted if names != (_OUTPUT,)]
         if fields:
-            watched = _Watched(dynamics, tuple(names for _, names in fields))
+            paths = tuple(names for _, names in fields)
+            watched = dynamics.around((_Watched, paths), lambda dynamics: _Watched(dynamics, paths))
             x = dynamics._read(x, axis=2)
             watched.check_input(x)
             x_0 = first_frame(x)
@@ -129,31 +130,31 @@ class _Watched(Dynamics):
     """Dynamics whose step puts out fields of its state, and outputs of parts inside, beside its own output.
 
     Args:
-        dynamics: the dynamics.
+        module: the dynamics.
         paths: of the fields, from the dynamics on.
     """
 
-    def __init__(self, dynamics: Dynamics, paths: tuple[tuple[str, ...], ...]):
-        super().__init__(dt=dynamics.dt)
-        self.dynamics = dynamics
+    def __init__(self, module: Dynamics, paths: tuple[tuple[str, ...], ...]):
+        super().__init__(dt=module.dt)
+        self.module = module
         self.paths = paths
         # Nobody is to be warned that a recording does not fuse.
-        self.pointwise = None if dynamics.pointwise else dynamics.pointwise
+        self.pointwise = None if module.pointwise else module.pointwise
 
     def initial_state(self, x_t: State) -> State:
-        return self.dynamics.initial_state(x_t)
+        return self.module.initial_state(x_t)
 
     def step(self, x_t: State, state: State) -> tuple[tuple[State, ...], State]:
         outputs: dict[nn.Module, State] = {}
         with observing_steps(outputs.__setitem__):
-            y_t, state = self.dynamics.step(x_t, state)
-        return (y_t, *(_follow(self.dynamics, names, state, outputs) for names in self.paths)), state
+            y_t, state = self.module.step(x_t, state)
+        return (y_t, *(_follow(self.module, names, state, outputs) for names in self.paths)), state
 
     def check_input(self, x: State) -> None:
-        self.dynamics.check_input(x)
+        self.module.check_input(x)
 
     def take_state(self, x_t: State, state: State) -> State:
-        return self.dynamics.take_state(x_t, state)
+        return self.module.take_state(x_t, state)
 
 
 def _route(model: nn.Module, path: str) -> Iterator[Any]:

@@ -44,8 +44,11 @@ def check_reset(cell: "Spiking", reset: str) -> None:
         )
 
 
-def whole_steps(cell: "Spiking", t_ref: float) -> int:
-    """A refractory period in steps; ``ValueError`` if it is no whole number of them and the integrator wants one."""
+def whole_steps(cell: "Spiking", t_ref: float) -> float:
+    """A refractory period in steps; ``ValueError`` if it is no whole number of them and the integrator wants one.
+
+    No ``int``, which a fused loop would take for part of the equation and not for a number that follows dt.
+    """
     steps = t_ref / cell.dt
     if abs(steps - round(steps)) > 1e-6 * max(1.0, steps) and not cell.integrator.crossings:
         whole = max(1, round(steps)) * cell.dt
@@ -54,4 +57,4 @@ def whole_steps(cell: "Spiking", t_ref: float) -> int:
             f"{t_ref:g} ms; pass {whole:g}, another dt, or an integrator such as Interpolated(RK4()), under which "
             "any period is exact"
         )
-    return round(steps)
+    return float(round(steps))

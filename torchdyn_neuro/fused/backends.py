@@ -4,18 +4,15 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-import torch
-
-from ..core.dynamics import Dynamics
 from ..core.state import State, first_leaf, leaves
-from ..core.time_loop import eager_loop
+from ..core.time_loop import Backend, Call, eager_loop
 from ..core.torch_private import jit_tracer
 from ..core.transforms import active_transform
 from ..native.compiler import CompilerUnavailableError
-from .dispatch import find_fused, run_fused
+from .dispatch import ready_fused
+from .operators.registry import unavailable
 from .record.guards import observed
 from .record.trace import NotPointwise
-from .recurrent.recurrent import run_recurrent, takes_recurrent
 
 _LANGUAGES = {"cpu": "cpp", "cuda": "triton"}
 _warned: set[Any] = set()
@@ -33,66 +30,76 @@ def unsuited(x: State, state: State) -> str | None:
     return active_transform() or observed()
 
 
-def named_loop(language: str) -> Callable:
-    """The backend that runs everything in ``language`` or raises."""
+class Fused(Backend):
+    """Runs everything as one kernel in a language, or raises.
 
-    def loop(module: Dynamics, x: State, state: State, output_dtype: torch.dtype | None = None) -> tuple[State, State]:
+    Args:
+        language: ``"cpp"`` or ``"triton"``.
+    """
+
+    fuses = True
+
+    def __init__(self, language: str):
+        self.language = language
+
+    def available(self) -> str | None:
+        return unavailable(self.language)
+
+    def takes(self, call: Call) -> str | None:
+        try:
+            call.ready = _ready(call, self.language)
+        except (NotPointwise, CompilerUnavailableError) as error:
+            return str(error)
+        return None
+
+    def run(self, call: Call) -> tuple[State, State]:
         if jit_tracer() is not None:
             raise RuntimeError(
-                f"{type(module).__name__}: expected no tracer around the backend {language!r}, got torch.jit.trace, "
-                "which does not see what our kernels compute; trace with backend('auto') or backend('eager')"
+                f"{type(call.module).__name__}: expected no tracer around the backend {self.language!r}, got "
+                "torch.jit.trace, which does not see what our kernels compute; trace with backend('auto') or "
+                "backend('eager')"
             )
-        return _run(module, x, state, language, output_dtype)
-
-    return loop
+        return (call.ready or _ready(call, self.language))()
 
 
-def named_fuses(language: str) -> Callable:
-    """Whether the backend named ``language`` runs a module as one kernel."""
+class Auto(Backend):
+    """Runs what one of the fused loops takes as one kernel, and all else in the eager loop.
 
-    def fuses(module: Dynamics, x: State, state: State) -> bool:
-        return _fuses(module, x, state, language)
+    There is one warning for each class that says that it fuses and does not.
+    """
 
-    return fuses
+    fuses = True
 
+    def takes(self, call: Call) -> str | None:
+        reason = _unsuited(call)
+        return reason or Fused(_language(call.x)).takes(call)
 
-def auto_loop(module: Dynamics, x: State, state: State, output_dtype: torch.dtype | None = None) -> tuple[State, State]:
-    """The fused loop where it can run, else the eager one, with one warning for each class that cannot fuse."""
-    if module.pointwise is False or unsuited(x, state):
-        return eager_loop(module, x, state, output_dtype)
-    try:
-        return _run(module, x, state, _language(x), output_dtype)
-    except NotPointwise as error:
-        if module.pointwise:
-            _warn_once(
-                type(module),
-                f"{error}. Until then it runs step by step in Python; pointwise = False in the class says that it may",
-            )
-    except CompilerUnavailableError as error:
-        _warn_once("compiler", f"torchdyn_neuro: loops run step by step in Python, because {error}")
-    return eager_loop(module, x, state, output_dtype)
-
-
-def auto_fuses(module: Dynamics, x: State, state: State) -> bool:
-    """Whether ``auto`` runs a module as one kernel."""
-    if module.pointwise is False or unsuited(x, state):
-        return False
-    return _fuses(module, x, state, _language(x))
+    def run(self, call: Call) -> tuple[State, State]:
+        if call.ready is None and _unsuited(call):
+            return eager_loop(call.module, call.x, call.state, call.output_dtype)
+        try:
+            return (call.ready or _ready(call, _language(call.x)))()
+        except NotPointwise as error:
+            if call.module.pointwise:
+                _warn_once(
+                    type(call.module),
+                    f"{error}. Until then it runs step by step in Python; pointwise = False in the class says that it "
+                    "may",
+                )
+        except CompilerUnavailableError as error:
+            _warn_once("compiler", f"torchdyn_neuro: loops run step by step in Python, because {error}")
+        return eager_loop(call.module, call.x, call.state, call.output_dtype)
 
 
-def _run(
-    module: Dynamics, x: State, state: State, language: str, output_dtype: torch.dtype | None
-) -> tuple[State, State]:
-    if takes_recurrent(module, x, output_dtype):
-        return run_recurrent(module, x, state, language)
-    return run_fused(module, x, state, language, output_dtype)
+def _unsuited(call: Call) -> str | None:
+    if call.module.pointwise is False:
+        return f"{type(call.module).__name__} has pointwise = False: its step does not act on each element by itself"
+    return unsuited(call.x, call.state)
 
 
-def _fuses(module: Dynamics, x: State, state: State, language: str) -> bool:
-    try:
-        return find_fused(module, x, state, language) is not None
-    except (NotPointwise, CompilerUnavailableError):
-        return False
+def _ready(call: Call, language: str) -> Callable[[], tuple[State, State]]:
+    """What runs a call as one kernel; raises ``NotPointwise`` or ``CompilerUnavailableError``."""
+    return ready_fused(call.module, call.x, call.state, language, call.output_dtype)
 
 
 def _language(x: State) -> str:

@@ -1,39 +1,31 @@
 """From a module to its recorded step, remembered for each kind of call, and from that to the operators."""
 
 import ctypes
-from dataclasses import dataclass, replace
-from types import TracebackType
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..core.dynamics import Dynamics
-from ..core.state import State, fill, first_frame, leaves
-from ..core.torch_private import assume_constant_result
+from ..core.state import State, fill, first_frame, first_leaf, leaves
+from ..core.torch_private import assume_constant_result, dispatch_mode_count
 from ..native.compiler import CompilerUnavailableError
 from .layout import laid_out_all, memory_order
 from .operators import runtime
-from .operators.registry import get_loop, loop_key
+from .operators.registry import get_loop, loop_key, unavailable
 from .operators.replay import register_step
-from .plan.loops import plan_backward, plan_forward
+from .plan.loops import loop_parameters
 from .record.gradients import Differentiable, differentiable
-from .record.graph import StepGraph
 from .record.guards import ambient, observed
 from .record.recorder import Operand
-from .record.recording import FrozenStep, Recording, recordings_of, structure
-from .record.trace import NotPointwise
+from .record.recording import FrozenStep, Recording, recordings_of
+from .record.trace import NotPointwise, explained
 from .recurrent.cut import Cut, cut_of, cut_parameters
-from .recurrent.cut_runtime import run_cut
-
-
-class Signature(NamedTuple):
-    """What the recording of a step depends on, besides the module."""
-
-    x: State
-    state: State
-    tensors: tuple[tuple[torch.dtype, tuple[bool, ...], bool], ...]
-    output_dtype: torch.dtype | None
+from .recurrent.cut_runtime import ready_cut
+from .signature import Signature, classes_of, of_classes, signature
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +39,10 @@ class Fused:
         key: the key of its loop; empty where there are products inside the step.
         cut: the loop of a step with products.
         differentiable: which results have a gradient; absent where none is wanted.
+        numbers: the plain numbers of the step, which its loop takes behind its parameters.
+        numbers_dtype: their type.
+        training: whether gradients are wanted.
+        tried: what came of compiling it, ``None`` if all is well; empty until then.
     """
 
     step: FrozenStep
@@ -55,14 +51,21 @@ class Fused:
     key: str
     cut: Cut | None = None
     differentiable: Differentiable | None = None
+    numbers: tuple[float, ...] = ()
+    numbers_dtype: torch.dtype = torch.float32
+    training: bool = False
+    tried: list[CompilerUnavailableError | None] = field(default_factory=list)
 
-
-def signature(x: State, state: State, output_dtype: torch.dtype | None) -> Signature:
-    """The signature of a call."""
-    training = torch.is_grad_enabled()
-    tensors = [(leaf.dtype, (False,) * (leaf.ndim - 1), training and leaf.requires_grad) for leaf in leaves(x)]
-    tensors += [(leaf.dtype, (False,) * leaf.ndim, training and leaf.requires_grad) for leaf in leaves(state)]
-    return Signature(structure(x), structure(state), tuple(tensors), output_dtype)
+    def compile(self) -> None:
+        """Compile what has not been compiled; raises ``CompilerUnavailableError``."""
+        if not self.tried:
+            try:
+                self.cut.compile() if self.cut else get_loop(self.key).kernels.compile(training=self.training)
+                self.tried.append(None)
+            except CompilerUnavailableError as error:
+                self.tried.append(error.with_traceback(None))
+        if self.tried[0] is not None:
+            raise self.tried[0]
 
 
 def fuse(module: Dynamics, call: Signature, language: str) -> Fused:
@@ -72,25 +75,29 @@ def fuse(module: Dynamics, call: Signature, language: str) -> Fused:
         NotPointwise: if the step cannot fuse.
         CompilerUnavailableError: if there is no compiler that works.
     """
-    return _fuse_values(module, call, language)[0]
+    found, _ = _fuse_values(module, call, language)
+    found.compile()
+    return found
 
 
 def _fuse_values(module: Dynamics, call: Signature, language: str) -> tuple[Fused, list[Tensor]]:
     """The recorded step and the values of its parameters."""
     training = torch.is_grad_enabled()
-    kind = (call, _classes(call.x), _classes(call.state), language, training, ambient())
     known = recordings_of(module)
+    rest = classes_of(call.x), classes_of(call.state), language, training, ambient()
+    kind = call if known.by_width else call._replace(widths=None), *rest
     found = known.find(kind) if observed() is None else None
     if found is None:
         try:
             recording = Recording(module, training)
         except NotPointwise as error:
-            raise NotPointwise(_explain(module, error)) from None
+            raise NotPointwise(explained(module, error)) from None
         try:
             recording.result = _fuse(module, recording, call, language)
-        except (NotPointwise, CompilerUnavailableError) as error:
+        except NotPointwise as error:
             recording.result = error.with_traceback(None)
-        known.add(kind, recording)
+        known.by_width |= bool(recording.matrices)
+        known.add((call if known.by_width else call._replace(widths=None), *rest), recording)
         # Only what was read is needed from now on.
         recording.frozen = None
         found = recording, recording.operands()
@@ -101,46 +108,42 @@ def _fuse_values(module: Dynamics, call: Signature, language: str) -> tuple[Fuse
     return result, [*(values[k] for k in result.used), *(recording.matrix_values() if result.cut else ())]
 
 
-def _classes(tree: State) -> Any:
-    """Named tuples of one content are equal; their classes tell them apart."""
-    return (tree.__class__, *map(_classes, tree)) if isinstance(tree, tuple) else tree
-
-
-def _of_classes(classes: Any) -> State:
-    """The structure that :func:`_classes` describes."""
-    if not isinstance(classes, tuple):
-        return classes
-    kind, *children = classes
-    children = map(_of_classes, children)
-    return kind(*children) if hasattr(kind, "_fields") else tuple(children)
-
-
 def _fuse(module: Dynamics, recording: Recording, call: Signature, language: str) -> Fused:
     operands = [Operand(*description) for description in call.tensors]
     values = [Operand(*description) for description in recording.described]
     count = len(leaves(call.x))
     ndim = max(len(operand.broadcast) for operand in operands)
     # A state that learns is on the way of every gradient.
-    by_matrix = any(wanted for _, wanted in recording.described_matrices)
+    by_matrix = any(wanted for _, wanted, _ in recording.described_matrices)
     training = by_matrix or any(operand.gradient for operand in (*operands, *values))
     inputs, states = operands[:count], operands[count:]
     # What a matrix is multiplied by and the gradient of the product are found on the way to the input.
     inputs = [replace(x, gradient=x.gradient or (by_matrix and x.dtype.is_floating_point)) for x in inputs]
     states = [replace(operand, gradient=training and operand.dtype.is_floating_point) for operand in states]
+    (inputs, states, values), matrices = recording.with_widths((inputs, states, values), call.widths)
     fitting = [k for k, value in enumerate(values) if len(value.broadcast) <= ndim]
     sources = [recording.sources[k] for k in fitting]
     step = FrozenStep(recording.frozen.module, sources, call.x, call.state, call.output_dtype, recording.matrices)
     try:
         if any(len(operand.broadcast) != ndim for operand in operands):
-            raise NotPointwise("inputs and states with different numbers of axes")
-        graph = recording.trace(step, inputs, states, [values[k] for k in fitting], on_cpu=language == "cpp")
+            axes = sorted({len(operand.broadcast) for operand in operands})
+            raise NotPointwise(
+                f"inputs and states with {' and '.join(map(str, axes))} axes, as of a line of delayed frames or of a "
+                "value for each synapse"
+            )
+        fit = [values[k] for k in fitting]
+        if matrices and any(value.broadcast[-1:] == (True,) and not all(value.broadcast) for value in fit):
+            raise NotPointwise("frames of several widths and a parameter of one value for each row of neurons")
+        graph = recording.trace(step, inputs, states, fit, language == "cpp", matrices)
     except NotPointwise as error:
-        raise NotPointwise(_explain(module, error)) from None
+        raise NotPointwise(explained(module, error)) from None
     except Exception as error:
         # A step that fails on the recorder's small tensors is not one that treats every element alike.
-        raise NotPointwise(_explain(module, error)) from None
+        raise NotPointwise(explained(module, error)) from None
     products = graph.has_products
-    used = cut_parameters(graph) if products else _used_parameters(graph)
+    if matrices and not products:
+        raise NotPointwise(explained(module, NotPointwise("frames of several widths and no product between them")))
+    used = cut_parameters(graph) if products else loop_parameters(graph)
     step = step.with_sources(used)
     flags = None
     if training:
@@ -154,45 +157,23 @@ def _fuse(module: Dynamics, recording: Recording, call: Signature, language: str
         grad_parameters=tuple(graph.grad_parameters[k] for k in used),
         uniform=frozenset(number for number, k in enumerate(used) if all(values[fitting[k]].broadcast)),
     )
+    plain: dict[str, Any] = {}
+    if recording.numbers is not None:
+        graph = recording.numbers.added_to(graph)
+        plain = {"numbers": recording.numbers.values, "numbers_dtype": recording.numbers.leaf.dtype}
+    key, cut = "", None
     if products:
         cut = cut_of(graph, training, language)
-        cut.compile()
-        return Fused(step, tuple(fitting[k] for k in used), register_step(step), "", cut, flags)
-    key = loop_key(graph, language)
-    get_loop(key).kernels.compile(training=training)
-    return Fused(step, tuple(fitting[k] for k in used), register_step(step), key, None, flags)
-
-
-def _used_parameters(graph: StepGraph) -> list[int]:
-    read = {*plan_forward(graph).parameters, *plan_backward(graph).parameters}
-    return [k for k in range(len(graph.parameters)) if k in read or graph.grad_parameters[k] is not None]
-
-
-def _explain(module: nn.Module, error: Exception) -> str:
-    owner, inner = type(module).__name__, _innermost(error.__traceback__)
-    place = f"{owner}: expected" if inner in (None, owner) else f"{owner}: expected of {inner} inside it"
-    what = str(error) if isinstance(error, NotPointwise) else f"a failure in its step ({type(error).__name__}: {error})"
-    return (
-        f"{place} a step that acts on each element by itself, got {what}; write it with elementwise operations of its "
-        "arguments and quantities, or run it with backend('eager')"
-    )
-
-
-def _innermost(traceback: TracebackType | None) -> str | None:
-    """The class of the innermost module at work."""
-    name = None
-    while traceback is not None:
-        owner = traceback.tb_frame.f_locals.get("self")
-        if isinstance(owner, nn.Module):
-            name = type(owner).__name__
-        traceback = traceback.tb_next
-    return name
+    else:
+        key = loop_key(graph, language)
+    used = tuple(fitting[k] for k in used)
+    return Fused(step, used, register_step(step), key, cut, flags, training=training, **plain)
 
 
 def find_fused(
     module: Dynamics, x: State, state: State, language: str, output_dtype: torch.dtype | None = None
 ) -> tuple[Fused, list[Tensor]]:
-    """The recorded step for a call and the values of its parameters; raises what :func:`fuse` raises."""
+    """The recorded step for a call and the values of its parameters; raises :class:`NotPointwise`."""
     return fuse_call(module, signature(x, state, output_dtype), language, first_frame(x), state)
 
 
@@ -203,32 +184,57 @@ def fuse_call(module: Dynamics, call: Signature, language: str, x_t: State, stat
     # The result is not used: it makes the compiler watch everything that the step reads.
     module.step(x_t, state)
     # In plain tuples: torch 2.14 hands over a named one without its content.
-    plain = _classes(call.x), _classes(call.state), call.tensors, call.output_dtype
+    plain = classes_of(call.x), classes_of(call.state), call.tensors, call.output_dtype
     found = _fuse_while_compiling(id(module), plain, language, torch.is_grad_enabled())
-    if found is None or found.cut is not None:
+    if found is None:
         raise NotPointwise(f"{type(module).__name__}: expected a step that acts on each element by itself")
-    return found, [source.value(module) for source in found.step.sources]
+    places = (*found.step.sources, *(found.step.matrices if found.cut else ()))
+    return found, [source.value(module) for source in places]
 
 
-def run_fused(
+def ready_fused(
     module: Dynamics, x: State, state: State, language: str, output_dtype: torch.dtype | None = None
-) -> tuple[State, State]:
-    """The loop of ``module`` as one kernel; raises what :func:`fuse` raises."""
+) -> Callable[[], tuple[State, State]]:
+    """What runs ``module`` as one kernel, and compiles it then; raises what :func:`fuse` raises."""
     found, values = find_fused(module, x, state, language, output_dtype)
+    check_compiled(found, language)
     if found.cut is not None:
-        return run_cut(module, found.step, found.cut, values, x, state, _without_gradient(found, x))
+        if not torch.compiler.is_compiling():
+            found.compile()
+        count, marks = len(found.used), _without_gradient(found, x)
+        operands = values[:count], values[count:], plain_numbers(found, x)
+        return ready_cut(module, found.owner, found.cut, found.step.output, *operands, x, state, marks)
     sequences, states = leaves(x), leaves(state)
     shapes = [*(leaf.shape[1:] for leaf in sequences), *(leaf.shape for leaf in states)]
     frame = shapes[0]
     if any(shape != frame for shape in shapes):
         # Only where it is needed, for its first call imports sympy: half a second.
-        frame = torch.broadcast_shapes(*shapes)
+        try:
+            frame = torch.broadcast_shapes(*shapes)
+        except RuntimeError:
+            listed = ", ".join(str(tuple(shape)) for shape in dict.fromkeys(shapes))
+            raise NotPointwise(explained(module, NotPointwise(f"frames of different shapes, {listed}"))) from None
     for value in values:
         if any(size not in (1, goal) for size, goal in zip(value.shape[::-1], frame[::-1], strict=False)):
             raise NotPointwise(
                 f"{type(module).__name__}: expected parameters that broadcast to a frame {tuple(frame)}, got one of "
                 f"shape {tuple(value.shape)}; run it with backend('eager')"
             )
+    return partial(_run, found, values, sequences, states, frame, x, state)
+
+
+def _run(
+    found: Fused,
+    values: list[Tensor],
+    sequences: list[Tensor],
+    states: list[Tensor],
+    frame: torch.Size,
+    x: State,
+    state: State,
+) -> tuple[State, State]:
+    """The loop of a step without products; ``frame`` is what the leaves of ``x`` and ``state`` broadcast to."""
+    if not torch.compiler.is_compiling():
+        found.compile()
     sequences = [leaf if leaf.shape[1:] == frame else leaf.expand(leaf.shape[0], *frame) for leaf in sequences]
     states = [leaf if leaf.shape == frame else leaf.expand(frame) for leaf in states]
     order = None if torch.compiler.is_compiling() else memory_order(sequences[0][0])
@@ -237,7 +243,7 @@ def run_fused(
         states = [leaf.permute(order) for leaf in states]
         values = [value.reshape((1,) * (len(order) - value.ndim) + value.shape).permute(order) for value in values]
         frame = states[0].shape if states else sequences[0].shape[1:]
-    parameters, inners = laid_out_all(values, frame)
+    parameters, inners = laid_out_all(values, frame, plain_numbers(found, x))
     training = torch.is_grad_enabled() and any(t.requires_grad for t in (*sequences, *states, *parameters))
     marks = _without_gradient(found, x) if training else ()
     results = runtime.run_loop(found.key, found.owner, sequences, states, parameters, inners, training, marks)
@@ -248,6 +254,28 @@ def run_fused(
         ys = [y.permute(0, *(1 + axis for axis in back)) for y in ys]
         last = [leaf.permute(back) for leaf in last]
     return fill(found.step.output, ys), fill(state, last)
+
+
+def check_compiled(found: Fused, language: str) -> None:
+    """Raise ``CompilerUnavailableError`` if a step was not compiled, or will not be."""
+    if not torch.compiler.is_compiling() and (found.tried or unavailable(language)):
+        found.compile()
+
+
+def plain_numbers(found: Fused, x: State) -> Tensor | None:
+    """The plain numbers of a step as an operand of its loop, if it has any."""
+    if not found.numbers:
+        return None
+    device = first_leaf(x).device
+    if torch.compiler.is_compiling() or dispatch_mode_count() > 0:
+        return torch.tensor(found.numbers, dtype=found.numbers_dtype, device=device)
+    return _held(found.numbers, found.numbers_dtype, device)
+
+
+@lru_cache(maxsize=256)
+def _held(numbers: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    with torch.inference_mode(False):
+        return torch.tensor(numbers, dtype=dtype, device=device)
 
 
 def _without_gradient(found: Fused, x: State) -> list[int]:
@@ -265,6 +293,6 @@ def _fuse_while_compiling(number: int, plain: tuple, language: str, training: bo
     x, state, *rest = plain
     try:
         with torch.set_grad_enabled(training):
-            return fuse(module, Signature(_of_classes(x), _of_classes(state), *rest), language)
+            return fuse(module, Signature(of_classes(x), of_classes(state), *rest), language)
     except (NotPointwise, CompilerUnavailableError):
         return None

@@ -16,9 +16,13 @@ def memory_order(frame: Tensor) -> list[int] | None:
     return order if frame.permute(order).is_contiguous() else None
 
 
-def laid_out_all(parameters: Sequence[Tensor], frame: Sequence[int]) -> tuple[list[Tensor], list[int]]:
-    """:func:`laid_out` of every parameter."""
+def laid_out_all(
+    parameters: Sequence[Tensor], frame: Sequence[int], numbers: Tensor | None = None
+) -> tuple[list[Tensor], list[int]]:
+    """:func:`laid_out` of every parameter, and the plain numbers behind them, which no frame goes with."""
     pairs = [laid_out(parameter, frame) for parameter in parameters]
+    if numbers is not None:
+        pairs.append((numbers, 1))
     return [parameter for parameter, _ in pairs], [inner for _, inner in pairs]
 
 

@@ -27,8 +27,6 @@ _ATTEMPTS = (
     [_THREADS, "-lm"],
     ["-lm"],
 )
-# Where a step is thousands of lines long, the compiler's own time counts: half of it goes into the choice of registers.
-_LONG = 100_000  # characters
 _FOR_LONG = ["-O2", "-ftree-vectorize", "-fira-region=one", *_ATTEMPTS[0]]
 _PACKAGE = Path(__file__).parent.parent
 _TIMEOUT = 120.0
@@ -37,9 +35,15 @@ _SEAL = 32  # bytes of the checksum at the end of a stored library
 NUMBERS = {torch.float32: "float", torch.float64: "double"}
 """The types of C++ for which there are kernels."""
 
+LONG = "// long\n"
+"""The first line of a source that says itself what a vector is, and where the compiler's own time counts."""
+
+NO_COMPILER = "no C++ compiler was found; install g++ or set CXX"
+
 _lock = threading.Lock()
 _locks: dict[str, threading.Lock] = {}  # one for each library: several are compiled at the same time
 _loaded: dict[str, ctypes.CDLL] = {}
+_compilers: dict[tuple[str | None, str | None], str] = {}
 
 
 class CompilerUnavailableError(RuntimeError):
@@ -183,10 +187,10 @@ def _compile(source: str, folder: Path) -> Path:
     """A new library in ``folder``, under a name that no other process uses."""
     compiler = find_compiler()
     if compiler is None:
-        raise CompilerUnavailableError("no C++ compiler was found; install g++ or set CXX")
+        raise CompilerUnavailableError(NO_COMPILER)
     handle, name = tempfile.mkstemp(suffix=".tmp", dir=folder)
     os.close(handle)
-    for extra in (_FOR_LONG, *_ATTEMPTS) if len(source) > _LONG else _ATTEMPTS:
+    for extra in (_FOR_LONG, *_ATTEMPTS) if source.startswith(LONG) else _ATTEMPTS:
         command = [compiler, *_FLAGS, *_LINK, "-x", "c++", "-", "-o", name, *extra, *_more_flags()]
         try:
             done = subprocess.run(command, input=source, capture_output=True, text=True, timeout=_TIMEOUT, check=False)
@@ -203,9 +207,14 @@ def _compile(source: str, folder: Path) -> Path:
 def find_compiler() -> str | None:
     """The path of the C++ compiler: ``CXX`` if set, else the first of g++, c++, clang++ that is there."""
     named = os.environ.get("CXX")
-    return next(
-        (path for name in ([named] if named else ["g++", "c++", "clang++"]) if (path := shutil.which(name))), None
-    )
+    asked = named, os.environ.get("PATH")
+    if asked not in _compilers:
+        names = [named] if named else ["g++", "c++", "clang++"]
+        found = next((path for name in names if (path := shutil.which(name))), None)
+        if found is None:
+            return None
+        _compilers[asked] = found
+    return _compilers[asked]
 
 
 def _more_flags() -> list[str]:
@@ -218,7 +227,7 @@ def _key(source: str) -> str:
     parts = (
         source,
         _compiler_version(find_compiler() or ""),
-        repr((_FLAGS, _LINK, _ATTEMPTS, _LONG, _FOR_LONG, _more_flags())),
+        repr((_FLAGS, _LINK, _ATTEMPTS, _FOR_LONG, _more_flags())),
         _processor(),
     )
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]

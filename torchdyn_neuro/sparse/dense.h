@@ -49,11 +49,19 @@ template <class F> static inline void dense(
     dense_rows<F, 1>(a + r * inner, inner, w, width, from ? from + r * width : from, to + r * width);
 }
 
+// How many entries are not zero.
+template <class F> static inline I count_active(const F* a, I size) {
+  int32_t count = 0;
+  for (int32_t j = 0; j < (int32_t)size; ++j) count += a[j] != 0;
+  return count;
+}
+
 // The same, reading what active entries of a ask for where they are few. The lists have room for all entries of a.
 template <class F> static inline void few_or_dense(
     const F* a, I rows, I inner, const F* w, I width, const F* from, F* to, double most_active, int32_t* place, F* value) {
+  const double most = most_active * (rows * inner);
+  if (most <= 0 || count_active(a, rows * inner) > most) return dense(a, rows, inner, w, width, from, to);
   I first[DENSE_ROWS + 1];
   list_active(a, rows, inner, first, place, value);
-  if (first[rows] > most_active * (rows * inner)) return dense(a, rows, inner, w, width, from, to);
   gather_rows(first, place, value, rows, w, width, from, width, to);
 }

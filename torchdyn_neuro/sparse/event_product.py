@@ -90,6 +90,11 @@ def gather_outer_product(x: Tensor, gradient: Tensor, columns: Tensor, most_acti
     return _run("outer_product", [x, gradient, columns], [*x.shape, columns.shape[1], 0], most_active)
 
 
+def event_library(dtype: torch.dtype) -> ctypes.CDLL | None:
+    """The compiled kernels of :func:`gather_product` and :func:`gather_outer_product`; ``None`` without a compiler."""
+    return header_library(gather_headers("sparse/event_product.h"), dtype)
+
+
 def _run(name: str, tensors: list[Tensor | None], sizes: list[int], most_active: float) -> bool:
     return run_kernel(name, "sparse/event_product.h", tensors, sizes, most_active)
 

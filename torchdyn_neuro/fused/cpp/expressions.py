@@ -37,6 +37,9 @@ def as_key(node: Node, name: str) -> str:
 
 def expression(node: Node, names: Mapping[Node, str], draws: Mapping[Node, str]) -> str:
     """The value of a node; ``draws``: where a normal number keeps what it drew."""
+    if node.op == "number":
+        leaf, k = node.args
+        return f"All<{kind(node)}>::of({NUMBERS[kind(node)]}({names[leaf]}[{k}]))"
     args = [names[arg] if isinstance(arg, Node) else repr(arg) for arg in node.args]
     if node.op == "cast":
         return _cast(node, *args)

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable, Sequence
 from math import prod
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
-from ...native.compiler import CompilerUnavailableError, arrays, load_library
+from ...native.compiler import NO_COMPILER, CompilerUnavailableError, arrays, find_compiler, load_library
+from ...native.threads import threads_for
 from ..operators.loops import Kernels
 from .source import emit_backward, emit_forward
-from .text import BLOCK
+from .text import BLOCK, operations
 
 
 class CppKernels(Kernels):
@@ -30,6 +30,20 @@ class CppKernels(Kernels):
     def backward_function(self) -> Callable:
         """The compiled function of the backward loop."""
         return _function(emit_backward(self.backward_plan))
+
+    @functools.cached_property
+    def forward_work(self) -> int:
+        """Operations on an element in a forward step."""
+        return operations(self.forward_plan.body)
+
+    @functools.cached_property
+    def backward_work(self) -> int:
+        """Operations on an element in a backward step."""
+        return operations((*self.backward_plan.replay_body, *self.backward_plan.body))
+
+    @classmethod
+    def unavailable(cls) -> str | None:
+        return None if find_compiler() else NO_COMPILER
 
     def compile(self, *, training: bool) -> None:
         """Compile now what a call would compile, both loops at the same time."""
@@ -69,7 +83,8 @@ class CppKernels(Kernels):
     ) -> None:
         used = self.forward_plan.parameters
         tensors = [*inputs, *states, *(parameters[k] for k in used), *outputs, *last, *checkpoints]
-        sizes = _sizes(inputs[0].shape, every, _streams(inputs, outputs), inputs, parameters, inners, used)
+        streams, work = _streams(inputs, outputs), inputs[0].numel() * self.forward_work
+        sizes = _sizes(inputs[0].shape, every, streams, work, inputs, parameters, inners, used)
         self.forward_function(*arrays(tensors, sizes))
 
     def backward(
@@ -103,7 +118,8 @@ class CppKernels(Kernels):
         sized = sorted(wanted.union(plan.parameters))
         sequences = (*inputs, *output_gradients)
         streams = _streams(sequences, input_gradients)
-        sizes = _sizes(shape, every, streams, sequences, parameters, inners, sized)
+        work = prod(shape) * self.backward_work
+        sizes = _sizes(shape, every, streams, work, sequences, parameters, inners, sized)
         self.backward_function(*arrays(tensors, sizes))
 
 
@@ -111,6 +127,7 @@ def _sizes(
     shape: Sequence[int],
     every: int,
     streams: bool,
+    work: int,
     sequences: Iterable[Tensor | None],
     parameters: Sequence[Tensor],
     inners: Sequence[int],
@@ -118,7 +135,7 @@ def _sizes(
 ) -> list[int]:
     layout = parameter_layout(parameters, inners, used)
     strides = [0 if x is None else x.stride(0) for x in sequences]
-    return [shape[0], prod(shape[1:]), every, torch.get_num_threads(), streams, 0, *strides, *layout]
+    return [shape[0], prod(shape[1:]), every, threads_for(work), streams, 0, *strides, *layout]
 
 
 def parameter_layout(parameters: Sequence[Tensor], inners: Sequence[int], used: Iterable[int]) -> list[int]:

@@ -19,23 +19,32 @@ INLINE W product(W a, W b) {
 #endif
 }
 
-struct Words { W lane[4]; };
-
-// Words of 32 bits in 64: so a product of two needs no room of its own. Their upper halves may hold anything.
-INLINE Words philox(W key, uint32_t stream, uint32_t kind) {
-  W c0 = key, c1 = key >> 32, c2 = kind - W{}, c3 = {};
+// Words of 32 bits in 64: so a product of two needs no room of its own. Their upper halves may hold anything. COUNT keys
+// at a time: each round waits for the one before.
+template <int COUNT> struct Words { W lane[4][COUNT]; };
+template <int COUNT> INLINE Words<COUNT> philox(const L* keys, uint32_t stream, uint32_t kind) {
+  Words<COUNT> c;
+  for (int k = 0; k < COUNT; ++k) {
+    c.lane[0][k] = (W)keys[k];
+    c.lane[1][k] = (W)keys[k] >> 32;
+    c.lane[2][k] = kind - W{};
+    c.lane[3][k] = W{};
+  }
   uint32_t k0 = stream, k1 = 0;
 #pragma GCC unroll 10
   for (int round = 0; round < 10; ++round) {
-    const W p0 = product(c0, 0xD2511F53ull - W{}), p1 = product(c2, 0xCD9E8D57ull - W{});
-    c0 = (p1 >> 32) ^ c1 ^ k0;
-    c1 = p1;
-    c2 = (p0 >> 32) ^ c3 ^ k1;
-    c3 = p0;
+#pragma GCC unroll 4
+    for (int k = 0; k < COUNT; ++k) {
+      const W p0 = product(c.lane[0][k], 0xD2511F53ull - W{}), p1 = product(c.lane[2][k], 0xCD9E8D57ull - W{});
+      c.lane[0][k] = (p1 >> 32) ^ c.lane[1][k] ^ k0;
+      c.lane[1][k] = p1;
+      c.lane[2][k] = (p0 >> 32) ^ c.lane[3][k] ^ k1;
+      c.lane[3][k] = p0;
+    }
     k0 += 0x9E3779B9u;
     k1 += 0xBB67AE85u;
   }
-  return {{c0, c1, c2, c3}};
+  return c;
 }
 // The lower halves of so many words.
 INLINE U lower(const W* words) {
@@ -57,19 +66,23 @@ INLINE U lower(const W* words) {
   return __builtin_convertvector(all, U);
 #endif
 }
-INLINE U random_bits(K key, uint32_t stream, int lane) {
-  W words[PARTS];
-  for (int k = 0; k < PARTS; ++k) words[k] = philox((W)key.part[k], stream, 0).lane[lane];
-  return lower(words);
-}
+INLINE U random_bits(K key, uint32_t stream, int lane) { return lower(philox<PARTS>(key.part, stream, 0).lane[lane]); }
 
-// Four normal numbers of a counter, which are those of four keys in a row.
+// Four normal numbers of four keys in a row. Where the lanes go through them together, turn is the next one; at 4 all
+// have been used.
 template <class V> struct Draws {
-  L counter[PARTS];
+  L first[PARTS];
   V number[4];
-  // A key is shifted to the right: it is never as low as this.
+  I turn;
+  // The first of four keys is a multiple of 4.
   void forget() {
-    for (int k = 0; k < PARTS; ++k) counter[k] = INT64_MIN - L{};
+    turn = 5;
+    for (int k = 0; k < PARTS; ++k) first[k] = 1 - L{};
+  }
+  bool begins(const L* keys) const {
+    bool same = true;
+    for (int k = 0; k < PARTS; ++k) same &= !any(first[k] != keys[k]);
+    return same;
   }
 };
 INLINE F radius(U word, F) {
@@ -88,23 +101,53 @@ INLINE void turn(U word, D radius, D* to) {
   to[1] = radius * SIN(angle);
 }
 #endif
-template <class V> static __attribute__((noinline)) void draw(Draws<V>& draws, uint32_t stream) {
-  W words[4][PARTS];
-  for (int k = 0; k < PARTS; ++k) {
-    const Words of = philox((W)draws.counter[k], stream, 1);
-    for (int l = 0; l < 4; ++l) words[l][k] = of.lane[l];
-  }
-  for (int l = 0; l < 4; l += 2) turn(lower(words[l + 1]), radius(lower(words[l]), V{}), draws.number + l);
+template <int COUNT, class V> INLINE void draw(Draws<V>* const* draws, uint32_t stream) {
+  L counters[COUNT * PARTS];
+  for (int n = 0; n < COUNT; ++n)
+    for (int k = 0; k < PARTS; ++k) counters[n * PARTS + k] = draws[n]->first[k] >> 2;
+  const Words<COUNT * PARTS> words = philox<COUNT * PARTS>(counters, stream, 1);
+  V radii[COUNT][2];
+  for (int l = 0; l < 2; ++l)
+    for (int n = 0; n < COUNT; ++n) radii[n][l] = radius(lower(words.lane[2 * l] + n * PARTS), V{});
+  for (int l = 0; l < 2; ++l)
+    for (int n = 0; n < COUNT; ++n)
+      turn(lower(words.lane[2 * l + 1] + n * PARTS), radii[n][l], draws[n]->number + 2 * l);
 }
-template <class V> INLINE V normal(K key, uint32_t stream, Draws<V>& draws) {
-  bool known = true;
-  for (int k = 0; k < PARTS; ++k) known &= !any(draws.counter[k] != key.part[k] >> 2);
-  if (!known) {
-    for (int k = 0; k < PARTS; ++k) draws.counter[k] = key.part[k] >> 2;
-    draw(draws, stream);
-  }
+// Numbers that are not at hand. The keys of the next vector of a row, if it has kept up with this one, have moved on as
+// these have, and two draws at a time take less than twice as long.
+template <class V> static __attribute__((noinline)) V drawn(const K& key, uint32_t stream, Draws<V>* own, Draws<V>* next) {
   const U lane = lower((const W*)key.part) & 3;
-  const V* const number = draws.number;
+  const bool together = !any((N)(lane != lane[0]));
+  L first[PARTS];
+  for (int k = 0; k < PARTS; ++k) first[k] = key.part[k] & ~(int64_t)3;
+  if (!own->begins(first)) {
+    const bool two = next && together && own->turn < 5 && next->turn == own->turn;
+    for (int k = 0; k < PARTS; ++k) {
+      if (two) next->first[k] += first[k] - own->first[k];
+      own->first[k] = first[k];
+    }
+    Draws<V>* const both[] = {own, next};
+    if (two) {
+      next->turn = lane[0];
+      draw<2>(both, stream);
+    } else {
+      draw<1>(both, stream);
+    }
+  }
+  own->turn = together ? lane[0] + 1 : 5;
+  const V* const number = own->number;
   return select(mask(lane < 2), select(mask(lane == 0), number[0], number[1]),
                 select(mask(lane == 2), number[2], number[3]));
+}
+template <class V> INLINE V normal(K key, uint32_t stream, Draws<V>* own, Draws<V>* next) {
+  const I turn = own->turn;
+  if (turn < 4) {
+    L keys[PARTS];
+    for (int k = 0; k < PARTS; ++k) keys[k] = key.part[k] - turn;
+    if (own->begins(keys)) {
+      own->turn = turn + 1;
+      return own->number[turn];
+    }
+  }
+  return drawn(key, stream, own, next);
 }

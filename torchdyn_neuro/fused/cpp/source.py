@@ -7,6 +7,7 @@ neurons that share a parameter is taken block by block, so it does not depend on
 
 import torch
 
+from ..plan.kept import worth_keeping
 from ..plan.loops import BackwardPlan, ForwardPlan
 from ..record.graph import Node, ordered
 from ..record.repeat import parts_of_call
@@ -42,35 +43,40 @@ def emit_forward(plan: ForwardPlan) -> str:
         text.tensor(f"saved{k}", graph.states[k].dtype)
     text.sizes([f"x{k}_stride" for k in inputs], plan.parameters)
     text.open_results((f"y{k}", node.dtype) for k, node in enumerate(graph.outputs))
+    for k in states:
+        size = f"size * (I)sizeof({text.stored(graph.states[k].dtype)})"
+        text.add(f"const bool saved{k}_past = past && streams(saved{k}, {size});")
     text.open_blocks(graph, plan.parameters, plan.hoisted, (*plan.body, *graph.next_states, *graph.outputs))
     for k in states:
         text.array(f"s{k}", graph.states[k])
-        _fill(text, f"s{k}", graph.states[k], f"first{k} + start")
-    text.line_buffers()
+        text.fill(f"s{k}", f"first{k} + start")
+    text.parts([*((f"x{k}", graph.inputs[k].dtype) for k in inputs), *text.results])
     text.add("for (I t = 0; t < T; ++t) {")
     for k in states:
         text.add(f"if (saved{k} && t > 0 && t % every == 0)")
-        _empty(text, f"s{k}", f"saved{k} + (t / every - 1) * size + start")
+        text.empty(f"s{k}", f"saved{k} + (t / every - 1) * size + start", f"saved{k}_past")
     for k in inputs:
-        text.row(f"x{k}", graph.inputs[k].dtype, f"t * x{k}_stride", const=True)
+        text.row(f"x{k}", graph.inputs[k].dtype, f"x{k} + t * x{k}_stride + start")
     text.result_rows()
     text.prefetch(((f"x{k}", f"x{k}_stride") for k in inputs), "size")
+    for k in inputs:
+        text.at(f"x{k}", graph.inputs[k].dtype)
     text.open_elements()
     names = text.fixed | {node: f"s{k}[i]" for k, node in enumerate(graph.states)}
-    names |= text.loads((graph.inputs[k], f"x{k}_row") for k in inputs)
+    names |= text.loads((graph.inputs[k], f"x{k}") for k in inputs)
     text.body(plan.body, names)
     for k, node in enumerate(graph.outputs):
-        text.add(f"store(y{k}_to + j, left, {as_key(node, names[node])});")
+        text.store(f"y{k}", as_key(node, names[node]))
     # Every state is read before one is overwritten: a step may hand one state to another.
     for k, node in enumerate(graph.next_states):
         text.add(f"const {text.kind(graph.states[k])} next{k} = {as_key(node, names[node])};")
     for k in states:
         text.add(f"s{k}[i] = next{k};")
     text.close_elements()
-    text.stream()
+    text.send()
     text.close(1)
     for k in states:
-        _empty(text, f"s{k}", f"last{k} + start")
+        text.empty(f"s{k}", f"last{k} + start")
     text.close_blocks()
     return text.source()
 
@@ -110,12 +116,17 @@ def emit_backward(plan: BackwardPlan) -> str:
     strides = [f"x{k}_stride" for k in plan.inputs] + [f"dy{k}_stride" for k in plan.output_gradients]
     text.sizes(strides, sorted({*plan.parameters, *grad_parameters}))
     text.open_results((f"dx{k}", graph.inputs[k].dtype) for k in grad_inputs)
-    kept = _kept(plan)
-    for k in plan.states:
+    paths = _paths(plan)
+    kept = worth_keeping(plan, paths)
+    operands = [node for call in paths for node in parts_of_call(call)[2]]
+    wanted = frozenset(ordered((*plan.gradients, *operands), frozenset((*kept, *paths))))
+    # States that the derivative does not read wait for no one.
+    waiting = frozenset(k for k in plan.states if graph.states[k] in wanted)
+    for k in sorted(waiting):
         text.scratch(f"s{k}_rows", graph.states[k])
     for k, node in enumerate(kept):
         text.scratch(f"kept{k}_rows", node)
-    for number, call in enumerate(_paths(plan)):
+    for number, call in enumerate(paths):
         text.path_rows[call] = f"path_rows{number}"
         for i, leaf in enumerate(call.args[0].carried):
             text.scratch(f"path_rows{number}_{i}", leaf, call.args[0].count + 1)
@@ -131,32 +142,31 @@ def emit_backward(plan: BackwardPlan) -> str:
         kind = text.kind(graph.states[k])
         text.add(f"for (int i = 0; i < ROW; ++i) ds{k}[i] = {kind}{{}};")
         text.add(f"if (dlast{k})")
-        _fill(text, f"ds{k}", graph.states[k], f"dlast{k} + start")
+        text.fill(f"ds{k}", f"dlast{k} + start")
     for k in grad_parameters:
         text.array(f"dp{k}", graph.parameters[k])
         text.add(f"for (int i = 0; i < ROW; ++i) dp{k}[i] = {text.kind(graph.parameters[k])}{{}};")
     for k in plan.carried:
         text.add(f"bool ds{k}_arrives = dlast{k};")
-    text.line_buffers()
+    for k in plan.states:
+        if k not in waiting:
+            text.array(f"s{k}_rows", graph.states[k])
+    sequences = [(f"x{k}", graph.inputs[k].dtype) for k in plan.inputs]
+    sequences += [(f"dy{k}", graph.output_gradients[k].dtype) for k in plan.output_gradients]
+    text.parts([*sequences, *text.results])
     text.add("for (I end = T, begin; end > 0; end = begin) {")
     text.add("begin = (end - 1) / every * every;")
     if plan.states:
-        _replay(text, plan, kept)
-    _reverse(text, plan, kept, grad_inputs, grad_parameters)
+        _replay(text, plan, kept, waiting)
+    _reverse(text, plan, kept, wanted, grad_inputs, grad_parameters)
     text.close(1)
     for k in plan.carried:
-        _empty(text, f"ds{k}", f"dfirst{k} + start")
+        text.empty(f"ds{k}", f"dfirst{k} + start")
     for k in grad_parameters:
         sums = f"(const {text.number(graph.parameters[k])}*)dp{k}"
         text.add(f"store_parameter_gradient(dp{k}_sums, {sums}, block, start, width, p{k}_size);")
     text.close_blocks()
     return text.source()
-
-
-def _kept(plan: BackwardPlan) -> list[Node]:
-    """What the replay hands to the derivative, because to draw it once more would take longer than all the rest."""
-    used = {*plan.body}
-    return [node for node in plan.replay_body if node.op == "normal" and node in used]
 
 
 def _paths(plan: BackwardPlan) -> list[Node]:
@@ -166,7 +176,7 @@ def _paths(plan: BackwardPlan) -> list[Node]:
     return [call for call in calls if call.args[0].count * len(call.args[0].carried) <= _MOST_KEPT]
 
 
-def _replay(text: LoopText, plan: BackwardPlan, kept: list[Node]) -> None:
+def _replay(text: LoopText, plan: BackwardPlan, kept: list[Node], waiting: frozenset[int]) -> None:
     """The states of a segment, computed again from its checkpoint."""
     graph = plan.graph
     for k in plan.states:
@@ -174,22 +184,30 @@ def _replay(text: LoopText, plan: BackwardPlan, kept: list[Node]) -> None:
         text.add(
             f"const {stored}* from{k} = begin == 0 ? first{k} + start : saved{k} + (begin / every - 1) * size + start;"
         )
-        _fill(text, f"s{k}_rows", graph.states[k], f"from{k}")
+        text.fill(f"s{k}_rows", f"from{k}")
     # The last step leads out of the segment: only what is kept of it is wanted.
     text.add(f"for (I t = begin; t {'' if kept or text.path_rows else '+ 1 '}< end; ++t) {{")
     for k in plan.states:
         kind = text.kind(graph.states[k])
-        text.add(f"const {kind}* __restrict s{k} = s{k}_rows + (t - begin) * ROW;")
-        text.add(f"{kind}* __restrict next{k} = s{k}_rows + (t - begin + 1) * ROW;")
+        if k in waiting:
+            text.add(f"const {kind}* __restrict s{k} = s{k}_rows + (t - begin) * ROW;")
+            text.add(f"{kind}* __restrict next{k} = s{k}_rows + (t - begin + 1) * ROW;")
+        else:
+            text.add(f"{kind}* const s{k} = s{k}_rows, *const next{k} = s{k};")
     for k in plan.replay_inputs:
-        text.row(f"x{k}", graph.inputs[k].dtype, f"t * x{k}_stride", const=True)
+        text.row(f"x{k}", graph.inputs[k].dtype, f"x{k} + t * x{k}_stride + start")
     text.prefetch((f"x{k}", f"x{k}_stride") for k in plan.replay_inputs)
+    for k in plan.replay_inputs:
+        text.at(f"x{k}", graph.inputs[k].dtype)
     text.open_elements()
     names = text.fixed | {graph.states[k]: f"s{k}[i]" for k in plan.states}
-    names |= text.loads((graph.inputs[k], f"x{k}_row") for k in plan.replay_inputs)
+    names |= text.loads((graph.inputs[k], f"x{k}") for k in plan.replay_inputs)
     text.body(plan.replay_body, names)
     for k in plan.states:
-        text.add(f"next{k}[i] = {as_key(graph.next_states[k], names[graph.next_states[k]])};")
+        after = as_key(graph.next_states[k], names[graph.next_states[k]])
+        text.add(f"const {text.kind(graph.states[k])} after{k}_t = {after};")
+    for k in plan.states:
+        text.add(f"next{k}[i] = after{k}_t;")
     for k, node in enumerate(kept):
         text.add(f"kept{k}_rows[(t - begin) * ROW + i] = {names[node]};")
     text.close_elements()
@@ -197,32 +215,40 @@ def _replay(text: LoopText, plan: BackwardPlan, kept: list[Node]) -> None:
 
 
 def _reverse(
-    text: LoopText, plan: BackwardPlan, kept: list[Node], grad_inputs: list[int], grad_parameters: list[int]
+    text: LoopText,
+    plan: BackwardPlan,
+    kept: list[Node],
+    wanted: frozenset[Node],
+    grad_inputs: list[int],
+    grad_parameters: list[int],
 ) -> None:
     """The derivative, from the end of a segment to its beginning."""
     graph = plan.graph
     text.add("for (I t = end - 1; t >= begin; --t) {")
     for k in plan.states:
-        text.add(f"const {text.kind(graph.states[k])}* __restrict s{k} = s{k}_rows + (t - begin) * ROW;")
+        if graph.states[k] in wanted:
+            text.add(f"const {text.kind(graph.states[k])}* __restrict s{k} = s{k}_rows + (t - begin) * ROW;")
     for k in plan.inputs:
-        text.row(f"x{k}", graph.inputs[k].dtype, f"t * x{k}_stride", const=True)
+        text.row(f"x{k}", graph.inputs[k].dtype, f"x{k} + t * x{k}_stride + start")
     for k in plan.output_gradients:
-        kind = text.stored(graph.output_gradients[k].dtype)
-        text.add(f"const {kind}* __restrict dy{k}_row = dy{k}_arrives ? dy{k} + t * dy{k}_stride + start : dy{k}_none;")
+        address = f"dy{k}_arrives ? dy{k} + t * dy{k}_stride + start : dy{k}_none"
+        text.row(f"dy{k}", graph.output_gradients[k].dtype, address)
     text.result_rows()
     arrives = _arrivals(text, plan)
     text.prefetch(((f"dy{k}", f"-dy{k}_stride") for k in plan.output_gradients), "-size")
+    for k in plan.inputs:
+        text.at(f"x{k}", graph.inputs[k].dtype)
+    for k in plan.output_gradients:
+        text.at(f"dy{k}", graph.output_gradients[k].dtype)
     text.open_elements()
     names = text.fixed | {graph.states[k]: f"s{k}[i]" for k in plan.states}
     names |= {graph.state_gradients[k]: f"ds{k}[i]" for k in plan.carried}
-    names |= text.loads((graph.inputs[k], f"x{k}_row") for k in plan.inputs)
-    names |= text.loads((graph.output_gradients[k], f"dy{k}_row") for k in plan.output_gradients)
+    names |= text.loads((graph.inputs[k], f"x{k}") for k in plan.inputs)
+    names |= text.loads((graph.output_gradients[k], f"dy{k}") for k in plan.output_gradients)
     names |= {node: f"kept{k}_rows[(t - begin) * ROW + i]" for k, node in enumerate(kept)}
-    operands = [node for call in text.path_rows for node in parts_of_call(call)[2]]
-    wanted = {*ordered((*plan.gradients, *operands), frozenset((*kept, *text.path_rows)))}
     text.body((node for node in plan.body if node in wanted), names, arrives=arrives)
     for k in grad_inputs:
-        text.add(f"store(dx{k}_to + j, left, {names[graph.grad_inputs[k]]});")
+        text.store(f"dx{k}", names[graph.grad_inputs[k]])
     for k in grad_parameters:
         text.add(f"dp{k}[i] += {names[graph.grad_parameters[k]]};")
     for k in plan.carried:
@@ -234,21 +260,8 @@ def _reverse(
     text.close_elements()
     for k in plan.carried:
         text.add(f"ds{k}_arrives = ds{k}_came;")
-    text.stream()
+    text.send()
     text.close(1)
-
-
-def _fill(text: LoopText, name: str, node: Node, address: str) -> None:
-    """Load the vectors of a block."""
-    kind = text.kind(node)
-    text.add("for (int i = 0; i * LANES < width; ++i)")
-    text.add(f"  {name}[i] = load<{kind}>({address} + i * LANES, width - i * LANES);")
-
-
-def _empty(text: LoopText, name: str, address: str) -> None:
-    """Store the vectors of a block."""
-    text.add("for (int i = 0; i * LANES < width; ++i)")
-    text.add(f"  store({address} + i * LANES, width - i * LANES, {name}[i]);")
 
 
 def _arrivals(text: LoopText, plan: BackwardPlan) -> dict[Node, str]:

@@ -64,32 +64,64 @@ template <> struct Held<I> {
   template <class Stored> INLINE I of(Stored x) { return (I)read(x); }
 };
 
-// The next vector of a row of which so many elements are left.
-template <class V, class Stored> INLINE V load(const Stored* from, int left) {
+// The next vector of a row.
+template <class V, class Stored> INLINE V load(const Stored* from) {
   typedef typename Number<V>::type To;
-  if (left >= LANES && sizeof(To) == sizeof(Stored)) {
-    V to;
+  V to;
+  if (sizeof(To) == sizeof(Stored)) {
     __builtin_memcpy(&to, from, sizeof(to));
     return to;
   }
   Lanes<V, To> lanes;
-  if (left >= LANES)
-    for (int l = 0; l < LANES; ++l) lanes.lane[l] = Held<To>::of(from[l]);
-  else
-    for (int l = 0; l < LANES; ++l) lanes.lane[l] = l < left ? Held<To>::of(from[l]) : To();
+  for (int l = 0; l < LANES; ++l) lanes.lane[l] = Held<To>::of(from[l]);
   return Lanes<V, To>::vector(lanes);
 }
-template <class V, class Stored> INLINE void store(Stored* to, int left, V x) {
+// Past the caches where it is said and the processor can.
+template <class V, class Stored> INLINE void store(Stored* to, V x, bool past) {
   typedef typename Number<V>::type From;
-  if (left >= LANES && sizeof(From) == sizeof(Stored)) {
+  if (sizeof(From) == sizeof(Stored)) {
+#ifdef STREAM
+    if (past && sizeof(V) % sizeof(line) == 0) {
+      for (int k = 0; k < (int)(sizeof(V) / sizeof(line)); ++k) {
+        line part;
+        __builtin_memcpy(&part, (const char*)&x + k * sizeof(line), sizeof(line));
+        STREAM((char*)to + k * sizeof(line), part);
+      }
+      return;
+    }
+#endif
     __builtin_memcpy(to, &x, sizeof(x));
     return;
   }
   const Lanes<V, From> lanes = Lanes<V, From>::of(x);
-  if (left >= LANES)
-    for (int l = 0; l < LANES; ++l) write(to[l], lanes.lane[l]);
+  for (int l = 0; l < LANES; ++l) write(to[l], lanes.lane[l]);
+}
+
+#define APART static __attribute__((noinline))
+// The elements of a row that are there.
+template <class Stored> APART Stored* copied(Stored* to, const Stored* from, int count) {
+  for (int j = 0; j < count; ++j) to[j] = from[j];
+  return to;
+}
+template <class Stored> APART void send(Stored* to, const Stored* from, int count, bool past) {
+  if (past)
+    stream_row(to, from, count * sizeof(Stored));
   else
-    for (int l = 0; l < left; ++l) write(to[l], lanes.lane[l]);
+    copied(to, from, count);
+}
+template <class V, class Stored> APART void fill(V* to, const Stored* from, int count) {
+  int i = 0;
+  for (; count >= LANES; ++i, from += LANES, count -= LANES) to[i] = load<V>(from);
+  if (count <= 0) return;
+  Stored part[LANES] = {};
+  to[i] = load<V>(copied(part, from, count));
+}
+template <class V, class Stored> APART void empty(Stored* to, const V* from, int count, bool past) {
+  for (; count >= LANES; ++from, to += LANES, count -= LANES) store(to, *from, past);
+  if (count <= 0) return;
+  Stored part[LANES];
+  store(part, *from, false);
+  copied(to, part, count);
 }
 
 // A parameter on the neurons start ... start + width: entry (i / inner) % size of its values.

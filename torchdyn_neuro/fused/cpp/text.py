@@ -6,70 +6,65 @@ from types import MappingProxyType
 
 import torch
 
-from ...native.compiler import header
-from ..record.graph import Node, StepGraph, ordered
-from .expressions import NUMBERS, STORED, constant, expression, kind
+from ...native.compiler import LONG, header
+from ..record.graph import Node, StepGraph, holds_numbers, ordered
+from .expressions import NUMBERS, constant, expression, kind
 from .repeat import Rounds
+from .rows import Rows
 
 _HEADERS = ("native/memory.h", *(f"fused/cpp/{name}.h" for name in ("vectors", "functions", "storage")))
 BLOCK = 128
 """Neurons that a thread carries through time together."""
 _LONG_ROUND = 250
 """Nodes of a round that keep a processor busy by themselves."""
-AHEAD = 2
-"""Steps between the fetching of a row and its use."""
+_MOST_TUNED = 45_000
+"""Characters of a text beyond which a compiler would take a second or more to make it hardly any faster."""
+_FEW_OPERATIONS = 1_500_000
+"""What one thread does in less time than it takes to wake the others and to wait for them."""
 
-_DECLARED = re.compile(r"(?:const )?(?:bool|[FDMKUN]) (\w+)")
+_DECLARED = re.compile(r"(?:const )?(?:bool|Arrival|[FDMKUN]) (\w+)")
 _NAME = re.compile(r"\b[A-Za-z_]\w*\b")
 
 
-class LoopText:
+class LoopText(Rows):
     """The text of one function, line by line."""
 
     def __init__(self, nodes: Iterable[Node]):
+        super().__init__()
+        nodes = list(dict.fromkeys(nodes))
+        self.work = operations(nodes)
         nodes = list(dict.fromkeys(each for node in nodes for each in (node, *_within(node))))
         self.random = any(node.op in ("random_bits", "normal") for node in nodes)
         self.wide = any(each.dtype == torch.float64 for node in nodes for each in (node, *node.sources))
-        self.lines: list[str] = []
         self.count = self.named = 0
         rounds = [len(ordered(node.args[0].after)) for node in nodes if node.op == "repeat"]
         self.paired = any(rounds) and max(rounds) <= _LONG_ROUND
         self.fixed: dict[Node, str] = {}
-        self.results: list[tuple[str, torch.dtype]] = []
         self.scratches: list[tuple[str, str, int]] = []
         # Repetitions whose states before each round wait in rows of a segment, and how these are called.
         self.path_rows: dict[Node, str] = {}
         # Of each node of a derivative, the text of whether a gradient arrives there in this step.
         self.conditions: dict[Node | None, str] = {}
-        self.narrow = False
-        # What a normal number leaves for the next steps, one array for each of the nodes.
-        self.draws = {node: f"draws{k}[i]" for k, node in enumerate(node for node in nodes if node.op == "normal")}
+        # What a normal number leaves for the next steps, one row for each of the nodes, and for the next vector.
+        self.draw_rows = {node: f"draws{k}" for k, node in enumerate(node for node in nodes if node.op == "normal")}
+        self.draws = {n: f"{row} + i, i % 2 ? nullptr : {row} + i + 1" for n, row in self.draw_rows.items()}
 
     def source(self) -> str:
         head = "#define HALF\n" * self.narrow + "#define WIDE\n" * self.wide
         prelude = header(*_HEADERS, *["fused/cpp/random.h"] * self.random)
         function = 'extern "C" void run(void* const* tensors, const I* sizes) {\n'
         sizes = f"enum {{ BLOCK = {BLOCK}, ROW = BLOCK / LANES, LINE = {8 if self.wide else 16} }};"
-        return f"{head}{prelude}\n{sizes}\n\n{function}" + "\n".join(self.lines) + "\n"
+        text = f"{head}{prelude}\n{sizes}\n\n{function}" + "\n".join(self.lines) + "\n"
+        return LONG * (len(text) > _MOST_TUNED) + text
 
     def unique(self) -> str:
         """A number that no other name of the text has."""
         self.named += 1
         return str(self.named)
 
-    def add(self, line: str) -> None:
-        self.lines.append(line)
-
-    def close(self, braces: int) -> None:
-        self.lines.extend("}" * braces)
-
     def kind(self, node: Node) -> str:
         """The type of vectors.h in which the value of a node is held."""
         return kind(node)
-
-    def stored(self, dtype: torch.dtype) -> str:
-        self.narrow |= dtype == torch.float16
-        return STORED[dtype]
 
     def tensor(self, name: str, dtype: torch.dtype, *, const: bool = False) -> None:
         kind = f"const {self.stored(dtype)}*" if const else f"{self.stored(dtype)}*"
@@ -77,7 +72,7 @@ class LoopText:
         self.count += 1
 
     def sizes(self, strides: list[str], parameters: Iterable[int]) -> None:
-        names = ["T", "size", "every", "threads", "stream", "offset", *strides]
+        names = ["T", "size", "every", "threads", "past", "offset", *strides]
         names += [f"p{k}_{what}" for k in parameters for what in ("inner", "size")]
         for k, name in enumerate(names):
             self.add(f"const I {name} = sizes[{k}];")
@@ -89,34 +84,6 @@ class LoopText:
     def array(self, name: str, node: Node) -> None:
         self.add(f"alignas(ALIGNMENT) {self.kind(node)} {name}[ROW];")
 
-    def row(self, name: str, dtype: torch.dtype, offset: str, *, const: bool = False) -> None:
-        kind = f"const {self.stored(dtype)}*" if const else f"{self.stored(dtype)}*"
-        self.add(f"{kind} __restrict {name}_row = {name} + {offset} + start;")
-
-    def result_rows(self) -> None:
-        """The row of each result, and ``to``: where its elements are written, past the caches or in place."""
-        for name, dtype in self.results:
-            self.row(name, dtype, "t * size")
-            self.add(f"{self.stored(dtype)}* __restrict {name}_to = {name}_streams ? {name}_line : {name}_row;")
-
-    def open_results(self, results: Iterable[tuple[str, torch.dtype]]) -> None:
-        """Before the loop over blocks: new memory in large pages, and which results go past the caches."""
-        self.results = list(results)
-        for name, dtype in self.results:
-            bytes_ = f"(I)sizeof({self.stored(dtype)})"
-            self.add(f"large_pages({name}, T * size * {bytes_});")
-            self.add(f"const bool {name}_streams = stream && streams({name}, size * {bytes_});")
-
-    def line_buffers(self) -> None:
-        """A row of each result in the first-level cache."""
-        for name, dtype in self.results:
-            self.add(f"alignas(ALIGNMENT) {self.stored(dtype)} {name}_line[BLOCK];")
-
-    def stream(self) -> None:
-        """Send the rows of the results on their way past the caches."""
-        for name, _ in self.results:
-            self.add(f"if ({name}_streams) stream_row({name}_row, {name}_line, width * sizeof(*{name}_line));")
-
     def open_blocks(
         self, graph: StepGraph, parameters: tuple[int, ...], hoisted: tuple[Node, ...], users: Iterable[Node]
     ) -> None:
@@ -124,7 +91,8 @@ class LoopText:
         read = {source for node in users for source in (*node.sources, node)}
         single, each = self._uniform(graph, parameters, hoisted)
         kept = [node for node in each if node in read]
-        self.add("#pragma omp parallel num_threads(threads) if (T * size > 32768)")
+        few = _FEW_OPERATIONS // max(1, self.work)
+        self.add(f"#pragma omp parallel num_threads(threads) if (T * size > {few})")
         self.add("{")
         if self.scratches:
             size = " + ".join(f"{times} * sizeof({kind})" for _, kind, times in self.scratches)
@@ -137,17 +105,19 @@ class LoopText:
             self.array(f"p{k}", graph.parameters[k])
         for k, node in enumerate(kept):
             self.array(f"h{k}", node)
-        draws = {node: name.removesuffix("[i]") for node, name in self.draws.items() if name.endswith("[i]")}
-        for node, name in draws.items():
+        for node, name in self.draw_rows.items():
             self.add(f"Draws<{self.kind(node)}> {name}[ROW];")
         self.add("#pragma omp for schedule(static)")
         self.add("for (I block = 0; block < (size + BLOCK - 1) / BLOCK; ++block) {")
         self.add("const I start = block * BLOCK;")
         self.add("const int width = size - start < BLOCK ? (int)(size - start) : BLOCK;")
+        self.add(f"enum {{ TURN = {2 if self.paired else 1} * LANES }};")
+        self.add("const int whole = (width + TURN - 1) / TURN * TURN;")
+        self.add("const bool ragged = whole != width;")
         for k in single:
             to = f"({self.number(graph.parameters[k])}*)p{k}"
             self.add(f"load_parameter({to}, p{k}_values, offset + start, width, p{k}_inner, p{k}_size);")
-        for name in draws.values():
+        for name in self.draw_rows.values():
             self.add(f"for (int i = 0; i < ROW; ++i) {name}[i].forget();")
         if kept:
             self.open_elements()
@@ -166,7 +136,9 @@ class LoopText:
         single, each = [], []
         for k in parameters:
             node = graph.parameters[k]
-            if k in graph.uniform:
+            if holds_numbers(node):
+                names[node] = f"p{k}_values"
+            elif k in graph.uniform:
                 kind = self.kind(node)
                 self.add(f"const {kind} p{k} = All<{kind}>::of(read(p{k}_values[0]));")
                 names[node] = f"p{k}"
@@ -176,9 +148,10 @@ class LoopText:
         for node in hoisted:
             if all(source in names for source in node.sources):
                 if node.op == "normal":
-                    self.draws[node] = f"draws_of_all{len(names)}"
-                    self.add(f"Draws<{self.kind(node)}> {self.draws[node]};")
-                    self.add(f"{self.draws[node]}.forget();")
+                    name = self.draw_rows.pop(node) + "_of_all"
+                    self.draws[node] = f"&{name}, (Draws<{self.kind(node)}>*)nullptr"
+                    self.add(f"Draws<{self.kind(node)}> {name};")
+                    self.add(f"{name}.forget();")
                 self.body([node], names, prefix="u")
             else:
                 each.append(node)
@@ -187,23 +160,14 @@ class LoopText:
 
     def close_blocks(self) -> None:
         self.close(1)
-        self.add("if (stream) stream_end();")
+        self.add("if (past) stream_end();")
         if self.scratches:
             self.add("free(memory);")
         self.close(2)
 
-    def prefetch(self, rows: Iterable[tuple[str, str]], result_step: str | None = None) -> None:
-        """Fetch the rows of a later step: the processor sees no pattern across the pages between them."""
-        self.add("for (int j = 0; j < width; j += LINE) {")
-        for name, step in rows:
-            self.add(f"__builtin_prefetch(&{name}_row[j + {AHEAD} * {step}]);")
-        for name, _ in self.results if result_step is not None else ():
-            self.add(f"if (!{name}_streams) __builtin_prefetch(&{name}_row[j + {AHEAD} * {result_step}]);")
-        self.close(1)
-
     def open_elements(self) -> None:
         """The loop over the vectors of a block."""
-        self.add("for (int i = 0, j = 0, left = width; left > 0; ++i, j += LANES, left -= LANES) {")
+        self.add("for (int i = 0, j = 0; j < whole; ++i, j += LANES) {")
         self.opened = len(self.lines)
 
     def close_elements(self) -> None:
@@ -215,22 +179,13 @@ class LoopText:
     def _pair(self) -> None:
         """Two vectors at a time: of rounds that wait for each other a processor has too little to do."""
         lines, self.lines[self.opened :] = self.lines[self.opened :], []
-        self.lines[-1] = "for (int i = 0, j = 0, left = width; left > 0; i += 2, j += 2 * LANES, left -= 2 * LANES) {"
+        self.lines[-1] = "for (int i = 0, j = 0; j < whole; i += 2, j += TURN) {"
         own = {match.group(1) for line in lines if (match := _DECLARED.match(line))}
-        moved = {name: f"{name}_other" for name in own} | {"i": "(i + 1)", "j": "(j + LANES)", "left": "(left - LANES)"}
+        moved = {name: f"{name}_other" for name in own} | {"i": "(i + 1)", "j": "(j + LANES)"}
         for line in lines:
             self.add(line)
             if not line.startswith(("for", "}")):
                 self.add(_NAME.sub(lambda name: moved.get(name.group(), name.group()), line))
-
-    def loads(self, leaves: Iterable[tuple[Node, str]]) -> dict[Node, str]:
-        names = {}
-        for node, row in leaves:
-            name = row.removesuffix("_row")
-            kind = self.kind(node)
-            self.add(f"const {kind} {name}_t = load<{kind}>({row} + j, left);")
-            names[node] = f"{name}_t"
-        return names
 
     def body(
         self,
@@ -261,13 +216,24 @@ class LoopText:
         numbers = {condition: f"{name}{k}" for k, condition in enumerate(dict.fromkeys(conditions.values()))}
         wanted = dict.fromkeys((condition, self.kind(node)) for node, condition in conditions.items())
         for condition, each in wanted:
-            mask = "N" if each == "F" else "M"
-            self.add(f"const {mask} {numbers[condition]}_{each} = {condition} ? ~{mask}{{}} : {mask}{{}};")
+            mask = "Arrival" if each == "F" else "M"
+            value = f"arrival({condition})" if each == "F" else f"{condition} ? ~M{{}} : M{{}}"
+            self.add(f"const {mask} {numbers[condition]}_{each} = {value};")
         return {node: numbers[condition] for node, condition in conditions.items()}
 
     def number(self, node: Node) -> str:
         """The type of the number of a lane."""
         return NUMBERS[self.kind(node)]
+
+
+def operations(nodes: Iterable[Node]) -> int:
+    """How many operations on an element these nodes are, those of all rounds of a repetition counted."""
+    return sum(_rounds(node) * len(_within(node)) if node.op.startswith("repeat") else 1 for node in nodes)
+
+
+def _rounds(node: Node) -> int:
+    call = node.args[0]
+    return call.count if node.op == "repeat" else call.body.count if node.op == "repeat_backward" else 0
 
 
 def _within(node: Node) -> list[Node]:

@@ -94,8 +94,16 @@ INLINE D to_D(K x) {
 }
 #endif
 
-// A number where its mask is set, else zero: of a gradient that does not arrive.
-INLINE F given(F x, N mask) { return (F)((N)x & mask); }
+// Whether a gradient arrives, and a number where it does, else zero.
+#if !defined(__clang__) && defined(__AVX512F__) && defined(__AVX512DQ__) && !defined(WIDE)
+typedef unsigned short Arrival;  // part of the instruction that computes the number
+INLINE Arrival arrival(bool arrives) { return arrives ? 0xffff : 0; }
+INLINE F given(F x, Arrival arrives) { return __builtin_ia32_movaps512_mask(x, F{}, arrives); }
+#else
+typedef N Arrival;
+INLINE Arrival arrival(bool arrives) { return arrives ? ~N{} : N{}; }
+INLINE F given(F x, Arrival arrives) { return (F)((N)x & arrives); }
+#endif
 #ifdef WIDE
 INLINE D given(D x, M mask) { return (D)((M)x & mask); }
 #endif

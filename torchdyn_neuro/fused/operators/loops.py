@@ -32,6 +32,11 @@ class Kernels(ABC):
         self.forward_plan = forward
         self.backward_plan = backward
 
+    @classmethod
+    @abstractmethod
+    def unavailable(cls) -> str | None:
+        """Why nothing can be compiled on this machine, if that is so."""
+
     def compile(self, *, training: bool) -> None:
         """Compile ahead what a first call would compile, so that a failure shows before anything has run."""
         return

@@ -22,3 +22,8 @@ def loop_key(graph: StepGraph, language: str) -> str:
 def get_loop(key: str) -> Loop:
     """The loop that was registered under ``key``."""
     return _loops[key]
+
+
+def unavailable(language: str) -> str | None:
+    """Why nothing can be compiled for a language on this machine, if that is so."""
+    return _KERNELS[language].unavailable()

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from ..record.recording import FrozenStep
 
@@ -58,29 +57,6 @@ def replayed_gradients(
         return [*(torch.stack(ys) for ys in zip(*frames, strict=True)), *states]
 
     return _differentiate(run, (inputs, states, parameters), (*output_gradients, *last_gradients))
-
-
-def replayed_recurrent_gradients(
-    step: FrozenStep | None,
-    drive: Tensor,
-    weight: Tensor,
-    before: Tensor,
-    states: Sequence[Tensor],
-    parameters: Sequence[Tensor],
-    arriving: Sequence[Tensor | None],
-) -> list[list[Tensor | None]]:
-    """The gradients of (drive, weight, before), states and parameters of a recurrent layer, each with its own graph."""
-    step = _still_valid(step)
-
-    def run(outer: list[Tensor], states: Sequence[Tensor], parameters: list[Tensor]) -> list[Tensor]:
-        drive, weight, feedback = outer
-        frames = []
-        for drive_t in drive.unbind(0):
-            (feedback,), states = step([drive_t + functional.linear(feedback, weight)], states, parameters)
-            frames.append(feedback)
-        return [torch.stack(frames), *states]
-
-    return _differentiate(run, ([drive, weight, before], states, parameters), arriving)
 
 
 def _still_valid(step: FrozenStep | None) -> FrozenStep:

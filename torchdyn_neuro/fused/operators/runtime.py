@@ -54,7 +54,7 @@ def _loop_forward(
     outputs, last, checkpoints = _forward_results(key, inputs, states, training)
     places: list[Tensor | None] = [None] * len(states)
     for k, checkpoint in zip(loop.backward_plan.states, checkpoints, strict=False):
-        places[k] = checkpoint
+        places[k] = None if k in loop.counted else checkpoint
     if inputs[0].numel():
         loop.kernels.forward(
             [rows_contiguous(x) for x in inputs],
@@ -191,7 +191,7 @@ def _autograd_backward(ctx: Any, gradients: list[Tensor | None]) -> tuple:
     if all(gradient is None for group in arriving for gradient in group):
         return None, None, *nothing, None, None
     checkpoints = loop.completed(checkpoints, states, ctx.shape[0])
-    run = torch.ops.torchdyn_neuro.loop_backward if _watched() else _loop_backward
+    run = torch.ops.torchdyn_neuro.loop_backward if watched() else _loop_backward
     results = iter(run(ctx.key, ctx.shape, inputs, states, checkpoints, parameters, ctx.inners, *arriving))
     grad_states = {k: next(results) for k in plan.carried}
     grad_inputs = {k: next(results) for k in loop.grad_inputs}
@@ -246,14 +246,14 @@ def run_loop(
 
     The results whose numbers are in ``marks`` have no gradient.
     """
-    if _watched():
+    if watched():
         return torch.ops.torchdyn_neuro.loop_forward(key, owner, inputs, states, parameters, inners, training)
     if not training:
         return _loop_forward(key, owner, inputs, states, parameters, inners, training)
     return _Loop.apply(key, owner, (len(inputs), len(states)), inners, marks, *inputs, *states, *parameters)
 
 
-def _watched() -> bool:
+def watched() -> bool:
     """Whether somebody follows the operators: a compiler, or a mode such as that of fake tensors."""
     return torch.compiler.is_compiling() or dispatch_mode_count() > 0
 

@@ -151,6 +151,12 @@ def plan_backward(graph: StepGraph) -> BackwardPlan:
     )
 
 
+def loop_parameters(graph: StepGraph) -> list[int]:
+    """The numbers of the parameters that a loop reads, or has a gradient for."""
+    read = {*plan_forward(graph).parameters, *plan_backward(graph).parameters}
+    return [k for k in range(len(graph.parameters)) if k in read or graph.grad_parameters[k] is not None]
+
+
 def _split(nodes: list[Node], parameters: Iterable[Node]) -> tuple[tuple[Node, ...], tuple[Node, ...]]:
     """Those that depend on parameters and constants alone, and the others; leaves are left out."""
     fixed = set(parameters)

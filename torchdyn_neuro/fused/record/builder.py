@@ -39,7 +39,7 @@ class Builder:
             if isinstance(arg, Node) and (arg.dtype not in FLOATS or torch.promote_types(arg.dtype, dtype) == dtype):
                 continue
             constant = arg.args[0] if isinstance(arg, Node) and arg.op == "constant" else arg
-            exact = not isinstance(constant, Node) and (constant is None or _equal(_rounded(constant, dtype), constant))
+            exact = not isinstance(constant, Node) and (constant is None or _equal(rounded(constant, dtype), constant))
             if not exact and (isinstance(arg, Node) or name in _ROUND_FIRST):
                 raise Refusal(f"the operation {func} on {dtype} and a number that this type does not hold")
 
@@ -88,7 +88,7 @@ class Builder:
         return self._interned("cast", (arg,), dtype)
 
     def _constant(self, value: float | int, dtype: torch.dtype) -> Node:
-        return self._interned("constant", (_rounded(value, dtype),), dtype)
+        return self._interned("constant", (rounded(value, dtype),), dtype)
 
     def _interned(self, op: str, args: tuple, dtype: torch.dtype) -> Node:
         key = (op, tuple(id(arg) if isinstance(arg, Node) else repr(arg) for arg in args), dtype)
@@ -100,7 +100,7 @@ _ROUND_FIRST = {"add", "sub", "rsub", "pow", "ge", "gt", "le", "lt", "eq", "ne"}
 """What torch computes with a number rounded to the type of the tensor, on one device or another."""
 
 
-def _rounded(value: float | int, dtype: torch.dtype) -> float | int:
+def rounded(value: float | int, dtype: torch.dtype) -> float | int:
     """A number as a tensor of this type holds it."""
     if dtype == torch.int64:
         return 0 if value != value else int(value)  # NaN: memory that torch fills next

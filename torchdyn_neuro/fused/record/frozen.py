@@ -22,7 +22,7 @@ ABSENT = object()
 """What is in a place where nothing is."""
 RECORDINGS = "_recordings"
 """The attribute in which a module keeps what was recorded of it."""
-_KEPT = frozenset((RECORDINGS, "_linear_input"))
+_KEPT = frozenset((RECORDINGS, "_around"))
 """What a module only keeps to find it again."""
 INTERNALS = (frozenset(nn.Module().__dict__) | _KEPT) - {"training"}
 _GROUPS = ("_parameters", "_buffers", "_modules")
@@ -91,6 +91,7 @@ class Frozen:
         hooks: the dictionaries of hooks, all empty.
         unfollowed: attributes whose content cannot be compared: the places where they are.
         functions: the functions among the attributes, with their names.
+        numbers: the plain numbers among the attributes of the copy: where they are, and their names.
         sources: all quantities, and all other parameters and buffers.
         live: the owner of each source (of a quantity) or the dictionary that it is in.
         matrices: the weights of linear layers, which are the matrices of products.
@@ -109,6 +110,7 @@ class Frozen:
         self.hooks: list[Mapping] = []
         self.unfollowed: list[Place] = []
         self.functions: list[tuple[types.FunctionType, str]] = []
+        self.numbers: list[tuple[dict[str, Any], str]] = []
         self.sources: list[Source] = []
         self.matrices: list[Source] = []
         self.live_matrices: list[nn.Module] = []
@@ -141,6 +143,8 @@ class Frozen:
         for key, value in attributes.items():
             if key not in INTERNALS:
                 own[key] = self._entry(attributes, key, value, f"{name}.{key}")
+        if not isinstance(module, Constrained):
+            self._find_numbers(own)
         self._before.append((own, dict(own)))
         return new
 
@@ -173,7 +177,7 @@ class Frozen:
         attributes = vars(module)
         self.objects.append((module, attributes))
         self.hooks += [attributes[hooks] for hooks in _HOOKS]
-        new = self._made[id(module)] = ProductStandIn(len(self.matrices), module.bias is not None)
+        new = self._made[id(module)] = ProductStandIn(len(self.matrices), module.bias)
         self.matrices.append(Source(path, "weight"))
         self.live_matrices.append(module)
         for group in _GROUPS:
@@ -240,8 +244,12 @@ class Frozen:
         self.objects.append((value, attributes))
         for key, item in attributes.items():
             new.__dict__[key] = self._entry(attributes, key, item, f"{kind.__name__}.{key}")
+        self._find_numbers(new.__dict__)
         self._before.append((new.__dict__, dict(new.__dict__)))
         return new
+
+    def _find_numbers(self, attributes: dict[str, Any]) -> None:
+        self.numbers += [(attributes, name) for name, value in attributes.items() if type(value) is float]
 
     def forget_tensors(self) -> None:
         """Let go of parameters and buffers, in whose places a step is given others."""

@@ -35,14 +35,14 @@ def differentiable(
     inputs: Sequence[Operand],
     states: Sequence[Operand],
     parameters: Sequence[Operand],
-    matrices: Sequence[tuple[torch.dtype, bool]],
+    matrices: Sequence[tuple[torch.dtype, bool, tuple[int, ...]]],
 ) -> Differentiable:
     """Run a step on small tensors until the states that have a gradient come round again.
 
     Args:
         step: the step.
         inputs, states, parameters: its operands, with whether they want a gradient.
-        matrices: type of each matrix, and whether it wants a gradient.
+        matrices: type of each matrix, whether it wants a gradient, and its shape.
     """
     ndim = len(inputs[0].broadcast)
 
@@ -53,7 +53,7 @@ def differentiable(
 
     with torch.inference_mode(False), torch.enable_grad():
         values = [made(p, p.gradient) for p in parameters]
-        values += [torch.ones(_SIZE, _SIZE, dtype=dtype).requires_grad_(wanted) for dtype, wanted in matrices]
+        values += [torch.ones(_SIZE, _SIZE, dtype=dtype).requires_grad_(wanted) for dtype, wanted, _ in matrices]
         flags, seen, found = tuple(s.gradient for s in states), [], []
         outputs: tuple[bool, ...] = ()
         while flags not in seen:

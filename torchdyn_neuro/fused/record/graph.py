@@ -11,6 +11,8 @@ The format, from the leaves up:
   operations are one node. Keys of random numbers are ``torch.int64``: ``"add"`` and ``"where"`` give one;
   ``"random_bits"``, whose last two arguments are whole numbers, gives a word of 32 bits in that type, of which only
   ``"cast"`` makes a number for a computation; ``"normal"``, whose last argument is a whole number, gives such a number.
+- ``"number"`` (a leaf, k) is entry k of a list of plain numbers that the kernel is given, a parameter like others but
+  that no frame goes with it (:func:`holds_numbers`); its entries are finite and not zero.
 - A :class:`StepGraph` names the leaves (``states``, ``inputs``, ``parameters``, and the gradients that arrive from the
   step after, ``state_gradients``, and from the outputs, ``output_gradients``) and the results: ``next_states`` and
   ``outputs`` of the step, and ``grad_states``, ``grad_inputs``, ``grad_parameters`` of its vector-Jacobian product. A
@@ -18,13 +20,17 @@ The format, from the leaves up:
   ``uniform`` numbers the parameters of which one value serves all neurons.
 - The operation ``"product"`` is no operation on one element: a frame times a matrix W, x W^T or (third argument) x W.
   The gradient of W is the sum over all steps and over the pairs (g, x) of ``outers`` of g^T x; a graph without products
-  has none.
+  has none. Where frames have different widths, these are numbered: ``matrices`` says of what widths each matrix is,
+  (outputs, inputs), ``widths`` of which the inputs, the states and the outputs are; all are of the first if omitted.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
 import torch
+
+NUMBERS = "numbers"
+"""The argument of the leaf that is a list of plain numbers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +63,8 @@ class StepGraph:
     grad_parameters: tuple[Node | None, ...]
     uniform: frozenset[int] = frozenset()
     outers: tuple[tuple[int, Node, Node], ...] = ()
+    matrices: tuple[tuple[int, int], ...] = ()
+    widths: tuple[tuple[int, ...], ...] = ((), (), ())
 
     @property
     def has_products(self) -> bool:
@@ -66,7 +74,7 @@ class StepGraph:
 
     def describe(self) -> str:
         """A text that is equal for graphs that compute the same, whatever the order in which they were recorded."""
-        apart = ("uniform", "outers")
+        apart = ("uniform", "outers", "matrices", "widths")
         groups = [getattr(self, field.name) for field in fields(self) if field.name not in apart]
         groups += [pair for _, *pair in self.outers]
         numbers: dict[Node, int] = {}
@@ -81,8 +89,14 @@ class StepGraph:
                 lines.append(f"%{numbers[node]} = {node.op}({', '.join(args)}) {node.dtype}")
         for group in groups:
             lines.append(" ".join("-" if node is None else f"%{numbers[node]} {node.dtype}" for node in group))
-        lines.append(f"uniform {sorted(self.uniform)} matrices {[matrix for matrix, _, _ in self.outers]}")
+        lines.append(f"uniform {sorted(self.uniform)} outers {[matrix for matrix, _, _ in self.outers]}")
+        lines.append(f"matrices {self.matrices} widths {self.widths}")
         return "\n".join(lines)
+
+
+def holds_numbers(leaf: Node) -> bool:
+    """Whether a leaf is a list of plain numbers and not an operand with an entry for each element."""
+    return leaf.args == (NUMBERS,)
 
 
 def ordered(results: Iterable[Node], stop: frozenset[Node] = frozenset()) -> list[Node]:

@@ -38,19 +38,17 @@ class ProductStandIn(nn.Module):
 
     Args:
         matrix: the number of the weight among those of the step.
-        has_bias: whether there is a bias.
+        bias: the bias, for its type; ``None`` if there is none.
     """
 
-    def __init__(self, matrix: int, has_bias: bool):
+    def __init__(self, matrix: int, bias: Tensor | None):
         super().__init__()
         self.matrix = matrix
         self.register_buffer("weight", None)
-        self.register_buffer("bias", torch.zeros(()) if has_bias else None)
+        self.register_buffer("bias", None if bias is None else torch.zeros((), dtype=bias.dtype))
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.weight is not None:
-            return functional.linear(x, self.weight, self.bias)
-        y = _Product.apply(x, self.matrix)
+        y = functional.linear(x, self.weight) if self.weight is not None else _Product.apply(x, self.matrix)
         return y if self.bias is None else y + self.bias
 
 

@@ -1,6 +1,6 @@
 """A mode of torch that writes down what a step computes as the nodes of a graph."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import nan, prod
@@ -12,6 +12,7 @@ from torch import Tensor
 from ...core.torch_private import DisableTorchFunction, TorchDispatchMode
 from .builder import FLOATS, NARROW, Builder, Refusal, promoted
 from .graph import Node, ordered
+from .numbers import Log
 from .ops import COMPOSITES, OPS
 
 _IDENTITIES = {"detach", "alias", "clone", "lift_fresh_copy", "contiguous", "expand", "view", "_unsafe_view"}
@@ -42,11 +43,13 @@ class Operand:
         dtype: its type.
         broadcast: for each of its axes (the last ones of the frame), whether it is constant along it.
         gradient: whether its gradient is wanted.
+        width: the number of the width of its last axis.
     """
 
     dtype: torch.dtype
     broadcast: tuple[bool, ...]
     gradient: bool
+    width: int = 0
 
 
 class Recorder(Builder, TorchDispatchMode):
@@ -56,10 +59,13 @@ class Recorder(Builder, TorchDispatchMode):
     operation in place takes the place of the old value.
     """
 
-    def __init__(self, audit: Any = None) -> None:
+    def __init__(self, audit: Any = None, log: Log | None = None, matrices: Sequence[tuple[int, int]] = ()) -> None:
         super().__init__()
         self.audit = audit
+        self.log = log or Log()
+        self.matrices = tuple(matrices)  # the numbers of their widths
         self.known: dict[int, Node] = {}
+        self.places: dict[int, int] = {}
         self.alive: list[Tensor] = []  # a storage that is freed could come back as another tensor
         self.leaves: set[int] = set()  # the storages of the step's arguments
         self.silent = False
@@ -94,6 +100,7 @@ class Recorder(Builder, TorchDispatchMode):
         """A new leaf; its numbers differ from one recording to the next, so that a step that reads them is caught."""
         if operand.dtype not in _RESULTS:
             raise Refusal(f"an operand of {operand.dtype}")
+        shape = (*shape[:-1], stretched(shape[-1], operand.width))
         axes = shape[len(shape) - len(operand.broadcast) :]
         sizes = shape if alike else [1 if flat else size for flat, size in zip(operand.broadcast, axes, strict=True)]
         count = len(self.leaves) + 1
@@ -118,7 +125,12 @@ class Recorder(Builder, TorchDispatchMode):
 
     def _bind(self, tensor: Tensor, node: Node) -> None:
         self.alive.append(tensor)
-        self.known[tensor.untyped_storage()._cdata] = node
+        storage = tensor.untyped_storage()._cdata
+        self.known[storage], self.places[storage] = node, len(self.alive)
+
+    def place(self, tensor: Tensor) -> int | None:
+        """When a tensor came about, the same in all recordings that do the same."""
+        return self.places.get(tensor.untyped_storage()._cdata)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         if self.silent:
@@ -133,6 +145,13 @@ class Recorder(Builder, TorchDispatchMode):
             raise
 
     def _dispatch(self, func: Any, args: tuple, kwargs: dict) -> Any:
+        numbers: list[float] = []
+        described = Log.described((args, kwargs), self.place, numbers)
+        result = self._write_down(func, args, kwargs)
+        self.log.add(func._schema.name.removeprefix("aten::"), described, numbers, result)
+        return result
+
+    def _write_down(self, func: Any, args: tuple, kwargs: dict) -> Any:
         if func._schema.name == "aten::promote_types":
             return func(*args, **kwargs)
         if func._schema.name == "torchdyn_neuro::random_bits":
@@ -172,6 +191,13 @@ class Recorder(Builder, TorchDispatchMode):
         result = func(x, *args)
         if x.dtype not in (torch.float32, torch.float64):
             raise Refusal(f"a matrix product of {x.dtype}")
+        if self.matrices and func._schema.name == "torchdyn_neuro::product":
+            outputs, inputs = self.matrices[args[0]]
+            before, after = (outputs, inputs) if args[1] else (inputs, outputs)
+            if width_of(x.shape[-1]) != before:
+                raise Refusal("a matrix product of a frame that the matrix does not fit")
+            size = stretched(x.shape[-1] % _APART, after)
+            result = result[..., :1].expand(*x.shape[:-1], size).contiguous()
         if func._schema.name == "torchdyn_neuro::outer":
             self.outers.append((args[1], self.node(x), self.node(args[0])))
             self._bind(result, self.node(x))
@@ -235,6 +261,19 @@ class Recorder(Builder, TorchDispatchMode):
         if source.dtype != result.dtype:
             raise Refusal(f"the operation {func}, which takes the bits of a number for another's")
         return node
+
+
+_APART = 16
+
+
+def stretched(size: int, width: int) -> int:
+    """The size of the last axis of a recorder's tensor whose width has that number, where the first has ``size``."""
+    return size + _APART * width
+
+
+def width_of(size: int) -> int:
+    """The number of the width of a last axis of that size."""
+    return size // _APART
 
 
 def _is_integer(arg: Any) -> bool:

@@ -2,6 +2,7 @@
 
 import weakref
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,9 +15,10 @@ from .builder import Refusal
 from .frozen import RECORDINGS, Frozen, Source
 from .graph import StepGraph
 from .guards import ModuleGuard, WorldGuard, observed
+from .numbers import Log, Numbers, lifted, other_numbers
 from .reads import World
 from .recorder import Operand
-from .trace import NotPointwise, trace_step
+from .trace import NotPointwise, Operands, trace_other_numbers, trace_step
 
 
 class FrozenStep:
@@ -108,7 +110,9 @@ class Recording:
         self.matrices = self.frozen.matrices
         self.live_matrices = self.frozen.live_matrices
         self.described = describe(self.operands(), training)
+        self.lasts = self._lasts(self.operands())
         self.described_matrices = self._describe_matrices()
+        self.numbers: Numbers | None = None
         self.result: Any = None
 
     def trace(
@@ -118,10 +122,14 @@ class Recording:
         states: Sequence[Operand],
         parameters: Sequence[Operand],
         on_cpu: bool,
+        matrices: Sequence[tuple[int, int]] = (),
     ) -> StepGraph:
-        """Record the step and find what it depends on; raises :class:`NotPointwise`."""
-        audit, frozen = Audit(), self.frozen
-        graph = trace_step(step, inputs, states, parameters, audit, on_cpu)
+        """Record the step and find what it depends on; raises :class:`NotPointwise`.
+
+        Its plain numbers are then in ``numbers``, and in the graph as entries of one more leaf.
+        """
+        audit, frozen, log = Audit(), self.frozen, Log()
+        graph = trace_step(step, inputs, states, parameters, audit, on_cpu, log, matrices)
         try:
             frozen.check_unchanged(step.changes)
             world = World(audit, frozen)
@@ -130,8 +138,15 @@ class Recording:
                 raise Refusal("a step that changes what it reads")
         except Refusal as refusal:
             raise NotPointwise(str(refusal)).with_traceback(refusal.__traceback__) from None
-        frozen.forget_tensors()
         step.world, step.changes = self.world_guard, []
+        for only in (None, "dt"):
+            with other_numbers(frozen.numbers, only):
+                other = trace_other_numbers(step, inputs, states, parameters, on_cpu, matrices)
+            found = other and lifted(graph, log, *other)
+            if found:
+                graph, self.numbers = found
+                break
+        frozen.forget_tensors()
         return graph
 
     def values(self) -> list[Tensor] | None:
@@ -141,10 +156,42 @@ class Recording:
         values = self.operands()
         if self.live_matrices and self._describe_matrices() != self.described_matrices:
             return None
-        return values if describe(values, self.training) == self.described else None
+        same = describe(values, self.training) == self.described and self._lasts(values) == self.lasts
+        return values if same else None
 
-    def _describe_matrices(self) -> list[tuple[torch.dtype, bool]]:
-        return [(weight.dtype, self.training and weight.requires_grad) for weight in self.matrix_values()]
+    def with_widths(self, operands: Operands, widths: Sequence[int] | None) -> tuple[Operands, list[tuple[int, int]]]:
+        """Inputs, states and all sources with the numbers of their widths, and those of the matrices.
+
+        They are as they were, and there are none of matrices, where all widths are the same.
+
+        Args:
+            operands: these.
+            widths: of inputs and states; ``None`` if unknown.
+        """
+        shapes = [shape for *_, shape in self.described_matrices]
+        every = [*(widths or ()), *(size for shape in shapes for size in shape)]
+        numbers = {width: k for k, width in enumerate(dict.fromkeys(every))}
+        # A leaf of width one broadcasts; a product of that width does not, where it is not that of all.
+        alike = len({*numbers} - {1}) <= 1 and not any(1 in shape for shape in shapes)
+        if not shapes or len(numbers) == 1 or (alike and widths):
+            return operands, []
+        if widths is None:
+            raise NotPointwise("frames of several widths while torch compiles")
+        count = len(operands[0])
+        groups = zip(operands, (widths[:count], widths[count:], self.lasts), strict=True)
+        numbered = [
+            [replace(o, width=numbers.get(width, 0)) for o, width in zip(group, lasts, strict=True)]
+            for group, lasts in groups
+        ]
+        return tuple(numbered), [(numbers[outputs], numbers[inputs]) for outputs, inputs in shapes]
+
+    def _lasts(self, values: Sequence[Tensor]) -> list[int | None]:
+        """Where frames may have several widths, those of the operands; ``None`` for one without axes."""
+        return [value.shape[-1] if value.ndim else None for value in values] if self.matrices else []
+
+    def _describe_matrices(self) -> list[tuple[torch.dtype, bool, tuple[int, ...]]]:
+        weights = self.matrix_values()
+        return [(w.dtype, self.training and w.requires_grad, tuple(w.shape)) for w in weights]
 
     def matrix_values(self) -> list[Tensor]:
         """The matrices of products, as they are now."""
@@ -169,6 +216,7 @@ class Recordings:
     def __init__(self, owner: nn.Module | None = None):
         self.owner = None if owner is None else weakref.ref(owner)
         self.by_kind: dict[Any, list[Recording]] = {}
+        self.by_width = False  # whether a recording depends on the widths of frames
 
     def find(self, kind: Any) -> tuple[Recording, list[Tensor]] | None:
         """The recording that holds for a call of this kind, and the values of its operands."""

@@ -79,9 +79,9 @@ def _text(leaves: Iterable[Node], results: Iterable[Node | None]) -> str:
 def keeps_zero(node: Node) -> bool:
     """Whether zeros come out wherever a derivative's node gets zeros; the rounds of a repetition see to that within."""
     if node.op in ("mul", "div"):
-        constants = [source.args[0] for source in node.sources if source.op == "constant"]
-        return len(constants) == 1 and isfinite(constants[0]) and constants[0] != 0
-    kept = ("add", "sub", "neg", "where", "cast", "constant", "input", "repeat_backward", "repeat_gradient")
+        plain = [source for source in node.sources if source.op in ("constant", "number")]
+        return len(plain) == 1 and (plain[0].op == "number" or (isfinite(plain[0].args[0]) and plain[0].args[0] != 0))
+    kept = ("add", "sub", "neg", "where", "cast", "constant", "number", "input", "repeat_backward", "repeat_gradient")
     return node.op in kept or OPS[node.op].mask
 
 

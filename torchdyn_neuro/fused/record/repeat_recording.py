@@ -46,6 +46,7 @@ class RepeatRecorder:
                 return None
             # What a round leaves as it is, such as a key, is an operand.
             moves = [recorder.node(a) is not recorder.node(b) for a, b in zip(after, trial, strict=True)]
+            recorder.log.note("repeat", count, *moves)
             start = [tensor for tensor, moved in zip(before, moves, strict=True) if moved]
             operands = [*given, *(tensor for tensor, moved in zip(before, moves, strict=True) if not moved)]
             carried, held = [self._leaf(tensor) for tensor in start], [self._leaf(tensor) for tensor in operands]
@@ -153,6 +154,7 @@ class _Repeated(torch.autograd.Function):
         with recorder.unwatched():
             pairs = ((divmod(k, len(rounds.after)), g) for k, g in enumerate(gradients) if g is not None)
             arriving = {at: recorder.node(g) for at, g in pairs}
+            recorder.log.note("derivative", *arriving)
         with torch.enable_grad():
             derivative = rounds.differentiate(tuple(arriving))
         call = Node("repeat_backward", (derivative, rounds.call, *derivative.fixed, *arriving.values()), torch.float32)

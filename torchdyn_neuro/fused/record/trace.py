@@ -8,20 +8,27 @@ really do. Both must record the same: what depends on shapes or on values, and n
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from types import TracebackType
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...core.repeat import repeats_go_to
 from ...core.torch_private import DisableTorchFunction, run_backward
 from .audit import Audit, Watch
 from .builder import Refusal
 from .graph import Node, StepGraph
-from .recorder import Operand, Recorder
+from .numbers import Log
+from .recorder import Operand, Recorder, stretched, width_of
 from .repeat_recording import RepeatRecorder
 
 FlatStep = Callable[[Sequence[Tensor], Sequence[Tensor], Sequence[Tensor]], tuple[Sequence[Tensor], Sequence[Tensor]]]
 """``(inputs, states, parameters) -> (outputs, next_states)`` on lists of tensors."""
+
+Operands = tuple[Sequence[Operand], Sequence[Operand], Sequence[Operand]]
+"""What goes with the inputs, states and parameters."""
+Matrices = Sequence[tuple[int, int]]
+"""The numbers of the widths of matrices, (outputs, inputs)."""
 
 
 class NotPointwise(TypeError):  # noqa: N818 - it names a property of the step, like StopIteration
@@ -35,6 +42,8 @@ def trace_step(
     parameters: Sequence[Operand],
     audit: Audit | None = None,
     on_cpu: bool = True,
+    log: Log | None = None,
+    matrices: Matrices = (),
 ) -> StepGraph:
     """Record a step.
 
@@ -43,17 +52,19 @@ def trace_step(
         inputs, states, parameters: what goes with each of its arguments.
         audit: sees the code that runs.
         on_cpu: whether the loop will run on a CPU, as the recording does.
+        log: what is done is written there.
+        matrices: of what widths the matrices of products are, (outputs, inputs); of one width if omitted.
 
     Raises:
         NotPointwise: if an operation is not in the table, or the step depends on more than the elements.
     """
-    ndim, audit = len(inputs[0].broadcast), audit or Audit()
+    audit, operands = audit or Audit(), (inputs, states, parameters)
     watch = Watch(audit, on_cpu)
     # Hooks on saved tensors, such as those of activation checkpointing, are not meant for the recorder's.
     hooks = torch.autograd.graph.saved_tensors_hooks(_keep, _kept)
     try:
         with hooks:
-            graph = _record_twice(step, inputs, states, parameters, ndim, watch)
+            graph = _record_twice(step, operands, watch, log or Log(), matrices)
         if audit.refused:
             raise Refusal(audit.refused)
         return graph
@@ -76,16 +87,30 @@ def _kept(saved: tuple[Tensor, int]) -> Tensor:
     return tensor
 
 
-def _record_twice(
+def trace_other_numbers(
     step: FlatStep,
     inputs: Sequence[Operand],
     states: Sequence[Operand],
     parameters: Sequence[Operand],
-    ndim: int,
-    watch: Watch,
-) -> StepGraph:
-    graph = _record(step, inputs, states, parameters, tuple(range(5, 5 + ndim)), watch, alike=True)
-    as_they_are = _record(step, inputs, states, parameters, tuple(range(2, 2 + ndim)), watch, alike=False)
+    on_cpu: bool,
+    matrices: Matrices = (),
+) -> tuple[StepGraph, Log] | None:
+    """Record a step once more, with other plain numbers; ``None`` if it cannot be recorded with these."""
+    log, watch = Log(), Watch(Audit(deaf=True), on_cpu)
+    try:
+        with torch.autograd.graph.saved_tensors_hooks(_keep, _kept):
+            operands, ndim = (inputs, states, parameters), len(inputs[0].broadcast)
+            graph = _record(step, operands, ndim, watch, log, matrices, alike=True)
+    except Exception:
+        # Whatever a step does with numbers that it was not given.
+        return None
+    return None if watch.audit.refused else (graph, log)
+
+
+def _record_twice(step: FlatStep, operands: Operands, watch: Watch, log: Log, matrices: Matrices) -> StepGraph:
+    ndim = len(operands[0][0].broadcast)
+    graph = _record(step, operands, ndim, watch, log, matrices, alike=True)
+    as_they_are = _record(step, operands, ndim, watch, Log(), matrices, alike=False)
     if replace(graph, **dict.fromkeys((*_GRADIENTS, "outers"), ())).describe() != as_they_are.describe():
         raise NotPointwise("a dependence on the shapes or the values of the operands, not only on their elements")
     return graph
@@ -95,25 +120,26 @@ _GRADIENTS = ("state_gradients", "output_gradients", "grad_states", "grad_inputs
 
 
 def _record(
-    step: FlatStep,
-    inputs: Sequence[Operand],
-    states: Sequence[Operand],
-    parameters: Sequence[Operand],
-    shape: tuple[int, ...],
-    watch: Watch,
-    *,
-    alike: bool,
+    step: FlatStep, operands: Operands, ndim: int, watch: Watch, log: Log, matrices: Matrices, *, alike: bool
 ) -> StepGraph:
     """Record once; ``alike``: with every operand of one shape, and with gradients."""
-    recorder, audit = Recorder(watch.audit), watch.audit
+    recorder, audit = Recorder(watch.audit, log, matrices), watch.audit
+    first = 5 if alike else 2
+    shape = tuple(range(first, first + ndim))
     with torch.inference_mode(False):
-        groups = [[recorder.leaf(o, shape, alike) for o in group] for group in (inputs, states, parameters)]
+        groups = [
+            [recorder.leaf(o, shape, alike and not (matrices and _spreads(o))) for o in group] for group in operands
+        ]
         (x, x_nodes), (s, s_nodes), (p, p_nodes) = (tuple(zip(*group, strict=True)) or ((), ()) for group in groups)
         repeats = RepeatRecorder(recorder, (*x_nodes, *s_nodes), p)
         with torch.set_grad_enabled(alike), recorder, watch, repeats_go_to(repeats), audit.listening():
             outputs, next_states = step(x, s, p)
-        _check(outputs, next_states, s, shape)
-        forward = {
+        _check(outputs, next_states, x, s, shape, matrices)
+        widths = {}
+        if matrices:
+            of_each = [tuple(width_of(leaf.shape[-1]) for leaf in group) for group in (x, s, outputs)]
+            widths = {"matrices": tuple(matrices), "widths": tuple(of_each)}
+        forward = widths | {
             "states": s_nodes,
             "inputs": x_nodes,
             "parameters": p_nodes,
@@ -123,7 +149,8 @@ def _record(
         if not alike:
             return StepGraph(**forward, **dict.fromkeys(_GRADIENTS, ()))
         results = [*next_states, *outputs]
-        arriving = [recorder.leaf(Operand(y.dtype, (False,) * len(shape), False), shape, True) for y in results]
+        flat = (False,) * len(shape)
+        arriving = [recorder.leaf(Operand(y.dtype, flat, False, width_of(y.shape[-1])), shape, True) for y in results]
         wanted = [leaf for leaf in (*s, *x, *p) if leaf.requires_grad]
         live = [(y, g) for y, (g, _) in zip(results, arriving, strict=True) if y.requires_grad]
         found: list[Tensor | None] = [None] * len(wanted)
@@ -133,6 +160,7 @@ def _record(
             with recorder, watch, audit.listening():
                 # What torch.autograd.grad calls, without its checks of shapes, which import sympy: half a second.
                 found = run_backward(ys, gs, False, False, tuple(wanted), True, accumulate_grad=False)
+        log.note("results", *map(recorder.place, results), *(None if g is None else recorder.place(g) for g in found))
         grads = {id(leaf): recorder.node(g) for leaf, g in zip(wanted, found, strict=True) if g is not None}
         return StepGraph(
             **forward,
@@ -145,6 +173,11 @@ def _record(
         )
 
 
+def _spreads(operand: Operand) -> bool:
+    """Whether an operand may meet frames of any width; one with a gradient is of the first, for that is summed up."""
+    return not operand.gradient and operand.broadcast[-1:] != (False,)
+
+
 def _unrounded(gradient: Node | None) -> Node | None:
     """Of a narrow parameter, what is summed over neurons and steps: as in torch, the sum is rounded, not its terms."""
     if gradient is None or gradient.op != "cast" or gradient.dtype not in (torch.bfloat16, torch.float16):
@@ -153,12 +186,45 @@ def _unrounded(gradient: Node | None) -> Node | None:
     return exact if exact.dtype == torch.float32 else Node("cast", (exact,), torch.float32)
 
 
-def _check(outputs: Sequence[Tensor], next_states: Sequence[Tensor], states: Sequence[Tensor], shape: tuple) -> None:
+def _check(
+    outputs: Sequence[Tensor],
+    next_states: Sequence[Tensor],
+    inputs: Sequence[Tensor],
+    states: Sequence[Tensor],
+    shape: tuple,
+    matrices: Matrices,
+) -> None:
     if len(next_states) != len(states):
         raise NotPointwise(f"a step that takes {len(states)} state tensors and returns {len(next_states)}")
     for before, after in zip(states, next_states, strict=True):
         if before.dtype != after.dtype:
             raise NotPointwise(f"a state that turns from {before.dtype} into {after.dtype}")
-    for result in (*next_states, *outputs):
-        if tuple(result.shape) != shape:
+    sizes = {shape[-1], *(leaf.shape[-1] for leaf in (*inputs, *states) if matrices)}
+    sizes |= {stretched(shape[-1], width) for pair in matrices for width in pair}
+    frames = [(y, y.shape[-1] if y.shape and y.shape[-1] in sizes else shape[-1]) for y in outputs]
+    frames += [(after, before.shape[-1]) for before, after in zip(states, next_states, strict=True)]
+    for result, width in frames:
+        if tuple(result.shape) != (*shape[:-1], width):
             raise NotPointwise("a result whose shape is not that of the frame")
+
+
+def explained(module: nn.Module, error: Exception) -> str:
+    """What stood in the way of a recording, as a sentence about the module."""
+    owner, inner = type(module).__name__, _innermost(error.__traceback__)
+    place = f"{owner}: expected" if inner in (None, owner) else f"{owner}: expected of {inner} inside it"
+    what = str(error) if isinstance(error, NotPointwise) else f"a failure in its step ({type(error).__name__}: {error})"
+    return (
+        f"{place} a step that acts on each element by itself, got {what}; write it with elementwise operations of its "
+        "arguments and quantities, or run it with backend('eager')"
+    )
+
+
+def _innermost(traceback: TracebackType | None) -> str | None:
+    """The class of the innermost module at work."""
+    name = None
+    while traceback is not None:
+        owner = traceback.tb_frame.f_locals.get("self")
+        if isinstance(owner, nn.Module):
+            name = type(owner).__name__
+        traceback = traceback.tb_next
+    return name

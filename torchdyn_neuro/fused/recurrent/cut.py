@@ -3,14 +3,16 @@
 import functools
 import hashlib
 import threading
+from collections.abc import Iterable, Sequence
 
 import torch
 
 from ...native.compiler import CompilerUnavailableError
+from ...sparse.event_product import event_library
 from ..operators.registry import get_loop
 from ..record.graph import Node, StepGraph, ordered
-from .network_native import Encoded, library, takes
-from .program import Program, program_of
+from .network_native import Encoded, library
+from .program import CARRIED, READ, ROW, program_of
 
 _cuts: dict[str, "Cut"] = {}
 
@@ -23,35 +25,39 @@ class Cut:
         graph: the step.
         training: whether there is a backward step.
         language: of the segments.
+
+    Attributes:
+        products: those of a step.
+        carried: the numbers of the states that have a gradient.
     """
 
     def __init__(self, key: str, graph: StepGraph, training: bool, language: str):
-        self.key, self.graph, self.language = key, graph, language
-        results = *graph.next_states, *graph.outputs
-        self.forward = program_of(graph, (*graph.inputs, *graph.states), results, language=language)
-        self.products = tuple(self.forward.frames[p.target] for p in self.forward.products)
+        self.key, self.graph, self.language, self.training = key, graph, language, training
+        self.products = _products((*graph.next_states, *graph.outputs))
         self.carried = tuple(k for k, leaf in enumerate(graph.states) if training and leaf.dtype.is_floating_point)
-        self.backward = self._backward() if training else None
-        self.encoded = Encoded(self.forward, *([self.backward] if self.backward else []))
-        self.alone = Encoded(self.forward)
-
-    def _backward(self) -> Program:
-        graph = self.graph
-        given = (*graph.inputs, *graph.states, *graph.state_gradients, *graph.output_gradients)
-        return program_of(graph, given, self.gradients, self.products, self.language)
-
-    @property
-    def gradients(self) -> tuple[Node, ...]:
-        """The results of the backward step: what is left by states, inputs and parameters, then pairs of factors."""
-        graph = self.graph
-        groups = (graph.grad_states, graph.grad_inputs, graph.grad_parameters)
-        single = [node for group in groups for node in group if node is not None]
-        return (*single, *(node for _, *pair in graph.outers for node in pair))
+        self.reverse: dict[bool, Reverse] = {}
+        self._forward: dict[bool, Encoded] = {}
 
     @functools.cached_property
     def dtype(self) -> torch.dtype:
         """The type of the matrices."""
         return self.products[0].dtype
+
+    def forward(self, keep: bool) -> Encoded:
+        """The forward step; with ``keep`` its products are results, behind the states and the outputs."""
+        if keep not in self._forward:
+            graph = self.graph
+            results = [*_used(graph.next_states, CARRIED), *_used(graph.outputs, ROW)]
+            results += _used(self.products, ROW) if keep else []
+            program = program_of(graph, (*graph.inputs, *graph.states), results, self.language)
+            self._forward[keep] = Encoded(self.language, program)
+        return self._forward[keep]
+
+    def backward(self, keep: bool) -> "Reverse":
+        """The backward step, where products are kept or computed again."""
+        if keep not in self.reverse:
+            self.reverse[keep] = Reverse(self, keep)
+        return self.reverse[keep]
 
     def compile(self) -> None:
         """Compile the segments, side by side; raises :class:`CompilerUnavailableError`."""
@@ -63,15 +69,99 @@ class Cut:
             except CompilerUnavailableError as error:
                 failures.append(error)
 
-        threads = [threading.Thread(target=compile_one, args=(key,)) for key in self.encoded.keys]
+        programs = [self.forward(self.training)]
+        if self.training:
+            programs.append(self.backward(keep=True).encoded)
+        keys = dict.fromkeys(key for encoded in programs for key in encoded.keys)
+        threads = [threading.Thread(target=compile_one, args=(key,)) for key in keys]
+        if self.language == "cpp":
+            # What the gradients of matrices are computed with, so that it is there when it is wanted.
+            threads.append(threading.Thread(target=event_library, args=(self.dtype,)))
         for thread in threads:
             thread.start()
+        missing = self.language == "cpp" and library(self.dtype) is None
         for thread in threads:
             thread.join()
         for failure in failures:
             raise failure
-        if takes(self.encoded) and library(self.dtype) is None:
+        if missing:
             raise CompilerUnavailableError("there is no C++ compiler")
+
+
+class Reverse:
+    """The backward step of a cut, and the replay of the states that it reads.
+
+    Args:
+        cut: whose it is.
+        keep: whether products are given, not computed again.
+
+    Attributes:
+        states: the numbers of the states that are replayed.
+        encoded: the programs of the replay and of the backward step.
+        leaving: the frames of the gradients of the states that are carried; -1 where zero.
+        inputs, parameters: the frames of the gradients of inputs and parameters; absent where zero.
+        factors: for each pair whose product is part of the gradient of a matrix the number of the matrix, and for
+            gradient and source whether that is an input, and its number or frame.
+        rows: the frames that are rows of sequences.
+    """
+
+    def __init__(self, cut: Cut, keep: bool):
+        graph = cut.graph
+        single = [node for group in (graph.grad_inputs, graph.grad_parameters) for node in group if node is not None]
+        single += [graph.grad_states[k] for k in cut.carried if graph.grad_states[k] is not None]
+        pairs = [node for _, *pair in graph.outers for node in pair]
+        given = cut.products if keep else ()
+        self.states = _replayed(graph, [*single, *pairs, *(() if keep else cut.products)], frozenset(given))
+        self.replay = program_of(
+            graph,
+            (*graph.inputs, *graph.states, *given),
+            [
+                *_used(() if keep else cut.products, CARRIED),
+                *_used([graph.next_states[k] for k in self.states], CARRIED),
+            ],
+            cut.language,
+        )
+        inputs = {leaf: k for k, leaf in enumerate(graph.inputs)}
+        rows = [node for node in (*graph.grad_inputs, *(node for node in pairs if node not in inputs)) if node]
+        rows = list(dict.fromkeys(rows))
+        carried = [graph.grad_states[k] for k in cut.carried if graph.grad_states[k] is not None]
+        read = [node for node in graph.grad_parameters if node is not None]
+        self.program = program_of(
+            graph,
+            (*graph.inputs, *graph.states, *graph.state_gradients, *graph.output_gradients, *cut.products),
+            [*_used(rows, ROW), *_used(carried, CARRIED), *_used(read, READ)],
+            cut.language,
+        )
+        self.encoded = Encoded(cut.language, self.replay, self.program)
+        places = dict(zip(rows, self.program.results, strict=False))
+        others = iter(self.program.results[len(rows) :])
+        self.rows = tuple(places.values())
+        self.leaving = tuple(-1 if graph.grad_states[k] is None else next(others) for k in cut.carried)
+        self.inputs = tuple(None if node is None else places[node] for node in graph.grad_inputs)
+        self.parameters = tuple(None if node is None else next(others) for node in graph.grad_parameters)
+        self.factors = [
+            (number, *((node in inputs, inputs[node] if node in inputs else places[node]) for node in pair))
+            for number, *pair in graph.outers
+        ]
+
+
+def _used(nodes: Iterable[Node], use: int) -> list[tuple[Node, int]]:
+    return [(node, use) for node in nodes]
+
+
+def _products(results: Sequence[Node]) -> tuple[Node, ...]:
+    return tuple(node for node in ordered(results) if node.op == "product")
+
+
+def _replayed(graph: StepGraph, results: Sequence[Node], given: frozenset[Node]) -> tuple[int, ...]:
+    """The numbers of the states that the results read, and of those that these are replayed from."""
+    states: set[int] = set()
+    while True:
+        nodes = {*ordered([*results, *(graph.next_states[k] for k in sorted(states))], given)}
+        wanted = states | {k for k, leaf in enumerate(graph.states) if leaf in nodes}
+        if wanted == states:
+            return tuple(sorted(states))
+        states = wanted
 
 
 def cut_of(graph: StepGraph, training: bool, language: str) -> Cut:

@@ -1,10 +1,6 @@
-"""The loop of a step with matrix products inside, forward and backward.
+"""The loop of a step with matrix products as two operators of torch, ``cut_forward`` and ``cut_backward``."""
 
-In C++ for some rows of the batch at a time (:mod:`~.network_native`), or step by step for all of them
-(:mod:`~.network_steps`), which a CUDA graph replays on a card.
-"""
-
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any
 
@@ -13,233 +9,226 @@ from torch import Tensor
 
 from ...core.dynamics import Dynamics
 from ...core.state import State, fill, leaves
-from ...core.torch_private import dispatch_mode_count
 from ...core.transforms import batched
 from ...native.compiler import NUMBERS
-from ...sparse.event_product import gather_outer_product, matrix
-from ..layout import laid_out_all
-from ..operators.cuda_graph import Function, Results, repeated
-from ..operators.replay import replayed_gradients
-from ..operators.runtime import grouped, rows_contiguous
-from ..record.graph import StepGraph
-from ..record.recording import FrozenStep
+from ..layout import laid_out
+from ..operators.replay import registered_step, replayed_gradients
+from ..operators.runtime import grouped, watched
 from ..record.trace import NotPointwise
-from . import network_native, network_steps
+from . import cut_loops
 from .cut import Cut, get_cut
+from .cut_loops import backward_results, forward_results, keeps, widths_of
 
-_EVERY = 8  # steps between checkpoints; what is between them is kept in the caches during the backward pass
-_MOST_ACTIVE = 0.3
+_library = torch.library.Library("torchdyn_neuro", "FRAGMENT")
+_library.define(
+    "cut_forward(str key, int owner, Tensor[] inputs, Tensor[] states, Tensor[] parameters, SymInt[] inners, "
+    "Tensor[] matrices, bool training, bool keep) -> Tensor[]"
+)
+_library.define(
+    "cut_backward(str key, Tensor[] inputs, Tensor[] states, Tensor[] parameters, SymInt[] inners, Tensor[] matrices, "
+    "Tensor[] saved, bool keep, Tensor?[] output_gradients, Tensor?[] last_gradients) -> Tensor[]"
+)
 
 
-def run_cut(
-    module: Dynamics, step: FrozenStep, cut: Cut, values: list[Tensor], x: State, state: State, marks: Sequence[int]
-) -> tuple[State, State]:
-    """The loop of ``module``; ``values`` are its parameters and, behind them, its matrices.
+def ready_cut(
+    module: Dynamics,
+    owner: int,
+    cut: Cut,
+    output: State,
+    values: list[Tensor],
+    matrices: list[Tensor],
+    numbers: Tensor | None,
+    x: State,
+    state: State,
+    marks: Sequence[int],
+) -> Callable[[], tuple[State, State]]:
+    """What runs ``module``.
 
-    The results whose numbers are in ``marks`` have no gradient.
+    Args:
+        module: whose step it is.
+        owner: the number of the step for second derivatives.
+        cut: the step.
+        output: the structure of the outputs.
+        values: its parameters.
+        matrices: those of its products.
+        numbers: its plain numbers, if it has any.
+        x, state: input and first state.
+        marks: the numbers of the results that have no gradient.
     """
-    count = len(step.sources)
-    values, matrices = values[:count], values[count:]
     inputs, states = leaves(x), leaves(state)
-    frame = torch.broadcast_shapes(*(leaf.shape[1:] for leaf in inputs), *(leaf.shape for leaf in states))
-    _check(module, cut, matrices, frame)
-    inputs = [leaf.expand(leaf.shape[0], *frame) for leaf in inputs]
-    states = [leaf.expand(frame) for leaf in states]
-    parameters, inners = laid_out_all(values, frame)
+    # Frames are of one width, or each of its own.
+    several = bool(cut.graph.matrices)
+    end = -1 if several else None
+    lead = torch.broadcast_shapes(*(leaf.shape[1:end] for leaf in inputs), *(leaf.shape[:end] for leaf in states))
+
+    def frame(leaf: Tensor) -> Sequence[int]:
+        return (*lead, leaf.shape[-1]) if several else lead
+
+    inputs = [leaf if leaf.shape[1:] == frame(leaf) else leaf.expand(leaf.shape[0], *frame(leaf)) for leaf in inputs]
+    states = [leaf if leaf.shape == frame(leaf) else leaf.expand(frame(leaf)) for leaf in states]
+    _check(module, cut, inputs, states, matrices)
+    pairs = [laid_out(value, frame(value if value.ndim else inputs[0])) for value in values]
+    if numbers is not None:
+        pairs.append((numbers, 1))
+    parameters, inners = [value for value, _ in pairs], [inner for _, inner in pairs]
     operands = (*inputs, *states, *parameters, *matrices)
     training = torch.is_grad_enabled() and any(t.requires_grad for t in operands)
-    counts = len(inputs), len(states), len(parameters)
-    results = _Loop.apply(cut, step, counts, inners, training, marks, *operands)
-    ys, last = results[: len(cut.graph.outputs)], results[len(cut.graph.outputs) :]
-    return fill(step.output, ys), fill(state, last)
+    count = len(cut.graph.outputs)
+
+    def run() -> tuple[State, State]:
+        results = _run(cut.key, owner, inputs, states, parameters, inners, matrices, training, marks)
+        return fill(output, results[:count]), fill(state, results[count : count + len(states)])
+
+    return run
 
 
-def _check(module: Dynamics, cut: Cut, matrices: Sequence[Tensor], frame: Sequence[int]) -> None:
+def _check(
+    module: Dynamics, cut: Cut, inputs: Sequence[Tensor], states: Sequence[Tensor], matrices: Sequence[Tensor]
+) -> None:
     reason = None
-    if torch.compiler.is_compiling() or dispatch_mode_count():
-        reason = "somebody who follows the operators of torch"
-    elif torch.is_autocast_enabled(matrices[0].device.type):
+    if torch.is_autocast_enabled(matrices[0].device.type):
         reason = "autocast, under which a product has a narrower type than the state"
     elif cut.dtype not in NUMBERS or any(weight.dtype != cut.dtype for weight in matrices):
         reason = "matrices of other types than the frames"
-    elif any(tuple(weight.shape) != (frame[-1], frame[-1]) for weight in matrices):
-        reason = f"a matrix that is not {frame[-1]} x {frame[-1]}"
-    elif prod(frame) == 0:
+    elif None in widths_of(cut, inputs, states, matrices):
+        shapes = ", ".join(" x ".join(map(str, weight.shape)) for weight in matrices)
+        width = inputs[0].shape[-1]
+        reason = f"{shapes} where all have to be {width} x {width}"
+    elif prod(inputs[0].shape) == 0:
         reason = "a frame without elements"
     if reason:
         raise NotPointwise(f"{type(module).__name__}: expected products that a fused loop can take, got {reason}")
 
 
-class _Loop(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any,
-        cut: Cut,
-        step: FrozenStep,
-        counts: tuple[int, int, int],
-        inners: list[int],
-        training: bool,
-        marks: Sequence[int],
-        *operands: Tensor,
-    ) -> tuple[Tensor, ...]:
-        inputs, states, parameters, matrices = grouped([t.detach() for t in operands], counts)
-        forward, _ = _loops(inputs[0])
-        results = forward(cut.key, inputs, states, parameters, inners, matrices, training)
-        count = len(cut.graph.outputs) + len(states)
-        if training:
-            ctx.save_for_backward(*operands, *results[count:])
-        ctx.cut, ctx.step, ctx.counts, ctx.inners = cut, step, (*counts, len(matrices)), inners
-        ctx.set_materialize_grads(False)
-        ctx.mark_non_differentiable(*(results[k] for k in marks))
-        return tuple(results[:count])
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor | None) -> tuple:
-        cut, graph = ctx.cut, ctx.cut.graph
-        inputs, states, parameters, matrices, checkpoints = grouped(ctx.saved_tensors, ctx.counts)
-        nothing = (None,) * 6
-        if all(gradient is None for gradient in gradients):
-            return *nothing, *[None] * (len(ctx.saved_tensors) - len(checkpoints))
-        output_gradients, last_gradients = gradients[: len(graph.outputs)], gradients[len(graph.outputs) :]
-        if torch.is_grad_enabled() or batched(gradients):
-            found = replayed_gradients(
-                ctx.step, inputs, states, [*parameters, *matrices], output_gradients, last_gradients
-            )
-            return *nothing, *(gradient for group in found for gradient in group)
-        _, backward = _loops(inputs[0])
-        operands = inputs, states, parameters, matrices, checkpoints, ctx.inners
-        return *nothing, *backward(cut.key, *operands, output_gradients, last_gradients)
-
-
-def compute_forward(
+def _run(
     key: str,
+    owner: int,
     inputs: list[Tensor],
     states: list[Tensor],
     parameters: list[Tensor],
     inners: list[int],
     matrices: list[Tensor],
     training: bool,
-) -> Results:
-    """The outputs, the last states and, for training, the checkpoints of the states."""
-    cut, x = get_cut(key), inputs[0]
-    graph, program = cut.graph, cut.forward
-    inputs = [rows_contiguous(leaf) for leaf in inputs]
-    first = [leaf.contiguous() for leaf in states]
-    ys = [x.new_empty(x.shape, dtype=node.dtype) for node in graph.outputs]
-    last = [leaf.new_empty(leaf.shape) for leaf in first]
-    rows = (x.shape[0] - 1) // _EVERY
-    checkpoints = [leaf.new_empty((rows, *leaf.shape)) for leaf in first] if training else []
-    after, outputs = program.results[: len(states)], program.results[len(states) :]
-    _way(cut).run_forward(
-        cut.alone,
-        [*zip(program.leaves, inputs, strict=False), *zip(outputs, ys, strict=True)],
-        program.leaves[len(inputs) :],
-        after,
-        first,
-        last,
-        checkpoints or [None] * len(first),
-        [p.contiguous() for p in parameters],
-        inners,
-        matrices,
-        _shape(x),
-        _EVERY,
-    )
-    return [*ys, *last, *checkpoints]
+    marks: Sequence[int],
+) -> Sequence[Tensor]:
+    given = key, owner, inputs, states, parameters, inners, matrices, training
+    if watched():
+        # Not by the sizes, which may be any.
+        return torch.ops.torchdyn_neuro.cut_forward(*given, training)
+    if not training:
+        return cut_forward(*given, False)
+    cut, counts = get_cut(key), (len(inputs), len(states), len(parameters))
+    keep = keeps(cut, inputs, widths_of(cut, inputs, states, matrices))
+    return _Loop.apply(key, owner, counts, inners, keep, marks, *inputs, *states, *parameters, *matrices)
 
 
-def compute_gradients(
+def cut_forward(key: str, owner: int, inputs: list[Tensor], *operands: Any) -> list[Tensor]:
+    """The forward loop; a recording of it is shared by all layers of one equation and size, whoever owns the step."""
+    return cut_loops.loops(inputs[0])[0](key, inputs, *operands)
+
+
+def cut_backward(key: str, inputs: list[Tensor], *operands: Any) -> list[Tensor]:
+    """The backward loop."""
+    return cut_loops.loops(inputs[0])[1](key, inputs, *operands)
+
+
+def _fake_forward(
     key: str,
+    owner: int,
     inputs: list[Tensor],
     states: list[Tensor],
     parameters: list[Tensor],
-    matrices: list[Tensor],
-    checkpoints: list[Tensor],
     inners: list[int],
-    output_gradients: Sequence[Tensor | None],
-    last_gradients: Sequence[Tensor | None],
-) -> Results:
-    """The gradients of inputs, states, parameters and matrices."""
-    cut, x = get_cut(key), inputs[0]
-    graph, ahead, back = cut.graph, cut.forward, cut.backward
-    inputs = [rows_contiguous(leaf) for leaf in inputs]
-    states = [leaf.contiguous() for leaf in states]
-    count, held = len(inputs), len(states)
-    arriving = [
-        x.new_zeros((1, *x.shape[1:]), dtype=leaf.dtype).expand(x.shape) if given is None else rows_contiguous(given)
-        for leaf, given in zip(graph.output_gradients, output_gradients, strict=True)
-    ]
-    carry = []
-    for k in cut.carried:
-        given = last_gradients[k]
-        carry.append(torch.zeros_like(states[k]) if given is None else given.contiguous().clone())
-    # The results, in their order.
-    places = iter(back.results)
-    leaving = [next(places) if node is not None else -1 for node in graph.grad_states]
-    input_places = [None if node is None else next(places) for node in graph.grad_inputs]
-    parameter_places = [None if node is None else next(places) for node in graph.grad_parameters]
-    factor_places = [(next(places), next(places)) for _ in graph.outers]
-    made = {k: x.new_empty(x.shape, dtype=back.frames[k].dtype) for k in back.results if k in {*input_places}}
-    factors = {k: x.new_empty(x.shape, dtype=back.frames[k].dtype) for pair in factor_places for k in pair}
-    summed = [k for k in parameter_places if k is not None]
-    totals = [x.new_zeros(x.shape[1:], dtype=back.frames[k].dtype) for k in summed]
-    given = back.leaves
-    reads = [*zip(given, inputs, strict=False), *zip(given[count + 2 * held :], arriving, strict=False)]
-    _way(cut).run_backward(
-        cut.encoded,
-        ([*zip(ahead.leaves, inputs, strict=False)], [*reads, *made.items(), *factors.items()]),
-        (ahead.leaves[count:], given[count : count + held]),
-        ([p.target for p in ahead.products], given[count + 2 * held + len(arriving) :]),
-        ahead.results[:held],
-        [given[count + held + k] for k in cut.carried],
-        [leaving[k] for k in cut.carried],
-        summed,
-        states,
-        checkpoints,
-        carry,
-        totals,
-        [p.contiguous() for p in parameters],
-        inners,
-        matrices,
-        _shape(x),
-        _EVERY,
-    )
-    first = dict(zip(cut.carried, carry, strict=True))
-    by_place = dict(zip(summed, totals, strict=True))
-    return [
-        *(None if k is None else made[k] for k in input_places),
-        *(first.get(k) for k in range(held)),
-        *(
-            None if k is None else by_place[k].sum_to_size(p.shape).to(p.dtype)
-            for k, p in zip(parameter_places, parameters, strict=True)
-        ),
-        *_matrix_gradients(graph, factor_places, factors, matrices),
-    ]
+    matrices: list[Tensor],
+    training: bool,
+    keep: bool,
+) -> list[Tensor]:
+    groups = forward_results(get_cut(key), inputs, states, matrices, training, keep)
+    return [tensor for group in groups for tensor in group]
 
 
-def _matrix_gradients(
-    graph: StepGraph, places: Sequence[tuple[int, int]], factors: dict[int, Tensor], matrices: Sequence[Tensor]
-) -> list[Tensor | None]:
-    found: list[Tensor | None] = [None] * len(matrices)
-    for (k, *_), (gradient, source) in zip(graph.outers, places, strict=True):
-        x, arriving = matrix(factors[source]), matrix(factors[gradient])
-        columns = x.new_empty((x.shape[1], arriving.shape[1]))
-        if x.is_cuda or not gather_outer_product(x, arriving, columns, _MOST_ACTIVE):
-            torch.mm(x.t(), arriving, out=columns)
-        found[k] = columns.t() if found[k] is None else found[k] + columns.t()
-    return found
+def _fake_backward(
+    key: str, inputs: list[Tensor], states: list[Tensor], parameters: list[Tensor], inners: list[int], *rest: Any
+) -> list[Tensor]:
+    groups = backward_results(get_cut(key), inputs, states, parameters, rest[0])
+    return [tensor for group in groups for tensor in group]
 
 
-RECORDED = repeated(compute_forward), repeated(compute_gradients)
+def _setup_context(ctx: Any, inputs: tuple, output: Sequence[Tensor]) -> None:
+    key, owner, sequences, states, parameters, inners, matrices, training, keep = inputs
+    ctx.set_materialize_grads(False)
+    if not training:
+        return
+    ctx.key, ctx.inners, ctx.keep = key, inners, keep
+    ctx.counts = len(sequences), len(states), len(parameters), len(matrices)
+    ctx.step = registered_step(owner)
+    saved = output[len(get_cut(key).graph.outputs) + len(states) :]
+    ctx.save_for_backward(*sequences, *states, *parameters, *matrices, *saved)
 
 
-def _loops(x: Tensor) -> tuple[Function, Function]:
-    """The two loops; a card replays them, for every step launches kernels of microseconds."""
-    return RECORDED if x.is_cuda else (compute_forward, compute_gradients)
+def _autograd_backward(ctx: Any, gradients: Sequence[Tensor | None]) -> tuple:
+    cut = get_cut(ctx.key)
+    graph, count, held = cut.graph, len(cut.graph.outputs), len(cut.graph.states)
+    inputs, states, parameters, matrices, saved = grouped(ctx.saved_tensors, ctx.counts)
+    output_gradients, last_gradients = list(gradients[:count]), gradients[count : count + held]
+    arriving = [last_gradients[k] for k in cut.carried]
+    if all(gradient is None for gradient in (*output_gradients, *arriving)):
+        nothing = ([None] * size for size in ctx.counts)
+        groups = [*nothing]
+    elif torch.is_grad_enabled() or batched(gradients):
+        # Plain numbers come behind the parameters, and are no operands of the step.
+        own = parameters[: len(ctx.step.sources)]
+        values = [*own, *matrices]
+        *found, last = replayed_gradients(ctx.step, inputs, states, values, output_gradients, last_gradients)
+        numbers = [None] * (len(parameters) - len(own))
+        groups = [*found, [*last[: len(own)], *numbers], last[len(own) :]]
+    else:
+        run = torch.ops.torchdyn_neuro.cut_backward if watched() else cut_backward
+        results = iter(
+            run(ctx.key, inputs, states, parameters, ctx.inners, matrices, saved, ctx.keep, output_gradients, arriving)
+        )
+        grad_inputs = [None if node is None else next(results) for node in graph.grad_inputs]
+        carried = {k: next(results) for k in cut.carried}
+        grad_parameters = [None if node is None else next(results) for node in graph.grad_parameters]
+        by_matrix = {k: next(results) for k in sorted({k for k, *_ in graph.outers})}
+        grad_states = [carried.get(k) for k in range(held)]
+        groups = [grad_inputs, grad_states, grad_parameters, [by_matrix.get(k) for k in range(len(matrices))]]
+    first, second, third, fourth = groups
+    return None, None, first, second, third, None, fourth, None, None
 
 
-def _way(cut: Cut) -> Any:
-    return network_native if network_native.takes(cut.encoded) else network_steps
+class _Loop(torch.autograd.Function):
+    """The same loop without the way through torch's dispatcher, which takes longer than a short loop."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        key: str,
+        owner: int,
+        counts: tuple[int, int, int],
+        inners: list[int],
+        keep: bool,
+        marks: Sequence[int],
+        *operands: Tensor,
+    ) -> tuple[Tensor, ...]:
+        inputs, states, parameters, matrices = grouped(operands, counts)
+        given = key, owner, inputs, states, parameters, inners, matrices, True, keep
+        results = cut_forward(*given)
+        _setup_context(ctx, given, results)
+        ctx.mark_non_differentiable(*(results[k] for k in marks))
+        return tuple(results)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple:
+        _, _, inputs, states, parameters, _, matrices, *_ = _autograd_backward(ctx, list(gradients))
+        return (*(None,) * 6, *inputs, *states, *parameters, *matrices)
 
 
-def _shape(x: Tensor) -> tuple[int, int, int]:
-    return x.shape[0], prod(x.shape[1:-1]), x.shape[-1]
+for _device in ("CPU", "CUDA"):
+    _library.impl("cut_forward", cut_forward, _device)
+    _library.impl("cut_backward", cut_backward, _device)
+torch.library.register_fake("torchdyn_neuro::cut_forward", _fake_forward, lib=_library)
+torch.library.register_fake("torchdyn_neuro::cut_backward", _fake_backward, lib=_library)
+torch.library.register_autograd(
+    "torchdyn_neuro::cut_forward", _autograd_backward, setup_context=_setup_context, lib=_library
+)

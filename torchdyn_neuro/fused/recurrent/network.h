@@ -8,22 +8,50 @@ static inline I rows_together(I rows) { return least(rows >= 64 ? 8 : rows >= 8 
 
 static inline void bring(char* to, const char* from, I bytes) { __builtin_memcpy(to, from, (__SIZE_TYPE__)bytes); }
 
-// Frames of the rows at work: where each one lies at a step.
+// A program. sizes: how many frames, sequences, sequences that are read, words; then the bytes of a row of each frame,
+// the sequence of each frame or -1, the strides of the sequences in bytes, the words. A segment is a word SEGMENT, its
+// function, the number of its width, and how many and which frames it reads, parameters it loads, frames it writes; a
+// product is another word, the matrix, the frames, and the numbers of their widths.
+struct Program {
+  I frames, sequences, given, words;
+  const I *bytes, *sequence, *strides, *word, *end;
+};
+static inline Program program(const I* s) {
+  Program p = {s[0], s[1], s[2], s[3], s + 4, 0, 0, 0, 0};
+  p.sequence = p.bytes + p.frames;
+  p.strides = p.sequence + p.frames;
+  p.word = p.strides + p.sequences;
+  p.end = p.word + p.words;
+  return p;
+}
+
+// Where each frame of the rows at work lies at a step: in memory of its own, or in a sequence.
 struct Frames {
-  char** at;     // of each frame
-  char* memory;  // of those that a thread has for itself
-  const I *bytes, *sequence;
+  Program of;
+  char** at;
+  char* memory;
   char* const* sequences;
-  const I* strides;
-  I count;
-  void own(I stretch) {
-    for (I k = 0; k < count; ++k) at[k] = memory + k * stretch;
+  I stretch;
+  void own() const {
+    for (I k = 0; k < of.frames; ++k) at[k] = memory + k * stretch;
   }
-  void place(I t, I first) {
-    for (I k = 0; k < count; ++k)
-      if (sequence[k] >= 0) at[k] = sequences[sequence[k]] + t * strides[sequence[k]] + first * bytes[k];
+  void place(I t, I row) const {
+    for (I k = 0; k < of.frames; ++k) {
+      const I number = of.sequence[k];
+      if (number >= 0) at[k] = sequences[number] + t * of.strides[number] + row * of.bytes[k];
+    }
   }
 };
+static inline Frames frames(const Program& of, char* const* sequences, I stretch) {
+  return {of, allocate<char*>(of.frames), allocate<char>(of.frames * stretch), sequences, stretch};
+}
+static inline void scrap(const Frames& frames) {
+  free(frames.at);
+  free(frames.memory);
+}
+static inline void fresh(const Program& of, char* const* sequences, I steps) {
+  for (I k = of.given; k < of.sequences; ++k) large_pages(sequences[k], steps * of.strides[k]);
+}
 
 // What a thread needs to run a program.
 template <class F> struct Machine {
@@ -31,16 +59,17 @@ template <class F> struct Machine {
   char* const* parameters;
   const I* layout;
   char* const* matrices;
-  I width;
+  const I* widths;
   double most_active;
   int32_t* places;
   F* values;
   void** tensors;
   I* sizes;
 
-  void segment(const I*& word, char* const* at, I elements, I first) const {
+  void segment(const I*& word, char* const* at, I rows, I row) const {
     const Run function = functions[*word++];
-    const I given[STEP_SIZES] = {1, elements, 1, 1, 0, first};
+    const I width = widths[*word++];
+    const I given[STEP_SIZES] = {1, rows * width, 1, 1, 0, row * width};
     for (int k = 0; k < STEP_SIZES; ++k) sizes[k] = given[k];
     I tensor = 0, size = STEP_SIZES;
     for (I n = *word++; n > 0; --n) {
@@ -56,25 +85,26 @@ template <class F> struct Machine {
     function(tensors, sizes);
   }
 
-  void run(const I* word, const I* end, char* const* at, I rows, I first) const {
-    while (word < end) {
+  void run(const Program& program, char* const* at, I rows, I row) const {
+    const I* word = program.word;
+    while (word < program.end) {
       if (*word++ == SEGMENT) {
-        segment(word, at, rows * width, first);
+        segment(word, at, rows, row);
       } else {
         const F* const matrix = (const F*)matrices[word[0]];
-        few_or_dense((const F*)at[word[1]], rows, width, matrix, width, (const F*)0, (F*)at[word[2]], most_active,
-                     places, values);
-        word += 3;
+        few_or_dense((const F*)at[word[1]], rows, widths[word[3]], matrix, widths[word[4]], (const F*)0,
+                     (F*)at[word[2]], most_active, places, values);
+        word += 5;
       }
     }
   }
 };
 
 template <class F> static inline Machine<F> machine(
-    const Run* functions, char* const* parameters, const I* layout, I count, char* const* matrices, I width, I together,
-    I frames, double most_active) {
-  return {functions, parameters, layout, matrices, width, most_active, allocate<int32_t>(together * width),
-          allocate<F>(together * width), allocate<void*>(frames + count), allocate<I>(STEP_SIZES + frames + 2 * count)};
+    const Run* functions, char* const* parameters, const I* layout, I count, char* const* matrices, const I* widths,
+    I entries, I frames, double most_active) {
+  return {functions, parameters, layout, matrices, widths, most_active, allocate<int32_t>(entries), allocate<F>(entries),
+          allocate<void*>(frames + count), allocate<I>(STEP_SIZES + frames + 2 * count)};
 }
 template <class F> static inline void scrap(const Machine<F>& machine) {
   free(machine.places);
@@ -83,39 +113,52 @@ template <class F> static inline void scrap(const Machine<F>& machine) {
   free(machine.sizes);
 }
 
-// tensors: sequences, first states, last states, checkpoints (null where not kept), parameters, matrices.
-// sizes: T, rows, width, every, threads, how many frames, sequences, states, parameters, words; then bytes of each frame,
-// its sequence or -1, strides of the sequences in bytes, the frames of states before and after a step, (inner, size) of
-// each parameter, the words.
+// What both directions are given: sizes T, rows, every, threads, how many widths, states, parameters; then the widths and
+// (inner, size) of each parameter.
+struct Call {
+  I T, rows, every, threads, states, parameters, together, widest;
+  const I *widths, *layout, *rest;
+};
+static inline Call call(const I* s) {
+  const I count = s[4];
+  Call c = {s[0], s[1], s[2], s[3], s[5], s[6], rows_together(s[1]), 0, s + 7, s + 7 + count, 0};
+  for (I k = 0; k < count; ++k) c.widest = most(c.widest, c.widths[k]);
+  c.rest = c.layout + 2 * c.parameters;
+  return c;
+}
+
+// tensors: sequences, first states, last states, checkpoints (null where not kept), parameters, matrices. sizes: those
+// of a call, the frames of states before and after a step, the program.
 template <class F> static void network_forward(const Run* functions, char* const* t, const I* s, double most_active) {
-  const I T = s[0], rows = s[1], width = s[2], every = s[3], threads = s[4];
-  const I frames = s[5], sequences = s[6], states = s[7], parameters = s[8], words = s[9];
-  const I *bytes = s + 10, *sequence = bytes + frames, *strides = sequence + frames, *before = strides + sequences;
-  const I *after = before + states, *layout = after + states, *word = layout + 2 * parameters;
-  char *const *start = t + sequences, *const *last = start + states, *const *checkpoint = last + states;
-  char *const *parameter = checkpoint + states, *const *matrix = parameter + parameters;
-  const I all = rows * width, together = rows_together(rows), stretch = WIDEST_NUMBER * together * width;
-#pragma omp parallel num_threads(threads)
+  const Call given = call(s);
+  const I T = given.T, rows = given.rows, every = given.every, states = given.states, together = given.together;
+  const I *before = given.rest, *after = before + states;
+  const Program steps = program(after + states);
+  char *const *start = t + steps.sequences, *const *last = start + states, *const *checkpoint = last + states;
+  char *const *parameter = checkpoint + states, *const *matrix = parameter + given.parameters;
+  fresh(steps, t, T);
+#pragma omp parallel num_threads(given.threads)
   {
-    const Machine<F> own = machine<F>(functions, parameter, layout, parameters, matrix, width, together, frames, most_active);
-    const Frames frame = {allocate<char*>(frames), allocate<char>(frames * stretch), bytes, sequence, t, strides, frames};
+    const Machine<F> own = machine<F>(functions, parameter, given.layout, given.parameters, matrix, given.widths,
+                                      together * given.widest, steps.frames, most_active);
+    const Frames frame = frames(steps, t, WIDEST_NUMBER * together * given.widest);
 #pragma omp for schedule(dynamic)
     for (I row = 0; row < rows; row += together) {
-      const I count = least(together, rows - row), first = row * width, elements = count * width;
-      Frames(frame).own(stretch);
+      const I count = least(together, rows - row);
+      frame.own();
       for (I k = 0; k < states; ++k) {
-        const I size = bytes[before[k]];
-        bring(frame.at[before[k]], start[k] + first * size, elements * size);
+        const I size = steps.bytes[before[k]];
+        bring(frame.at[before[k]], start[k] + row * size, count * size);
       }
       for (I now = 0; now < T; ++now) {
         if (now && now % every == 0)
           for (I k = 0; k < states; ++k) {
-            const I size = bytes[before[k]];
+            const I size = steps.bytes[before[k]];
             if (checkpoint[k])
-              bring(checkpoint[k] + ((now / every - 1) * all + first) * size, frame.at[before[k]], elements * size);
+              bring(checkpoint[k] + ((now / every - 1) * rows + row) * size, frame.at[before[k]], count * size);
           }
-        Frames(frame).place(now, first);
-        own.run(word, word + words, frame.at, count, first);
+        frame.place(now, row);
+        own.run(steps, frame.at, count, row);
         for (I k = 0; k < states; ++k) {
           char* const next = frame.at[after[k]];
           frame.at[after[k]] = frame.at[before[k]];
@@ -123,110 +166,92 @@ template <class F> static void network_forward(const Run* functions, char* const
         }
       }
       for (I k = 0; k < states; ++k) {
-        const I size = bytes[before[k]];
-        bring(last[k] + first * size, frame.at[before[k]], elements * size);
+        const I size = steps.bytes[before[k]];
+        bring(last[k] + row * size, frame.at[before[k]], count * size);
       }
     }
     scrap(own);
-    free(frame.at);
-    free(frame.memory);
+    scrap(frame);
   }
 }
 
-// One of the two programs of the backward pass.
-struct Part {
-  I frames, sequences, words;
-  const I *bytes, *sequence, *strides, *states, *products, *word;
-};
-
-template <class N> static inline void add_to(char* total, const char* part, I count) {
-  for (I j = 0; j < count; ++j) ((N*)total)[j] += ((const N*)part)[j];
+template <class N> static inline void add_to(char* total, const char* part, I bytes) {
+  for (I j = 0; j < bytes / (I)sizeof(N); ++j) ((N*)total)[j] += ((const N*)part)[j];
 }
 
-// tensors: sequences of the forward program and of the backward one, first states, checkpoints, gradients of the last
-// states that are carried (which become those of the first ones), totals of the gradients of parameters (zero at first),
-// parameters, matrices. sizes: T, rows, width, every, threads, how many states, products, carried, totals, parameters;
-// of either program how many frames, sequences and words; then of either program bytes of each frame, its sequence or
-// -1, strides of the sequences, the frames of states before a step and of products, the words; the frames of states
-// after a step, the frames of carried gradients before (the later step's) and after (-1 where zero), the frames of
-// totals, (inner, size) of each parameter.
-template <class F> static void network_backward(const Run* functions, char* const* t, const I* s) {
-  const I T = s[0], rows = s[1], width = s[2], every = s[3], threads = s[4];
-  const I states = s[5], products = s[6], carried = s[7], totals = s[8], parameters = s[9];
-  Part part[2];
-  const I* next = s + 16;
-  for (int p = 0; p < 2; ++p) {
-    Part& one = part[p];
-    one.frames = s[10 + 3 * p];
-    one.sequences = s[11 + 3 * p];
-    one.words = s[12 + 3 * p];
-    one.bytes = next;
-    one.sequence = one.bytes + one.frames;
-    one.strides = one.sequence + one.frames;
-    one.states = one.strides + one.sequences;
-    one.products = one.states + states;
-    one.word = one.products + products;
-    next = one.word + one.words;
-  }
-  const Part &ahead = part[0], &back = part[1];
-  const I *after = next, *arriving = after + states, *leaving = arriving + carried, *summed = leaving + carried;
-  const I* layout = summed + totals;
+// The states that are replayed before each step of a segment are kept, and the products of each step where these are
+// computed again.
+// tensors: sequences of the replay and of the backward program, first states, checkpoints, gradients of the last states
+// that are carried (which become those of the first ones), totals of the gradients of parameters (zero at first),
+// parameters, matrices. sizes: those of a call; how many products, carried, totals; the frames of states before a step
+// in either program, and after one in the replay; the frames of products in either; the frames of carried gradients
+// before (the later step's) and after (-1 where zero); the frames of totals, and the bytes of their numbers; the two
+// programs.
+template <class F> static void network_backward(const Run* functions, char* const* t, const I* s, double most_active) {
+  const Call given = call(s);
+  const I T = given.T, rows = given.rows, every = given.every, states = given.states, together = given.together;
+  const I products = given.rest[0], carried = given.rest[1], totals = given.rest[2];
+  const I *ahead_states = given.rest + 3, *back_states = ahead_states + states, *after = back_states + states;
+  const I *ahead_products = after + states, *back_products = ahead_products + products;
+  const I *arriving = back_products + products, *leaving = arriving + carried, *summed = leaving + carried;
+  const I* const number = summed + totals;
+  const Program ahead = program(number + totals), back = program(ahead.end);
   char *const *start = t + ahead.sequences + back.sequences, *const *checkpoint = start + states;
   char *const *carry = checkpoint + states, *const *total = carry + carried;
-  char *const *parameter = total + totals, *const *matrix = parameter + parameters;
-  const I all = rows * width, together = rows_together(rows), stretch = WIDEST_NUMBER * together * width;
-  const I most_frames = most(ahead.frames, back.frames);
-#pragma omp parallel num_threads(threads)
+  char *const *parameter = total + totals, *const *matrix = parameter + given.parameters;
+  const I stretch = WIDEST_NUMBER * together * given.widest, kept = states + products;
+  fresh(back, t + ahead.sequences, T);
+#pragma omp parallel num_threads(given.threads)
   {
-    // Gradients are seldom zero.
-    const Machine<F> own = machine<F>(functions, parameter, layout, parameters, matrix, width, together, most_frames, 0);
-    const Frames forward = {allocate<char*>(ahead.frames), allocate<char>(ahead.frames * stretch), ahead.bytes,
-                            ahead.sequence, t, ahead.strides, ahead.frames};
-    const Frames reverse = {allocate<char*>(back.frames), allocate<char>(back.frames * stretch), back.bytes,
-                            back.sequence, t + ahead.sequences, back.strides, back.frames};
-    char* const history = allocate<char>((every + 1) * (states + products) * stretch);
+    Machine<F> own = machine<F>(functions, parameter, given.layout, given.parameters, matrix, given.widths,
+                                together * given.widest, most(ahead.frames, back.frames), 0);
+    const Frames forward = frames(ahead, t, stretch), reverse = frames(back, t + ahead.sequences, stretch);
+    char* const history = allocate<char>((every + 1) * kept * stretch);
 #pragma omp for schedule(dynamic)
     for (I row = 0; row < rows; row += together) {
-      const I count = least(together, rows - row), first = row * width, elements = count * width;
-      Frames(forward).own(stretch);
-      Frames(reverse).own(stretch);
+      const I count = least(together, rows - row);
+      forward.own();
+      reverse.own();
       for (I k = 0; k < carried; ++k) {
         const I size = back.bytes[arriving[k]];
-        bring(reverse.at[arriving[k]], carry[k] + first * size, elements * size);
+        bring(reverse.at[arriving[k]], carry[k] + row * size, count * size);
       }
       for (I begin = (T - 1) / every * every; begin >= 0; begin -= every) {
         const I end = least(begin + every, T);
         for (I k = 0; k < states; ++k) {
-          const I size = ahead.bytes[ahead.states[k]];
-          const char* const from = begin ? checkpoint[k] + (begin / every - 1) * all * size : start[k];
-          bring(history + k * stretch, from + first * size, elements * size);
+          const I size = ahead.bytes[ahead_states[k]];
+          const char* const from = begin ? checkpoint[k] + (begin / every - 1) * rows * size : start[k];
+          bring(history + k * stretch, from + row * size, count * size);
         }
-        for (I now = begin; now < end; ++now) {
-          char* const kept = history + (now - begin) * (states + products) * stretch;
+        own.most_active = most_active;
+        // Of the last step only the products are wanted.
+        for (I now = begin; now < (products ? end : end - 1); ++now) {
+          char* const at = history + (now - begin) * kept * stretch;
           for (I k = 0; k < states; ++k) {
-            forward.at[ahead.states[k]] = kept + k * stretch;
-            forward.at[after[k]] = kept + (states + products + k) * stretch;
+            forward.at[ahead_states[k]] = at + k * stretch;
+            forward.at[after[k]] = at + (kept + k) * stretch;
           }
-          for (I k = 0; k < products; ++k) forward.at[ahead.products[k]] = kept + (states + k) * stretch;
-          Frames(forward).place(now, first);
-          own.run(ahead.word, ahead.word + ahead.words, forward.at, count, first);
+          for (I k = 0; k < products; ++k) forward.at[ahead_products[k]] = at + (states + k) * stretch;
+          forward.place(now, row);
+          own.run(ahead, forward.at, count, row);
         }
+        own.most_active = 0;  // gradients are seldom zero
         for (I now = end - 1; now >= begin; --now) {
-          char* const kept = history + (now - begin) * (states + products) * stretch;
-          for (I k = 0; k < states; ++k) reverse.at[back.states[k]] = kept + k * stretch;
-          for (I k = 0; k < products; ++k) reverse.at[back.products[k]] = kept + (states + k) * stretch;
-          Frames(reverse).place(now, first);
-          own.run(back.word, back.word + back.words, reverse.at, count, first);
+          char* const at = history + (now - begin) * kept * stretch;
+          for (I k = 0; k < states; ++k) reverse.at[back_states[k]] = at + k * stretch;
+          for (I k = 0; k < products; ++k) reverse.at[back_products[k]] = at + (states + k) * stretch;
+          reverse.place(now, row);
+          own.run(back, reverse.at, count, row);
           for (I k = 0; k < totals; ++k) {
             const I size = back.bytes[summed[k]];
-            char* const to = total[k] + first * size;
-            size == sizeof(float) ? add_to<float>(to, reverse.at[summed[k]], elements)
-                                  : add_to<double>(to, reverse.at[summed[k]], elements);
+            char* const to = total[k] + row * size;
+            number[k] == sizeof(float) ? add_to<float>(to, reverse.at[summed[k]], count * size)
+                                       : add_to<double>(to, reverse.at[summed[k]], count * size);
           }
           for (I k = 0; k < carried; ++k) {
             char* const before = reverse.at[arriving[k]];
             if (leaving[k] < 0) {
-              __builtin_memset(before, 0, (__SIZE_TYPE__)(elements * back.bytes[arriving[k]]));
+              __builtin_memset(before, 0, (__SIZE_TYPE__)(count * back.bytes[arriving[k]]));
             } else {
               reverse.at[arriving[k]] = reverse.at[leaving[k]];
               reverse.at[leaving[k]] = before;
@@ -236,14 +261,12 @@ template <class F> static void network_backward(const Run* functions, char* cons
       }
       for (I k = 0; k < carried; ++k) {
         const I size = back.bytes[arriving[k]];
-        bring(carry[k] + first * size, reverse.at[arriving[k]], elements * size);
+        bring(carry[k] + row * size, reverse.at[arriving[k]], count * size);
       }
     }
     scrap(own);
-    free(forward.at);
-    free(forward.memory);
-    free(reverse.at);
-    free(reverse.memory);
+    scrap(forward);
+    scrap(reverse);
     free(history);
   }
 }
@@ -251,6 +274,6 @@ template <class F> static void network_backward(const Run* functions, char* cons
 extern "C" void network_forward(const Run* functions, char* const* t, const I* s, double most_active) {
   network_forward<NUMBER>(functions, t, s, most_active);
 }
-extern "C" void network_backward(const Run* functions, char* const* t, const I* s) {
-  network_backward<NUMBER>(functions, t, s);
+extern "C" void network_backward(const Run* functions, char* const* t, const I* s, double most_active) {
+  network_backward<NUMBER>(functions, t, s, most_active);
 }

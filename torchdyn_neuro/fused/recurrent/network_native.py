@@ -1,4 +1,8 @@
-"""The loops of a program in one C++ call each way: a thread carries some rows of the batch through all steps."""
+"""The loops of a program in one C++ call each way: a thread carries some rows of the batch through all steps.
+
+The matrices have to stay in the caches for that; where one is too large, :mod:`~.network_steps` leaves each product to
+all threads together.
+"""
 
 import ctypes
 import functools
@@ -9,14 +13,15 @@ from torch import Tensor
 
 from ...native.compiler import arrays, header_library
 from ...sparse.event_product import gather_headers
-from ..cpp.kernels import CppKernels, parameter_layout
+from ..cpp.kernels import parameter_layout
 from ..operators.registry import get_loop
+from .operands import MOST_ACTIVE, Backward, Forward
 from .program import Product, Program, Segment
 
 _HEADERS = gather_headers("sparse/dense.h", "fused/recurrent/network.h")
 _SEGMENT, _PRODUCT = 0, 1
-_MOST_ACTIVE = 0.3
-"""Share of active inputs above which a product reads all of them."""
+_LARGEST_MATRIX = 2 * 2**20
+"""Bytes of a matrix that the caches of one core keep close."""
 
 
 def library(dtype: torch.dtype) -> ctypes.CDLL | None:
@@ -28,19 +33,22 @@ class Encoded:
     """Programs as whole numbers, with the functions and matrices that they name.
 
     Args:
+        language: of their segments.
         programs: in the order in which they are encoded.
     """
 
-    def __init__(self, *programs: Program):
-        self.programs = programs
+    def __init__(self, language: str, *programs: Program):
+        self.language, self.programs = language, programs
         self.keys: list[str] = []
         self.matrices: list[tuple[int, bool]] = []
-        self.words = [[word for step in program.steps for word in self._words(step)] for program in programs]
+        self.words = [[word for step in program.steps for word in self._words(program, step)] for program in programs]
 
-    def _words(self, step: Segment | Product) -> list[int]:
+    def _words(self, program: Program, step: Segment | Product) -> list[int]:
         if isinstance(step, Product):
-            return [_PRODUCT, _place(self.matrices, (step.matrix, step.transposed)), step.source, step.target]
-        words = [_SEGMENT, _place(self.keys, step.key)]
+            ends = step.source, step.target
+            place = _place(self.matrices, (step.matrix, step.transposed))
+            return [_PRODUCT, place, *ends, *(program.widths[k] for k in ends)]
+        words = [_SEGMENT, _place(self.keys, step.key), step.width]
         for group in (step.reads, step.parameters, step.writes):
             words += [len(group), *group]
         return words
@@ -55,6 +63,25 @@ class Encoded:
         """Each matrix as its product reads it, [inputs, outputs]."""
         return [(matrices[k] if transposed else matrices[k].t()).contiguous() for k, transposed in self.matrices]
 
+    def described(self, number: int, call: Forward | Backward, pairs: Sequence[tuple[int, Tensor]], given: int) -> list:
+        """A program as the driver takes it.
+
+        Args:
+            number: which one.
+            call: for the widths.
+            pairs: the frames that are rows of sequences, with these.
+            given: how many of them are read.
+        """
+        program, words = self.programs[number], self.words[number]
+        places = {frame: k for k, (frame, _) in enumerate(pairs)}
+        rows = [
+            node.dtype.itemsize * call.widths[width] for node, width in zip(program.frames, program.widths, strict=True)
+        ]
+        found = [len(program.frames), len(pairs), given, len(words), *rows]
+        found += [places.get(k, -1) for k in range(len(program.frames))]
+        found += [tensor.stride(0) * tensor.element_size() for _, tensor in pairs]
+        return [*found, *words]
+
 
 def _place(known: list, entry: object) -> int:
     if entry not in known:
@@ -62,99 +89,39 @@ def _place(known: list, entry: object) -> int:
     return known.index(entry)
 
 
-def takes(encoded: Encoded) -> bool:
-    """Whether these loops run programs: whether their segments are in C++."""
-    return isinstance(get_loop(encoded.keys[0]).kernels, CppKernels)
+def takes(encoded: Encoded, matrices: Sequence[Tensor]) -> bool:
+    """Whether these loops run programs: whether their segments are in C++ and the matrices are small."""
+    return encoded.language == "cpp" and all(
+        matrix.numel() * matrix.element_size() <= _LARGEST_MATRIX for matrix in matrices
+    )
 
 
-class Sequences:
-    """Which frames are rows of sequences [T, B, \\*], and where these are.
-
-    Args:
-        program: whose frames they are.
-        pairs: frames and their sequences.
-    """
-
-    def __init__(self, program: Program, pairs: Sequence[tuple[int, Tensor]]):
-        numbers = {frame: k for k, (frame, _) in enumerate(pairs)}
-        self.tensors = [tensor for _, tensor in pairs]
-        self.frames = [node.dtype.itemsize for node in program.frames]
-        self.frames += [numbers.get(k, -1) for k in range(len(program.frames))]
-        self.strides = [tensor.stride(0) * tensor.element_size() for tensor in self.tensors]
-        self.counts = len(program.frames), len(pairs)
+def _described(call: Forward | Backward) -> list[int]:
+    """What both directions are given."""
+    sizes = [*call.shape, call.every, torch.get_num_threads(), len(call.widths), len(call.first), len(call.parameters)]
+    return [*sizes, *call.widths, *parameter_layout(call.parameters, call.inners, range(len(call.parameters)))]
 
 
-def run_forward(
-    encoded: Encoded,
-    pairs: Sequence[tuple[int, Tensor]],
-    before: Sequence[int],
-    after: Sequence[int],
-    first: Sequence[Tensor],
-    last: Sequence[Tensor],
-    checkpoints: Sequence[Tensor | None],
-    parameters: Sequence[Tensor],
-    inners: Sequence[int],
-    matrices: Sequence[Tensor],
-    shape: tuple[int, int, int],
-    every: int,
-) -> None:
-    """Fill the sequences of the outputs, the last states and the checkpoints.
-
-    Args:
-        encoded: the program.
-        pairs: frames that are rows of sequences, with these.
-        before, after: the frames of the states before and after a step.
-        shape: steps, rows and width.
-    """
-    words, sequences = encoded.words[0], Sequences(encoded.programs[0], pairs)
-    read = encoded.values(matrices)
-    tensors = [*sequences.tensors, *first, *last, *checkpoints, *parameters, *read]
-    sizes = [*shape, every, torch.get_num_threads(), *sequences.counts, len(first), len(parameters), len(words)]
-    sizes += [*sequences.frames, *sequences.strides, *before, *after]
-    sizes += [*parameter_layout(parameters, inners, range(len(parameters))), *words]
-    run = library(read[0].dtype).network_forward
-    run(encoded.functions, *arrays(tensors, sizes), ctypes.c_double(_MOST_ACTIVE))
+def run_forward(encoded: Encoded, call: Forward) -> None:
+    """Fill the sequences of the outputs, the last states and the checkpoints."""
+    read = encoded.values(call.matrices)
+    pairs = [*call.given, *call.made]
+    tensors = [*(tensor for _, tensor in pairs), *call.first, *call.last, *call.checkpoints, *call.parameters, *read]
+    sizes = [*_described(call), *call.before, *call.after, *encoded.described(0, call, pairs, len(call.given))]
+    run = library(call.matrices[0].dtype).network_forward
+    run(encoded.functions, *arrays(tensors, sizes), ctypes.c_double(MOST_ACTIVE))
 
 
-def run_backward(
-    encoded: Encoded,
-    pairs: tuple[Sequence[tuple[int, Tensor]], Sequence[tuple[int, Tensor]]],
-    states: tuple[Sequence[int], Sequence[int]],
-    products: tuple[Sequence[int], Sequence[int]],
-    after: Sequence[int],
-    arriving: Sequence[int],
-    leaving: Sequence[int],
-    summed: Sequence[int],
-    first: Sequence[Tensor],
-    checkpoints: Sequence[Tensor],
-    carry: Sequence[Tensor],
-    totals: Sequence[Tensor],
-    parameters: Sequence[Tensor],
-    inners: Sequence[int],
-    matrices: Sequence[Tensor],
-    shape: tuple[int, int, int],
-    every: int,
-) -> None:
-    """Fill the sequences of the gradients, the totals of those of parameters, and turn ``carry`` into the first ones.
-
-    Args:
-        encoded: the forward program and the backward one, in whose order all pairs are.
-        pairs: their frames that are rows of sequences, with these.
-        states, products: their frames.
-        after: the frames of the states after a step of the forward program.
-        arriving, leaving: the frames of the carried gradients before and after a step; -1 where zero leaves.
-        summed: the frames of the totals.
-    """
-    sequences = [Sequences(*part) for part in zip(encoded.programs, pairs, strict=True)]
-    read = encoded.values(matrices)
-    tensors = [*sequences[0].tensors, *sequences[1].tensors, *first, *checkpoints, *carry, *totals, *parameters, *read]
-    sizes = [*shape, every, torch.get_num_threads(), len(first), len(products[0]), len(carry), len(totals)]
-    sizes.append(len(parameters))
-    for part in range(2):
-        sizes += [*sequences[part].counts, len(encoded.words[part])]
-    for part in range(2):
-        sizes += [*sequences[part].frames, *sequences[part].strides, *states[part], *products[part]]
-        sizes += encoded.words[part]
-    sizes += [*after, *arriving, *leaving, *summed]
-    sizes += parameter_layout(parameters, inners, range(len(parameters)))
-    library(read[0].dtype).network_backward(encoded.functions, *arrays(tensors, sizes))
+def run_backward(encoded: Encoded, call: Backward) -> None:
+    """Fill the sequences of the gradients and the totals, and turn ``carry`` into the gradients of the first states."""
+    read = encoded.values(call.matrices)
+    pairs = [*call.given, *call.made]
+    tensors = [tensor for _, tensor in (*call.replayed, *pairs)]
+    tensors += [*call.first, *call.checkpoints, *call.carry, *call.totals, *call.parameters, *read]
+    sizes = [*_described(call), len(call.products[0]), len(call.carry), len(call.totals)]
+    sizes += [*call.states[0], *call.states[1], *call.after, *call.products[0], *call.products[1]]
+    sizes += [*call.arriving, *call.leaving, *call.summed, *(total.element_size() for total in call.totals)]
+    sizes += encoded.described(0, call, call.replayed, len(call.replayed))
+    sizes += encoded.described(1, call, pairs, len(call.given))
+    run = library(call.matrices[0].dtype).network_backward
+    run(encoded.functions, *arrays(tensors, sizes), ctypes.c_double(MOST_ACTIVE))

@@ -1,127 +1,121 @@
-"""The loops of a program step by step: a kernel for each segment and a product of torch for each product."""
+"""The loops of a program step by step: a kernel for each segment and a product of all threads, or of a card."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
 
-from ...sparse.event_product import matrix
+from ...sparse.event_product import gather_product, matrix
 from ..operators.registry import get_loop
 from .network_native import Encoded
+from .operands import MOST_ACTIVE, Backward, Forward
 from .program import Product, Program
 
 
-def run_forward(
-    encoded: Encoded,
-    pairs: Sequence[tuple[int, Tensor]],
-    before: Sequence[int],
-    after: Sequence[int],
-    first: Sequence[Tensor],
-    last: Sequence[Tensor],
-    checkpoints: Sequence[Tensor | None],
-    parameters: Sequence[Tensor],
-    inners: Sequence[int],
-    matrices: Sequence[Tensor],
-    shape: tuple[int, int, int],
-    every: int,
-) -> None:
+def run_forward(encoded: Encoded, call: Forward) -> None:
     """What :func:`.network_native.run_forward` fills."""
-    program, steps, spare = encoded.programs[0], shape[0], [torch.empty_like(state) for state in last]
-    frames, now = _own_frames(program, pairs, (*before, *after)), first
+    program, steps, spare = encoded.programs[0], call.shape[0], [torch.empty_like(state) for state in call.last]
+    run, pairs, placed = _Runner(encoded, call, MOST_ACTIVE), (*call.given, *call.made), (*call.before, *call.after)
+    frames, now = _own_frames(program, call, pairs, placed), call.first
     for t in range(steps):
-        if t and t % every == 0:
-            for checkpoint, state in zip(checkpoints, now, strict=True):
+        if t and t % call.every == 0:
+            for checkpoint, state in zip(call.checkpoints, now, strict=True):
                 if checkpoint is not None:
-                    checkpoint[t // every - 1].copy_(state)
+                    checkpoint[t // call.every - 1].copy_(state)
         # By turns, so that the last step writes to ``last``.
-        later = last if (steps - t) % 2 else spare
+        later = call.last if (steps - t) % 2 else spare
         frames |= _rows(pairs, t)
-        frames |= dict(zip((*before, *after), (*now, *later), strict=True))
-        _run(program, frames, parameters, inners, matrices)
+        frames |= dict(zip(placed, (*now, *later), strict=True))
+        run(program, frames)
         now = later
 
 
-def run_backward(
-    encoded: Encoded,
-    pairs: tuple[Sequence[tuple[int, Tensor]], Sequence[tuple[int, Tensor]]],
-    states: tuple[Sequence[int], Sequence[int]],
-    products: tuple[Sequence[int], Sequence[int]],
-    after: Sequence[int],
-    arriving: Sequence[int],
-    leaving: Sequence[int],
-    summed: Sequence[int],
-    first: Sequence[Tensor],
-    checkpoints: Sequence[Tensor],
-    carry: Sequence[Tensor],
-    totals: Sequence[Tensor],
-    parameters: Sequence[Tensor],
-    inners: Sequence[int],
-    matrices: Sequence[Tensor],
-    shape: tuple[int, int, int],
-    every: int,
-) -> None:
+def run_backward(encoded: Encoded, call: Backward) -> None:
     """What :func:`.network_native.run_backward` fills."""
-    (ahead, back), given = encoded.programs, (parameters, inners, matrices)
-    like, room = pairs[0][0][1], min(every, shape[0])
+    ahead, back = encoded.programs
+    replay, run = _Runner(encoded, call, MOST_ACTIVE), _Runner(encoded, call, 0.0)
+    pairs, room = (*call.given, *call.made), min(call.every, call.shape[0])
     # Of the steps of a segment: the states before each and after the last, and the products of each.
-    passed = [state.new_empty((room + 1, *state.shape)) for state in first]
-    found = [like.new_empty((room, *like.shape[1:]), dtype=ahead.frames[k].dtype) for k in products[0]]
-    forward = _own_frames(ahead, pairs[0], (*states[0], *after, *products[0]))
-    reverse = _own_frames(back, pairs[1], (*states[1], *products[1], *arriving, *leaving))
-    now, later = carry, [torch.empty_like(gradient) for gradient in carry]
-    for begin in reversed(range(0, shape[0], every)):
-        start = first if begin == 0 else [checkpoint[begin // every - 1] for checkpoint in checkpoints]
+    passed = [state.new_empty((room + 1, *state.shape)) for state in call.first]
+    found = [_frame(ahead, call, k, room) for k in call.products[0]]
+    forward = _own_frames(ahead, call, call.replayed, (*call.states[0], *call.after, *call.products[0]))
+    placed = *call.states[1], *call.products[1], *call.arriving, *call.leaving
+    reverse = _own_frames(back, call, pairs, placed)
+    now, later = call.carry, [torch.empty_like(gradient) for gradient in call.carry]
+    for begin in reversed(range(0, call.shape[0], call.every)):
+        start = call.first
+        if begin:
+            start = [checkpoint[begin // call.every - 1] for checkpoint in call.checkpoints]
         for rows, state in zip(passed, start, strict=True):
             rows[0].copy_(state)
-        count = min(every, shape[0] - begin)
-        for r in range(count):
+        count = min(call.every, call.shape[0] - begin)
+        # Of the last step only the products are wanted.
+        for r in range(count if found else count - 1):
             held = [rows[r + step] for step in range(2) for rows in passed]
-            forward |= _rows(pairs[0], begin + r)
-            forward |= dict(zip((*states[0], *after), held, strict=True))
-            forward |= dict(zip(products[0], (rows[r] for rows in found), strict=True))
-            _run(ahead, forward, *given)
+            forward |= _rows(call.replayed, begin + r)
+            forward |= dict(zip((*call.states[0], *call.after), held, strict=True))
+            forward |= dict(zip(call.products[0], (rows[r] for rows in found), strict=True))
+            replay(ahead, forward)
         for r in reversed(range(count)):
             held = [rows[r] for rows in (*passed, *found)]
-            reverse |= _rows(pairs[1], begin + r)
-            reverse |= dict(zip((*states[1], *products[1]), held, strict=True))
-            reverse |= dict(zip((*arriving, *leaving), (*now, *later), strict=True))
-            _run(back, reverse, *given)
-            for total, k in zip(totals, summed, strict=True):
+            reverse |= _rows(pairs, begin + r)
+            reverse |= dict(zip((*call.states[1], *call.products[1]), held, strict=True))
+            reverse |= dict(zip((*call.arriving, *call.leaving), (*now, *later), strict=True))
+            run(back, reverse)
+            for total, k in zip(call.totals, call.summed, strict=True):
                 total.add_(reverse[k])
-            for gradient, k in zip(later, leaving, strict=True):
+            for gradient, k in zip(later, call.leaving, strict=True):
                 if k < 0:
                     gradient.zero_()
             now, later = later, now
-    if now is not carry:
-        for gradient, source in zip(carry, now, strict=True):
+    if now is not call.carry:
+        for gradient, source in zip(call.carry, now, strict=True):
             gradient.copy_(source)
 
 
-def _own_frames(program: Program, pairs: Iterable[tuple[int, Tensor]], placed: Iterable[int]) -> dict[int, Tensor]:
+def _frame(program: Program, call: Forward | Backward, k: int, *room: int) -> Tensor:
+    like = call.given[0][1]
+    shape = *like.shape[1:-1], call.widths[program.widths[k]]
+    return like.new_empty((*room, *shape), dtype=program.frames[k].dtype)
+
+
+def _own_frames(
+    program: Program, call: Forward | Backward, pairs: Iterable[tuple[int, Tensor]], placed: Iterable[int]
+) -> dict[int, Tensor]:
     """A place for each frame that is no row of a sequence and has none in ``placed``."""
-    sequences, placed = dict(pairs), {*placed}
-    like = next(iter(sequences.values()))
-    nodes = enumerate(program.frames)
-    own = {k: node for k, node in nodes if k not in sequences and k not in placed}
-    return {k: like.new_empty(like.shape[1:], dtype=node.dtype) for k, node in own.items()}
+    elsewhere = {*placed, *(k for k, _ in pairs)}
+    return {k: _frame(program, call, k) for k in range(len(program.frames)) if k not in elsewhere}
 
 
 def _rows(pairs: Iterable[tuple[int, Tensor]], t: int) -> dict[int, Tensor]:
     return {k: sequence[t] for k, sequence in pairs}
 
 
-def _run(
-    program: Program,
-    frames: dict[int, Tensor],
-    parameters: Sequence[Tensor],
-    inners: Sequence[int],
-    matrices: Sequence[Tensor],
-) -> None:
-    """One step; ``frames`` says where each frame lies."""
-    for step in program.steps:
-        if isinstance(step, Product):
-            weight = matrices[step.matrix] if step.transposed else matrices[step.matrix].t()
-            torch.mm(matrix(frames[step.source]), weight, out=matrix(frames[step.target]))
-            continue
-        read, written = ([frames[k][None] for k in group] for group in (step.reads, step.writes))
-        get_loop(step.key).kernels.forward(read, [], parameters, inners, written, [], [], 1)
+class _Runner:
+    """Runs a step of a program; ``frames`` says where each frame lies."""
+
+    def __init__(self, encoded: Encoded, call: Forward | Backward, most_active: float):
+        self.call, self.most_active = call, most_active
+        self.gathers = most_active > 0 and call.given[0][1].device.type == "cpu"
+        self.values: dict[tuple[int, bool], Tensor] = {}
+        if self.gathers:
+            self.values = dict(zip(encoded.matrices, encoded.values(call.matrices), strict=True))
+
+    def __call__(self, program: Program, frames: dict[int, Tensor]) -> None:
+        for step in program.steps:
+            if isinstance(step, Product):
+                self._multiply(step, matrix(frames[step.source]), matrix(frames[step.target]))
+                continue
+            read, written = ([frames[k][None] for k in group] for group in (step.reads, step.writes))
+            kernels = get_loop(step.key).kernels
+            kernels.forward(read, [], self.call.parameters, self.call.inners, written, [], [], 1)
+
+    def _multiply(self, step: Product, source: Tensor, target: Tensor) -> None:
+        if self.gathers:
+            weight = self.values[step.matrix, step.transposed]
+            if gather_product(source, weight, None, target, self.most_active):
+                return
+        else:
+            weight = self.call.matrices[step.matrix]
+            weight = weight if step.transposed else weight.t()
+        torch.mm(source, weight, out=target)

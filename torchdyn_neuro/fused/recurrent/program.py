@@ -1,15 +1,25 @@
 """A step with matrix products as a program: segments that act on each element by itself, and the products between.
 
 A frame [B, \\*] is a number: one of the leaves, the result of a product, or what a segment hands on. A segment computes
-what it needs from the leaves and from the products before it; what two segments need is computed twice, which is less
-work than to keep it.
+what it needs from the frames before it; what two segments need is handed on, or computed twice where that is less work.
+Frames may have different widths, that of their last axis: these are numbered, and a segment is of one width.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+import torch
 
 from ..operators.registry import loop_key
 from ..record.graph import Node, StepGraph, ordered
+
+ROW, CARRIED, READ = range(3)
+"""What becomes of a result: it is a row of a sequence, a state of the next step, or only looked at."""
+_WORTH_A_FRAME = 4
+"""Work of a node from which it is handed on to a later segment; that of an addition is 1, of a product none."""
+_COSTS = {"input": 0, "constant": 0, "product": 0, "neg": 0} | dict.fromkeys(
+    ("tanh", "exp", "expm1", "log", "log1p", "sigmoid", "sin", "cos", "sinh", "cosh", "erf", "pow", "normal"), 20
+)
 
 
 @dataclass(frozen=True)
@@ -18,12 +28,14 @@ class Segment:
 
     Args:
         key: the key of the loop that runs it, over one step and without states.
+        width: the number of its width.
         reads: the frames that are its inputs.
         parameters: the numbers of the parameters that it loads.
         writes: the frames that are its outputs.
     """
 
     key: str
+    width: int
     reads: tuple[int, ...]
     parameters: tuple[int, ...]
     writes: tuple[int, ...]
@@ -52,12 +64,14 @@ class Program:
 
     Args:
         frames: a node for each frame: what it is.
+        widths: the number of the width of each frame.
         leaves: the frames that are given, in the order of the leaves.
         results: the frames of the results, in their order.
         steps: what is done.
     """
 
     frames: tuple[Node, ...]
+    widths: tuple[int, ...]
     leaves: tuple[int, ...]
     results: tuple[int, ...]
     steps: tuple[Segment | Product, ...]
@@ -71,87 +85,185 @@ class Program:
 def program_of(
     graph: StepGraph,
     leaves: Sequence[Node],
-    results: Sequence[Node],
-    given: Sequence[Node] = (),
-    language: str = "cpp",
+    results: Sequence[tuple[Node, int]],
+    language: str,
 ) -> Program:
     """The program that computes ``results``.
 
     Args:
         graph: whose parameters and step it is.
-        leaves: the frames that are there.
-        results: what is wanted, each in a frame of its own.
-        given: products that are there too.
+        leaves: the frames that are there; products among them are not computed again.
+        results: what is wanted, and what becomes of it (:data:`ROW`, :data:`CARRIED`, :data:`READ`). Rows and what is
+            carried have frames of their own; what is only read may be in any frame.
         language: of the segments.
     """
-    frames: dict[Node, int] = {node: k for k, node in enumerate((*leaves, *given))}
-    nodes: list[Node] = list(frames)
-    count = len(nodes)
-    steps: list[Segment | Product] = []
-    waiting = [node for node in ordered(results, frozenset(given)) if node.op == "product"]
-    while waiting:
-        # All products whose source follows from what is there.
-        ready = [node for node in waiting if not _products(node.args[0], frames)]
-        sources = list(dict.fromkeys(node.args[0] for node in ready if node.args[0] not in frames))
-        if sources:
-            steps.append(_segment(graph, frames, sources, range(len(nodes), len(nodes) + len(sources)), language))
-            for source in sources:
-                frames[source] = len(nodes)
-                nodes.append(source)
-        for node in ready:
-            frames[node] = len(nodes)
-            steps.append(Product(node.args[1], node.args[2], frames[node.args[0]], frames[node]))
-            nodes.append(node)
-        waiting = [node for node in waiting if node not in frames]
-    places = range(len(nodes), len(nodes) + len(results))
-    steps.append(_segment(graph, frames, list(results), places, language))
-    return Program((*nodes, *results), tuple(range(count)), tuple(places), tuple(steps))
+    return _Builder(graph, leaves, language).program([node for node, _ in results], [use for _, use in results])
 
 
-def _products(node: Node, frames: dict[Node, int]) -> list[Node]:
-    """The products that are still missing for a node."""
-    return [each for each in ordered([node], frozenset(frames)) if each.op == "product"]
+class _Builder:
+    def __init__(self, graph: StepGraph, leaves: Sequence[Node], language: str):
+        self.graph, self.language = graph, language
+        self.nodes: list[Node] = list(leaves)
+        self.frames: dict[Node, int] = {node: k for k, node in enumerate(leaves)}
+        self.width = _widths_of(graph)
+        self.steps: list[_Work | Product] = []
 
+    def program(self, results: Sequence[Node], uses: Sequence[int]) -> Program:
+        count, given = len(self.nodes), frozenset(self.frames)
+        # The first that needs a frame for itself gets the one in which the node is computed.
+        own: dict[Node, int] = {}
+        for use in (ROW, CARRIED):
+            for k, node in enumerate(results):
+                if uses[k] == use and node not in given and node not in own:
+                    own[node] = k
+        copies = [k for k, node in enumerate(results) if uses[k] != READ and own.get(node) != k]
+        places: dict[int, int] = {}
+        waiting = [node for node in ordered(results, given) if node.op == "product"]
+        while True:
+            ready = [node for node in waiting if not self._missing(node.args[0])]
+            sources = [node.args[0] for node in ready]
+            wanted = [node for node in dict.fromkeys((*sources, *results)) if node not in self.frames]
+            wanted = [node for node in wanted if node.op != "product" and not self._missing(node)]
+            copied = [k for k in copies if k not in places and not self._missing(results[k])]
+            self._work(wanted, copied, results, places)
+            for node in ready:
+                matrix, transposed = node.args[1:]
+                self.steps.append(Product(matrix, transposed, self.frames[node.args[0]], self._add(node)))
+            if not waiting:
+                break
+            waiting = [node for node in waiting if node not in self.frames]
+        self._hand_on()
+        found = tuple(places[k] if k in places else self.frames[node] for k, node in enumerate(results))
+        widths = tuple(self.width(node) for node in self.nodes)
+        steps = tuple(step if isinstance(step, Product) else self._segment(step) for step in self.steps)
+        return Program(tuple(self.nodes), widths, tuple(range(count)), found, steps)
 
-def _segment(
-    graph: StepGraph, frames: dict[Node, int], results: list[Node], writes: Sequence[int], language: str
-) -> Segment:
-    made: dict[Node, Node] = {}
+    def _missing(self, node: Node) -> bool:
+        """Whether a product is still missing for a node."""
+        return any(each.op == "product" for each in ordered([node], frozenset(self.frames)))
 
-    def rebuilt(node: Node) -> Node:
-        """The node with frames as leaves."""
-        if node in made:
+    def _add(self, node: Node) -> int:
+        place = len(self.nodes)
+        self.frames.setdefault(node, place)
+        self.nodes.append(node)
+        return place
+
+    def _work(
+        self, wanted: Sequence[Node], copied: Sequence[int], results: Sequence[Node], places: dict[int, int]
+    ) -> None:
+        """Compute nodes, each in a frame of its own, and copies of results, one segment for each width."""
+        before = dict(self.frames)
+        every = [(node, self._add(node)) for node in (*wanted, *(results[k] for k in copied))]
+        places.update(zip(copied, (place for _, place in every[len(wanted) :]), strict=True))
+        for width in dict.fromkeys(self.width(node) for node, _ in every):
+            self.steps.append(_Work(width, dict(before), [pair for pair in every if self.width(pair[0]) == width]))
+
+    def _hand_on(self) -> None:
+        """Frames for what a segment would compute a second time, where that is more work than to read it."""
+        fixed = _fixed(self.graph)
+        first: dict[Node, int] = {}
+        works = [step for step in self.steps if isinstance(step, _Work)]
+        for number, work in enumerate(works):
+            made = ordered([node for node, _ in work.results], frozenset(work.frames))
+            known = {node for node in made if node in first}
+            # Those at the border to what is new here, the last ones first: they may spare what is before them.
+            new = [node for node in made if node not in known]
+            border = {source for node in new for source in node.sources} | {node for node, _ in work.results}
+            for node in reversed([node for node in made if node in known and node in border]):
+                if node in work.frames or node in fixed or node.dtype == torch.int64 or node.op.startswith("repeat"):
+                    continue
+                again = ordered([node], frozenset(work.frames) | fixed)
+                if sum(_COSTS.get(each.op, 1) for each in again) < _WORTH_A_FRAME:
+                    continue
+                place = self._add(node)
+                works[first[node]].results.append((node, place))
+                for later in works[first[node] + 1 :]:
+                    later.frames.setdefault(node, place)
+            for node in ordered([node for node, _ in work.results], frozenset(work.frames)):
+                first.setdefault(node, number)
+
+    def _segment(self, work: "_Work") -> Segment:
+        graph, frames = self.graph, work.frames
+        results = [node for node, _ in work.results]
+        made: dict[Node, Node] = {}
+        read: dict[int, Node] = {}
+
+        def rebuilt(node: Node) -> Node:
+            """The node with frames as leaves."""
+            if node in made:
+                return made[node]
+            if node in frames:
+                made[node] = Node("input", (float(frames[node]),), node.dtype)
+                read[frames[node]] = made[node]
+            elif node.op == "input":
+                made[node] = node
+            else:
+                args = tuple(rebuilt(arg) if isinstance(arg, Node) else arg for arg in node.args)
+                same = all(a is b for a, b in zip(args, node.args, strict=True))
+                made[node] = node if same else Node(node.op, args, node.dtype)
             return made[node]
-        if node in frames:
-            made[node] = Node("input", (float(frames[node]),), node.dtype)
-            read[frames[node]] = made[node]
-        elif node.op == "input":
-            made[node] = node
-        else:
-            args = tuple(rebuilt(arg) if isinstance(arg, Node) else arg for arg in node.args)
-            made[node] = (
-                node if all(a is b for a, b in zip(args, node.args, strict=True)) else Node(node.op, args, node.dtype)
-            )
-        return made[node]
 
-    read: dict[int, Node] = {}
-    for node in ordered(results, frozenset(frames)):
-        rebuilt(node)  # sources first, so that nothing goes deep
-    outputs = tuple(rebuilt(node) for node in results)
-    if not read:
-        # A loop has one input at least.
-        leaf = next(iter(frames))
-        rebuilt(leaf)
-    nothing = {"states": (), "state_gradients": (), "next_states": (), "grad_states": (), "output_gradients": ()}
-    pointwise = StepGraph(
-        **nothing,
-        inputs=tuple(read.values()),
-        parameters=graph.parameters,
-        outputs=outputs,
-        grad_inputs=(None,) * len(read),
-        grad_parameters=(None,) * len(graph.parameters),
-        uniform=graph.uniform,
-    )
-    used = {node for node in ordered(outputs) if node.op == "input"}
-    parameters = tuple(k for k, leaf in enumerate(graph.parameters) if leaf in used)
-    return Segment(loop_key(pointwise, language), tuple(read), parameters, tuple(writes))
+        for node in ordered(results, frozenset(frames)):
+            rebuilt(node)  # sources first, so that nothing goes deep
+        outputs = tuple(rebuilt(node) for node in results)
+        if not read:
+            # A loop has one input at least.
+            rebuilt(next(node for node in frames if self.width(node) == work.width))
+        nothing = {"states": (), "state_gradients": (), "next_states": (), "grad_states": (), "output_gradients": ()}
+        pointwise = StepGraph(
+            **nothing,
+            inputs=tuple(read.values()),
+            parameters=graph.parameters,
+            outputs=outputs,
+            grad_inputs=(None,) * len(read),
+            grad_parameters=(None,) * len(graph.parameters),
+            uniform=graph.uniform,
+        )
+        used = {node for node in ordered(outputs) if node.op == "input"}
+        parameters = tuple(k for k, leaf in enumerate(graph.parameters) if leaf in used)
+        writes = tuple(place for _, place in work.results)
+        return Segment(loop_key(pointwise, self.language), work.width, tuple(read), parameters, writes)
+
+
+@dataclass
+class _Work:
+    """A segment to be: its width, the frames that are there before it, and the nodes and frames that it fills."""
+
+    width: int
+    frames: dict[Node, int]
+    results: list[tuple[Node, int]]
+
+
+def _fixed(graph: StepGraph) -> frozenset[Node]:
+    """What depends on parameters alone, which a segment computes once for many elements."""
+    found = set(graph.parameters)
+    groups = (graph.next_states, graph.outputs, graph.grad_states, graph.grad_inputs, graph.grad_parameters)
+    results = [node for group in groups for node in group if node is not None]
+    for node in ordered([*results, *(node for _, *pair in graph.outers for node in pair)]):
+        if node.op != "input" and all(source in found for source in node.sources):
+            found.add(node)
+    return frozenset(found)
+
+
+def _widths_of(graph: StepGraph) -> Callable[[Node], int]:
+    """The number of the width of a node; of one that broadcasts, that of the frames of the step."""
+    known: dict[Node, int | None] = dict.fromkeys(graph.parameters)
+    inputs, states, outputs = graph.widths
+    for leaves, widths in (
+        (graph.inputs, inputs),
+        (graph.states, states),
+        (graph.state_gradients, states),
+        (graph.output_gradients, outputs),
+    ):
+        known.update(zip(leaves, widths or (0,) * len(leaves), strict=True))
+
+    def width(node: Node) -> int:
+        for each in ordered([node], frozenset(known)):
+            if each.op == "product":
+                sizes = graph.matrices[each.args[1]] if graph.matrices else (0, 0)
+                known[each] = sizes[1] if each.args[2] else sizes[0]
+            else:
+                known[each] = next((known[source] for source in each.sources if known[source] is not None), None)
+        return known[node] or 0
+
+    return width

@@ -1,6 +1,7 @@
 """From the source of a Triton kernel to a call of it."""
 
 import hashlib
+import importlib.util
 import linecache
 from collections.abc import Callable, Sequence
 from math import prod
@@ -44,6 +45,10 @@ class TritonKernels(Kernels):
     def __init__(self, forward: ForwardPlan, backward: BackwardPlan):
         super().__init__(forward, backward)
         self._loaded: dict[tuple[str, int], Callable] = {}
+
+    @classmethod
+    def unavailable(cls) -> str | None:
+        return None if importlib.util.find_spec("triton") else "Triton is not installed"
 
     def compile(self, *, training: bool) -> None:
         """Find out whether there is Triton, which compiles for the card and the types of the first call."""

@@ -42,7 +42,7 @@ def emit_forward(plan: ForwardPlan, every: int) -> str:
     tensors += [f"last{k}" for k in states] + [f"saved{k}" for k in states]
     text.kernel(tensors, [f"x{k}" for k in inputs], plan.parameters, [f"HAS_saved{k}" for k in states])
     names = leaf_names(graph)
-    text.parameters(plan.parameters)
+    text.parameters(graph, plan.parameters)
     text.compute(plan.hoisted, names)
     width = every if _forward_is_written_out(plan, every) else 1
     text.lines(*(f"s{k} = {load(f'first{k} + start + lane')}" for k in states))
@@ -105,7 +105,7 @@ def emit_backward(plan: BackwardPlan, every: int) -> str:
     flags = [f"HAS_dlast{k}" for k in plan.carried] + [f"HAS_dy{k}" for k in plan.output_gradients]
     text.kernel(tensors, strided, laid_out, flags)
     names = leaf_names(graph)
-    text.parameters(plan.parameters)
+    text.parameters(graph, plan.parameters)
     text.compute(plan.hoisted, names)
     for k in plan.carried:
         with text.block(f"if HAS_dlast{k}:"):

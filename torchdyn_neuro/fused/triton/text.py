@@ -7,7 +7,7 @@ from types import MappingProxyType
 import torch
 
 from ..plan.loops import BackwardPlan
-from ..record.graph import Node, StepGraph
+from ..record.graph import Node, StepGraph, holds_numbers
 from ..record.ops import OPS
 
 _TYPES = {
@@ -82,9 +82,11 @@ class KernelText:
         self.depth = 1
         self.lines(*_SETUP.splitlines())
 
-    def parameters(self, numbers: Iterable[int]) -> None:
+    def parameters(self, graph: StepGraph, numbers: Iterable[int]) -> None:
         """Load parameters; the elements outside hold a one, by which nothing is divided in vain."""
         for k in numbers:
+            if holds_numbers(graph.parameters[k]):
+                continue
             with self.block(f"if ONE_p{k}:"):
                 self.lines(f"p{k} = tl.broadcast_to(tl.load(p{k}_values), (BLOCK,))")
             with self.block("else:"):
@@ -163,7 +165,7 @@ def zeros(dtype: torch.dtype) -> str:
 
 def leaf_names(graph: StepGraph) -> dict[Node, str]:
     """The names of what does not change from step to step, and of the gradients that are carried."""
-    names = {leaf: f"p{k}" for k, leaf in enumerate(graph.parameters)}
+    names = {p: f"p{k}" + "_values" * holds_numbers(p) for k, p in enumerate(graph.parameters)}
     return names | {leaf: f"ds{k}" for k, leaf in enumerate(graph.state_gradients)}
 
 
@@ -176,6 +178,9 @@ def _expression(node: Node, names: dict[Node, str]) -> str:
         if text == "-0.0":  # Triton would make a zero of it
             return f"(tl.full((BLOCK,), -1.0, {kind}) * 0.0)"
         return f"tl.full((BLOCK,), {text}, {kind})"
+    if node.op == "number":
+        leaf, k = node.args
+        return f"tl.broadcast_to(tl.load({names[leaf]} + {k}), (BLOCK,)).to({kind})"
     if node.op == "cast":
         source = node.args[0].dtype
         # As torch: to a narrow type by way of float32, to a byte by way of a whole number.

@@ -1,0 +1,261 @@
+"""The loops of a step with matrix products, forward and backward: their results, and who computes them.
+
+In C++ for some rows of the batch at a time (:mod:`~.network_native`), or step by step for all of them
+(:mod:`~.network_steps`), which a CUDA graph replays on a card.
+"""
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...sparse.event_product import gather_outer_product, matrix
+from ..operators.cuda_graph import Function, repeated
+from ..operators.runtime import grouped, rows_contiguous
+from . import network_native, network_steps
+from .cut import Cut, Reverse, get_cut
+from .operands import MOST_ACTIVE, Backward, Forward
+
+EVERY = 8
+"""Steps between checkpoints; what is between them stays in the caches during the backward pass."""
+FEWEST_ROWS = 4096
+"""Rows of a product that is the gradient of a matrix: enough for its speed, and few enough for the caches."""
+MOST_KEPT = 2**28
+FEWEST_KEPT = 1
+"""Bytes of products that are kept for the backward pass, and how many of a step at least; others are computed again."""
+
+
+def widths_of(cut: Cut, inputs: Sequence[Tensor], states: Sequence[Tensor], matrices: Sequence[Tensor]) -> list[Any]:
+    """The widths of frames, by their numbers; ``None`` for one that is not the same everywhere."""
+    graph, found = cut.graph, {}
+    pairs = [
+        *zip(graph.widths[0] or (0,) * len(inputs), (x.shape[-1] for x in inputs), strict=True),
+        *zip(graph.widths[1] or (0,) * len(states), (state.shape[-1] for state in states), strict=True),
+    ]
+    for numbers, weight in zip(graph.matrices or ((0, 0),) * len(matrices), matrices, strict=True):
+        pairs += zip(numbers, weight.shape, strict=True)
+    for number, width in pairs:
+        found[number] = width if found.get(number, width) == width else None
+    return [found[number] for number in sorted(found)]
+
+
+def keeps(cut: Cut, inputs: Sequence[Tensor], widths: Sequence[int]) -> bool:
+    """Whether the products are kept for the backward pass."""
+    x, program = inputs[0], cut.forward(keep=True).programs[0]
+    frames = program.results[len(cut.graph.next_states) + len(cut.graph.outputs) :]
+    size = sum(widths[program.widths[k]] for k in frames) * cut.dtype.itemsize
+    return len(frames) <= FEWEST_KEPT or size * prod(x.shape[:-1]) <= MOST_KEPT
+
+
+def forward_results(
+    cut: Cut,
+    inputs: Sequence[Tensor],
+    states: Sequence[Tensor],
+    matrices: Sequence[Tensor],
+    training: bool,
+    keep: bool,
+) -> list[list[Tensor]]:
+    """Buffers: the outputs, the last states, for training checkpoints of the states, and the products that are kept."""
+    x, graph, widths = inputs[0], cut.graph, widths_of(cut, inputs, states, matrices)
+    program = cut.forward(keep).programs[0]
+    frames = program.results[len(states) :]
+    sequences = [x.new_empty((*x.shape[:-1], widths[program.widths[k]]), dtype=program.frames[k].dtype) for k in frames]
+    last = [leaf.new_empty(leaf.shape) for leaf in states]
+    rows = (x.shape[0] - 1) // EVERY
+    replayed = cut.backward(keep).states if training else ()
+    checkpoints = [states[k].new_empty((rows, *states[k].shape)) for k in replayed]
+    count = len(graph.outputs)
+    return [sequences[:count], last, checkpoints, sequences[count:]]
+
+
+def compute_forward(
+    key: str,
+    inputs: list[Tensor],
+    states: list[Tensor],
+    parameters: list[Tensor],
+    inners: list[int],
+    matrices: list[Tensor],
+    training: bool,
+    keep: bool,
+) -> list[Tensor]:
+    """What :func:`forward_results` gives room for."""
+    cut = get_cut(key)
+    results = ys, last, checkpoints, products = forward_results(cut, inputs, states, matrices, training, keep)
+    count, held = len(inputs), len(states)
+    encoded = cut.forward(keep)
+    program = encoded.programs[0]
+    places: list[Tensor | None] = [None] * held
+    for k, checkpoint in zip(cut.backward(keep).states if training else (), checkpoints, strict=True):
+        places[k] = checkpoint
+    call = Forward(
+        given=[*zip(program.leaves, map(rows_contiguous, inputs), strict=False)],
+        made=[*zip(program.results[held:], [*ys, *products], strict=True)],
+        before=program.leaves[count:],
+        after=program.results[:held],
+        first=[leaf.contiguous() for leaf in states],
+        last=last,
+        checkpoints=places,
+        parameters=[p.contiguous() for p in parameters],
+        inners=inners,
+        matrices=matrices,
+        shape=_shape(inputs[0]),
+        widths=widths_of(cut, inputs, states, matrices),
+        every=EVERY,
+    )
+    _way(encoded, matrices).run_forward(encoded, call)
+    return [tensor for group in results for tensor in group]
+
+
+def backward_results(
+    cut: Cut,
+    inputs: Sequence[Tensor],
+    states: Sequence[Tensor],
+    parameters: Sequence[Tensor],
+    matrices: Sequence[Tensor],
+) -> list[list[Tensor]]:
+    """Buffers: the gradients of inputs, carried states, parameters and matrices, those that are not zero."""
+    graph = cut.graph
+    return [
+        [x.new_empty(x.shape) for x, node in zip(inputs, graph.grad_inputs, strict=True) if node is not None],
+        [states[k].new_empty(states[k].shape) for k in cut.carried],
+        [p.new_empty(p.shape) for p, node in zip(parameters, graph.grad_parameters, strict=True) if node is not None],
+        [matrices[k].new_empty(matrices[k].shape) for k in sorted({k for k, *_ in graph.outers})],
+    ]
+
+
+def compute_backward(
+    key: str,
+    inputs: list[Tensor],
+    states: list[Tensor],
+    parameters: list[Tensor],
+    inners: list[int],
+    matrices: list[Tensor],
+    saved: list[Tensor],
+    keep: bool,
+    output_gradients: list[Tensor | None],
+    last_gradients: list[Tensor | None],
+) -> list[Tensor]:
+    """What :func:`backward_results` gives room for.
+
+    Args:
+        saved: the checkpoints and the products that the forward loop gave.
+        keep: whether these are all products.
+        last_gradients: those of the carried states.
+    """
+    cut, x = get_cut(key), inputs[0]
+    graph, widths = cut.graph, widths_of(cut, inputs, states, matrices)
+    reverse: Reverse = cut.backward(keep)
+    ahead, back = reverse.encoded.programs
+    checkpoints, products = grouped(saved, [len(reverse.states)])
+    inputs = [rows_contiguous(leaf) for leaf in inputs]
+    # The leaves of the backward program, in their order.
+    counts = len(inputs), len(states), len(states), len(graph.output_gradients)
+    read, before, after, arriving, kept = grouped(back.leaves, counts)
+    zero = x.new_zeros(()).expand
+    given = [
+        zero((x.shape[0], *x.shape[1:-1], widths[back.widths[k]])) if gradient is None else gradient
+        for k, gradient in zip(arriving, output_gradients, strict=True)
+    ]
+    given = [
+        rows_contiguous(gradient.to(node.dtype)) for node, gradient in zip(graph.output_gradients, given, strict=True)
+    ]
+    carry = [
+        states[k].new_zeros(states[k].shape) if arrives is None else arrives.contiguous().clone()
+        for k, arrives in zip(cut.carried, last_gradients, strict=True)
+    ]
+    summed = [k for k in reverse.parameters if k is not None]
+    totals = [x.new_zeros((*x.shape[1:-1], widths[back.widths[k]]), dtype=back.frames[k].dtype) for k in summed]
+    replayed = [
+        *zip(ahead.leaves, inputs, strict=False),
+        *zip(ahead.leaves[sum(counts[:2]) :], products, strict=True),
+    ]
+    given = [*zip(read, inputs, strict=True), *zip(arriving, given, strict=True), *zip(kept, products, strict=False)]
+    first = [states[k].contiguous() for k in reverse.states]
+    by_matrix = _MatrixGradients(reverse, matrices)
+    # Of the rows, the gradients of the inputs stay; the others only until the matrices have theirs.
+    steps, span = x.shape[0], _span(x)
+    made = {}
+    for k in reverse.rows:
+        shape = steps if k in reverse.inputs else span, *x.shape[1:-1], widths[back.widths[k]]
+        made[k] = x.new_empty(shape, dtype=back.frames[k].dtype)
+    for begin in reversed(range(0, steps, span)):
+        part, number = slice(begin, min(begin + span, steps)), begin // EVERY
+        rows = {k: tensor[part] if k in reverse.inputs else tensor[: part.stop - begin] for k, tensor in made.items()}
+        call = Backward(
+            replayed=[(k, tensor[part]) for k, tensor in replayed],
+            given=[(k, tensor[part]) for k, tensor in given],
+            made=[*rows.items()],
+            states=([ahead.leaves[len(inputs) + k] for k in reverse.states], [before[k] for k in reverse.states]),
+            after=ahead.results[0 if keep else len(cut.products) :],
+            products=((), ()) if keep else (ahead.results[: len(cut.products)], kept),
+            arriving=[after[k] for k in cut.carried],
+            leaving=reverse.leaving,
+            summed=summed,
+            first=[checkpoint[number - 1] for checkpoint in checkpoints] if begin else first,
+            checkpoints=[checkpoint[number:] for checkpoint in checkpoints],
+            carry=carry,
+            totals=totals,
+            parameters=[p.contiguous() for p in parameters],
+            inners=inners,
+            matrices=matrices,
+            shape=(part.stop - begin, prod(x.shape[1:-1])),
+            widths=widths,
+            every=EVERY,
+        )
+        _way(reverse.encoded, matrices).run_backward(reverse.encoded, call)
+        by_matrix.add([leaf[part] for leaf in inputs], rows)
+    wanted = (p for p, node in zip(parameters, graph.grad_parameters, strict=True) if node is not None)
+    return [
+        *(made[k] for k in reverse.inputs if k is not None),
+        *carry,
+        *(total.sum_to_size(p.shape).to(p.dtype) for total, p in zip(totals, wanted, strict=True)),
+        *by_matrix.values(),
+    ]
+
+
+def _span(x: Tensor) -> int:
+    """The steps between two additions to the gradients of matrices: whole segments, and all of them on a card."""
+    rows = max(1, prod(x.shape[1:-1]))
+    return x.shape[0] if x.is_cuda else min(x.shape[0], EVERY * -(-FEWEST_ROWS // (EVERY * rows)))
+
+
+class _MatrixGradients:
+    """The gradients of matrices, a span of steps at a time."""
+
+    def __init__(self, reverse: Reverse, matrices: Sequence[Tensor]):
+        self.reverse, self.matrices = reverse, matrices
+        self.columns: dict[int, Tensor] = {}
+
+    def add(self, inputs: Sequence[Tensor], rows: dict[int, Tensor]) -> None:
+        """Add the steps of these inputs and rows."""
+        for number, *pair in self.reverse.factors:
+            arriving, x = (matrix(inputs[k] if is_input else rows[k]) for is_input, k in pair)
+            total = self.columns.get(number)
+            columns = x.new_empty((x.shape[1], arriving.shape[1]))
+            if not x.is_cuda and gather_outer_product(x, arriving, columns, MOST_ACTIVE):
+                self.columns[number] = columns if total is None else total.add_(columns)
+            else:
+                self.columns[number] = torch.mm(x.t(), arriving) if total is None else total.addmm_(x.t(), arriving)
+
+    def values(self) -> list[Tensor]:
+        """The gradients, in the order of the matrices."""
+        return [self.columns[number].t().contiguous() for number in sorted(self.columns)]
+
+
+def _way(encoded: network_native.Encoded, matrices: Sequence[Tensor]) -> Any:
+    return network_native if network_native.takes(encoded, matrices) else network_steps
+
+
+def _shape(x: Tensor) -> tuple[int, int]:
+    return x.shape[0], prod(x.shape[1:-1])
+
+
+# Every step launches kernels of microseconds, which only a recording keeps up with.
+RECORDED = repeated(compute_forward), repeated(compute_backward)
+
+
+def loops(x: Tensor) -> tuple[Function, Function]:
+    """The two loops for tensors like ``x``."""
+    return RECORDED if x.is_cuda else (compute_forward, compute_backward)

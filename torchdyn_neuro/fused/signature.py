@@ -1,0 +1,41 @@
+"""What the recording of a step depends on, besides the module."""
+
+from typing import Any, NamedTuple
+
+import torch
+
+from ..core.state import State, leaves
+from .record.recording import structure
+
+
+class Signature(NamedTuple):
+    """What the recording of a step depends on, besides the module."""
+
+    x: State
+    state: State
+    tensors: tuple[tuple[torch.dtype, tuple[bool, ...], bool], ...]
+    output_dtype: torch.dtype | None
+    widths: tuple[int, ...] | None = None
+
+
+def signature(x: State, state: State, output_dtype: torch.dtype | None) -> Signature:
+    """The signature of a call."""
+    training = torch.is_grad_enabled()
+    tensors = [(leaf.dtype, (False,) * (leaf.ndim - 1), training and leaf.requires_grad) for leaf in leaves(x)]
+    tensors += [(leaf.dtype, (False,) * leaf.ndim, training and leaf.requires_grad) for leaf in leaves(state)]
+    widths = None if torch.compiler.is_compiling() else tuple(leaf.shape[-1] for leaf in (*leaves(x), *leaves(state)))
+    return Signature(structure(x), structure(state), tuple(tensors), output_dtype, widths)
+
+
+def classes_of(tree: State) -> Any:
+    """Named tuples of one content are equal; their classes tell them apart."""
+    return (tree.__class__, *map(classes_of, tree)) if isinstance(tree, tuple) else tree
+
+
+def of_classes(classes: Any) -> State:
+    """The structure that :func:`classes_of` describes."""
+    if not isinstance(classes, tuple):
+        return classes
+    kind, *children = classes
+    children = map(of_classes, children)
+    return kind(*children) if hasattr(kind, "_fields") else tuple(children)
