@@ -23,6 +23,7 @@ NEEDED = {
     "filter_events": lambda: {"module": tdn.ExponentialSynapse(), "events": tdn_events(), "units": 2, "duration": 4.0},
     "spike_times": lambda: {"module": tdn.LIF(), "time": torch.ones(1, 1), "weight": torch.ones(1, 1, 1)},
     "EventNetwork": lambda: {"module": tdn.LIF(), "weight": torch.ones(2, 2)},
+    "EchoState": lambda: {"units": 3},
     "f_i_curve": lambda: {"cell": tdn.LIF(), "currents": torch.ones(2)},
     "limit_cycle": lambda: {"system": torch.neg, "start": torch.ones(1)},
     "lyapunov_spectrum": lambda: {"system": torch.neg, "start": torch.ones(1)},

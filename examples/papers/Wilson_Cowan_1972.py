@@ -83,8 +83,8 @@ def main(picture: Path = Path("pictures/Wilson_Cowan_1972.png"), steps: int = 20
 
     figure, axes = plt.subplots(1, 3, figsize=(13, 3.8), layout="constrained")
     bifurcation_diagram(hysteresis, labels=("input P", "excitation E"), ax=axes[0])
-    axes[0].plot(P[200:], E[200:], color="tab:orange", alpha=0.6, linewidth=3, zorder=0, label="slow ramp up and down")
-    axes[0].legend(frameon=False, fontsize="small", loc="lower right")
+    axes[0].plot(P[200:], E[200:], color="tab:orange", alpha=0.6, linewidth=3, zorder=0, label="slow ramp")
+    axes[0].legend(frameon=False, fontsize="small", loc="upper left")
     axes[0].set_title("hysteresis (Fig. 4)")
     plane = analysis.phase_plane(
         RHYTHMIC, x=("E", -0.02, 0.5), y=("I", -0.02, 0.5), input=(torch.full((1, 1), DRIVE), torch.zeros(1, 1))
@@ -95,8 +95,13 @@ def main(picture: Path = Path("pictures/Wilson_Cowan_1972.png"), steps: int = 20
     time = torch.linspace(0, 2 * cycle.period.item(), 2 * len(cycle.states) + 1)
     for values, name in zip(torch.cat([cycle.states, closed]).T, ("excitation", "inhibition"), strict=True):
         axes[2].plot(time, values, label=name)
-    axes[2].set(xlabel="time (ms)", ylabel="share of active cells", title=f"{cycle.frequency:.1f} Hz with tau = 10 ms")
-    axes[2].legend(frameon=False, loc="upper center")
+    axes[2].set(
+        xlabel="time (ms)",
+        ylabel="share of active cells",
+        ylim=(0, 0.32),
+        title=f"{cycle.frequency:.1f} Hz with tau = 10 ms",
+    )
+    axes[2].legend(frameon=False, loc="upper center", ncols=2)
     picture.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(picture, dpi=110)
     print(f"picture: {picture}")
