@@ -38,7 +38,7 @@ class Regime(NamedTuple):
 
 
 SILENT = Regime(weight=0.5, background=0.45, probe=0.35)
-REVERBERATING = Regime(weight=0.8, background=0.55, probe=0.0)
+REVERBERATING = Regime(weight=0.85, background=0.5, probe=0.0)
 
 
 def network(weight: float) -> tdn.Network:
@@ -87,7 +87,7 @@ def main(picture: Path = Path("pictures/Mongillo_2008.png"), trials: int = 8) ->
     assert abs(delay["cued"] - delay["not cued"]) < 0.3
     assert abs(delay["cued"] - delay["no cue at all"]) < 0.3
     assert answer["cued"] > 2 * max(answer["not cued"], answer["no cue at all"])
-    assert persistent["cued"] > 2 * persistent["not cued"]
+    assert persistent["cued"] > 2.5 * max(persistent["not cued"], persistent["no cue at all"])
 
     figure, axes = plt.subplots(3, 2, figsize=(12, 7), layout="constrained", height_ratios=(2, 1, 1.3))
     for column, (spikes, title) in enumerate(((silent, "silent delay"), (loud, "reverberation"))):
