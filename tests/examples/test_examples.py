@@ -1,7 +1,6 @@
 """Every example finds what its docstring promises: its figures against those of the paper, or computed here anew."""
 
 import ast
-import importlib.util
 import inspect
 import math
 import sys
@@ -13,6 +12,7 @@ from sklearn.linear_model import LogisticRegression
 
 from torchdyn_neuro.data.yin_yang import yin_yang
 
+from .loading import EXAMPLES, NAMES, PATHS, load
 from .references import (
     adex_spikes,
     izhikevich_printed,
@@ -22,30 +22,9 @@ from .references import (
     squid_axon,
 )
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
-PATHS = sorted(EXAMPLES.rglob("*.py"))
-NAMES = [str(path.relative_to(EXAMPLES).with_suffix("")) for path in PATHS]
-
-
-def load(name):
-    """The example as a module, without running it."""
-    spec = importlib.util.spec_from_file_location("example", EXAMPLES / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture
-def picture(tmp_path):
-    """Where an example is to draw; after the test there is a picture with something on it."""
-    path = tmp_path / "new folder" / "picture.png"
-    yield path
-    assert path.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
-    assert path.stat().st_size > 10_000
-
 
 def test_every_example_is_tested():
-    source = Path(__file__).read_text()
+    source = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
     assert not [name for name in NAMES if f'load("{name}")' not in source]
 
 
@@ -71,22 +50,6 @@ def test_custom_neuron():
     hopf = (v + a) / b - v + v**3 / 3
     assert hopf < figures["onset"] < hopf + 0.05  # the next current of the grid
     assert figures["tau"] == pytest.approx(tau, rel=0.01)  # from 10
-
-
-def test_ei_frequency(picture):
-    """The eigenvalue gives the frequency near the Hopf point and not far from it."""
-    figures = load("ei_frequency").main(picture)
-    # Trace 0: the slopes of both populations, 16 e (1 - e) - 1 and -3 i (1 - i) - 1, cancel at the fixed point.
-    lowest = None
-    for k in range(1, 4000):
-        i = k / 10_000
-        e = (math.log(i / (1 - i)) + 3 * i + 4) / 15
-        if 0 < e < 1 and 16 * e * (1 - e) - 3 * i * (1 - i) >= 2:
-            lowest = math.log(e / (1 - e)) - 16 * e + 12 * i
-            break
-    assert figures["onset"] == pytest.approx(lowest, abs=1e-3)  # i on a grid
-    assert figures["near"] == pytest.approx(1, abs=0.01)
-    assert figures["far"] > 3
 
 
 def test_drop_into_resnet():
