@@ -1,17 +1,53 @@
 // Steps with matrix products inside: a thread carries some rows of the batch through all steps of a program, whose
 // segments act on each element by itself. After dense.h.
 typedef void (*Run)(void* const* tensors, const I* sizes);
-enum { STEP_SIZES = 6, WIDEST_NUMBER = 8, SEGMENT = 0 };  // sizes of a loop before its strides; bytes; kind of a word
+// Sizes of a loop before its strides; bytes; kinds of words.
+enum { STEP_SIZES = 6, WIDEST_NUMBER = 8, SEGMENT = 0, PRODUCT = 1, SUM = 2 };
+
+static inline void bring(char* to, const char* from, I bytes) { __builtin_memcpy(to, from, (__SIZE_TYPE__)bytes); }
 
 // Rows that a thread carries together: they share the weights in its caches. Whatever the number of threads.
 static inline I rows_together(I rows) { return least(rows >= 64 ? 8 : rows >= 8 ? 4 : 1, DENSE_ROWS); }
 
-static inline void bring(char* to, const char* from, I bytes) { __builtin_memcpy(to, from, (__SIZE_TYPE__)bytes); }
+// Frames of synapses, [post, pre] in each row: the sum over an axis, and what repeats along it.
+enum { SUMS = 16 };
+template <class F> static inline void sum_along(I axis, const F* from, F* to, I rows, I post, I pre) {
+  for (I row = 0; row < rows; ++row, from += post * pre) {
+    if (axis == -2) {
+      for (I i = 0; i < pre; ++i) to[i] = 0;
+      for (I o = 0; o < post; ++o)
+        for (I i = 0; i < pre; ++i) to[i] += from[o * pre + i];
+      to += pre;
+    } else {
+      for (I o = 0; o < post; ++o) {
+        const F* const line = from + o * pre;
+        F part[SUMS] = {0};
+        I i = 0;
+        for (; i + SUMS <= pre; i += SUMS)
+          for (int k = 0; k < SUMS; ++k) part[k] += line[i + k];
+        for (int k = 0; i < pre; ++i, ++k) part[k] += line[i];
+        for (int half = SUMS / 2; half > 0; half /= 2)
+          for (int k = 0; k < half; ++k) part[k] += part[k + half];
+        *to++ = part[0];
+      }
+    }
+  }
+}
+template <class F> static inline void repeat_along(I axis, const F* from, F* to, I rows, I post, I pre) {
+  for (I row = 0; row < rows; ++row, from += axis == -2 ? pre : post)
+    for (I o = 0; o < post; ++o, to += pre) {
+      if (axis == -2)
+        bring((char*)to, (const char*)from, pre * (I)sizeof(F));
+      else
+        for (I i = 0; i < pre; ++i) to[i] = from[o];
+    }
+}
 
 // A program. sizes: how many frames, sequences, sequences that are read, words; then the bytes of a row of each frame,
 // the sequence of each frame or -1, the strides of the sequences in bytes, the words. A segment is a word SEGMENT, its
 // function, the number of its width, and how many and which frames it reads, parameters it loads, frames it writes; a
-// product is another word, the matrix, the frames, and the numbers of their widths.
+// product is PRODUCT, the matrix, the frames, and the numbers of their widths; what goes along an axis of synapses is SUM or
+// the word after it, the axis, the frames, and the numbers of the widths of the axes.
 struct Program {
   I frames, sequences, given, words;
   const I *bytes, *sequence, *strides, *word, *end;
@@ -88,8 +124,13 @@ template <class F> struct Machine {
   void run(const Program& program, char* const* at, I rows, I row) const {
     const I* word = program.word;
     while (word < program.end) {
-      if (*word++ == SEGMENT) {
+      const I kind = *word++;
+      if (kind == SEGMENT) {
         segment(word, at, rows, row);
+      } else if (kind >= SUM) {
+        (kind == SUM ? sum_along<F> : repeat_along<F>)(word[0], (const F*)at[word[1]], (F*)at[word[2]], rows,
+                                                      widths[word[3]], widths[word[4]]);
+        word += 5;
       } else {
         const F* const matrix = (const F*)matrices[word[0]];
         few_or_dense((const F*)at[word[1]], rows, widths[word[3]], matrix, widths[word[4]], (const F*)0,
