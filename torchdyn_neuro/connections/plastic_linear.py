@@ -43,6 +43,7 @@ class PlasticLinear(Dynamics):
     """
 
     pointwise = None
+    _keeps_width = False
 
     def __init__(self, in_features: int, out_features: int, plasticity: Dynamics):
         if not isinstance(plasticity, Dynamics):

@@ -208,7 +208,13 @@ class Recording:
 
         count = len(operands[0])
         groups = zip(operands, (widths[:count], widths[count:], self.lasts), strict=True)
-        return tuple([replace(o, width=number(width)) for o, width in zip(*pair, strict=True)] for pair in groups)
+
+        def numbered(operand: Operand, width: Any) -> Operand:
+            # One value for each synapse is that, where there is one neuron on a side, too.
+            broadcast = (False,) * len(operand.broadcast) if width in synapses else operand.broadcast
+            return replace(operand, width=number(width), broadcast=broadcast)
+
+        return tuple([numbered(o, width) for o, width in zip(*pair, strict=True)] for pair in groups)
 
     def _lasts(self, values: Sequence[Tensor]) -> list[Any]:
         """Where frames may have several widths, the last axes of the operands, one or two of them."""

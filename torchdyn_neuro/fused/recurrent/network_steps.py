@@ -64,7 +64,7 @@ def run_backward(encoded: Encoded, call: Backward) -> None:
             reverse |= dict(zip((*call.arriving, *call.leaving), (*now, *later), strict=True))
             run(back, reverse)
             for total, k in zip(call.totals, call.summed, strict=True):
-                total.add_(reverse[k])
+                total.add_(reverse[k].view(total.shape))
             for gradient, k in zip(later, call.leaving, strict=True):
                 if k < 0:
                     gradient.zero_()
