@@ -162,13 +162,16 @@ def test_nothing_arrives_at_what_is_not_read():
     module, x = CASES["a value for each synapse"]().double(), spikes(9, 4, PRE)
     (_, results), (_, expected) = run(module, x, "cpp"), run(module, x, "eager")
     assert all((a is None) == (b is None) for a, b in zip(results, expected, strict=True))
+    found = []
     for name in ("eager", "cpp"):
         with tdn.backend(name):
-            y, state = module.scan(x)
-            gradients = torch.autograd.grad(leaves(state)[0].sum(), [*module.parameters()], allow_unused=True)
-        found = gradients if name == "eager" else found
-    for a, b in zip(found, gradients, strict=True):
-        assert (a is None and (b is None or not b.any())) or torch.allclose(a, b, rtol=1e-10)
+            _, state = module.scan(x)
+            found.append(torch.autograd.grad(leaves(state)[0].sum(), [*module.parameters()], allow_unused=True))
+    for expected, got in zip(*found, strict=True):
+        if expected is None:
+            assert got is None or not got.any()
+        else:
+            torch.testing.assert_close(got, expected, rtol=1e-10, atol=1e-12)
 
 
 def test_new_sizes_are_recorded_anew():
@@ -225,3 +228,39 @@ def test_a_parameter_of_neurons_and_synapses_is_refused():
             return y * self.rate(), state
 
     assert "several widths" in tdn.why_eager(Both(PRE, POST).double(), spikes(5, 2, PRE))
+
+
+class Remembering(tdn.Dynamics):
+    """No sum: what arrives is kept for each synapse, and one field starts anew in every step."""
+
+    def initial_state(self, x_t):
+        synapses = x_t.new_zeros(*x_t.shape[:-1], POST, x_t.shape[-1])
+        return synapses, synapses + 1, torch.zeros_like(x_t)
+
+    def step(self, x_t, state):
+        last, _, total = state
+        repeated = x_t.unsqueeze(-2).expand_as(last)
+        return total + x_t, (repeated, torch.full_like(last, 0.5), total + x_t)
+
+
+def test_what_is_only_repeated_or_constant_agrees():
+    module, x = Remembering(), spikes(11, 4, PRE)
+    assert tdn.why_eager(module, x) is None
+    assert_agrees(module, x, relative=1e-12)
+    _, (last, constant, _) = module.scan(x)
+    torch.testing.assert_close(last, x[-1].unsqueeze(1).expand(4, POST, PRE))
+    assert (constant == 0.5).all()
+
+
+def test_two_types_of_number_are_refused():
+    module, x = connected(tdn.TsodyksMarkram()), spikes(5, 2, PRE, dtype=torch.float32)
+    module.weight = nn.Parameter(module.weight.detach().double())
+    assert "other types" in tdn.why_eager(module, x)
+    with tdn.backend("eager"):
+        expected = module(x)
+    torch.testing.assert_close(module(x), expected)
+
+
+def test_a_line_of_frames_is_refused_by_what_it_does():
+    module = tdn.Network(tdn.LIF(), tdn.DelayedLinear(PRE, PRE, 3.0)).double()
+    assert "changes the shape" in tdn.why_eager(module, spikes(9, 2, PRE))

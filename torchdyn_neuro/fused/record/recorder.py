@@ -107,7 +107,7 @@ class Recorder(Builder, TorchDispatchMode):
         return False
 
     def leaf(self, operand: Operand, shape: tuple[int, ...], alike: bool, fixed: bool = False) -> tuple[Tensor, Node]:
-        """A new leaf, ``fixed`` if it is a parameter; its numbers differ from one recording to the next, so that a step that reads them is caught."""
+        """A new leaf, ``fixed`` if a parameter; its numbers are new in each recording, so that a look at them shows."""
         if operand.dtype not in _RESULTS:
             raise Refusal(f"an operand of {operand.dtype}")
         shape = full_shape(shape, operand.width, self.synapses.pairs)
@@ -196,17 +196,16 @@ class Recorder(Builder, TorchDispatchMode):
     def _random_bits(self, func: Any, key: Tensor, stream: int) -> tuple[Tensor, ...]:
         node, results = self.node(key), func(key, stream)
         for lane, result in enumerate(results):
-            self._drawn(result, self._interned("random_bits", (node, stream, lane), torch.int64), node)
+            self._bind_new(result, self._interned("random_bits", (node, stream, lane), torch.int64), node)
         return results
 
     def _normal(self, func: Any, key: Tensor, stream: int, dtype: torch.dtype) -> Tensor:
         result, node = func(key, stream, dtype), self.node(key)
-        self._drawn(result, self._interned("normal", (node, stream), dtype), node)
+        self._bind_new(result, self._interned("normal", (node, stream), dtype), node)
         return result
 
-    def _drawn(self, result: Tensor, node: Node, key: Node) -> None:
-        self.synapses.settle(node, [key], result)
-        self._bind(result, node)
+    def _bind_new(self, result: Tensor, node: Node, source: Node) -> None:
+        self._bind(result, self.synapses.settle(node, [source], result))
 
     def _product(self, func: Any, x: Tensor, *args: Any) -> Tensor:
         result = func(x, *args)
@@ -223,9 +222,7 @@ class Recorder(Builder, TorchDispatchMode):
             self.outers.append((args[1], self.node(x), self.node(args[0])))
             self._bind(result, self.node(x))
         else:
-            node = self._interned("product", (self.node(x), *args), x.dtype)
-            self.synapses.settle(node, [self.node(x)], result)
-            self._bind(result, node)
+            self._bind_new(result, self._interned("product", (self.node(x), *args), x.dtype), self.node(x))
         return result
 
     def _recorded(self, name: str, func: Any, args: tuple, kwargs: dict) -> Callable[[Tensor], Node]:
@@ -263,9 +260,7 @@ class Recorder(Builder, TorchDispatchMode):
             if any(integers) and (name not in _ON_KEYS or result.dtype != torch.int64):
                 raise Refusal(f"the operation {func} on a tensor of {torch.int64}")
             sources = self.synapses.combined(args, operands, result)
-            node = self._computed(name, sources, options, common, result)
-            self.synapses.settle(node, sources, result)
-            return node
+            return self.synapses.settle(self._computed(name, sources, options, common, result), sources, result)
 
         return computed
 
@@ -282,10 +277,8 @@ class Recorder(Builder, TorchDispatchMode):
         raise Refusal(f"the operation {func} with the argument {value!r}")
 
     def _copied(self, value: Any, source: Any, result: Tensor) -> Node:
-        (source,) = self.synapses.combined([value], [source], result)
-        node = self._cast(source, result.dtype)
-        self.synapses.settle(node, [source], result)
-        return node
+        sources = self.synapses.combined([value], [source], result)
+        return self.synapses.settle(self._cast(sources[0], result.dtype), sources, result)
 
     def _identity(self, name: str, func: Any, source: Tensor, result: Tensor, node: Node) -> Node:
         if self.synapses.pairs and source.untyped_storage()._cdata != result.untyped_storage()._cdata:

@@ -181,20 +181,19 @@ class Recording:
         frames = [width for width in widths or () if width not in synapses]
         every = [*frames, *(size for shape in (*shapes, *synapses) for size in shape), *synapses]
         numbers = {width: k for k, width in enumerate(dict.fromkeys(every))}
+        matrices = [(numbers[outputs], numbers[inputs]) for outputs, inputs in shapes]
         if synapses:
             self.by_width = True
             self.lasts = self._lasts(self.operands())
-            return self._numbered(operands, widths, numbers), [(numbers[outputs], numbers[inputs]) for outputs, inputs in shapes], {
-                numbers[pair]: (numbers[pair[0]], numbers[pair[1]]) for pair in synapses
-            }
+            pairs = {numbers[pair]: (numbers[pair[0]], numbers[pair[1]]) for pair in synapses}
+            return self._numbered(operands, widths, numbers), matrices, pairs
         # A leaf of width one broadcasts; a product of that width does not, where it is not that of all.
         alike = len({*numbers} - {1}) <= 1 and not any(1 in shape for shape in shapes)
         if not shapes or len(numbers) == 1 or (alike and widths):
             return operands, [], {}
         if widths is None:
             raise NotPointwise("frames of several widths while torch compiles")
-        found = self._numbered(operands, widths, numbers)
-        return found, [(numbers[outputs], numbers[inputs]) for outputs, inputs in shapes], {}
+        return self._numbered(operands, widths, numbers), matrices, {}
 
     def _numbered(self, operands: Operands, widths: Sequence[Any], numbers: dict[Any, int]) -> Operands:
         synapses = [width for width in numbers if isinstance(width, tuple)]

@@ -1,8 +1,8 @@
 """Frames with a value for each synapse inside a step, and how those of neurons meet them.
 
-A frame [B, \\*, post, pre] has one axis more than the others. The numbers of its widths are a pair, which has a number of
-its own. Frames of neurons are spread over it by views (``unsqueeze``, ``expand``) and it is summed along one axis
-(``sum``): both are products with a matrix of ones and zeros, :func:`pattern`, and each is the other's derivative.
+A frame [B, \\*, post, pre] has one axis more than the others. The numbers of its widths are a pair, which has a
+number of its own. Frames of neurons are spread over it by views (``unsqueeze``, ``expand``) and it is summed along one
+axis (``sum``): both are products with a matrix of ones and zeros, :func:`pattern`, and each is the other's derivative.
 """
 
 from collections.abc import Mapping, Sequence
@@ -76,7 +76,7 @@ class Synapses:
         raise Refusal("a frame of neurons that meets one of synapses in another way than repeated along an axis")
 
     def whole(self, tensor: Tensor, node: Node) -> Node:
-        """The node of a tensor by itself; of a frame of neurons that is repeated for synapses, what that makes of it."""
+        """The node of a tensor by itself, also of a frame of neurons that is repeated for synapses."""
         if not self.pairs or tensor.ndim <= self.ndim or self._lifted(tensor):
             return node
         return self.spread(tensor, node, self.width(tensor))
@@ -114,15 +114,16 @@ class Synapses:
                     for leaf in ordered([node]):
                         self.met.setdefault(leaf, set()).add(number)
                 elif number in self.pairs:
-                    node = self.spread(arg, node, number)  # noqa: PLW2901
+                    node = self.spread(arg, node, number)
             found.append(node)
         return found
 
-    def settle(self, node: Node, sources: Sequence[Any], result: Tensor) -> None:
-        """Note where a new node belongs."""
+    def settle(self, node: Node, sources: Sequence[Any], result: Tensor) -> Node:
+        """The node, once it is noted where it belongs."""
         if self.pairs and node not in self.homes:
             fixed = all(self.homes.get(source) is None for source in sources if isinstance(source, Node))
             self.homes[node] = None if fixed else self.width(result)
+        return node
 
     def view(self, name: str, source: Tensor, node: Node, result: Tensor) -> bool:
         """Whether a view with another shape is one that only repeats, or lets a frame of neurons meet synapses."""

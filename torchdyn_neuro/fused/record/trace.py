@@ -18,7 +18,7 @@ from ...core.repeat import repeats_go_to
 from ...core.torch_private import DisableTorchFunction, run_backward
 from .audit import Audit, Watch
 from .builder import Refusal
-from .graph import Node, StepGraph
+from .graph import Node, StepGraph, ordered
 from .numbers import Log
 from .recorder import Operand, Recorder
 from .repeat_recording import RepeatRecorder
@@ -169,8 +169,8 @@ def _record(
             "states": s_nodes,
             "inputs": x_nodes,
             "parameters": p_nodes,
-            "next_states": tuple(map(recorder.whole, next_states)),
-            "outputs": tuple(map(recorder.node, outputs)),
+            "next_states": tuple(_result(recorder, y, (*s, *x), several) for y in next_states),
+            "outputs": tuple(_result(recorder, y, (*s, *x), several) for y in outputs),
         }
         if not alike:
             return StepGraph(**forward, **dict.fromkeys(_GRADIENTS, ()))
@@ -197,6 +197,17 @@ def _record(
             grad_parameters=tuple(_unrounded(grads.get(id(leaf))) for leaf in p),
             outers=tuple(recorder.outers),
         )
+
+
+def _result(recorder: Recorder, result: Tensor, frames: Sequence[Tensor], several: bool) -> Node:
+    """The node of a result; where frames have several widths, one that tells its own."""
+    node, homes = recorder.whole(result), recorder.synapses.homes
+    if not several or any(homes.get(each) is not None for each in ordered([node])):
+        return node
+    like = next((leaf for leaf in frames if leaf.shape == result.shape and leaf.dtype == node.dtype), None)
+    if like is None:
+        raise Refusal("a result that follows from parameters alone")
+    return recorder.beside(node, recorder.node(like))
 
 
 def _met(recorder: Recorder, leaf: Node, operand: Operand) -> int:
@@ -234,7 +245,9 @@ def _check(
         if before.dtype != after.dtype:
             raise NotPointwise(f"a state that turns from {before.dtype} into {after.dtype}")
     sizes = {shape[-1], *(leaf.shape[-1] for leaf in (*inputs, *states) if widths.several)}
-    sizes |= {full_shape(shape, number, {})[-1] for pair in (*widths.matrices, *widths.pairs.values()) for number in pair}
+    sizes |= {
+        full_shape(shape, number, {})[-1] for pair in (*widths.matrices, *widths.pairs.values()) for number in pair
+    }
     frames = [(y, (*shape[:-1], y.shape[-1] if y.shape and y.shape[-1] in sizes else shape[-1])) for y in outputs]
     frames += [(after, tuple(before.shape)) for before, after in zip(states, next_states, strict=True)]
     for result, frame in frames:

@@ -41,7 +41,15 @@ class Cut:
     @functools.cached_property
     def dtype(self) -> torch.dtype:
         """The type of the matrices."""
-        return self.products[0].dtype
+        return self.dtypes[0]
+
+    @functools.cached_property
+    def dtypes(self) -> tuple[torch.dtype, ...]:
+        """The types of all products, which have to be one."""
+        graph = self.graph
+        groups = graph.next_states, graph.outputs, graph.grad_states, graph.grad_inputs, graph.grad_parameters
+        results = [node for group in groups for node in group if node is not None]
+        return tuple(dict.fromkeys(node.dtype for node in ordered(results) if node.op == "product"))
 
     def forward(self, keep: bool) -> Encoded:
         """The forward step; with ``keep`` its products are results, behind the states and the outputs."""

@@ -33,7 +33,9 @@ def widths_of(cut: Cut, inputs: Sequence[Tensor], states: Sequence[Tensor], matr
     synapses = {number: pair for number, *pair in graph.pairs}
     pairs = [*zip(graph.widths[0] or (0,) * len(inputs), (x.shape[-1] for x in inputs), strict=True)]
     for number, state in zip(graph.widths[1] or (0,) * len(states), states, strict=True):
-        pairs += zip(synapses.get(number, (number,)), state.shape[-2:] if number in synapses else state.shape[-1:], strict=True)
+        pairs += zip(
+            synapses.get(number, (number,)), state.shape[-2:] if number in synapses else state.shape[-1:], strict=True
+        )
     for numbers, weight in zip(graph.matrices or ((0, 0),) * len(matrices), matrices, strict=True):
         pairs += zip(numbers, weight.shape, strict=True)
     for number, width in pairs:

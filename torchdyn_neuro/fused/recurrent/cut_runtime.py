@@ -108,7 +108,7 @@ def _check(
     reason = None
     if torch.is_autocast_enabled(inputs[0].device.type):
         reason = "autocast, under which a product has a narrower type than the state"
-    elif cut.dtype not in NUMBERS or any(each.dtype != cut.dtype for each in (*matrices, *cut.products)):
+    elif cut.dtype not in NUMBERS or len({*cut.dtypes, *(weight.dtype for weight in matrices)}) > 1:
         reason = "matrices of other types than the frames"
     elif None in widths_of(cut, inputs, states, matrices):
         shapes = ", ".join(" x ".join(map(str, weight.shape)) for weight in matrices)

@@ -1,47 +1,11 @@
 // Steps with matrix products inside: a thread carries some rows of the batch through all steps of a program, whose
-// segments act on each element by itself. After dense.h.
+// segments act on each element by itself. After dense.h and synapses.h.
 typedef void (*Run)(void* const* tensors, const I* sizes);
 // Sizes of a loop before its strides; bytes; kinds of words.
 enum { STEP_SIZES = 6, WIDEST_NUMBER = 8, SEGMENT = 0, PRODUCT = 1, SUM = 2 };
 
-static inline void bring(char* to, const char* from, I bytes) { __builtin_memcpy(to, from, (__SIZE_TYPE__)bytes); }
-
 // Rows that a thread carries together: they share the weights in its caches. Whatever the number of threads.
 static inline I rows_together(I rows) { return least(rows >= 64 ? 8 : rows >= 8 ? 4 : 1, DENSE_ROWS); }
-
-// Frames of synapses, [post, pre] in each row: the sum over an axis, and what repeats along it.
-enum { SUMS = 16 };
-template <class F> static inline void sum_along(I axis, const F* from, F* to, I rows, I post, I pre) {
-  for (I row = 0; row < rows; ++row, from += post * pre) {
-    if (axis == -2) {
-      for (I i = 0; i < pre; ++i) to[i] = 0;
-      for (I o = 0; o < post; ++o)
-        for (I i = 0; i < pre; ++i) to[i] += from[o * pre + i];
-      to += pre;
-    } else {
-      for (I o = 0; o < post; ++o) {
-        const F* const line = from + o * pre;
-        F part[SUMS] = {0};
-        I i = 0;
-        for (; i + SUMS <= pre; i += SUMS)
-          for (int k = 0; k < SUMS; ++k) part[k] += line[i + k];
-        for (int k = 0; i < pre; ++i, ++k) part[k] += line[i];
-        for (int half = SUMS / 2; half > 0; half /= 2)
-          for (int k = 0; k < half; ++k) part[k] += part[k + half];
-        *to++ = part[0];
-      }
-    }
-  }
-}
-template <class F> static inline void repeat_along(I axis, const F* from, F* to, I rows, I post, I pre) {
-  for (I row = 0; row < rows; ++row, from += axis == -2 ? pre : post)
-    for (I o = 0; o < post; ++o, to += pre) {
-      if (axis == -2)
-        bring((char*)to, (const char*)from, pre * (I)sizeof(F));
-      else
-        for (I i = 0; i < pre; ++i) to[i] = from[o];
-    }
-}
 
 // A program. sizes: how many frames, sequences, sequences that are read, words; then the bytes of a row of each frame,
 // the sequence of each frame or -1, the strides of the sequences in bytes, the words. A segment is a word SEGMENT, its

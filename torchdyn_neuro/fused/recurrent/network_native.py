@@ -15,11 +15,11 @@ from ...native.compiler import arrays, header_library
 from ...sparse.event_product import gather_headers
 from ..cpp.kernels import parameter_layout
 from ..operators.registry import get_loop
-from .operands import MOST_ACTIVE, Backward, Forward
 from ..record.graph import pattern_of
+from .operands import MOST_ACTIVE, Backward, Forward
 from .program import Product, Program, Segment
 
-_HEADERS = gather_headers("sparse/dense.h", "fused/recurrent/network.h")
+_HEADERS = gather_headers("sparse/dense.h", "fused/recurrent/synapses.h", "fused/recurrent/network.h")
 _SEGMENT, _PRODUCT, _SUM, _REPEAT = range(4)
 _LARGEST_MATRIX = 2 * 2**20
 """Bytes of a matrix that the caches of one core keep close."""

@@ -7,9 +7,9 @@ from torch import Tensor
 
 from ...sparse.event_product import gather_product, matrix
 from ..operators.registry import get_loop
+from ..record.graph import pattern_of
 from .network_native import Encoded
 from .operands import MOST_ACTIVE, Backward, Forward
-from ..record.graph import pattern_of
 from .program import Product, Program
 
 
