@@ -290,9 +290,7 @@ def _check_layers(layers: list[nn.Module]) -> set[float]:
 
 def _may_fuse(layer: nn.Module) -> bool:
     """Whether a layer has no loop of its own, as containers have, and nobody who watches it."""
-    if not isinstance(layer, Dynamics) or type(layer).scan is not Dynamics.scan:
-        return False
-    return layer._keeps_width and not runs_apart(layer)
+    return isinstance(layer, Dynamics) and type(layer).scan is Dynamics.scan and not runs_apart(layer)
 
 
 def _over_time(layer: nn.Module, x: State, output_dtype: torch.dtype | None) -> State:

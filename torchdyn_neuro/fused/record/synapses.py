@@ -136,7 +136,7 @@ class Synapses:
             return source.ndim == result.ndim
         if name == "unsqueeze":
             return source.ndim == self.ndim and self._lifted(result)
-        return self._lifted(source) and result.ndim == self.ndim and result.shape[-1] > 1
+        return self._lifted(source) and result.shape == (*source.shape[:-2], max(source.shape[-2:]))
 
     def summed(self, func: Any, tensor: Tensor, node: Node, dims: Sequence[int] | None) -> Node:
         """The node of a sum over one axis of synapses."""

@@ -114,7 +114,7 @@ def _check(
         shapes = ", ".join(" x ".join(map(str, weight.shape)) for weight in matrices)
         width = inputs[0].shape[-1]
         reason = f"{shapes} where all have to be {width} x {width}"
-    elif prod(inputs[0].shape) == 0:
+    elif prod(inputs[0].shape) == 0 or 0 in widths_of(cut, inputs, states, matrices):
         reason = "a frame without elements"
     if reason:
         raise NotPointwise(f"{type(module).__name__}: expected products that a fused loop can take, got {reason}")
