@@ -61,6 +61,7 @@ EXAMPLES: dict[str, Case] = {
     "PlasticLinear": Case(lambda: tdn.PlasticLinear(NEURONS, NEURONS, tdn.TsodyksMarkram()), spikes),
     "TsodyksMarkram": Case(drive=spikes),
     "DivisiveNormalization": Case(lambda: tdn.DivisiveNormalization(NEURONS)),
+    "EchoState": Case(lambda: tdn.EchoState(NEURONS)),
     "EINetwork": Case(lambda: tdn.EINetwork(NEURONS - 1, 1)),
     "GatingUnit": Case(drive=lambda uniform: 0.1 * uniform),
     "KWinnersTakeAll": Case(lambda: tdn.KWinnersTakeAll(NEURONS, k=2), lambda uniform: uniform),

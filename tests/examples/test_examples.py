@@ -1,7 +1,6 @@
 """Every example finds what its docstring promises: its figures against those of the paper, or computed here anew."""
 
 import ast
-import importlib.util
 import inspect
 import math
 import sys
@@ -13,6 +12,7 @@ from sklearn.linear_model import LogisticRegression
 
 from torchdyn_neuro.data.yin_yang import yin_yang
 
+from .loading import EXAMPLES, NAMES, PATHS, load
 from .references import (
     adex_spikes,
     izhikevich_printed,
@@ -22,30 +22,9 @@ from .references import (
     squid_axon,
 )
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
-PATHS = sorted(EXAMPLES.rglob("*.py"))
-NAMES = [str(path.relative_to(EXAMPLES).with_suffix("")) for path in PATHS]
-
-
-def load(name):
-    """The example as a module, without running it."""
-    spec = importlib.util.spec_from_file_location("example", EXAMPLES / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture
-def picture(tmp_path):
-    """Where an example is to draw; after the test there is a picture with something on it."""
-    path = tmp_path / "new folder" / "picture.png"
-    yield path
-    assert path.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
-    assert path.stat().st_size > 10_000
-
 
 def test_every_example_is_tested():
-    source = Path(__file__).read_text()
+    source = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
     assert not [name for name in NAMES if f'load("{name}")' not in source]
 
 

@@ -35,7 +35,14 @@ def test_config_runs(composed, choice):
 
 @pytest.mark.parametrize(
     ("choice", "units"),
-    [("model=ctrnn", 128), ("model=ei_rate", 160), ("experiment=ctrnn_digits", 128), ("experiment=ei_digits", 160)],
+    [
+        ("model=ctrnn", 128),
+        ("model=ei_rate", 160),
+        ("model=reservoir", 500),
+        ("experiment=ctrnn_digits", 128),
+        ("experiment=ei_digits", 160),
+        ("experiment=reservoir_digits", 1000),
+    ],
 )
 def test_rate_models_run(tmp_path, choice, units):
     """Row by row, with the figures and logs of any run, and without a word about currents that nothing scales."""

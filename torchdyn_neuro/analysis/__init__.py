@@ -23,6 +23,7 @@ from .isi import isi
 from .jacobian import jacobian
 from .limit_cycle import LimitCycle, limit_cycle
 from .lyapunov_spectrum import lyapunov_spectrum
+from .memory_capacity import memory_capacity
 from .nullclines import Nullclines, nullclines
 from .oscillation_frequency import band, oscillation_frequency
 from .phase_plane import PhasePlane, phase_plane
@@ -70,6 +71,7 @@ __all__ = [
     "jacobian",
     "limit_cycle",
     "lyapunov_spectrum",
+    "memory_capacity",
     "nullclines",
     "oscillation_frequency",
     "phase_plane",

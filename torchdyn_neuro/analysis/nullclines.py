@@ -73,7 +73,7 @@ class Plane:
     """
 
     def __init__(self, field: Field, x: Axis, y: Axis, others: State | None, points: int):
-        base = self._base(field, others)
+        base = self._held(field, others)
         self.field = field
         self.places = tuple(field.component(axis[0], len(base)) for axis in (x, y))
         if self.places[0] == self.places[1]:
@@ -88,7 +88,7 @@ class Plane:
             torch.linspace(axis[1], axis[2], points, dtype=base.dtype, device=base.device) for axis in (x, y)
         )
 
-    def _base(self, field: Field, others: State | None) -> Tensor:
+    def _held(self, field: Field, others: State | None) -> Tensor:
         if others is not None:
             flat = field.flat(others)
             return flat.reshape(-1, flat.shape[-1])[0]

@@ -7,7 +7,6 @@ from ..core.network import Network
 from ..core.ode import ODE
 from ..core.spiking import Spiking
 from ..core.state import State, leaves
-from ..integrators import EulerMaruyama
 
 
 def check_dynamics(dynamics: Dynamics, between_spikes: bool) -> None:
@@ -32,7 +31,7 @@ def check_dynamics(dynamics: Dynamics, between_spikes: bool) -> None:
 
 def _check_random(owner: str, part: ODE) -> None:
     source = part.noise if part.noise is not None else part.integrator
-    if part.noise is not None or isinstance(source, EulerMaruyama):
+    if part.noise is not None or part.integrator.draws:
         raise ValueError(
             f"{owner}: expected an equation without chance, got noise ({type(source).__name__}); leave it out to "
             "analyse the mean equation"

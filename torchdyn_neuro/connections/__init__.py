@@ -9,6 +9,7 @@ from .dale_linear import DaleLinear
 from .delayed_linear import DelayedLinear
 from .event_conv2d import EventConv2d
 from .event_linear import EventLinear
+from .fixed_random import FixedRandom
 from .fluctuation_driven import fluctuation_driven_, postsynaptic_potential
 from .gap_junction import GapJunction
 from .lateral_inhibition import LateralInhibition
@@ -23,6 +24,7 @@ __all__ = [
     "DelayedLinear",
     "EventConv2d",
     "EventLinear",
+    "FixedRandom",
     "GapJunction",
     "LateralInhibition",
     "OneToOne",

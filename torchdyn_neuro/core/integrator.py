@@ -40,6 +40,8 @@ class Integrator(ABC):
     """Order of convergence: the error over a fixed time falls as dt to this power."""
     crossings: ClassVar[bool] = False
     """Whether it finds the moment of a spike within the step, by a method ``cross``."""
+    draws: ClassVar[bool] = False
+    """Whether a step takes random numbers of its own."""
 
     def __post_init__(self) -> None:
         owner = type(self).__name__
@@ -67,9 +69,13 @@ class Integrator(ABC):
         """What the method itself keeps in the state, by field, at the start."""
         return {}
 
+    def check_equation(self, ode: "ODE") -> None:
+        """Raise ``ValueError`` if ``ode`` lacks what this integrator needs."""
+        return
+
     def check(self, ode: "ODE") -> None:
         """Raise ``ValueError`` if ``ode`` lacks what this integrator needs, or a step is too long for it."""
-        return
+        self.check_equation(ode)
 
 
 class ExplicitIntegrator(Integrator):
@@ -99,13 +105,16 @@ class ExplicitIntegrator(Integrator):
             states.append(state)
         return states
 
-    def check(self, ode: "ODE") -> None:
-        owner, method, step = type(ode).__name__, type(self).__name__, ode.dt / self.substeps
+    def check_equation(self, ode: "ODE") -> None:
         if ode.derivative is None and ode.relaxation is None:
             raise ValueError(
-                f"{owner}: expected a differential equation (a method derivative or relaxation) for {method}, got "
-                "none; use its default integrator"
+                f"{type(ode).__name__}: expected a differential equation (a method derivative or relaxation) for "
+                f"{type(self).__name__}, got none; use its default integrator"
             )
+
+    def check(self, ode: "ODE") -> None:
+        super().check(ode)
+        owner, method, step = type(ode).__name__, type(self).__name__, ode.dt / self.substeps
         advice = "lower dt, raise substeps, or use ExponentialEuler() where the equation allows it"
         if step > ode._longest_explicit_step * (1 + 1e-9):
             raise ValueError(

@@ -36,6 +36,7 @@ class EulerMaruyama(ExplicitIntegrator):
     """
 
     order: ClassVar[int] = 1
+    draws: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -58,10 +59,10 @@ class EulerMaruyama(ExplicitIntegrator):
         # The key has no noise of its own, also where the equation hands out its whole state.
         return map_state(kicked, drifted._replace(noise=()), ode.diffusion(now, state))._replace(noise=noise)
 
-    def check(self, ode: ODE) -> None:
+    def check_equation(self, ode: ODE) -> None:
         if ode.diffusion is None:
             raise ValueError(
                 f"{type(ode).__name__}: expected an equation with noise (a method diffusion) for EulerMaruyama, got "
                 "none; use Euler() or another deterministic integrator"
             )
-        super().check(ode)
+        super().check_equation(ode)

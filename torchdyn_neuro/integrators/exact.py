@@ -29,7 +29,7 @@ class Exact(ExponentialEuler):
     def advance(self, ode: ODE, x: State, state: State, dt: float | Tensor) -> State:
         return ode.flow(x, state, dt)
 
-    def check(self, ode: ODE) -> None:
+    def check_equation(self, ode: ODE) -> None:
         if ode.flow is None:
             raise ValueError(
                 f"{type(ode).__name__}: expected an equation with a known exact solution (a method flow) for Exact, "

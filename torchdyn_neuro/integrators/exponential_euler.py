@@ -56,7 +56,7 @@ class ExponentialEuler(Integrator):
         """One step of the equation alone, under a constant input."""
         return relaxed(state, *ode.relaxation(x, state), dt)
 
-    def check(self, ode: ODE) -> None:
+    def check_equation(self, ode: ODE) -> None:
         if ode.relaxation is None:
             raise ValueError(
                 f"{type(ode).__name__}: expected an equation tau ds/dt = s_inf - s (a method relaxation) for "

@@ -12,7 +12,6 @@ from ..core.quantities import readable
 from ..core.spiking import Spiking
 from ..core.state import State, map_state
 from ..core.upstroke import Level, Upstroke
-from .euler_maruyama import EulerMaruyama
 from .rk4 import RK4
 
 _ROUNDING = 1e-3  # in steps
@@ -62,14 +61,18 @@ class Interpolated(Integrator):
         return self.method.path(ode, x, state, dt)
 
     def check(self, ode: ODE) -> None:
+        super().check(ode)
         self.method.check(ode)
+
+    def check_equation(self, ode: ODE) -> None:
+        self.method.check_equation(ode)
         owner = type(ode).__name__
         if not isinstance(ode, Spiking) or ode.reset == "none":
             raise ValueError(
                 f"{owner}: expected a cell that is reset at a threshold for Interpolated, got one without a reset; use "
                 f"{self.method!r}"
             )
-        if isinstance(self.method, EulerMaruyama):
+        if self.method.draws:
             raise ValueError(
                 f"{owner}: expected a method without noise inside Interpolated, got {self.method!r}, whose path "
                 "crosses more than once; use RK4()"

@@ -5,5 +5,13 @@ from .classifier import SpikingClassifier
 from .convolutional import SpikingConvNet
 from .perceptron import SpikingPerceptron
 from .rate_classifier import RateClassifier
+from .reservoir_classifier import ReservoirClassifier
 
-__all__ = ["CurrentScale", "RateClassifier", "SpikingClassifier", "SpikingConvNet", "SpikingPerceptron"]
+__all__ = [
+    "CurrentScale",
+    "RateClassifier",
+    "ReservoirClassifier",
+    "SpikingClassifier",
+    "SpikingConvNet",
+    "SpikingPerceptron",
+]

@@ -36,16 +36,15 @@ class RateClassifier(SpikingClassifier):
     """
 
     def __init__(self, input_shape: Sequence[int], classes: int, *, network: Network, readout: Dynamics | None = None):
-        units = getattr(network, "units", None)
+        owner, units = type(self).__name__, getattr(network, "units", None)
         if not isinstance(network, Network) or not isinstance(units, int):
             raise TypeError(
-                f"RateClassifier: expected a Network with a number of units, got {type(network).__name__}; pass e.g. "
+                f"{owner}: expected a Network with a number of units, got {type(network).__name__}; pass e.g. "
                 "CTRNN(128)"
             )
         if len(input_shape) < 2:
             raise ValueError(
-                f"RateClassifier: expected images [*, rows, columns], got input_shape {tuple(input_shape)}; keep the "
-                "rows"
+                f"{owner}: expected images [*, rows, columns], got input_shape {tuple(input_shape)}; keep the rows"
             )
         row = (*input_shape[:-2], input_shape[-1])
         layers = {

@@ -4,6 +4,7 @@ from .activations import *  # noqa: F403
 from .ctrnn import CTRNN
 from .ctrnn_unit import CTRNNState, CTRNNUnit
 from .divisive_normalization import DivisiveNormalization, DivisiveNormalizationState
+from .echo_state import EchoState
 from .ei_network import EINetwork
 from .gating_unit import GatingState, GatingUnit
 from .k_winners_take_all import KWinnersTakeAll, KWinnersTakeAllState
@@ -22,6 +23,7 @@ __all__ = [
     "DivisiveNormalization",
     "DivisiveNormalizationState",
     "EINetwork",
+    "EchoState",
     "GatingState",
     "GatingUnit",
     "KWinnersTakeAll",

@@ -1,6 +1,7 @@
 """Lightning callbacks: what a run shows, and what keeps it repeatable."""
 
 from .activity import Activity
+from .eigenvalues import Eigenvalues
 from .gradient_norms import GradientNorms
 from .histograms import Histograms
 from .models import BestModel, LastModel
@@ -11,6 +12,7 @@ from .repeatable import Repeatable
 __all__ = [
     "Activity",
     "BestModel",
+    "Eigenvalues",
     "GradientNorms",
     "Histograms",
     "LastModel",

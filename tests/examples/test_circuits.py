@@ -1,0 +1,197 @@
+"""The examples of circuits find what their docstrings promise: see :mod:`.test_examples`."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy.integrate import quad, solve_ivp
+from scipy.optimize import fsolve
+from sklearn.linear_model import LogisticRegression
+
+from .circuit_references import (
+    balanced_rate,
+    bifurcation,
+    facilitating_network,
+    jacobian,
+    pair_field,
+    period,
+    siegert,
+    wong_wang,
+)
+from .loading import load
+
+
+def test_wilson_cowan_1972(picture):
+    figures = load("papers/Wilson_Cowan_1972").main(picture)
+    bistable = {"c": (12, 4, 13, 11), "E": (1.2, 2.8), "I": (1, 4), "refractory": True}
+    ends = [
+        bifurcation(lambda P: pair_field(P=P, **bistable), guess, np.linalg.det)[2]
+        for guess in ([0.36, 0.15, -0.4], [0.06, 0.02, 0.3])
+    ]
+    assert figures["range"] == pytest.approx(ends, abs=1e-6)
+    rhythmic = pair_field((16, 12, 15, 3), (1.3, 4), (2, 3.7), 1.25, refractory=True)
+    assert 1000 / figures["frequency"] == pytest.approx(period(rhythmic, [0, 0]), rel=1e-4)
+
+
+def test_ei_rhythm(picture):
+    figures = load("ei_rhythm").main(picture, points=2)
+
+    def make(drive):
+        return pair_field((10, 12, 10, 0), (1, 2), (1, 3), drive)
+
+    *state, onset = bifurcation(make, [0.28, 0.45, 3.5], np.trace)
+    turning = np.linalg.eigvals(jacobian(make(onset), np.array(state))).imag.max()
+    assert figures["onset"] == pytest.approx(onset, abs=1e-6)
+    assert figures["frequency"] == pytest.approx(1000 * turning / (2 * math.pi), rel=1e-6)
+    assert figures["cycle"][0] == pytest.approx(figures["frequency"], rel=0.01)
+    for drive, frequency, peak in list(zip(figures["drives"], figures["cycle"], figures["spectrum"], strict=True))[1:]:
+        assert 1000 / frequency == pytest.approx(period(make(drive), [0.2, 0.2]), rel=1e-4)
+        assert peak == pytest.approx(frequency, abs=0.3)
+    assert figures["predicted"][-1] > 3 * figures["cycle"][-1]
+
+
+def test_train_rhythm(picture):
+    figures = load("train_rhythm").main(picture, updates=80)
+    weights = [figures[name] for name in ("w_EE", "w_EI", "w_IE", "w_II")]
+    field = pair_field(weights, (1, 2), (1, 3), 3.0, tau=(10, figures["tau_I"]))
+    rest = fsolve(lambda state: field(0, state), [0.25, 0.3])
+    eigenvalue = np.linalg.eigvals(jacobian(field, rest))[0]
+    assert 0 < eigenvalue.real < 0.01
+    assert abs(eigenvalue.imag) * 1000 / (2 * math.pi) == pytest.approx(40, rel=0.03)
+    assert figures["measured"] == pytest.approx(1000 / period(field, [0.2, 0.2]), abs=0.3)
+    assert figures["before"] == pytest.approx(34, abs=1)
+
+
+def test_hopfield_1984(picture):
+    figures = load("papers/Hopfield_1984").main(picture, trials=10)
+    r, W = figures["rates"].numpy(), figures["weight"].numpy()
+    # The integral of the inverse of tanh(4 u).
+    single = (r * np.arctanh(r) + 0.5 * np.log(1 - r**2)) / 4
+    energy = -0.5 * ((r @ W) * r).sum(-1) + single.sum(-1)
+    assert figures["energy"].numpy() == pytest.approx(energy, abs=1e-9)
+    assert (np.diff(energy, axis=0) < 1e-9).all()
+    assert energy[0].mean() - energy[-1].mean() > 10
+    assert np.abs(W - W.T).max() == 0
+    assert figures["recalled"] == 1
+
+
+def test_stochastic_resonance(picture):
+    figures = load("stochastic_resonance").main(picture, steps=8000, rows=8)
+    sigma, rates, ratio = (np.array(figures[name]) for name in ("sigma", "rates", "ratio"))
+    assert rates[0] == 0
+    assert 0.1 < sigma[figures["best"]] < 5
+    assert ratio[1] < 0.4 * ratio.max() > ratio[-1]
+    # So slow a signal is followed by the stationary rate. A step of 1 ms sees fewer crossings: a higher threshold.
+    for k in (7, 9, 11):
+        noise = sigma[k] / math.sqrt(20)
+        threshold = 1 + 0.5826 * sigma[k] / 20
+
+        def rate(phase, noise=noise, threshold=threshold):
+            return siegert(0.8 + 0.15 * math.sin(phase), noise, tau=20, threshold=threshold, reset=threshold - 1)
+
+        mean = quad(rate, 0, 2 * math.pi, epsrel=1e-3)[0] / (2 * math.pi)
+        assert rates[k] == pytest.approx(mean, rel=0.06), sigma[k]
+
+
+def test_wong_wang_2006(picture):
+    figures = load("papers/Wong_Wang_2006").main(picture, trials=100)
+    for k, coherence in ((2, 0.064), (4, 0.256)):
+        _, correct, time = wong_wang(coherence, 400)
+        p = correct.mean()
+        assert figures["accuracy"][k] == pytest.approx(p, abs=3 * math.sqrt(max(p * (1 - p), 0.01) * (1 / 400 + 0.01)))
+        assert figures["reaction"][k] == pytest.approx(time[np.isfinite(time)].mean(), rel=0.1)
+    assert figures["attractors"] == 2
+    assert 0.03 < figures["threshold"] < 0.1
+
+    def field(S):
+        excess = 270 * (0.2609 * S - 0.0497 * S[::-1] + 0.3255 + 5.2e-4 * 30) - 108
+        return -S / 100 + (1 - S) * 0.641e-3 * excess / (1 - np.exp(-0.154 * excess))
+
+    found = [fsolve(field, start, xtol=1e-12) for start in ([0.05, 0.65], [0.42, 0.42], [0.65, 0.05])]
+    assert np.array(figures["fixed_points"]) == pytest.approx(np.array(found), abs=1e-6)
+
+
+def test_mongillo_2008(picture):
+    example = load("papers/Mongillo_2008")
+    figures = example.main(picture, trials=4)
+    E, cells = 100, 250
+    excites = np.arange(cells) < 2 * E
+    W = np.zeros((cells, cells))
+    W[:E, :E] = W[E : 2 * E, E : 2 * E] = 0.5
+    W[2 * E :, : 2 * E], W[:, 2 * E :] = 0.3, -2.0
+    answers = []
+    for cue in (0.6, 0.0):
+        current = np.full((1700, cells), 0.45)
+        current[300:600, :E] += cue
+        current[1600:1640, excites] += 0.35
+        trains = [facilitating_network(W, excites, current, seed=seed)[:, :E] for seed in range(4)]
+        answers.append(1000 * np.mean([spikes[1600:1660].mean() for spikes in trains]))
+        quiet = 1000 * np.mean([spikes[1000:1600].mean() for spikes in trains])
+        name = "cued" if cue else "no cue at all"
+        assert figures["delay"][name] == pytest.approx(quiet, abs=0.15)
+        assert figures["answer"][name] == pytest.approx(answers[-1], rel=0.3)
+    assert answers[0] > 2 * answers[1]
+    # What the cue has left, as far as it has not decayed.
+    assert 0.2 + 0.6 * math.exp(-1000 / 1500) < figures["u"][0] < 0.2 + 0.8 * math.exp(-400 / 1500)
+
+
+def test_brunel_2000(picture):
+    figures = load("papers/Brunel_2000").main(picture, duration=300.0, settle=100.0)
+    regular, fast, balanced, slow = figures.values()
+    # Cells that always get enough fire as often as they may: 2 ms, and a step of the grid or more to threshold.
+    assert 300 < regular["rate"] < 1000 / 2.0
+    for found, g, eta in ((balanced, 5, 2), (fast, 6, 4)):
+        assert found["rate"] == pytest.approx(balanced_rate(g, eta, J=0.3, inputs=500), rel=0.3)
+    assert fast["peak"] == pytest.approx(1000 / (4 * 1.5), rel=0.3)  # the period is about four delays
+    assert 15 < slow["peak"] < 45  # 22 Hz in the paper
+
+
+def test_maass_2002(picture):
+    figures = load("papers/Maass_2002").main(picture, trials=400)
+    states, labels = figures["states"].numpy(), figures["labels"].numpy()
+    for segment in (2, 3):
+        other = LogisticRegression(C=0.1, max_iter=2000).fit(states[:300], labels[:300, segment])
+        score = other.score(states[300:], labels[300:, segment])
+        assert figures["liquid"][segment] == pytest.approx(score, abs=0.15)
+    assert figures["liquid"][3] > 0.95
+    assert figures["liquid"][2] > 0.65  # chance is a half, with a deviation of 0.05 in 100 trials
+    assert figures["inputs"][2] < 0.65
+    assert figures["distance"]["another"] > 1.2 * figures["distance"]["the same"]
+    assert 1 < figures["rate"] < 100
+
+
+def test_jaeger_2001(picture):
+    figures = load("papers/Jaeger_2001").main(picture, steps=800)
+    theory = np.array(figures.pop("theory"))
+    assert theory.sum() == pytest.approx(20, abs=0.01)
+    assert figures["linear"] == pytest.approx(theory, abs=0.03)
+    assert sum(figures["tanh, strong input"]) < 10
+
+
+def test_multiscale(picture):
+    figures = load("multiscale").main(picture)
+
+    def rates(v):
+        a = (
+            0.1 * (v + 40) / -np.expm1(-(v + 40) / 10),
+            0.07 * np.exp(-(v + 65) / 20),
+            0.01 * (v + 55) / -np.expm1(-(v + 55) / 10),
+        )
+        b = 4 * np.exp(-(v + 65) / 18), 1 / (1 + np.exp(-(v + 35) / 10)), 0.125 * np.exp(-(v + 65) / 80)
+        return np.array(a), np.array(b)
+
+    def change(t, state):
+        v, (m, h, n) = state[0], state[1:]
+        a, b = rates(v)
+        current = 10 * t / 1.5 * math.exp(1 - t / 1.5)  # of the alpha synapse, all cells of the area before at once
+        ionic = 120 * m**3 * h * (v - 50) + 36 * n**4 * (v + 77) + 0.3 * (v + 54.387)
+        return [current - ionic, *(a - (a + b) * state[1:])]
+
+    a, b = rates(-65.0)
+    run = solve_ivp(change, (0, 10), [-65.0, *(a / (a + b))], rtol=1e-8, atol=1e-8, max_step=0.01)
+    rise = run.t[(run.y[0] > 0).argmax()]
+    assert figures["lags"][1] == pytest.approx(
+        12 + rise, abs=0.4
+    )  # exponential Euler at 0.1 ms is late by 0.36 ms, at 0.05 ms by 0.16
+    assert figures["lags"][0] == pytest.approx(12 + rise, abs=1)  # the pulse reaches the cells of the first one apart
+    assert figures["spikes"] == [20, 20, 20]

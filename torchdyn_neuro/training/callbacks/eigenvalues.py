@@ -1,0 +1,103 @@
+"""Where the rhythms of a recurrent network go while it learns."""
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch import Tensor, nn
+
+from ...core.checks import whole_number
+from ...core.network import Network
+from ...core.spiking import Spiking
+from .layers import outermost_dynamics
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class Eigenvalues(Callback):
+    """Draws the eigenvalues of each rate network, where it rests under its mean input for the first validation samples.
+
+    Tags: ``eigenvalues/<layer>``, the plane; ``growth_rate/<layer>``, the largest real part, per ms;
+    ``oscillation_hz/<layer>``, the frequency of that pair. Where no rest is found the picture says so.
+
+    Args:
+        every: number of epochs from one picture to the next.
+        samples: number of samples whose input is averaged.
+    """
+
+    def __init__(self, every: int = 10, samples: int = 8):
+        super().__init__()
+        self.every = whole_number("Eigenvalues", "every", every, 1)
+        self.samples = whole_number("Eigenvalues", "samples", samples, 1)
+        self.batch: Tensor | None = None
+
+    def on_validation_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: object, *_: object
+    ) -> None:
+        if self.batch is None:
+            self.batch = batch[0][: self.samples].clone()
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        last = trainer.current_epoch + 1 == trainer.max_epochs
+        boards = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
+        if self.batch is None or not boards or not (last or trainer.current_epoch % self.every == 0):
+            return
+        # Every rank runs the model, since a layer may synchronise; only the first draws.
+        inputs = mean_inputs(pl_module, self.batch)
+        if not trainer.is_global_zero:
+            return
+        for name, (network, x, state) in inputs.items():
+            figure, numbers = plane(network, x, state)
+            for board in boards:
+                board.experiment.add_figure(f"eigenvalues/{name}", figure, trainer.global_step)
+                for tag, value in numbers.items():
+                    board.experiment.add_scalar(f"{tag}/{name}", value, trainer.global_step)
+
+
+@torch.no_grad()
+def mean_inputs(task: LightningModule, batch: Tensor) -> dict[str, tuple[Network, Tensor, Any]]:
+    """Of each rate network of a model: itself, its mean input [1, \\*], and the state that this leads to."""
+    found: dict[str, tuple[Network, Tensor, Any]] = {}
+    handles = []
+    for name, layer in outermost_dynamics(task.model):
+        if not isinstance(layer, Network) or layer.steps or isinstance(layer.neuron, Spiking):
+            continue
+
+        def see(layer: nn.Module, arguments: tuple[Any, ...], name: str = name) -> None:
+            x = arguments[0]
+            if isinstance(x, Tensor):
+                mean = x.mean(dim=(0, 1)).unsqueeze(0)
+                _, state = layer.scan(mean.expand(len(x), *mean.shape))
+                found[name] = layer, mean, state
+
+        handles.append(layer.register_forward_pre_hook(see))
+    try:
+        task.model(task.encode(batch))
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found
+
+
+def plane(network: Network, x: Tensor, state: Any) -> tuple["Figure", dict[str, float]]:
+    """The eigenvalues of a network at rest under a constant input, and what they say."""
+    from matplotlib.figure import Figure
+
+    from ...analysis import eigenvalues, fixed_point, oscillation_frequency
+    from ...plotting import eigenvalue_plane
+
+    figure = Figure(figsize=(4, 3), layout="constrained")
+    axes = figure.add_subplot()
+    try:
+        rest = fixed_point(network, state, input=x)
+        found = eigenvalues(network, rest, input=x).detach().flatten()
+    except (TypeError, ValueError) as error:
+        axes.set_title(str(error), fontsize=6, wrap=True)
+        return figure, {}
+    eigenvalue_plane(found, ax=axes)
+    return figure, {
+        "growth_rate": found.real.max().item(),
+        "oscillation_hz": oscillation_frequency(found).item(),
+    }
