@@ -264,3 +264,38 @@ def test_two_types_of_number_are_refused():
 def test_a_line_of_frames_is_refused_by_what_it_does():
     module = tdn.Network(tdn.LIF(), tdn.DelayedLinear(PRE, PRE, 3.0)).double()
     assert "changes the shape" in tdn.why_eager(module, spikes(9, 2, PRE))
+
+
+def _in_place(weight, x):
+    repeated = x.unsqueeze(-2).expand_as(weight).clone()
+    return repeated.mul_(weight).add_(0.1)
+
+
+MEETINGS = {
+    "as before": lambda weight, x: weight * x.unsqueeze(-2),
+    "as behind": lambda weight, x: weight * x.unsqueeze(-1),
+    "as both": lambda weight, x: 0.5 * weight + torch.tanh(x.unsqueeze(-1) * 2) * torch.sin(x.unsqueeze(1)),
+    "a copy": lambda weight, x: weight * 0.5 + x.unsqueeze(-1).expand_as(weight).contiguous(),
+    "in place": _in_place,
+    "there and back": lambda weight, x: 0.5 * weight + (x.unsqueeze(-1).squeeze(-1) * 2).unsqueeze(-2),
+    "a mask": lambda weight, x: torch.where(x.unsqueeze(-1).expand_as(weight) > weight, weight * 0.5, weight - 0.1),
+    "sums": lambda weight, x: weight * 0.5 + weight.sum(-1).unsqueeze(-1) * 0.1 - weight.sum(1, keepdim=True) * 0.1,
+    "sums of repeated": lambda weight, x: 0.1 * weight + x.unsqueeze(-1).expand_as(weight).sum(-2, keepdim=True),
+}
+
+
+@pytest.mark.parametrize("name", MEETINGS)
+def test_each_way_to_meet_agrees(name):
+    class Meeting(tdn.Dynamics):
+        def initial_state(self, x_t):
+            start = torch.linspace(-1, 1, x_t.shape[-1] ** 2, dtype=x_t.dtype)
+            return start.reshape(x_t.shape[-1], -1).expand(*x_t.shape, x_t.shape[-1]).clone()
+
+        def step(self, x_t, state):
+            state = torch.tanh(MEETINGS[name](state, x_t))
+            return state.sum(-1) + x_t, state
+
+    # As many rows as neurons, so that nothing is seen by its size.
+    x = torch.randn(9, PRE, PRE, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    assert tdn.why_eager(Meeting(), x) is None
+    assert_agrees(Meeting(), x, relative=1e-10)
