@@ -52,22 +52,6 @@ def test_custom_neuron():
     assert figures["tau"] == pytest.approx(tau, rel=0.01)  # from 10
 
 
-def test_ei_frequency(picture):
-    """The eigenvalue gives the frequency near the Hopf point and not far from it."""
-    figures = load("ei_frequency").main(picture)
-    # Trace 0: the slopes of both populations, 16 e (1 - e) - 1 and -3 i (1 - i) - 1, cancel at the fixed point.
-    lowest = None
-    for k in range(1, 4000):
-        i = k / 10_000
-        e = (math.log(i / (1 - i)) + 3 * i + 4) / 15
-        if 0 < e < 1 and 16 * e * (1 - e) - 3 * i * (1 - i) >= 2:
-            lowest = math.log(e / (1 - e)) - 16 * e + 12 * i
-            break
-    assert figures["onset"] == pytest.approx(lowest, abs=1e-3)  # i on a grid
-    assert figures["near"] == pytest.approx(1, abs=0.01)
-    assert figures["far"] > 3
-
-
 def test_drop_into_resnet():
     example = load("drop_into_resnet")
     figures = example.main(samples=16, steps=14)
