@@ -13,7 +13,6 @@ UNFUSED = {
     "Plastic": "every synapse has a state of its own",
     "Delay": "its scan shifts the whole sequence at once, without a loop",
     "DelayedLinear": "as Delay, and it sums over the neurons before it",
-    "PlasticLinear": "a state for each synapse, and a sum over the neurons before it",
 }
 """What does not fuse, and why."""
 SHIPPED = {cls.__name__: cls for cls in concrete_dynamics() if cls.__name__ not in UNFUSED}

@@ -42,7 +42,8 @@ class PlasticLinear(Dynamics):
         torch.Size([10, 4, 2])
     """
 
-    pointwise = False
+    pointwise = None
+    _keeps_width = False
 
     def __init__(self, in_features: int, out_features: int, plasticity: Dynamics):
         if not isinstance(plasticity, Dynamics):
@@ -57,7 +58,7 @@ class PlasticLinear(Dynamics):
 
     def per_synapse(self, x: Tensor) -> Tensor:
         """The presynaptic values [..., in] at each synapse, [..., out, in]."""
-        return x.unsqueeze(-2).expand(*x.shape[:-1], self.out_features, self.in_features)
+        return torch.broadcast_tensors(x.unsqueeze(-2), self.weight)[0]
 
     def initial_state(self, x_t: State) -> State:
         return self.plasticity.initial_state(self.per_synapse(x_t))

@@ -73,6 +73,8 @@ class Dynamics(Parametrized):
 
     Only a class that says ``True`` is worth a warning when it does not fuse.
     """
+    # Whether outputs are as wide as inputs, so that layers of a chain may run in one piece.
+    _keeps_width: ClassVar[bool] = True
 
     __prepare_scriptable__ = refuse_scripting
 

@@ -33,8 +33,8 @@ def has_hooks(layer: nn.Module) -> bool:
 
 
 def runs_apart(layer: Dynamics) -> bool:
-    """Whether a layer may not run in one piece with its neighbours: somebody wants to see what it gets and gives."""
-    return has_hooks(layer) or scan_in_place(layer) is not None
+    """Whether a layer may not run in one piece with its neighbours: it is watched, or changes the width of frames."""
+    return has_hooks(layer) or not layer._keeps_width or scan_in_place(layer) is not None
 
 
 def check_one_clock(owner: Dynamics) -> None:

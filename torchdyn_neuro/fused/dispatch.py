@@ -96,7 +96,7 @@ def _fuse_values(module: Dynamics, call: Signature, language: str) -> tuple[Fuse
             recording.result = _fuse(module, recording, call, language)
         except NotPointwise as error:
             recording.result = error.with_traceback(None)
-        known.by_width |= bool(recording.matrices)
+        known.by_width |= recording.by_width
         known.add((call if known.by_width else call._replace(widths=None), *rest), recording)
         # Only what was read is needed from now on.
         recording.frozen = None
@@ -112,7 +112,7 @@ def _fuse(module: Dynamics, recording: Recording, call: Signature, language: str
     operands = [Operand(*description) for description in call.tensors]
     values = [Operand(*description) for description in recording.described]
     count = len(leaves(call.x))
-    ndim = max(len(operand.broadcast) for operand in operands)
+    ndim = max(len(operand.broadcast) for operand in operands[:count])
     # A state that learns is on the way of every gradient.
     by_matrix = any(wanted for _, wanted, _ in recording.described_matrices)
     training = by_matrix or any(operand.gradient for operand in (*operands, *values))
@@ -120,28 +120,29 @@ def _fuse(module: Dynamics, recording: Recording, call: Signature, language: str
     # What a matrix is multiplied by and the gradient of the product are found on the way to the input.
     inputs = [replace(x, gradient=x.gradient or (by_matrix and x.dtype.is_floating_point)) for x in inputs]
     states = [replace(operand, gradient=training and operand.dtype.is_floating_point) for operand in states]
-    (inputs, states, values), matrices = recording.with_widths((inputs, states, values), call.widths)
+    (inputs, states, values), matrices, pairs = recording.with_widths((inputs, states, values), call.widths)
     fitting = [k for k, value in enumerate(values) if len(value.broadcast) <= ndim]
     sources = [recording.sources[k] for k in fitting]
     step = FrozenStep(recording.frozen.module, sources, call.x, call.state, call.output_dtype, recording.matrices)
     try:
-        if any(len(operand.broadcast) != ndim for operand in operands):
+        if any(len(o.broadcast) != ndim + (o.width in pairs) for o in (*inputs, *states)):
             axes = sorted({len(operand.broadcast) for operand in operands})
-            raise NotPointwise(
-                f"inputs and states with {' and '.join(map(str, axes))} axes, as of a line of delayed frames or of a "
-                "value for each synapse"
-            )
+            raise NotPointwise(f"inputs and states with {' and '.join(map(str, axes))} axes")
+        if pairs and language != "cpp":
+            raise NotPointwise("states with a value for each synapse on a GPU")
         fit = [values[k] for k in fitting]
-        if matrices and any(value.broadcast[-1:] == (True,) and not all(value.broadcast) for value in fit):
+        if (matrices or pairs) and any(
+            value.broadcast[-1:] == (True,) and not all(value.broadcast) and value.width not in pairs for value in fit
+        ):
             raise NotPointwise("frames of several widths and a parameter of one value for each row of neurons")
-        graph = recording.trace(step, inputs, states, fit, language == "cpp", matrices)
+        graph = recording.trace(step, inputs, states, fit, language == "cpp", matrices, pairs)
     except NotPointwise as error:
         raise NotPointwise(explained(module, error)) from None
     except Exception as error:
         # A step that fails on the recorder's small tensors is not one that treats every element alike.
         raise NotPointwise(explained(module, error)) from None
     products = graph.has_products
-    if matrices and not products:
+    if (matrices or pairs) and not products:
         raise NotPointwise(explained(module, NotPointwise("frames of several widths and no product between them")))
     used = cut_parameters(graph) if products else loop_parameters(graph)
     step = step.with_sources(used)
@@ -154,6 +155,7 @@ def _fuse(module: Dynamics, recording: Recording, call: Signature, language: str
     graph = replace(
         graph,
         parameters=tuple(graph.parameters[k] for k in used),
+        widths=(*graph.widths[:3], tuple(graph.widths[3][k] for k in used) if graph.widths[3] else ()),
         grad_parameters=tuple(graph.grad_parameters[k] for k in used),
         uniform=frozenset(number for number, k in enumerate(used) if all(values[fitting[k]].broadcast)),
     )

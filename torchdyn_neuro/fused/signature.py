@@ -15,7 +15,7 @@ class Signature(NamedTuple):
     state: State
     tensors: tuple[tuple[torch.dtype, tuple[bool, ...], bool], ...]
     output_dtype: torch.dtype | None
-    widths: tuple[int, ...] | None = None
+    widths: tuple[int | tuple[int, int], ...] | None = None
 
 
 def signature(x: State, state: State, output_dtype: torch.dtype | None) -> Signature:
@@ -23,7 +23,12 @@ def signature(x: State, state: State, output_dtype: torch.dtype | None) -> Signa
     training = torch.is_grad_enabled()
     tensors = [(leaf.dtype, (False,) * (leaf.ndim - 1), training and leaf.requires_grad) for leaf in leaves(x)]
     tensors += [(leaf.dtype, (False,) * leaf.ndim, training and leaf.requires_grad) for leaf in leaves(state)]
-    widths = None if torch.compiler.is_compiling() else tuple(leaf.shape[-1] for leaf in (*leaves(x), *leaves(state)))
+    widths = None
+    if not torch.compiler.is_compiling():
+        # Of a state with a value for each synapse both of its axes.
+        frame = len(tensors[0][1])
+        widths = tuple(leaf.shape[-1] for leaf in leaves(x))
+        widths += tuple(leaf.shape[-1] if leaf.ndim != frame + 1 else tuple(leaf.shape[-2:]) for leaf in leaves(state))
     return Signature(structure(x), structure(state), tuple(tensors), output_dtype, widths)
 
 

@@ -27,9 +27,13 @@ class Builder:
 
     def _zero_of(self, gradient: Node, dtype: torch.dtype) -> Node:
         """A gradient of zero, such as that of a sign, which arrives where the one does that it stands for."""
-        wide = _widened([dtype])
-        zero, never = self._constant(0.0, wide), self._constant(False, torch.bool)
-        return self._cast(self._interned("where", (never, self._cast(gradient, wide), zero), wide), dtype)
+        return self.beside(self._constant(0.0, dtype), gradient)
+
+    def beside(self, node: Node, frame: Node) -> Node:
+        """A node that depends on no frame as one of the size of ``frame``."""
+        wide, never = _widened([node.dtype]), self._constant(False, torch.bool)
+        chosen = self._interned("where", (never, self._cast(frame, wide), self._cast(node, wide)), wide)
+        return self._cast(chosen, node.dtype)
 
     def _check_narrow(self, name: str, func: Any, dtype: torch.dtype, operands: list) -> None:
         """Refuse where torch rounds a number to a narrow type before it computes on one device and not on another."""

@@ -48,7 +48,7 @@ def differentiable(
 
     def made(operand: Operand, wanted: bool) -> torch.Tensor:
         axes = operand.broadcast
-        sizes = [1 if flat else _SIZE for flat in axes] if len(axes) < ndim else [_SIZE] * ndim
+        sizes = [1 if flat else _SIZE for flat in axes] if len(axes) < ndim else [_SIZE] * max(ndim, len(axes))
         return torch.ones(sizes, dtype=operand.dtype).requires_grad_(wanted)
 
     with torch.inference_mode(False), torch.enable_grad():

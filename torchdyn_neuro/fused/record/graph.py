@@ -21,7 +21,9 @@ The format, from the leaves up:
 - The operation ``"product"`` is no operation on one element: a frame times a matrix W, x W^T or (third argument) x W.
   The gradient of W is the sum over all steps and over the pairs (g, x) of ``outers`` of g^T x; a graph without products
   has none. Where frames have different widths, these are numbered: ``matrices`` says of what widths each matrix is,
-  (outputs, inputs), ``widths`` of which the inputs, the states and the outputs are; all are of the first if omitted.
+  (outputs, inputs), ``widths`` of which the inputs, the states, the outputs and the parameters are; all are of the
+  first if omitted. A frame may have a value for each synapse, [post, pre]; ``pairs`` gives the number of its width and
+  of those of its axes. A :func:`pattern` in the place of W is a sum over one of these axes, or what repeats along it.
 """
 
 from collections.abc import Iterable
@@ -64,7 +66,8 @@ class StepGraph:
     uniform: frozenset[int] = frozenset()
     outers: tuple[tuple[int, Node, Node], ...] = ()
     matrices: tuple[tuple[int, int], ...] = ()
-    widths: tuple[tuple[int, ...], ...] = ((), (), ())
+    widths: tuple[tuple[int, ...], ...] = ((), (), (), ())
+    pairs: tuple[tuple[int, int, int], ...] = ()
 
     @property
     def has_products(self) -> bool:
@@ -74,7 +77,7 @@ class StepGraph:
 
     def describe(self) -> str:
         """A text that is equal for graphs that compute the same, whatever the order in which they were recorded."""
-        apart = ("uniform", "outers", "matrices", "widths")
+        apart = ("uniform", "outers", "matrices", "widths", "pairs")
         groups = [getattr(self, field.name) for field in fields(self) if field.name not in apart]
         groups += [pair for _, *pair in self.outers]
         numbers: dict[Node, int] = {}
@@ -90,8 +93,26 @@ class StepGraph:
         for group in groups:
             lines.append(" ".join("-" if node is None else f"%{numbers[node]} {node.dtype}" for node in group))
         lines.append(f"uniform {sorted(self.uniform)} outers {[matrix for matrix, _, _ in self.outers]}")
-        lines.append(f"matrices {self.matrices} widths {self.widths}")
+        lines.append(f"matrices {self.matrices} widths {self.widths} pairs {self.pairs}")
         return "\n".join(lines)
+
+
+def pattern(number: int, axis: int) -> int:
+    """What stands for the matrix of a sum over an axis of synapses.
+
+    Args:
+        number: of the width of the synapses.
+        axis: -1 for that of the presynaptic neurons, -2 for that of the postsynaptic ones.
+    """
+    return -(2 * number + axis + 3)
+
+
+def pattern_of(matrix: int) -> tuple[int, int] | None:
+    """The number and the axis of a :func:`pattern`; ``None`` for a matrix."""
+    if matrix >= 0:
+        return None
+    number, place = divmod(-matrix - 1, 2)
+    return number, place - 2
 
 
 def holds_numbers(leaf: Node) -> bool:

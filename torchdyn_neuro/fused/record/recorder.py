@@ -14,8 +14,10 @@ from .builder import FLOATS, NARROW, Builder, Refusal, promoted
 from .graph import Node, ordered
 from .numbers import Log
 from .ops import COMPOSITES, OPS
+from .synapses import APART, Pairs, Synapses, full_shape, stretched, width_of
 
 _IDENTITIES = {"detach", "alias", "clone", "lift_fresh_copy", "contiguous", "expand", "view", "_unsafe_view"}
+_AXES = {"expand", "unsqueeze", "squeeze"}
 _FILLS = {
     "zeros_like": 0.0,
     "ones_like": 1.0,
@@ -59,8 +61,16 @@ class Recorder(Builder, TorchDispatchMode):
     operation in place takes the place of the old value.
     """
 
-    def __init__(self, audit: Any = None, log: Log | None = None, matrices: Sequence[tuple[int, int]] = ()) -> None:
+    def __init__(
+        self,
+        audit: Any = None,
+        log: Log | None = None,
+        matrices: Sequence[tuple[int, int]] = (),
+        pairs: Pairs | None = None,
+        ndim: int = 0,
+    ) -> None:
         super().__init__()
+        self.synapses = Synapses(self, ndim, pairs or {})
         self.audit = audit
         self.log = log or Log()
         self.matrices = tuple(matrices)  # the numbers of their widths
@@ -96,11 +106,11 @@ class Recorder(Builder, TorchDispatchMode):
         # Torch would import its compiler, a second of work, only to keep it away from the method below.
         return False
 
-    def leaf(self, operand: Operand, shape: tuple[int, ...], alike: bool) -> tuple[Tensor, Node]:
-        """A new leaf; its numbers differ from one recording to the next, so that a step that reads them is caught."""
+    def leaf(self, operand: Operand, shape: tuple[int, ...], alike: bool, fixed: bool = False) -> tuple[Tensor, Node]:
+        """A new leaf, ``fixed`` if a parameter; its numbers are new in each recording, so that a look at them shows."""
         if operand.dtype not in _RESULTS:
             raise Refusal(f"an operand of {operand.dtype}")
-        shape = (*shape[:-1], stretched(shape[-1], operand.width))
+        shape = full_shape(shape, operand.width, self.synapses.pairs)
         axes = shape[len(shape) - len(operand.broadcast) :]
         sizes = shape if alike else [1 if flat else size for flat, size in zip(operand.broadcast, axes, strict=True)]
         count = len(self.leaves) + 1
@@ -110,6 +120,7 @@ class Recorder(Builder, TorchDispatchMode):
         tensor = start.reshape(sizes).to(operand.dtype)
         node = Node("input", (float(count),), operand.dtype)
         self.leaves.add(tensor.untyped_storage()._cdata)
+        self.synapses.homes[node] = None if fixed else operand.width
         self._bind(tensor, node)
         return tensor.requires_grad_(operand.gradient and alike), node
 
@@ -122,6 +133,10 @@ class Recorder(Builder, TorchDispatchMode):
                 "buffer of one value per neuron"
             )
         return known
+
+    def whole(self, tensor: Tensor) -> Node:
+        """What has been recorded for a tensor that is a result."""
+        return self.synapses.whole(tensor, self.node(tensor))
 
     def _bind(self, tensor: Tensor, node: Node) -> None:
         self.alive.append(tensor)
@@ -163,7 +178,7 @@ class Recorder(Builder, TorchDispatchMode):
         name = func._schema.name.removeprefix("aten::")
         in_place = name.endswith("_") and not name.endswith("__")
         if in_place:
-            self.node(args[0])
+            source = self.node(args[0])
         # Read before the call: an operation in place overwrites its argument.
         recorded = self._recorded(name.rstrip("_") if in_place else name, func, args, kwargs)
         result = func(*args, **kwargs)
@@ -173,19 +188,24 @@ class Recorder(Builder, TorchDispatchMode):
             raise Refusal(f"the operation {func}, whose result is not a tensor of floats")
         if in_place and result.untyped_storage()._cdata in self.leaves:
             raise Refusal(f"the operation {func}, which changes an argument of the step in place")
+        if in_place and self.synapses.whole(args[0], source) is not source:
+            raise Refusal(f"the operation {func}, which changes in place what is repeated for synapses")
         self._bind(result, recorded(result))
         return result
 
     def _random_bits(self, func: Any, key: Tensor, stream: int) -> tuple[Tensor, ...]:
         node, results = self.node(key), func(key, stream)
         for lane, result in enumerate(results):
-            self._bind(result, self._interned("random_bits", (node, stream, lane), torch.int64))
+            self._bind_new(result, self._interned("random_bits", (node, stream, lane), torch.int64), node)
         return results
 
     def _normal(self, func: Any, key: Tensor, stream: int, dtype: torch.dtype) -> Tensor:
-        result = func(key, stream, dtype)
-        self._bind(result, self._interned("normal", (self.node(key), stream), dtype))
+        result, node = func(key, stream, dtype), self.node(key)
+        self._bind_new(result, self._interned("normal", (node, stream), dtype), node)
         return result
+
+    def _bind_new(self, result: Tensor, node: Node, source: Node) -> None:
+        self._bind(result, self.synapses.settle(node, [source], result))
 
     def _product(self, func: Any, x: Tensor, *args: Any) -> Tensor:
         result = func(x, *args)
@@ -194,22 +214,25 @@ class Recorder(Builder, TorchDispatchMode):
         if self.matrices and func._schema.name == "torchdyn_neuro::product":
             outputs, inputs = self.matrices[args[0]]
             before, after = (outputs, inputs) if args[1] else (inputs, outputs)
-            if width_of(x.shape[-1]) != before:
+            if width_of(x.shape[-1]) != before or x.ndim > self.synapses.ndim > 0:
                 raise Refusal("a matrix product of a frame that the matrix does not fit")
-            size = stretched(x.shape[-1] % _APART, after)
+            size = stretched(x.shape[-1] % APART, after)
             result = result[..., :1].expand(*x.shape[:-1], size).contiguous()
         if func._schema.name == "torchdyn_neuro::outer":
             self.outers.append((args[1], self.node(x), self.node(args[0])))
             self._bind(result, self.node(x))
         else:
-            self._bind(result, self._interned("product", (self.node(x), *args), x.dtype))
+            self._bind_new(result, self._interned("product", (self.node(x), *args), x.dtype), self.node(x))
         return result
 
     def _recorded(self, name: str, func: Any, args: tuple, kwargs: dict) -> Callable[[Tensor], Node]:
         """How the result of a call will be known."""
-        if name in _IDENTITIES:
+        if name in _IDENTITIES or (self.synapses.pairs and name in _AXES):
             source = self.node(args[0])
-            return lambda result: self._identity(func, args[0], result, source)
+            return lambda result: self._identity(name, func, args[0], result, source)
+        if name == "sum" and self.synapses.pairs:
+            source = self.node(args[0])
+            return lambda result: self.synapses.summed(func, args[0], source, args[1] if len(args) > 1 else None)
         if self.arriving and name in ("zeros_like", "_efficientzerotensor"):
             source = self.node(args[0]) if name == "zeros_like" else None
             if source is None or self.arriving.isdisjoint(ordered([source])):
@@ -220,13 +243,10 @@ class Recorder(Builder, TorchDispatchMode):
             return lambda result: self._constant(value, result.dtype)
         if name == "lift_fresh" and args[0].numel() == 1:
             return lambda result: self._constant(result.item(), result.dtype)
-        if name in ("zero", "fill", "copy"):
-            value = 0.0 if name == "zero" else args[1]
+        if name in ("zero", "fill", "copy", "_to_copy", "to"):
+            value = 0.0 if name == "zero" else args[0] if name in ("_to_copy", "to") else args[1]
             source = self.node(value) if isinstance(value, Tensor) else value
-            return lambda result: self._cast(source, result.dtype)
-        if name in ("_to_copy", "to"):
-            source = self.node(args[0])
-            return lambda result: self._cast(source, result.dtype)
+            return lambda result: self._copied(value, source, result)
         if name not in COMPOSITES and name not in OPS:
             raise Refusal(f"the operation {func}, which is not in the table of elementwise operations")
         operands = [self._operand(func, arg) for arg in args]
@@ -239,7 +259,8 @@ class Recorder(Builder, TorchDispatchMode):
             integers = [result.dtype == torch.int64, *(_is_integer(arg) for arg in (*operands, *options.values()))]
             if any(integers) and (name not in _ON_KEYS or result.dtype != torch.int64):
                 raise Refusal(f"the operation {func} on a tensor of {torch.int64}")
-            return self._computed(name, operands, options, common, result)
+            sources = self.synapses.combined(args, operands, result)
+            return self.synapses.settle(self._computed(name, sources, options, common, result), sources, result)
 
         return computed
 
@@ -255,25 +276,18 @@ class Recorder(Builder, TorchDispatchMode):
             return value
         raise Refusal(f"the operation {func} with the argument {value!r}")
 
-    def _identity(self, func: Any, source: Tensor, result: Tensor, node: Node) -> Node:
-        if source.shape != result.shape and "expand" not in func._schema.name:
+    def _copied(self, value: Any, source: Any, result: Tensor) -> Node:
+        sources = self.synapses.combined([value], [source], result)
+        return self.synapses.settle(self._cast(sources[0], result.dtype), sources, result)
+
+    def _identity(self, name: str, func: Any, source: Tensor, result: Tensor, node: Node) -> Node:
+        if self.synapses.pairs and source.untyped_storage()._cdata != result.untyped_storage()._cdata:
+            return self._copied(source, node, result)
+        if source.shape != result.shape and not self.synapses.view(name, source, node, result):
             raise Refusal(f"the operation {func}, which changes the shape")
         if source.dtype != result.dtype:
             raise Refusal(f"the operation {func}, which takes the bits of a number for another's")
         return node
-
-
-_APART = 16
-
-
-def stretched(size: int, width: int) -> int:
-    """The size of the last axis of a recorder's tensor whose width has that number, where the first has ``size``."""
-    return size + _APART * width
-
-
-def width_of(size: int) -> int:
-    """The number of the width of a last axis of that size."""
-    return size // _APART
 
 
 def _is_integer(arg: Any) -> bool:

@@ -3,6 +3,7 @@
 import weakref
 from collections.abc import Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from .guards import ModuleGuard, WorldGuard, observed
 from .numbers import Log, Numbers, lifted, other_numbers
 from .reads import World
 from .recorder import Operand
+from .synapses import Pairs
 from .trace import NotPointwise, Operands, trace_other_numbers, trace_step
 
 
@@ -110,6 +112,7 @@ class Recording:
         self.matrices = self.frozen.matrices
         self.live_matrices = self.frozen.live_matrices
         self.described = describe(self.operands(), training)
+        self.by_width = bool(self.matrices)
         self.lasts = self._lasts(self.operands())
         self.described_matrices = self._describe_matrices()
         self.numbers: Numbers | None = None
@@ -123,13 +126,16 @@ class Recording:
         parameters: Sequence[Operand],
         on_cpu: bool,
         matrices: Sequence[tuple[int, int]] = (),
+        pairs: Pairs = MappingProxyType({}),
     ) -> StepGraph:
         """Record the step and find what it depends on; raises :class:`NotPointwise`.
 
         Its plain numbers are then in ``numbers``, and in the graph as entries of one more leaf.
         """
         audit, frozen, log = Audit(), self.frozen, Log()
-        graph = trace_step(step, inputs, states, parameters, audit, on_cpu, log, matrices)
+        graph = trace_step(step, inputs, states, parameters, audit, on_cpu, log, matrices, pairs)
+        if pairs:
+            parameters = [replace(p, width=k) for p, k in zip(parameters, graph.widths[3], strict=True)]
         try:
             frozen.check_unchanged(step.changes)
             world = World(audit, frozen)
@@ -141,7 +147,7 @@ class Recording:
         step.world, step.changes = self.world_guard, []
         for only in (None, "dt"):
             with other_numbers(frozen.numbers, only):
-                other = trace_other_numbers(step, inputs, states, parameters, on_cpu, matrices)
+                other = trace_other_numbers(step, inputs, states, parameters, on_cpu, matrices, pairs)
             found = other and lifted(graph, log, *other)
             if found:
                 graph, self.numbers = found
@@ -159,8 +165,10 @@ class Recording:
         same = describe(values, self.training) == self.described and self._lasts(values) == self.lasts
         return values if same else None
 
-    def with_widths(self, operands: Operands, widths: Sequence[int] | None) -> tuple[Operands, list[tuple[int, int]]]:
-        """Inputs, states and all sources with the numbers of their widths, and those of the matrices.
+    def with_widths(
+        self, operands: Operands, widths: Sequence[int | tuple[int, int]] | None
+    ) -> tuple[Operands, list[tuple[int, int]], dict[int, tuple[int, int]]]:
+        """Inputs, states and all sources with the numbers of their widths, those of the matrices and of synapses.
 
         They are as they were, and there are none of matrices, where all widths are the same.
 
@@ -169,25 +177,50 @@ class Recording:
             widths: of inputs and states; ``None`` if unknown.
         """
         shapes = [shape for *_, shape in self.described_matrices]
-        every = [*(widths or ()), *(size for shape in shapes for size in shape)]
+        synapses = dict.fromkeys(width for width in widths or () if isinstance(width, tuple))
+        frames = [width for width in widths or () if width not in synapses]
+        every = [*frames, *(size for shape in (*shapes, *synapses) for size in shape), *synapses]
         numbers = {width: k for k, width in enumerate(dict.fromkeys(every))}
+        matrices = [(numbers[outputs], numbers[inputs]) for outputs, inputs in shapes]
+        if synapses:
+            self.by_width = True
+            self.lasts = self._lasts(self.operands())
+            pairs = {numbers[pair]: (numbers[pair[0]], numbers[pair[1]]) for pair in synapses}
+            return self._numbered(operands, widths, numbers), matrices, pairs
         # A leaf of width one broadcasts; a product of that width does not, where it is not that of all.
         alike = len({*numbers} - {1}) <= 1 and not any(1 in shape for shape in shapes)
         if not shapes or len(numbers) == 1 or (alike and widths):
-            return operands, []
+            return operands, [], {}
         if widths is None:
             raise NotPointwise("frames of several widths while torch compiles")
+        return self._numbered(operands, widths, numbers), matrices, {}
+
+    def _numbered(self, operands: Operands, widths: Sequence[Any], numbers: dict[Any, int]) -> Operands:
+        synapses = [width for width in numbers if isinstance(width, tuple)]
+
+        def number(width: Any) -> int:
+            if not isinstance(width, tuple) or width in numbers:
+                return numbers.get(width, 0)
+            # One value for each postsynaptic neuron, or for each presynaptic one.
+            fitting = [pair for pair in synapses if width == (pair[0], 1)]
+            return numbers[fitting[0]] if fitting else numbers.get(width[1], 0)
+
         count = len(operands[0])
         groups = zip(operands, (widths[:count], widths[count:], self.lasts), strict=True)
-        numbered = [
-            [replace(o, width=numbers.get(width, 0)) for o, width in zip(group, lasts, strict=True)]
-            for group, lasts in groups
-        ]
-        return tuple(numbered), [(numbers[outputs], numbers[inputs]) for outputs, inputs in shapes]
 
-    def _lasts(self, values: Sequence[Tensor]) -> list[int | None]:
-        """Where frames may have several widths, those of the operands; ``None`` for one without axes."""
-        return [value.shape[-1] if value.ndim else None for value in values] if self.matrices else []
+        def numbered(operand: Operand, width: Any) -> Operand:
+            # One value for each synapse is that, where there is one neuron on a side, too.
+            broadcast = (False,) * len(operand.broadcast) if width in synapses else operand.broadcast
+            return replace(operand, width=number(width), broadcast=broadcast)
+
+        return tuple([numbered(o, width) for o, width in zip(*pair, strict=True)] for pair in groups)
+
+    def _lasts(self, values: Sequence[Tensor]) -> list[Any]:
+        """Where frames may have several widths, the last axes of the operands, one or two of them."""
+        if not self.by_width:
+            return []
+        shapes = [tuple(value.shape[-2:]) for value in values]
+        return [shape if len(shape) == 2 else shape[0] if shape else None for shape in shapes]
 
     def _describe_matrices(self) -> list[tuple[torch.dtype, bool, tuple[int, ...]]]:
         weights = self.matrix_values()

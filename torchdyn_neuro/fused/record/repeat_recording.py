@@ -33,6 +33,8 @@ class RepeatRecorder:
 
     def __call__(self, function: Function, x: State, state: State, count: int) -> list[State] | None:
         recorder, given, before = self.recorder, leaves(x), leaves(state)
+        if recorder.synapses.pairs:
+            return None
         with recorder.unwatched():
             # A sum over rounds would not be rounded to a narrow type in each of them.
             if any(tensor.dtype in NARROW for tensor in (*given, *before, *self.parameters)):

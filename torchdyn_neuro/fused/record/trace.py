@@ -8,7 +8,8 @@ really do. Both must record the same: what depends on shapes or on values, and n
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from types import TracebackType
+from types import MappingProxyType, TracebackType
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -17,10 +18,11 @@ from ...core.repeat import repeats_go_to
 from ...core.torch_private import DisableTorchFunction, run_backward
 from .audit import Audit, Watch
 from .builder import Refusal
-from .graph import Node, StepGraph
+from .graph import Node, StepGraph, ordered
 from .numbers import Log
-from .recorder import Operand, Recorder, stretched, width_of
+from .recorder import Operand, Recorder
 from .repeat_recording import RepeatRecorder
+from .synapses import Pairs, full_shape
 
 FlatStep = Callable[[Sequence[Tensor], Sequence[Tensor], Sequence[Tensor]], tuple[Sequence[Tensor], Sequence[Tensor]]]
 """``(inputs, states, parameters) -> (outputs, next_states)`` on lists of tensors."""
@@ -44,6 +46,7 @@ def trace_step(
     on_cpu: bool = True,
     log: Log | None = None,
     matrices: Matrices = (),
+    pairs: Pairs = MappingProxyType({}),
 ) -> StepGraph:
     """Record a step.
 
@@ -54,6 +57,7 @@ def trace_step(
         on_cpu: whether the loop will run on a CPU, as the recording does.
         log: what is done is written there.
         matrices: of what widths the matrices of products are, (outputs, inputs); of one width if omitted.
+        pairs: of what widths frames with a value for each synapse are, (post, pre).
 
     Raises:
         NotPointwise: if an operation is not in the table, or the step depends on more than the elements.
@@ -64,7 +68,7 @@ def trace_step(
     hooks = torch.autograd.graph.saved_tensors_hooks(_keep, _kept)
     try:
         with hooks:
-            graph = _record_twice(step, operands, watch, log or Log(), matrices)
+            graph = _record_twice(step, operands, watch, log or Log(), Widths(matrices, pairs))
         if audit.refused:
             raise Refusal(audit.refused)
         return graph
@@ -94,23 +98,41 @@ def trace_other_numbers(
     parameters: Sequence[Operand],
     on_cpu: bool,
     matrices: Matrices = (),
+    pairs: Pairs = MappingProxyType({}),
 ) -> tuple[StepGraph, Log] | None:
     """Record a step once more, with other plain numbers; ``None`` if it cannot be recorded with these."""
     log, watch = Log(), Watch(Audit(deaf=True), on_cpu)
     try:
         with torch.autograd.graph.saved_tensors_hooks(_keep, _kept):
             operands, ndim = (inputs, states, parameters), len(inputs[0].broadcast)
-            graph = _record(step, operands, ndim, watch, log, matrices, alike=True)
+            graph = _record(step, operands, ndim, watch, log, Widths(matrices, pairs), alike=True)
     except Exception:
         # Whatever a step does with numbers that it was not given.
         return None
     return None if watch.audit.refused else (graph, log)
 
 
-def _record_twice(step: FlatStep, operands: Operands, watch: Watch, log: Log, matrices: Matrices) -> StepGraph:
+class Widths(NamedTuple):
+    """The numbers of the widths of matrices, and of frames with a value for each synapse."""
+
+    matrices: Matrices
+    pairs: Pairs
+
+    @property
+    def several(self) -> bool:
+        """Whether there are several."""
+        return bool(self.matrices or self.pairs)
+
+
+def _record_twice(step: FlatStep, operands: Operands, watch: Watch, log: Log, widths: Widths) -> StepGraph:
     ndim = len(operands[0][0].broadcast)
-    graph = _record(step, operands, ndim, watch, log, matrices, alike=True)
-    as_they_are = _record(step, operands, ndim, watch, Log(), matrices, alike=False)
+    as_they_are = _record(step, operands, ndim, watch, Log(), widths, alike=False)
+    if widths.pairs:
+        # Parameters have the width of what they met.
+        inputs, states, parameters = operands
+        numbers = as_they_are.widths[3]
+        operands = inputs, states, [replace(p, width=k) for p, k in zip(parameters, numbers, strict=True)]
+    graph = _record(step, operands, ndim, watch, log, widths, alike=True)
     if replace(graph, **dict.fromkeys((*_GRADIENTS, "outers"), ())).describe() != as_they_are.describe():
         raise NotPointwise("a dependence on the shapes or the values of the operands, not only on their elements")
     return graph
@@ -120,37 +142,41 @@ _GRADIENTS = ("state_gradients", "output_gradients", "grad_states", "grad_inputs
 
 
 def _record(
-    step: FlatStep, operands: Operands, ndim: int, watch: Watch, log: Log, matrices: Matrices, *, alike: bool
+    step: FlatStep, operands: Operands, ndim: int, watch: Watch, log: Log, widths: Widths, *, alike: bool
 ) -> StepGraph:
     """Record once; ``alike``: with every operand of one shape, and with gradients."""
-    recorder, audit = Recorder(watch.audit, log, matrices), watch.audit
+    recorder, audit = Recorder(watch.audit, log, *widths, ndim), watch.audit
+    width, several = recorder.synapses.width, widths.several
     first = 5 if alike else 2
     shape = tuple(range(first, first + ndim))
     with torch.inference_mode(False):
         groups = [
-            [recorder.leaf(o, shape, alike and not (matrices and _spreads(o))) for o in group] for group in operands
+            [recorder.leaf(o, shape, alike and not (several and _spreads(o)), group is operands[2]) for o in group]
+            for group in operands
         ]
         (x, x_nodes), (s, s_nodes), (p, p_nodes) = (tuple(zip(*group, strict=True)) or ((), ()) for group in groups)
         repeats = RepeatRecorder(recorder, (*x_nodes, *s_nodes), p)
         with torch.set_grad_enabled(alike), recorder, watch, repeats_go_to(repeats), audit.listening():
             outputs, next_states = step(x, s, p)
-        _check(outputs, next_states, x, s, shape, matrices)
-        widths = {}
-        if matrices:
-            of_each = [tuple(width_of(leaf.shape[-1]) for leaf in group) for group in (x, s, outputs)]
-            widths = {"matrices": tuple(matrices), "widths": tuple(of_each)}
-        forward = widths | {
+        _check(outputs, next_states, x, s, shape, widths)
+        numbers = {}
+        if several:
+            of_each = [tuple(width(leaf) for leaf in group) for group in (x, s, outputs)]
+            own = tuple(_met(recorder, node, o) for node, o in zip(p_nodes, operands[2], strict=True))
+            numbers = {"matrices": tuple(widths.matrices), "widths": (*of_each, own)}
+            numbers["pairs"] = tuple((number, *pair) for number, pair in widths.pairs.items())
+        forward = numbers | {
             "states": s_nodes,
             "inputs": x_nodes,
             "parameters": p_nodes,
-            "next_states": tuple(map(recorder.node, next_states)),
-            "outputs": tuple(map(recorder.node, outputs)),
+            "next_states": tuple(_result(recorder, y, (*s, *x), several) for y in next_states),
+            "outputs": tuple(_result(recorder, y, (*s, *x), several) for y in outputs),
         }
         if not alike:
             return StepGraph(**forward, **dict.fromkeys(_GRADIENTS, ()))
         results = [*next_states, *outputs]
         flat = (False,) * len(shape)
-        arriving = [recorder.leaf(Operand(y.dtype, flat, False, width_of(y.shape[-1])), shape, True) for y in results]
+        arriving = [recorder.leaf(Operand(y.dtype, flat, False, width(y)), shape, True) for y in results]
         wanted = [leaf for leaf in (*s, *x, *p) if leaf.requires_grad]
         live = [(y, g) for y, (g, _) in zip(results, arriving, strict=True) if y.requires_grad]
         found: list[Tensor | None] = [None] * len(wanted)
@@ -161,7 +187,7 @@ def _record(
                 # What torch.autograd.grad calls, without its checks of shapes, which import sympy: half a second.
                 found = run_backward(ys, gs, False, False, tuple(wanted), True, accumulate_grad=False)
         log.note("results", *map(recorder.place, results), *(None if g is None else recorder.place(g) for g in found))
-        grads = {id(leaf): recorder.node(g) for leaf, g in zip(wanted, found, strict=True) if g is not None}
+        grads = {id(leaf): recorder.whole(g) for leaf, g in zip(wanted, found, strict=True) if g is not None}
         return StepGraph(
             **forward,
             state_gradients=tuple(node for _, node in arriving[: len(s)]),
@@ -171,6 +197,25 @@ def _record(
             grad_parameters=tuple(_unrounded(grads.get(id(leaf))) for leaf in p),
             outers=tuple(recorder.outers),
         )
+
+
+def _result(recorder: Recorder, result: Tensor, frames: Sequence[Tensor], several: bool) -> Node:
+    """The node of a result; where frames have several widths, one that tells its own."""
+    node, homes = recorder.whole(result), recorder.synapses.homes
+    if not several or any(homes.get(each) is not None for each in ordered([node])):
+        return node
+    like = next((leaf for leaf in frames if leaf.shape == result.shape and leaf.dtype == node.dtype), None)
+    if like is None:
+        raise Refusal("a result that follows from parameters alone")
+    return recorder.beside(node, recorder.node(like))
+
+
+def _met(recorder: Recorder, leaf: Node, operand: Operand) -> int:
+    """The number of the width that a parameter has a gradient in."""
+    met = recorder.synapses.met.get(leaf, ())
+    if len(met) > 1 and not _spreads(operand):
+        raise Refusal("a parameter with a gradient that meets frames of several widths")
+    return next(iter(met)) if len(met) == 1 else operand.width
 
 
 def _spreads(operand: Operand) -> bool:
@@ -192,19 +237,21 @@ def _check(
     inputs: Sequence[Tensor],
     states: Sequence[Tensor],
     shape: tuple,
-    matrices: Matrices,
+    widths: Widths,
 ) -> None:
     if len(next_states) != len(states):
         raise NotPointwise(f"a step that takes {len(states)} state tensors and returns {len(next_states)}")
     for before, after in zip(states, next_states, strict=True):
         if before.dtype != after.dtype:
             raise NotPointwise(f"a state that turns from {before.dtype} into {after.dtype}")
-    sizes = {shape[-1], *(leaf.shape[-1] for leaf in (*inputs, *states) if matrices)}
-    sizes |= {stretched(shape[-1], width) for pair in matrices for width in pair}
-    frames = [(y, y.shape[-1] if y.shape and y.shape[-1] in sizes else shape[-1]) for y in outputs]
-    frames += [(after, before.shape[-1]) for before, after in zip(states, next_states, strict=True)]
-    for result, width in frames:
-        if tuple(result.shape) != (*shape[:-1], width):
+    sizes = {shape[-1], *(leaf.shape[-1] for leaf in (*inputs, *states) if widths.several)}
+    sizes |= {
+        full_shape(shape, number, {})[-1] for pair in (*widths.matrices, *widths.pairs.values()) for number in pair
+    }
+    frames = [(y, (*shape[:-1], y.shape[-1] if y.shape and y.shape[-1] in sizes else shape[-1])) for y in outputs]
+    frames += [(after, tuple(before.shape)) for before, after in zip(states, next_states, strict=True)]
+    for result, frame in frames:
+        if tuple(result.shape) != frame:
             raise NotPointwise("a result whose shape is not that of the frame")
 
 

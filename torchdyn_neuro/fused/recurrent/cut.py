@@ -41,7 +41,15 @@ class Cut:
     @functools.cached_property
     def dtype(self) -> torch.dtype:
         """The type of the matrices."""
-        return self.products[0].dtype
+        return self.dtypes[0]
+
+    @functools.cached_property
+    def dtypes(self) -> tuple[torch.dtype, ...]:
+        """The types of all products, which have to be one."""
+        graph = self.graph
+        groups = graph.next_states, graph.outputs, graph.grad_states, graph.grad_inputs, graph.grad_parameters
+        results = [node for group in groups for node in group if node is not None]
+        return tuple(dict.fromkeys(node.dtype for node in ordered(results) if node.op == "product"))
 
     def forward(self, keep: bool) -> Encoded:
         """The forward step; with ``keep`` its products are results, behind the states and the outputs."""
@@ -50,7 +58,7 @@ class Cut:
             results = [*_used(graph.next_states, CARRIED), *_used(graph.outputs, ROW)]
             results += _used(self.products, ROW) if keep else []
             program = program_of(graph, (*graph.inputs, *graph.states), results, self.language)
-            self._forward[keep] = Encoded(self.language, program)
+            self._forward[keep] = Encoded(self.language, graph.pairs, program)
         return self._forward[keep]
 
     def backward(self, keep: bool) -> "Reverse":
@@ -132,7 +140,7 @@ class Reverse:
             [*_used(rows, ROW), *_used(carried, CARRIED), *_used(read, READ)],
             cut.language,
         )
-        self.encoded = Encoded(cut.language, self.replay, self.program)
+        self.encoded = Encoded(cut.language, graph.pairs, self.replay, self.program)
         places = dict(zip(rows, self.program.results, strict=False))
         others = iter(self.program.results[len(rows) :])
         self.rows = tuple(places.values())
@@ -150,7 +158,8 @@ def _used(nodes: Iterable[Node], use: int) -> list[tuple[Node, int]]:
 
 
 def _products(results: Sequence[Node]) -> tuple[Node, ...]:
-    return tuple(node for node in ordered(results) if node.op == "product")
+    """Those that are worth a place; what is only repeated along an axis is not."""
+    return tuple(node for node in ordered(results) if node.op == "product" and not (node.args[1] < 0 and node.args[2]))
 
 
 def _replayed(graph: StepGraph, results: Sequence[Node], given: frozenset[Node]) -> tuple[int, ...]:

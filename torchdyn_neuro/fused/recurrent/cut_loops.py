@@ -30,14 +30,18 @@ FEWEST_KEPT = 1
 def widths_of(cut: Cut, inputs: Sequence[Tensor], states: Sequence[Tensor], matrices: Sequence[Tensor]) -> list[Any]:
     """The widths of frames, by their numbers; ``None`` for one that is not the same everywhere."""
     graph, found = cut.graph, {}
-    pairs = [
-        *zip(graph.widths[0] or (0,) * len(inputs), (x.shape[-1] for x in inputs), strict=True),
-        *zip(graph.widths[1] or (0,) * len(states), (state.shape[-1] for state in states), strict=True),
-    ]
+    synapses = {number: pair for number, *pair in graph.pairs}
+    pairs = [*zip(graph.widths[0] or (0,) * len(inputs), (x.shape[-1] for x in inputs), strict=True)]
+    for number, state in zip(graph.widths[1] or (0,) * len(states), states, strict=True):
+        pairs += zip(
+            synapses.get(number, (number,)), state.shape[-2:] if number in synapses else state.shape[-1:], strict=True
+        )
     for numbers, weight in zip(graph.matrices or ((0, 0),) * len(matrices), matrices, strict=True):
         pairs += zip(numbers, weight.shape, strict=True)
     for number, width in pairs:
         found[number] = width if found.get(number, width) == width else None
+    for number, (post, pre) in synapses.items():
+        found[number] = None if None in (found[post], found[pre]) else found[post] * found[pre]
     return [found[number] for number in sorted(found)]
 
 
@@ -101,6 +105,7 @@ def compute_forward(
         inners=inners,
         matrices=matrices,
         shape=_shape(inputs[0]),
+        dtype=cut.dtype,
         widths=widths_of(cut, inputs, states, matrices),
         every=EVERY,
     )
@@ -166,7 +171,13 @@ def compute_backward(
         for k, arrives in zip(cut.carried, last_gradients, strict=True)
     ]
     summed = [k for k in reverse.parameters if k is not None]
-    totals = [x.new_zeros((*x.shape[1:-1], widths[back.widths[k]]), dtype=back.frames[k].dtype) for k in summed]
+    synapses = {number: (widths[post], widths[pre]) for number, post, pre in graph.pairs}
+    totals = [
+        x.new_zeros(
+            (*x.shape[1:-1], *synapses.get(back.widths[k], (widths[back.widths[k]],))), dtype=back.frames[k].dtype
+        )
+        for k in summed
+    ]
     replayed = [
         *zip(ahead.leaves, inputs, strict=False),
         *zip(ahead.leaves[sum(counts[:2]) :], products, strict=True),
@@ -201,6 +212,7 @@ def compute_backward(
             inners=inners,
             matrices=matrices,
             shape=(part.stop - begin, prod(x.shape[1:-1])),
+            dtype=cut.dtype,
             widths=widths,
             every=EVERY,
         )

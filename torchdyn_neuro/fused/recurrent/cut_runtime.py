@@ -57,17 +57,37 @@ def ready_cut(
     """
     inputs, states = leaves(x), leaves(state)
     # Frames are of one width, or each of its own.
-    several = bool(cut.graph.matrices)
-    end = -1 if several else None
-    lead = torch.broadcast_shapes(*(leaf.shape[1:end] for leaf in inputs), *(leaf.shape[:end] for leaf in states))
+    graph = cut.graph
+    several = bool(graph.matrices or graph.pairs)
+    synapses = {number: pair for number, *pair in graph.pairs}
+    axes = [2 if number in synapses else 1 for number in graph.widths[1]] or [1] * len(states)
+    lead = torch.broadcast_shapes(
+        *(leaf.shape[1 : -1 if several else None] for leaf in inputs),
+        *(leaf.shape[: -count if several else None] for leaf, count in zip(states, axes, strict=True)),
+    )
 
-    def frame(leaf: Tensor) -> Sequence[int]:
-        return (*lead, leaf.shape[-1]) if several else lead
+    def frame(leaf: Tensor, count: int = 1) -> Sequence[int]:
+        return (*lead, *leaf.shape[-count:]) if several else lead
 
     inputs = [leaf if leaf.shape[1:] == frame(leaf) else leaf.expand(leaf.shape[0], *frame(leaf)) for leaf in inputs]
-    states = [leaf if leaf.shape == frame(leaf) else leaf.expand(frame(leaf)) for leaf in states]
+    states = [
+        leaf if leaf.shape == frame(leaf, count) else leaf.expand(frame(leaf, count))
+        for leaf, count in zip(states, axes, strict=True)
+    ]
     _check(module, cut, inputs, states, matrices)
-    pairs = [laid_out(value, frame(value if value.ndim else inputs[0])) for value in values]
+    widths = widths_of(cut, inputs, states, matrices)
+    pairs = []
+    for value, number in zip(values, graph.widths[3] or (0,) * len(values), strict=False):
+        if number not in synapses:
+            pairs.append(laid_out(value, frame(value if value.ndim else inputs[0])))
+            continue
+        goal = *lead, *(widths[k] for k in synapses[number])
+        if any(size not in (1, whole) for size, whole in zip(value.shape[::-1], goal[::-1], strict=False)):
+            raise NotPointwise(
+                f"{type(module).__name__}: expected parameters that broadcast to a value for each synapse, "
+                f"{goal[-2]} x {goal[-1]}, got one of shape {tuple(value.shape)}; run it with backend('eager')"
+            )
+        pairs.append(laid_out(value, goal))
     if numbers is not None:
         pairs.append((numbers, 1))
     parameters, inners = [value for value, _ in pairs], [inner for _, inner in pairs]
@@ -86,15 +106,15 @@ def _check(
     module: Dynamics, cut: Cut, inputs: Sequence[Tensor], states: Sequence[Tensor], matrices: Sequence[Tensor]
 ) -> None:
     reason = None
-    if torch.is_autocast_enabled(matrices[0].device.type):
+    if torch.is_autocast_enabled(inputs[0].device.type):
         reason = "autocast, under which a product has a narrower type than the state"
-    elif cut.dtype not in NUMBERS or any(weight.dtype != cut.dtype for weight in matrices):
+    elif cut.dtype not in NUMBERS or len({*cut.dtypes, *(weight.dtype for weight in matrices)}) > 1:
         reason = "matrices of other types than the frames"
     elif None in widths_of(cut, inputs, states, matrices):
         shapes = ", ".join(" x ".join(map(str, weight.shape)) for weight in matrices)
         width = inputs[0].shape[-1]
         reason = f"{shapes} where all have to be {width} x {width}"
-    elif prod(inputs[0].shape) == 0:
+    elif prod(inputs[0].shape) == 0 or 0 in widths_of(cut, inputs, states, matrices):
         reason = "a frame without elements"
     if reason:
         raise NotPointwise(f"{type(module).__name__}: expected products that a fused loop can take, got {reason}")

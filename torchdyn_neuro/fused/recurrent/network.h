@@ -1,17 +1,17 @@
 // Steps with matrix products inside: a thread carries some rows of the batch through all steps of a program, whose
-// segments act on each element by itself. After dense.h.
+// segments act on each element by itself. After dense.h and synapses.h.
 typedef void (*Run)(void* const* tensors, const I* sizes);
-enum { STEP_SIZES = 6, WIDEST_NUMBER = 8, SEGMENT = 0 };  // sizes of a loop before its strides; bytes; kind of a word
+// Sizes of a loop before its strides; bytes; kinds of words.
+enum { STEP_SIZES = 6, WIDEST_NUMBER = 8, SEGMENT = 0, PRODUCT = 1, SUM = 2 };
 
 // Rows that a thread carries together: they share the weights in its caches. Whatever the number of threads.
 static inline I rows_together(I rows) { return least(rows >= 64 ? 8 : rows >= 8 ? 4 : 1, DENSE_ROWS); }
 
-static inline void bring(char* to, const char* from, I bytes) { __builtin_memcpy(to, from, (__SIZE_TYPE__)bytes); }
-
 // A program. sizes: how many frames, sequences, sequences that are read, words; then the bytes of a row of each frame,
 // the sequence of each frame or -1, the strides of the sequences in bytes, the words. A segment is a word SEGMENT, its
 // function, the number of its width, and how many and which frames it reads, parameters it loads, frames it writes; a
-// product is another word, the matrix, the frames, and the numbers of their widths.
+// product is PRODUCT, the matrix, the frames, and the numbers of their widths; what goes along an axis of synapses is SUM or
+// the word after it, the axis, the frames, and the numbers of the widths of the axes.
 struct Program {
   I frames, sequences, given, words;
   const I *bytes, *sequence, *strides, *word, *end;
@@ -88,8 +88,13 @@ template <class F> struct Machine {
   void run(const Program& program, char* const* at, I rows, I row) const {
     const I* word = program.word;
     while (word < program.end) {
-      if (*word++ == SEGMENT) {
+      const I kind = *word++;
+      if (kind == SEGMENT) {
         segment(word, at, rows, row);
+      } else if (kind >= SUM) {
+        (kind == SUM ? sum_along<F> : repeat_along<F>)(word[0], (const F*)at[word[1]], (F*)at[word[2]], rows,
+                                                      widths[word[3]], widths[word[4]]);
+        word += 5;
       } else {
         const F* const matrix = (const F*)matrices[word[0]];
         few_or_dense((const F*)at[word[1]], rows, widths[word[3]], matrix, widths[word[4]], (const F*)0,

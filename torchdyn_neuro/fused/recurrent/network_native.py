@@ -15,11 +15,12 @@ from ...native.compiler import arrays, header_library
 from ...sparse.event_product import gather_headers
 from ..cpp.kernels import parameter_layout
 from ..operators.registry import get_loop
+from ..record.graph import pattern_of
 from .operands import MOST_ACTIVE, Backward, Forward
 from .program import Product, Program, Segment
 
-_HEADERS = gather_headers("sparse/dense.h", "fused/recurrent/network.h")
-_SEGMENT, _PRODUCT = 0, 1
+_HEADERS = gather_headers("sparse/dense.h", "fused/recurrent/synapses.h", "fused/recurrent/network.h")
+_SEGMENT, _PRODUCT, _SUM, _REPEAT = range(4)
 _LARGEST_MATRIX = 2 * 2**20
 """Bytes of a matrix that the caches of one core keep close."""
 
@@ -34,10 +35,12 @@ class Encoded:
 
     Args:
         language: of their segments.
+        pairs: the numbers of the widths of frames of synapses, and of their axes.
         programs: in the order in which they are encoded.
     """
 
-    def __init__(self, language: str, *programs: Program):
+    def __init__(self, language: str, pairs: Sequence[tuple[int, int, int]], *programs: Program):
+        self.pairs = {number: pair for number, *pair in pairs}
         self.language, self.programs = language, programs
         self.keys: list[str] = []
         self.matrices: list[tuple[int, bool]] = []
@@ -46,6 +49,9 @@ class Encoded:
     def _words(self, program: Program, step: Segment | Product) -> list[int]:
         if isinstance(step, Product):
             ends = step.source, step.target
+            if step.matrix < 0:
+                number, axis = pattern_of(step.matrix)
+                return [_REPEAT if step.transposed else _SUM, axis, *ends, *self.pairs[number]]
             place = _place(self.matrices, (step.matrix, step.transposed))
             return [_PRODUCT, place, *ends, *(program.widths[k] for k in ends)]
         words = [_SEGMENT, _place(self.keys, step.key), step.width]
@@ -108,7 +114,7 @@ def run_forward(encoded: Encoded, call: Forward) -> None:
     pairs = [*call.given, *call.made]
     tensors = [*(tensor for _, tensor in pairs), *call.first, *call.last, *call.checkpoints, *call.parameters, *read]
     sizes = [*_described(call), *call.before, *call.after, *encoded.described(0, call, pairs, len(call.given))]
-    run = library(call.matrices[0].dtype).network_forward
+    run = library(call.dtype).network_forward
     run(encoded.functions, *arrays(tensors, sizes), ctypes.c_double(MOST_ACTIVE))
 
 
@@ -123,5 +129,5 @@ def run_backward(encoded: Encoded, call: Backward) -> None:
     sizes += [*call.arriving, *call.leaving, *call.summed, *(total.element_size() for total in call.totals)]
     sizes += encoded.described(0, call, call.replayed, len(call.replayed))
     sizes += encoded.described(1, call, pairs, len(call.given))
-    run = library(call.matrices[0].dtype).network_backward
+    run = library(call.dtype).network_backward
     run(encoded.functions, *arrays(tensors, sizes), ctypes.c_double(MOST_ACTIVE))

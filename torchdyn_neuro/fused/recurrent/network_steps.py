@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ...sparse.event_product import gather_product, matrix
 from ..operators.registry import get_loop
+from ..record.graph import pattern_of
 from .network_native import Encoded
 from .operands import MOST_ACTIVE, Backward, Forward
 from .program import Product, Program
@@ -63,7 +64,7 @@ def run_backward(encoded: Encoded, call: Backward) -> None:
             reverse |= dict(zip((*call.arriving, *call.leaving), (*now, *later), strict=True))
             run(back, reverse)
             for total, k in zip(call.totals, call.summed, strict=True):
-                total.add_(reverse[k])
+                total.add_(reverse[k].view(total.shape))
             for gradient, k in zip(later, call.leaving, strict=True):
                 if k < 0:
                     gradient.zero_()
@@ -95,7 +96,7 @@ class _Runner:
     """Runs a step of a program; ``frames`` says where each frame lies."""
 
     def __init__(self, encoded: Encoded, call: Forward | Backward, most_active: float):
-        self.call, self.most_active = call, most_active
+        self.call, self.most_active, self.pairs = call, most_active, encoded.pairs
         self.gathers = most_active > 0 and call.given[0][1].device.type == "cpu"
         self.values: dict[tuple[int, bool], Tensor] = {}
         if self.gathers:
@@ -103,12 +104,25 @@ class _Runner:
 
     def __call__(self, program: Program, frames: dict[int, Tensor]) -> None:
         for step in program.steps:
+            if isinstance(step, Product) and step.matrix < 0:
+                self._along(step, frames[step.source], frames[step.target])
+                continue
             if isinstance(step, Product):
                 self._multiply(step, matrix(frames[step.source]), matrix(frames[step.target]))
                 continue
             read, written = ([frames[k][None] for k in group] for group in (step.reads, step.writes))
             kernels = get_loop(step.key).kernels
             kernels.forward(read, [], self.call.parameters, self.call.inners, written, [], [], 1)
+
+    def _along(self, step: Product, source: Tensor, target: Tensor) -> None:
+        """Sum over an axis of synapses, or repeat along it."""
+        number, axis = pattern_of(step.matrix)
+        sizes = -1, *(self.call.widths[k] for k in self.pairs[number])
+        if step.transposed:
+            spread = target.view(sizes)
+            spread.copy_(source.view(-1, source.shape[-1]).unsqueeze(axis).expand_as(spread))
+        else:
+            torch.sum(source.view(sizes), axis, out=target.view(-1, target.shape[-1]))
 
     def _multiply(self, step: Product, source: Tensor, target: Tensor) -> None:
         if self.gathers:

@@ -7,7 +7,7 @@ else is contiguous.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from torch import Tensor
+from torch import Tensor, dtype
 
 MOST_ACTIVE = 0.3
 """Share of active inputs above which a product reads all of them."""
@@ -27,6 +27,7 @@ class Forward(NamedTuple):
         inners: how they lie in a frame.
         matrices: those of the products.
         shape: steps and rows.
+        dtype: type of the products.
         widths: of frames, by their numbers.
         every: steps between checkpoints.
     """
@@ -42,6 +43,7 @@ class Forward(NamedTuple):
     inners: Sequence[int]
     matrices: Sequence[Tensor]
     shape: tuple[int, int]
+    dtype: dtype
     widths: Sequence[int]
     every: int
 
@@ -61,7 +63,7 @@ class Backward(NamedTuple):
         checkpoints: of these.
         carry: the gradients of the last states, which become those of the first ones.
         totals: filled, zero at first: the gradients of parameters, summed over time.
-        parameters, inners, matrices, shape, widths, every: as forward.
+        parameters, inners, matrices, shape, dtype, widths, every: as forward.
     """
 
     replayed: Sequence[tuple[int, Tensor]]
@@ -81,5 +83,6 @@ class Backward(NamedTuple):
     inners: Sequence[int]
     matrices: Sequence[Tensor]
     shape: tuple[int, int]
+    dtype: dtype
     widths: Sequence[int]
     every: int

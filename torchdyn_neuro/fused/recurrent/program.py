@@ -2,7 +2,8 @@
 
 A frame [B, \\*] is a number: one of the leaves, the result of a product, or what a segment hands on. A segment computes
 what it needs from the frames before it; what two segments need is handed on, or computed twice where that is less work.
-Frames may have different widths, that of their last axis: these are numbered, and a segment is of one width.
+Frames may have different widths, that of their last axis: these are numbered, and a segment is of one width. One with a
+value for each synapse has the width post times pre.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 import torch
 
 from ..operators.registry import loop_key
-from ..record.graph import Node, StepGraph, ordered
+from ..record.graph import Node, StepGraph, ordered, pattern_of
 
 ROW, CARRIED, READ = range(3)
 """What becomes of a result: it is a row of a sequence, a state of the next step, or only looked at."""
@@ -46,7 +47,7 @@ class Product:
     """A frame times a matrix.
 
     Args:
-        matrix: the number of the matrix W.
+        matrix: the number of the matrix W; below zero that of a sum over an axis of synapses.
         transposed: false for x W^T, as in a linear layer; true for x W, as in its gradient.
         source: the frame x.
         target: the frame that is filled.
@@ -248,7 +249,9 @@ def _fixed(graph: StepGraph) -> frozenset[Node]:
 def _widths_of(graph: StepGraph) -> Callable[[Node], int]:
     """The number of the width of a node; of one that broadcasts, that of the frames of the step."""
     known: dict[Node, int | None] = dict.fromkeys(graph.parameters)
-    inputs, states, outputs = graph.widths
+    inputs, states, outputs, parameters = graph.widths
+    pairs = {number: pair for number, *pair in graph.pairs}
+    known.update((leaf, k) for leaf, k in zip(graph.parameters, parameters, strict=False) if k in pairs)
     for leaves, widths in (
         (graph.inputs, inputs),
         (graph.states, states),
@@ -259,7 +262,10 @@ def _widths_of(graph: StepGraph) -> Callable[[Node], int]:
 
     def width(node: Node) -> int:
         for each in ordered([node], frozenset(known)):
-            if each.op == "product":
+            if each.op == "product" and each.args[1] < 0:
+                number, axis = pattern_of(each.args[1])
+                known[each] = number if each.args[2] else pairs[number][-3 - axis]
+            elif each.op == "product":
                 sizes = graph.matrices[each.args[1]] if graph.matrices else (0, 0)
                 known[each] = sizes[1] if each.args[2] else sizes[0]
             else:

@@ -1,0 +1,148 @@
+"""Frames with a value for each synapse inside a step, and how those of neurons meet them.
+
+A frame [B, \\*, post, pre] has one axis more than the others. The numbers of its widths are a pair, which has a
+number of its own. Frames of neurons are spread over it by views (``unsqueeze``, ``expand``) and it is summed along one
+axis (``sum``): both are products with a matrix of ones and zeros, :func:`pattern`, and each is the other's derivative.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .builder import Builder, Refusal
+from .graph import Node, ordered, pattern
+
+APART = 16
+Pairs = Mapping[int, tuple[int, int]]
+"""The numbers of the widths (post, pre) of frames with a value for each synapse, by their own number."""
+
+
+def stretched(size: int, width: int) -> int:
+    """The size of the last axis of a recorder's tensor whose width has that number, where the first has ``size``."""
+    return size + APART * width
+
+
+def width_of(size: int) -> int:
+    """The number of the width of an axis of that size."""
+    return size // APART
+
+
+def full_shape(shape: Sequence[int], width: int, pairs: Pairs) -> tuple[int, ...]:
+    """The shape of a recorder's tensor of that width, where the first has ``shape``."""
+    return (*shape[:-1], *(stretched(shape[-1], each) for each in pairs.get(width, (width,))))
+
+
+class Synapses:
+    """Where nodes belong: to neurons, to synapses, or, as parameters do, nowhere.
+
+    Args:
+        builder: of the nodes.
+        ndim: axes of a frame of neurons.
+        pairs: of the frames of synapses; where there are none, nothing is done.
+
+    Attributes:
+        homes: the number of the width of each node; ``None`` of one that depends on parameters alone.
+        met: of parameters the numbers of the widths of what they met.
+    """
+
+    def __init__(self, builder: Builder, ndim: int, pairs: Pairs):
+        self.builder, self.ndim, self.pairs = builder, ndim, pairs
+        self.numbers = {pair: number for number, pair in pairs.items()}
+        self.homes: dict[Node, int | None] = {}
+        self.met: dict[Node, set[int]] = {}
+
+    def width(self, tensor: Tensor) -> int:
+        """The number of the width of a frame by its shape."""
+        if self.pairs and tensor.ndim > self.ndim:
+            sizes = tuple(map(width_of, tensor.shape[-2:]))
+            if self._lifted(tensor):
+                return max(sizes)  # of an axis of size one it is zero
+            if sizes not in self.numbers:
+                raise Refusal("a frame with a value for each pair of neurons that has the size of no state")
+            return self.numbers[sizes]
+        return width_of(tensor.shape[-1])
+
+    def _lifted(self, tensor: Tensor) -> bool:
+        """Whether a tensor is a frame of neurons with one more axis, of size one."""
+        return tensor.ndim > self.ndim and 1 in tensor.shape[-2:]
+
+    def _axis(self, tensor: Tensor) -> int:
+        """Along which axis of synapses a view of a frame of neurons repeats."""
+        for axis in (-2, -1):
+            if tensor.shape[axis] == 1 or tensor.stride(axis) == 0:
+                return axis
+        raise Refusal("a frame of neurons that meets one of synapses in another way than repeated along an axis")
+
+    def whole(self, tensor: Tensor, node: Node) -> Node:
+        """The node of a tensor by itself, also of a frame of neurons that is repeated for synapses."""
+        if not self.pairs or tensor.ndim <= self.ndim or self._lifted(tensor):
+            return node
+        return self.spread(tensor, node, self.width(tensor))
+
+    def spread(self, tensor: Tensor, node: Node, number: int) -> Node:
+        """The node of a tensor where it meets synapses of that number."""
+        home = self.homes.get(node)
+        if home is None or home == number:
+            return node
+        axis = self._axis(tensor)
+        if home in self.pairs or tensor.ndim <= self.ndim or home != self.pairs[number][-3 - axis]:
+            raise Refusal("a frame of neurons that meets one of synapses of another width")
+        return self._product(node, pattern(number, axis), True, number)
+
+    def _product(self, node: Node, matrix: int, transposed: bool, home: int) -> Node:
+        if node.dtype not in (torch.float32, torch.float64):
+            raise Refusal(f"a sum or a repetition for synapses of {node.dtype}")
+        made = self.builder._interned("product", (node, matrix, transposed), node.dtype)
+        self.homes[made] = home
+        return made
+
+    def combined(self, args: Sequence[Any], nodes: Sequence[Any], result: Tensor) -> list[Any]:
+        """The operands of an operation as its result meets them."""
+        if not self.pairs:
+            return list(nodes)
+        found, number = [], None
+        if any(isinstance(node, Node) and self.homes.get(node) is not None for node in nodes):
+            number = self.width(result)
+        lifted = self._lifted(result)
+        for arg, node in zip(args, nodes, strict=True):
+            if isinstance(arg, Tensor) and number is not None:
+                if self.homes.get(node) is None:
+                    if lifted and arg.numel() > 1:
+                        raise Refusal("a parameter that meets a frame of neurons with one more axis")
+                    for leaf in ordered([node]):
+                        self.met.setdefault(leaf, set()).add(number)
+                elif number in self.pairs:
+                    node = self.spread(arg, node, number)
+            found.append(node)
+        return found
+
+    def settle(self, node: Node, sources: Sequence[Any], result: Tensor) -> Node:
+        """The node, once it is noted where it belongs."""
+        if self.pairs and node not in self.homes:
+            fixed = all(self.homes.get(source) is None for source in sources if isinstance(source, Node))
+            self.homes[node] = None if fixed else self.width(result)
+        return node
+
+    def view(self, name: str, source: Tensor, node: Node, result: Tensor) -> bool:
+        """Whether a view with another shape is one that only repeats, or lets a frame of neurons meet synapses."""
+        home = self.homes.get(node)
+        if not self.pairs or home is None:
+            return name == "expand"
+        if home in self.pairs:
+            return False
+        if name == "expand":
+            return source.ndim == result.ndim
+        if name == "unsqueeze":
+            return source.ndim == self.ndim and self._lifted(result)
+        return self._lifted(source) and result.shape == (*source.shape[:-2], max(source.shape[-2:]))
+
+    def summed(self, func: Any, tensor: Tensor, node: Node, dims: Sequence[int] | None) -> Node:
+        """The node of a sum over one axis of synapses."""
+        node = self.whole(tensor, node)
+        axes = [axis if axis < 0 else axis - tensor.ndim for axis in dims or ()]
+        number = self.homes.get(node)
+        if number not in self.pairs or axes not in ([-1], [-2]):
+            raise Refusal(f"the operation {func}, which is not over one axis of a value for each synapse")
+        return self._product(node, pattern(number, axes[0]), False, self.pairs[number][-3 - axes[0]])
