@@ -1,6 +1,8 @@
 """What all tests share."""
 
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,3 +22,11 @@ def pytest_configure(config: pytest.Config) -> None:
         folder = Path(config.cache.mkdir("loops"))
         folder.chmod(0o700)
         os.environ["TORCHDYN_NEURO_CACHE"] = str(folder)
+
+
+@pytest.fixture(autouse=True)
+def _close_figures() -> Iterator[None]:
+    """Pyplot keeps every figure, and from twenty on it warns."""
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")

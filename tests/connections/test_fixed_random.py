@@ -48,3 +48,10 @@ def test_wrong_use():
         tdn.FixedRandom(4)(torch.zeros(2, 5))
     with pytest.raises(TypeError, match="FixedRandom: expected a tensor"):
         tdn.FixedRandom(4)([1.0])
+
+
+def test_what_was_drawn_cannot_be_asked_for_anew():
+    reservoir = tdn.EchoState(5, radius=0.5)
+    assert (reservoir.radius, reservoir.density, reservoir.seed) == (0.5, 1.0, 0)
+    with pytest.raises(AttributeError, match=r"FixedRandom.radius: expected weights that stay .*; build another one"):
+        reservoir.radius = 0.9

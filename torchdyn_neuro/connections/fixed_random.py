@@ -33,6 +33,7 @@ class FixedRandom(nn.Module):
         TypeError: if a number is none; from ``forward`` for what is no tensor.
         ValueError: if the radius is not positive, the density is not above 0 and at most 1 (or below 1 for an
             orthogonal matrix), or too few weights are left for any loop; from ``forward`` for another number of inputs.
+        AttributeError: if one of the arguments is set later, for the weights stay as they were drawn.
 
     Source: Jaeger (2001), GMD Report 148; White, Lee & Sompolinsky (2004), Phys. Rev. Lett. 92:148102 (orthogonal).
 
@@ -62,6 +63,14 @@ class FixedRandom(nn.Module):
             )
         self.density, self.orthogonal = float(density), bool(orthogonal)
         self.register_buffer("weight", self._drawn().to(torch.get_default_dtype()))
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name in ("radius", "density", "orthogonal", "seed") and "weight" in self._buffers:
+            raise AttributeError(
+                f"FixedRandom.{name}: expected weights that stay as they were drawn, got {value!r} for later; build "
+                "another one"
+            )
+        super().__setattr__(name, value)
 
     def _drawn(self) -> Tensor:
         generator = torch.Generator().manual_seed(self.seed)

@@ -3,7 +3,7 @@
 from torch import nn
 
 from ..connections.fixed_random import FixedRandom
-from ..core.quantities import Quantity
+from ..core.quantities import Alias, Quantity
 from ..core.terms import Noise
 from .activations import Tanh
 from .rate_network import RateNetwork
@@ -47,6 +47,11 @@ class EchoState(RateNetwork):
         >>> reservoir(torch.ones(10, 2, 100)).shape, list(reservoir.parameters())
         (torch.Size([10, 2, 100]), [])
     """
+
+    radius = Alias("connection.radius")
+    density = Alias("connection.density")
+    orthogonal = Alias("connection.orthogonal")
+    seed = Alias("connection.seed")
 
     def __init__(
         self,
