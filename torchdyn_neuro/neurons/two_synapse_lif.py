@@ -8,6 +8,7 @@ from torch import Tensor
 from ..core.numerics import mean_decay
 from ..core.ode import Membrane
 from ..core.options import SpikingOptions
+from ..core.pair import split_pair
 from ..core.quantities import Positive, Quantity, Real
 from ..core.spiking import Spiking
 from ..core.state import State, first_leaf, register_state, zeros_state
@@ -114,14 +115,4 @@ class TwoSynapseLIF(Spiking, integrator=Exact(), surrogate=ATan()):
         return super().step(self._read(x_t, axis=1), state)
 
     def _read(self, x: State, axis: int) -> State:
-        if not isinstance(x, (Tensor, tuple)) or (isinstance(x, Tensor) and x.ndim < axis):
-            return x
-        parted = isinstance(x, tuple)
-        count = len(x) if parted else x.shape[axis] if x.ndim > axis else 0
-        if axis == 2 and count != 2:
-            got = f"{count} parts" if parted else f"shape {tuple(x.shape)}"
-            raise ValueError(
-                f"{type(self).__name__}: expected (excitation, inhibition), or a tensor [T, B, 2, *], got {got}; pass "
-                "both, zeros where there is none"
-            )
-        return x if parted else x.unbind(axis)
+        return split_pair(type(self).__name__, "(excitation, inhibition)", x, axis)

@@ -6,12 +6,12 @@ from torch import Tensor, nn
 
 from ..core.integrator import Integrator
 from ..core.ode import ODE
+from ..core.pair import split_pair
 from ..core.quantities import NonNegative, Positive, Quantity, Real
 from ..core.state import State, first_leaf, full_state, register_state
 from ..integrators import ExponentialEuler
 from .activations import Sigmoid
 from .activations.activation import check_activation
-from .pair import split_pair
 
 
 @register_state
@@ -107,4 +107,4 @@ class WilsonCowan(ODE):
         return target, WilsonCowanState(self.tau_E(), self.tau_I())
 
     def _read(self, x: State, axis: int) -> State:
-        return split_pair(type(self).__name__, x, axis)
+        return split_pair(type(self).__name__, "the inputs (I_E, I_I) of both populations", x, axis)

@@ -3,20 +3,20 @@
 from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor, nn
 
-from ...core.checks import whole_number
 from ...core.network import Network
 from ...core.spiking import Spiking
+from .fixed_sample import FixedSample
 from .layers import outermost_dynamics
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-class Eigenvalues(Callback):
+class Eigenvalues(FixedSample):
     """Draws the eigenvalues of each rate network, where it rests under its mean input for the first validation samples.
 
     Tags: ``eigenvalues/<layer>``, the plane; ``growth_rate/<layer>``, the largest real part, per ms;
@@ -28,23 +28,9 @@ class Eigenvalues(Callback):
     """
 
     def __init__(self, every: int = 10, samples: int = 8):
-        super().__init__()
-        self.every = whole_number("Eigenvalues", "every", every, 1)
-        self.samples = whole_number("Eigenvalues", "samples", samples, 1)
-        self.batch: Tensor | None = None
+        super().__init__(every, samples)
 
-    def on_validation_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: object, *_: object
-    ) -> None:
-        if self.batch is None:
-            self.batch = batch[0][: self.samples].clone()
-
-    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        last = trainer.current_epoch + 1 == trainer.max_epochs
-        boards = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
-        if self.batch is None or not boards or not (last or trainer.current_epoch % self.every == 0):
-            return
-        # Every rank runs the model, since a layer may synchronise; only the first draws.
+    def show(self, trainer: Trainer, pl_module: LightningModule, boards: list[TensorBoardLogger]) -> None:
         inputs = mean_inputs(pl_module, self.batch)
         if not trainer.is_global_zero:
             return

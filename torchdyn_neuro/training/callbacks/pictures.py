@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
@@ -13,13 +13,14 @@ from ...core.context import without_drawing
 from ...core.dynamics import Dynamics
 from ...core.record import record
 from ...core.recurrent import Recurrent
+from .fixed_sample import FixedSample
 from .layers import outermost_dynamics
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-class Pictures(Callback):
+class Pictures(FixedSample):
     """Draws what the neurons do for the first samples of the validation data.
 
     Tags: ``raster/<layer>``, all neurons of each spiking layer; ``voltage/<layer>``, a few neurons of each layer with
@@ -33,25 +34,11 @@ class Pictures(Callback):
     """
 
     def __init__(self, every: int = 10, samples: int = 8, traces: int = 5, neurons: int = 128):
-        super().__init__()
-        self.every, self.samples, self.traces, self.neurons = (
-            whole_number("Pictures", name, value, 1)
-            for name, value in {"every": every, "samples": samples, "traces": traces, "neurons": neurons}.items()
-        )
-        self.batch: Tensor | None = None
+        super().__init__(every, samples)
+        self.traces = whole_number("Pictures", "traces", traces, 1)
+        self.neurons = whole_number("Pictures", "neurons", neurons, 1)
 
-    def on_validation_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: object, *_: object
-    ) -> None:
-        if self.batch is None:
-            self.batch = batch[0][: self.samples].clone()
-
-    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        last = trainer.current_epoch + 1 == trainer.max_epochs
-        boards = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
-        if self.batch is None or not boards or not (last or trainer.current_epoch % self.every == 0):
-            return
-        # Every rank runs the model, since a layer may synchronise; only the first draws.
+    def show(self, trainer: Trainer, pl_module: LightningModule, boards: list[TensorBoardLogger]) -> None:
         pictures = self.draw(pl_module)
         if trainer.is_global_zero:
             for tag, figure in pictures.items():

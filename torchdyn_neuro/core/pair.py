@@ -1,15 +1,16 @@
-"""The input of an excitatory and an inhibitory population."""
+"""Two inputs of one kind each, such as those of an excitatory and an inhibitory population."""
 
 from torch import Tensor
 
-from ..core.state import State
+from .state import State
 
 
-def split_pair(owner: str, x: State, axis: int) -> State:
+def split_pair(owner: str, inputs: str, x: State, axis: int) -> State:
     """Two inputs from a pair, or from a tensor with both on axis ``axis``; in a sequence (axis 2) any other is refused.
 
     Args:
         owner: who takes them, for the message.
+        inputs: what they are, for the message.
         x: what came.
         axis: the first axis behind the batch.
     """
@@ -20,7 +21,6 @@ def split_pair(owner: str, x: State, axis: int) -> State:
     if axis == 2 and count != 2:
         got = f"{count} parts" if parted else f"shape {tuple(x.shape)}"
         raise ValueError(
-            f"{owner}: expected the inputs (I_E, I_I) of both populations, or a tensor [T, B, 2, *], got {got}; pass "
-            "both, zeros where there is none"
+            f"{owner}: expected {inputs}, or a tensor [T, B, 2, *], got {got}; pass both, zeros where there is none"
         )
     return x if parted else x.unbind(axis)
