@@ -11,6 +11,8 @@ from ...native.compiler import CompilerUnavailableError
 from ...sparse.event_product import event_library
 from ..operators.registry import get_loop
 from ..record.graph import Node, StepGraph, ordered
+from ..record.repeat import expanded
+from .arrivals import Arrivals
 from .network_native import Encoded, library
 from .program import CARRIED, READ, ROW, program_of
 
@@ -32,6 +34,7 @@ class Cut:
     """
 
     def __init__(self, key: str, graph: StepGraph, training: bool, language: str):
+        graph = graph if language == "cpp" else expanded(graph)
         self.key, self.graph, self.language, self.training = key, graph, language, training
         self.products = _products((*graph.next_states, *graph.outputs))
         self.carried = tuple(k for k, leaf in enumerate(graph.states) if training and leaf.dtype.is_floating_point)
@@ -69,12 +72,12 @@ class Cut:
 
     def compile(self) -> None:
         """Compile the segments, side by side; raises :class:`CompilerUnavailableError`."""
-        failures: list[CompilerUnavailableError] = []
+        failures: list[Exception] = []
 
         def compile_one(key: str) -> None:
             try:
                 get_loop(key).kernels.compile(training=False)
-            except CompilerUnavailableError as error:
+            except Exception as error:  # raised by who waits for this thread
                 failures.append(error)
 
         programs = [self.forward(self.training)]
@@ -104,6 +107,7 @@ class Reverse:
         keep: whether products are given, not computed again.
 
     Attributes:
+        arrivals: where gradients arrive.
         states: the numbers of the states that are replayed.
         encoded: the programs of the replay and of the backward step.
         leaving: the frames of the gradients of the states that are carried; -1 where zero.
@@ -114,7 +118,8 @@ class Reverse:
     """
 
     def __init__(self, cut: Cut, keep: bool):
-        graph = cut.graph
+        self.arrivals = Arrivals(cut.graph)
+        graph = self.arrivals.graph
         single = [node for group in (graph.grad_inputs, graph.grad_parameters) for node in group if node is not None]
         single += [graph.grad_states[k] for k in cut.carried if graph.grad_states[k] is not None]
         pairs = [node for _, *pair in graph.outers for node in pair]

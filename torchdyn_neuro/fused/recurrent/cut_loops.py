@@ -15,6 +15,7 @@ from ...sparse.event_product import gather_outer_product, matrix
 from ..operators.cuda_graph import Function, repeated
 from ..operators.runtime import grouped, rows_contiguous
 from . import network_native, network_steps
+from .arrivals import Table
 from .cut import Cut, Reverse, get_cut
 from .operands import MOST_ACTIVE, Backward, Forward
 
@@ -185,6 +186,9 @@ def compute_backward(
     given = [*zip(read, inputs, strict=True), *zip(arriving, given, strict=True), *zip(kept, products, strict=False)]
     first = [states[k].contiguous() for k in reverse.states]
     by_matrix = _MatrixGradients(reverse, matrices)
+    arrives = [gradient is not None for gradient in output_gradients]
+    last = dict(zip(cut.carried, (gradient is not None for gradient in last_gradients), strict=True))
+    table = reverse.arrivals.table(x, x.shape[0], arrives, [last.get(k, False) for k in range(len(states))])
     # Of the rows, the gradients of the inputs stay; the others only until the matrices have theirs.
     steps, span = x.shape[0], _span(x)
     made = {}
@@ -208,6 +212,7 @@ def compute_backward(
             checkpoints=[checkpoint[number:] for checkpoint in checkpoints],
             carry=carry,
             totals=totals,
+            flags=table.values[part],
             parameters=[p.contiguous() for p in parameters],
             inners=inners,
             matrices=matrices,
@@ -217,7 +222,7 @@ def compute_backward(
             every=EVERY,
         )
         _way(reverse.encoded, matrices).run_backward(reverse.encoded, call)
-        by_matrix.add([leaf[part] for leaf in inputs], rows)
+        by_matrix.add([leaf[part] for leaf in inputs], rows, table, part)
     wanted = (p for p, node in zip(parameters, graph.grad_parameters, strict=True) if node is not None)
     return [
         *(made[k] for k in reverse.inputs if k is not None),
@@ -240,20 +245,27 @@ class _MatrixGradients:
         self.reverse, self.matrices = reverse, matrices
         self.columns: dict[int, Tensor] = {}
 
-    def add(self, inputs: Sequence[Tensor], rows: dict[int, Tensor]) -> None:
-        """Add the steps of these inputs and rows."""
-        for number, *pair in self.reverse.factors:
-            arriving, x = (matrix(inputs[k] if is_input else rows[k]) for is_input, k in pair)
-            total = self.columns.get(number)
-            columns = x.new_empty((x.shape[1], arriving.shape[1]))
-            if not x.is_cuda and gather_outer_product(x, arriving, columns, MOST_ACTIVE):
-                self.columns[number] = columns if total is None else total.add_(columns)
-            else:
-                self.columns[number] = torch.mm(x.t(), arriving) if total is None else total.addmm_(x.t(), arriving)
+    def add(self, inputs: Sequence[Tensor], rows: dict[int, Tensor], table: Table, part: slice) -> None:
+        """Add the steps ``part``, of which these inputs and rows are, as far as gradients arrive."""
+        for (number, *pair), column in zip(self.reverse.factors, self.reverse.arrivals.factors, strict=True):
+            sequences = [inputs[k] if is_input else rows[k] for is_input, k in pair]
+            for begin, end in table.present(column, part.start, part.stop):
+                self._add(number, *(matrix(sequence[begin:end]) for sequence in sequences))
+
+    def _add(self, number: int, arriving: Tensor, x: Tensor) -> None:
+        """Add a product to the gradient of a matrix."""
+        total = self.columns.get(number)
+        columns = x.new_empty((x.shape[1], arriving.shape[1]))
+        if not x.is_cuda and gather_outer_product(x, arriving, columns, MOST_ACTIVE):
+            self.columns[number] = columns if total is None else total.add_(columns)
+        else:
+            self.columns[number] = torch.mm(x.t(), arriving) if total is None else total.addmm_(x.t(), arriving)
 
     def values(self) -> list[Tensor]:
         """The gradients, in the order of the matrices."""
-        return [self.columns[number].t().contiguous() for number in sorted(self.columns)]
+        numbers = sorted({number for number, *_ in self.reverse.factors})
+        found = [(self.columns.get(number), self.matrices[number]) for number in numbers]
+        return [torch.zeros_like(weight) if total is None else total.t().contiguous() for total, weight in found]
 
 
 def _way(encoded: network_native.Encoded, matrices: Sequence[Tensor]) -> Any:

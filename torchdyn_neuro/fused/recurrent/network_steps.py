@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from ...sparse.event_product import gather_product, matrix
+from ...sparse.event_product import all_finite, gather_product, matrix
 from ..operators.registry import get_loop
 from ..record.graph import pattern_of
 from .network_native import Encoded
@@ -62,7 +62,7 @@ def run_backward(encoded: Encoded, call: Backward) -> None:
             reverse |= _rows(pairs, begin + r)
             reverse |= dict(zip((*call.states[1], *call.products[1]), held, strict=True))
             reverse |= dict(zip((*call.arriving, *call.leaving), (*now, *later), strict=True))
-            run(back, reverse)
+            run(back, reverse, call.flags[begin + r])
             for total, k in zip(call.totals, call.summed, strict=True):
                 total.add_(reverse[k].view(total.shape))
             for gradient, k in zip(later, call.leaving, strict=True):
@@ -101,8 +101,11 @@ class _Runner:
         self.values: dict[tuple[int, bool], Tensor] = {}
         if self.gathers:
             self.values = dict(zip(encoded.matrices, encoded.values(call.matrices), strict=True))
+            self.gathers = all(map(all_finite, call.matrices))
 
-    def __call__(self, program: Program, frames: dict[int, Tensor]) -> None:
+    def __call__(self, program: Program, frames: dict[int, Tensor], flags: Iterable[Tensor] = ()) -> None:
+        parameters, inners = [*self.call.parameters, *flags], self.call.inners
+        inners = [*inners, *[1] * (len(parameters) - len(inners))]
         for step in program.steps:
             if isinstance(step, Product) and step.matrix < 0:
                 self._along(step, frames[step.source], frames[step.target])
@@ -112,7 +115,7 @@ class _Runner:
                 continue
             read, written = ([frames[k][None] for k in group] for group in (step.reads, step.writes))
             kernels = get_loop(step.key).kernels
-            kernels.forward(read, [], self.call.parameters, self.call.inners, written, [], [], 1)
+            kernels.forward(read, [], parameters, inners, written, [], [], 1)
 
     def _along(self, step: Product, source: Tensor, target: Tensor) -> None:
         """Sum over an axis of synapses, or repeat along it."""
@@ -127,7 +130,7 @@ class _Runner:
     def _multiply(self, step: Product, source: Tensor, target: Tensor) -> None:
         if self.gathers:
             weight = self.values[step.matrix, step.transposed]
-            if gather_product(source, weight, None, target, self.most_active):
+            if gather_product(source, weight, None, target, self.most_active, known=True):
                 return
         else:
             weight = self.call.matrices[step.matrix]
