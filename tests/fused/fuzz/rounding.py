@@ -13,6 +13,7 @@ ge gt le lt eq ne bitwise_and bitwise_or bitwise_xor bitwise_not logical_and log
 masked_fill copy _to_copy fill zero zeros_like ones_like full_like new_zeros new_ones new_full zeros ones full
 empty empty_like new_empty scalar_tensor detach alias clone expand view _unsafe_view lift_fresh lift_fresh_copy
 select unbind stack unsqueeze squeeze transpose permute slice as_strided _reshape_alias
+to type_as expand_as view_as reshape contiguous resolve_conj resolve_neg
 """
 EXACT = frozenset(_NAMES.split())
 """What both loops compute alike to the last bit (of sums without a factor)."""
@@ -53,11 +54,11 @@ class Rounded(TorchDispatchMode):
         if name in ("add", "sub", "rsub"):
             if kwargs.get("alpha", 1) == 1 and not self.backward:
                 return None
-            others = [torch.as_tensor(arg).abs() for arg in args[:2]]
-            return (others[0] + others[1] * abs(kwargs.get("alpha", 1))).to(result.dtype)
+            one, other = (_size(arg, result) for arg in args[:2])
+            return one + other * abs(kwargs.get("alpha", 1))
         if name in ("addcmul", "addcdiv", "lerp"):
             # A product and a sum, rounded once or twice: the sum may cancel.
-            return sum(torch.as_tensor(arg).abs() for arg in args[:3]).to(result.dtype) + result.abs()
+            return sum(_size(arg, result) for arg in args[:3]) + result.abs()
         if name == "pow" and not isinstance(args[1], Tensor) and args[1] in (0, 1, 2, 3, -1, -2):
             return None
         if name in EXACT:
@@ -77,6 +78,11 @@ class Rounded(TorchDispatchMode):
         dropped = (result.abs() < torch.finfo(result.dtype).tiny) & (moves > 0)
         moved = torch.where(dropped, torch.zeros_like(moved), moved)
         result.copy_(torch.where(result.isfinite() & moved.isfinite(), moved, result))
+
+
+def _size(arg: Any, result: Tensor) -> Tensor:
+    """Absolute values, also of a mask, which has none."""
+    return torch.as_tensor(arg).to(result.dtype).abs()
 
 
 def _has_numbers(x: Tensor) -> bool:
