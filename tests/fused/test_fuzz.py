@@ -103,8 +103,7 @@ def test_rounding_moves_inexact_operations_only():
 
 
 # Seeds whose eager run failed with its operations moved, though it did not as it was: a sum with a mask in a backward
-# pass, one weighed with a truth value; what autograd composes of others, in inference mode, of an input that repeats one
-# number.
+# pass, one weighed with a truth value; what inference mode leaves together, of an input of equal numbers.
 @pytest.mark.parametrize(("dtype", "seed"), [("float64", 2623), ("float64", 2781), ("float32", 2645)])
 def test_a_run_with_moved_operations_raises_what_the_exact_one_raises(dtype, seed):
     program = generate(seed, dtype)
