@@ -1,6 +1,8 @@
 """A short search for differences, the same every time; :mod:`.fuzz` searches longer by hand."""
 
 import ast
+import math
+from fractions import Fraction
 
 import pytest
 import torch
@@ -9,7 +11,7 @@ from .fuzz.generate import KINDS, generate
 from .fuzz.minimise import minimise
 from .fuzz.program import Program
 from .fuzz.rounding import Rounded
-from .fuzz.run import difference, run
+from .fuzz.run import _compared, difference, run
 from .fuzz.search import search
 
 # What a recording may depend on besides numbers: a search with these finds faults that are not mended yet.
@@ -90,6 +92,50 @@ def test_an_exception_in_one_of_them_is_found(monkeypatch):
 
     monkeypatch.setattr(runtime, "_loop_forward", failing)
     assert difference(SUSPECT).startswith("raises in event 0: eager None, fused ValueError")
+
+
+def test_a_gradient_whose_terms_overflow_alone_may_be_anything():
+    # The chain rule is applied to each term (3 x g) or to their sum, and terms of both signs are infinite in float32.
+    x, g = Fraction(3e38), [Fraction(math.sin(k)) for k in (5, 6, 7, 8)]
+    largest = Fraction(torch.finfo(torch.float32).max)
+    assert 3 * x * min(g) < -largest
+    assert 3 * x * max(g) > largest
+    assert 0 < x * sum(g) < largest
+    program = Program(
+        frame=(4,),
+        inputs=("float64",),
+        states=(),
+        before=(),
+        setup=("self.h0 = nn.Parameter(torch.tensor(0.7))", "self.h1 = Scale(3.0)"),
+        statements=("v0 = x0 * self.h1(self.h0)",),
+        outputs=("v0",),
+        events=("call(2, seed=1, violent=True, layout='constant in a frame')",),
+    )
+    (exact,), (fused,) = run(program, "eager"), run(program, "auto")
+    assert dict(exact.results)["gradient 1"] == math.inf
+    assert dict(fused.results)["gradient 1"].isnan()
+    assert difference(program) is None
+
+
+@pytest.mark.parametrize(
+    "between", ["f0.__code__ = (lambda: 3.0).__code__", "parametrize.register_parametrization(m, 'h0', Scale(3.0))"]
+)
+def test_what_changes_before_a_backward_pass_may_be_refused(between):
+    program = Program(
+        frame=(4,),
+        inputs=("float64",),
+        states=(),
+        before=("def f0():\n    return 2.0",),
+        setup=("self.h0 = nn.Parameter(torch.tensor(0.7))",),
+        statements=("v0 = x0 * x0", "v1 = v0 * self.h0", "v2 = v0 * f0()"),
+        outputs=("v0", "v1", "v2"),
+        events=(f"call(2, use=(0,), second=True, between={between!r})",),
+    )
+    (exact,), (fused,) = run(program, "eager"), run(program, "auto")
+    assert exact.raised is None
+    assert fused.raised.startswith("RuntimeError")
+    assert difference(program) is None
+    assert _compared([exact], [fused._replace(changed=False)], []).startswith("raises in event 0")
 
 
 def test_rounding_moves_inexact_operations_only():

@@ -21,6 +21,9 @@ EXACT = frozenset(_NAMES.split())
 _UNITS = 4.0
 """Units in the last place by which two libraries of functions differ at most."""
 
+_LARGE = 2.0**120
+"""A sum of terms of which multiples have no place in float32."""
+
 
 class Rounded(TorchDispatchMode):
     """Moves the results of inexact operations at random.
@@ -43,6 +46,8 @@ class Rounded(TorchDispatchMode):
             return torch.zeros(result.shape, dtype=result.dtype)  # one without memory is met by odd operations
         if isinstance(result, Tensor) and _has_numbers(result):
             scale = self._scale(name, args, kwargs, result)
+            if name == "sum" and self.backward:
+                self._overflow(result, args[0].double().abs().sum())
             if scale is not None:
                 self._move(result, scale)
         return result
@@ -65,6 +70,12 @@ class Rounded(TorchDispatchMode):
             return None
         special = (result == 0) | (result.abs() == 1) | (result == 0.5)
         return torch.where(special, 0, result.abs())
+
+    def _overflow(self, result: Tensor, terms: Tensor) -> None:
+        # What a gradient passes on its way from what is summed to its operand the fused loop applies to each term.
+        if _LARGE < terms < float("inf"):
+            negative = torch.randint(2, result.shape, generator=self.generator) == 1
+            result.fill_(float("inf")).masked_fill_(negative, -float("inf"))
 
     def _move(self, result: Tensor, scale: Tensor) -> None:
         narrow = result.dtype in (torch.bfloat16, torch.float16)
