@@ -117,6 +117,26 @@ def test_a_gradient_whose_terms_overflow_alone_may_be_anything():
     assert difference(program) is None
 
 
+def test_a_product_may_overflow_that_a_multiply_add_does_not_round():
+    start, end, largest = Fraction(-3.0), Fraction(2**126), Fraction(torch.finfo(torch.float32).max)
+    product = (end - start) * (1 - start)
+    assert product > largest  # rounded by itself it is infinite
+    assert -largest < end - product < 0
+    program = Program(
+        frame=(1,),
+        inputs=("float32",),
+        states=(),
+        before=(),
+        setup=(),
+        statements=("v0 = torch.full_like(x0, -3.0)", "v1 = torch.lerp(v0, torch.full_like(x0, 2.0**126), v0)"),
+        outputs=("v1",),
+        events=("call(1)",),
+    )
+    (fused,), (moved,) = run(program, "auto"), run(program, "eager", Rounded(0))
+    assert dict(fused.results)["result 0"] == dict(moved.results)["result 0"] == -math.inf
+    assert difference(program) is None
+
+
 @pytest.mark.parametrize(
     "between", ["f0.__code__ = (lambda: 3.0).__code__", "parametrize.register_parametrization(m, 'h0', Scale(3.0))"]
 )

@@ -41,11 +41,14 @@ class Rounded(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         name, kwargs = func._schema.name.removeprefix("aten::"), kwargs or {}
+        in_steps = _in_steps(name.rstrip("_"), args, kwargs)  # before an operation in place
         result = func(*args, **kwargs)
         if name == "_efficientzerotensor":
             return torch.zeros(result.shape, dtype=result.dtype)  # one without memory is met by odd operations
         if isinstance(result, Tensor) and _has_numbers(result):
             scale = self._scale(name, args, kwargs, result)
+            if in_steps is not None:
+                result.copy_(torch.where(result.isfinite() & ~in_steps.isfinite(), in_steps, result))
             if name == "sum" and self.backward:
                 self._overflow(result, args[0].double().abs().sum())
             if scale is not None:
@@ -89,6 +92,22 @@ class Rounded(TorchDispatchMode):
         dropped = (result.abs() < torch.finfo(result.dtype).tiny) & (moves > 0)
         moved = torch.where(dropped, torch.zeros_like(moved), moved)
         result.copy_(torch.where(result.isfinite() & moved.isfinite(), moved, result))
+
+
+def _in_steps(name: str, args: tuple, kwargs: dict) -> Tensor | None:
+    """What comes of a product that is rounded before it is added: it may be infinite where a multiply-add is not."""
+    if name not in ("lerp", "addcmul", "add", "sub"):
+        return None
+    dtype = torch.float32
+    for arg in args:
+        dtype = torch.promote_types(dtype, arg.dtype) if isinstance(arg, Tensor) else dtype
+    x, y, *rest = (torch.as_tensor(arg).to(dtype) for arg in args)
+    if name == "lerp":
+        (weight,) = rest
+        return torch.where(weight.abs() < 0.5, x + weight * (y - x), y - (y - x) * (1 - weight))
+    if name == "addcmul":
+        return x + y * kwargs.get("value", 1) * rest[0]
+    return x + y * kwargs.get("alpha", 1) * (-1 if name == "sub" else 1)
 
 
 def _size(arg: Any, result: Tensor) -> Tensor:
