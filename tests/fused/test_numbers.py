@@ -150,6 +150,17 @@ def test_a_number_that_a_narrow_type_does_not_hold_does_not_fuse_where_devices_r
         assert_same(Step(lambda m, x, s, f=function: (f(x), s + x)), x)
 
 
+@pytest.mark.parametrize("exponent", [0.5, -0.5])
+def test_a_root_that_is_a_power_on_one_device_does_not_fuse(exponent):
+    # In float16 on CPUs (-inf) ** 0.5 is inf, as powers are; a root is NaN.
+    x = numbers(torch.float16)
+    with tdn.backend("eager"):
+        assert Step(lambda m, x, s: (x**exponent, s))(x)[..., -1].flatten()[0] == INF**exponent
+    with tdn.backend("cpp"), pytest.raises(tdn.NotPointwise, match="a root on one device and a power on another"):
+        Step(lambda m, x, s: (x**exponent, s))(x)
+    assert_same_values(Step(lambda m, x, s: (x.bfloat16() ** exponent, s)), numbers(), "cpp")
+
+
 @pytest.mark.parametrize("function", [torch.sgn, lambda x: x**0])
 def test_a_gradient_of_zero_without_an_origin_does_not_fuse(function):
     module = Step(lambda m, x, s: (function(x), s + x))
