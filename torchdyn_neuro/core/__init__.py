@@ -3,10 +3,12 @@
 from .chain import Chain
 from .dynamics import Dynamics
 from .integrator import Integrator
+from .learning_rule import Activity, LearningRule
+from .modulated import Modulated
 from .network import Network, NetworkState
 from .ode import ODE, Membrane
 from .options import SpikingOptions
-from .plastic import LearningRule, Plastic, RowPlasticState, SharedPlasticState
+from .plastic import Plastic, RowPlasticState, SharedPlasticState
 from .quantities import Learned, NonNegative, Parametrized, Positive, Quantity, Real, UnitInterval
 from .record import record
 from .recurrent import Recurrent
@@ -20,6 +22,7 @@ from .time_loop import available_backends, backend, why_eager
 
 __all__ = [
     "ODE",
+    "Activity",
     "Adaptation",
     "Chain",
     "Dynamics",
@@ -27,6 +30,7 @@ __all__ = [
     "Learned",
     "LearningRule",
     "Membrane",
+    "Modulated",
     "Network",
     "NetworkState",
     "Noise",
