@@ -229,15 +229,20 @@ def test_the_gradient_of_a_narrow_parameter_is_rounded_once():
     assert torch.equal(*results)
 
 
-@pytest.mark.parametrize("shape", [(), (3,)])
-def test_the_gradient_of_a_parameter_is_summed_before_it_is_rounded(shape):
+def assert_summed_before_rounded(shape, backend):
     # All sums are exact in float64; 2^130 is infinite in float32, and 2^105 - 2^80 rounded to 2^105.
     x = torch.tensor([[[2.0**130, 2.0**105, 2.0**80], [-(2.0**130), 2.0**80 - 2.0**105, 2.0**81]]], dtype=torch.float64)
     module = Step(lambda m, x, s: (x * m.p, s), parameter=torch.full(shape, 0.5))
-    with tdn.backend("cpp"):
+    with tdn.backend(backend):
         (found,) = torch.autograd.grad(module(x).sum(), module.p)
     assert found.dtype == torch.float32
     assert found.tolist() == ([0.0, 2.0**80, 3 * 2.0**80] if shape else 4 * 2.0**80)
+
+
+@pytest.mark.parametrize("backend", ["eager", "cpp"])
+@pytest.mark.parametrize("shape", [(), (3,)])
+def test_the_gradient_of_a_parameter_is_summed_before_it_is_rounded(shape, backend):
+    assert_summed_before_rounded(shape, backend)
 
 
 def test_what_the_derivative_needs_has_not_been_changed_in_place():
