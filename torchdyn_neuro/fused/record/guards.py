@@ -9,7 +9,8 @@ import torch
 
 from ...core.torch_private import DeviceContext, any_global_hook, function_mode_count, function_modes
 from .code import content
-from .frozen import ABSENT, Contents, Frozen
+from .frozen import Frozen
+from .places import ABSENT, Contents
 from .reads import World
 
 
