@@ -11,7 +11,7 @@ from .cycle_equations import CycleEquations
 from .directional import directional
 from .field import Field, Parameter
 from .floquet import multipliers
-from .fourier import roughness, values_at
+from .fourier import extremes, roughness, values_at
 from .jacobian import jacobian_of
 from .special_points import HopfPoint
 
@@ -28,6 +28,7 @@ class CycleBranch(NamedTuple):
     high: the largest, [m, n].
     stable: whether each cycle attracts, [m].
     ended: why the branch ends.
+    states: of each cycle at its equally spaced phases, [N, n]; of the first, which is a point, [1, n].
     """
 
     parameter: Tensor
@@ -36,6 +37,7 @@ class CycleBranch(NamedTuple):
     high: Tensor
     stable: Tensor
     ended: str
+    states: list[Tensor]
 
     @property
     def amplitude(self) -> Tensor:
@@ -151,21 +153,14 @@ class CycleTracer:
 
     def _gathered(self, cycles: list[tuple[Tensor, Tensor, Tensor]], ended: str, hopf: HopfPoint) -> CycleBranch:
         values, periods = [hopf.parameter.detach()], [1000 / hopf.frequency.detach()]
-        lows, highs, stable = [hopf.state.detach()], [hopf.state.detach()], [hopf.supercritical]
+        ranges, stable = [(hopf.state.detach(), hopf.state.detach())], [hopf.supercritical]
         for value, period, states in cycles:
-            fine = torch.arange(16 * len(states), dtype=states.dtype, device=states.device) / (16 * len(states))
-            curve = values_at(states, fine)
             factors = multipliers(self.field.with_value(self.parameter, value), states, period)
             values.append(value)
             periods.append(period)
-            lows.append(curve.amin(0))
-            highs.append(curve.amax(0))
+            ranges.append(extremes(states))
             stable.append(bool((factors[1:].abs() < 1).all()))
-        return CycleBranch(
-            torch.stack(values),
-            torch.stack(periods),
-            torch.stack(lows),
-            torch.stack(highs),
-            torch.tensor(stable, device=hopf.state.device),
-            ended,
-        )
+        lows, highs = (torch.stack(side) for side in zip(*ranges, strict=True))
+        found = [hopf.state.detach()[None], *(states for _, _, states in cycles)]
+        stable = torch.tensor(stable, device=hopf.state.device)
+        return CycleBranch(torch.stack(values), torch.stack(periods), lows, highs, stable, ended, found)

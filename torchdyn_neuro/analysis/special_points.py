@@ -11,6 +11,7 @@ from .directional import directional
 from .field import Field, Parameter
 from .implicit import implicit
 from .jacobian import jacobian_of
+from .refused_gradient import refused
 from .solve import solve
 
 Residual = Callable[[Tensor], Tensor]
@@ -100,7 +101,7 @@ def fold_near(field: Field, parameter: Parameter, state: Tensor, value: Tensor) 
         way = q / torch.linalg.vector_norm(q)
         left = left * torch.sign(left @ way + 1e-300)
         curvature = left @ directional(at, way, way)(x)
-    return FoldPoint(mu, x, way.detach(), curvature)
+    return FoldPoint(mu, x, *(_held(field, mu, value) for value in (way, curvature)))
 
 
 def hopf_near(field: Field, parameter: Parameter, state: Tensor, value: Tensor) -> HopfPoint | None:
@@ -137,7 +138,16 @@ def hopf_near(field: Field, parameter: Parameter, state: Tensor, value: Tensor) 
     x, mu, omega = root[:size], root[size], root[size + 1].abs()
     with torch.no_grad():
         first = first_lyapunov_coefficient(field.with_value(parameter, mu.detach()), x.detach(), omega.detach())
-    return HopfPoint(mu, x, 1000 / (2 * torch.pi) * omega, first)
+    return HopfPoint(mu, x, 1000 / (2 * torch.pi) * omega, _held(field, mu, first))
+
+
+def _held(field: Field, point: Tensor, value: Tensor) -> Tensor:
+    """What tells of a point but is not followed when parameters move it."""
+    message = (
+        f"{field.owner}: expected a gradient of the parameter, the state or the frequency of a point, got one of its "
+        "direction, curvature or coefficient, which have none; take their differences"
+    )
+    return refused(value.detach(), point, message)
 
 
 def first_lyapunov_coefficient(field: Field, state: Tensor, omega: Tensor) -> Tensor:
@@ -220,4 +230,4 @@ def branch_near(
         null = torch.cat([null, torch.zeros_like(null[:1])])
         bend = (p @ directional(joint, null, null)(here)).abs()
         kind = "pitchfork" if bend < 1e-6 * (mixed.abs() + 1e-300) else "transcritical"
-    return BranchPoint(point[size], point[:size], kind, way)
+    return BranchPoint(point[size], point[:size], kind, _held(field, point, way))
