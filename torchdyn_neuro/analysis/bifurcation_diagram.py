@@ -80,8 +80,9 @@ def bifurcation_diagram(
     r"""Follow the fixed points of a system along a parameter, both ways, and the limit cycles that begin on them.
 
     Branches are followed by their length, so that they may turn back (hysteresis); where another one crosses, it is
-    followed too. From each Hopf point the cycles are followed, stable or not, to the end of the range or of the branch.
-    What no branch from the starts reaches is not found: give starts near it.
+    followed too (but no line of fixed points at one value of the parameter). From each Hopf point the cycles are
+    followed, stable or not, to the end of the range or of the branch. What no branch from the starts reaches is not
+    found: give starts near it.
 
     With ``gradient`` all is differentiable with respect to the other parameters by the implicit function theorem:
     states and eigenvalues of branches, periods and extremes of cycles, each at its value of the parameter that is
@@ -155,7 +156,7 @@ def _followed(tracer: Tracer, begun: Field, states: Tensor, origin: float) -> tu
     followed: list[BranchPoint] = []
     while crossings:
         crossing = crossings.pop(0)
-        if any(_same(crossing, other) for other in followed):
+        if crossing.kind == "line of fixed points" or any(_same(crossing, other) for other in followed):
             continue
         followed.append(crossing)
         z = torch.cat([crossing.state, crossing.parameter.reshape(1)])

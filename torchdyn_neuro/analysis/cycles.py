@@ -17,6 +17,8 @@ from .special_points import HopfPoint
 
 _FEWEST, _MOST_UNKNOWNS, _ROUGHEST = 33, 800, 1e-6
 _LONGEST_PERIOD = 30.0
+_SAME = 10
+"""So many cycles, each larger than the last, cannot by chance belong to one value of the parameter."""
 
 
 class CycleBranch(NamedTuple):
@@ -96,6 +98,8 @@ class CycleTracer:
                     ended = "in a Hopf point"
                 elif after.z[-2] > _LONGEST_PERIOD * first_period:
                     ended = "where its period grows without end"
+                elif len(cycles) == _SAME and self._stands(cycles, hopf):
+                    ended = "at one value of the parameter, with cycles of every size"
                 elif roughness(states) > _ROUGHEST:
                     again = self._finer(before)
                     ended = "" if again is not None else "where it is too sharp to be followed"
@@ -136,6 +140,11 @@ class CycleTracer:
         one, other = (states - states.mean(0) for states in (self._states(before), self._states(after)))
         return bool((one * other).sum() < 0)
 
+    def _stands(self, cycles: list[tuple[Tensor, Tensor, Tensor]], hopf: HopfPoint) -> bool:
+        """Whether cycles of any size belong to the value of the parameter at which they begin."""
+        width = self.curve.high - self.curve.low
+        return all(abs((value - hopf.parameter).item()) < 1e-10 * width for value, _, _ in cycles)
+
     def _finer(self, point: CurvePoint) -> CurvePoint | None:
         """The same point with about twice as many phases."""
         count = 2 * self.equations.count - 1
@@ -159,7 +168,7 @@ class CycleTracer:
             values.append(value)
             periods.append(period)
             ranges.append(extremes(states))
-            stable.append(bool((factors[1:].abs() < 1).all()))
+            stable.append(bool((factors[1:].abs() < 1 - 1e-9).all()))
         lows, highs = (torch.stack(side) for side in zip(*ranges, strict=True))
         found = [hopf.state.detach()[None], *(states for _, _, states in cycles)]
         stable = torch.tensor(stable, device=hopf.state.device)
