@@ -3,7 +3,7 @@
 from .chain import Chain
 from .dynamics import Dynamics
 from .integrator import Integrator
-from .learning_rule import Activity, LearningRule
+from .learning_rule import Activity, LearningRule, RowTrace, SharedTrace
 from .modulated import Modulated
 from .network import Network, NetworkState
 from .ode import ODE, Membrane
@@ -43,8 +43,10 @@ __all__ = [
     "Real",
     "Recurrent",
     "RowPlasticState",
+    "RowTrace",
     "Shared",
     "SharedPlasticState",
+    "SharedTrace",
     "Spiking",
     "SpikingOptions",
     "State",
