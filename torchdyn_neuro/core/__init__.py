@@ -1,6 +1,7 @@
 """The contract that every equation fulfils, and the containers built on it."""
 
 from .chain import Chain
+from .commit import commit, freeze, frozen
 from .dynamics import Dynamics
 from .integrator import Integrator
 from .learning_rule import Activity, LearningRule, RowTrace, SharedTrace
@@ -59,7 +60,10 @@ __all__ = [
     "UnitInterval",
     "available_backends",
     "backend",
+    "commit",
     "detach_state",
+    "freeze",
+    "frozen",
     "full_state",
     "leaves",
     "map_state",

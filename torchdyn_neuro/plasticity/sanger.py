@@ -33,8 +33,8 @@ class Sanger(LearningRule):
         >>> import torch
         >>> pre, post, weight = torch.ones(1, 2), torch.tensor([[1.0, 2.0]]), torch.eye(2)[None]
         >>> Sanger(eta=0.1).update(weight, Activity(pre, post, weight), (), dt=1.0)[0]
-        tensor([[[ 1.0000,  0.1000],
-                 [ 0.0000,  0.8000]]])
+        tensor([[[1.0000, 0.1000],
+                 [0.0000, 0.8000]]])
     """
 
     def __init__(self, eta: Quantity = 0.001, *, w_min: float | None = None, w_max: float | None = None):

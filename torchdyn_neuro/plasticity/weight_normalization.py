@@ -76,9 +76,8 @@ class WeightNormalization(LearningRule):
     def normalized(self, weight: Tensor, activity: Activity) -> Tensor:
         """The weights, scaled."""
         total = self.total()
-        total = (
-            total.reshape(-1, *(1,) * (activity.weight.ndim - (2 if activity.by_row else 1))) if total.ndim else total
-        )
+        if total.ndim:
+            total = total.reshape(-1, *(1,) * (weight.ndim - (2 if activity.by_row else 1)))
         found = activity.over_inputs(weight.abs() if self.norm == "sum" else weight.square())
         there = found > 0
         # A root has no slope at 0, and nothing divides by it.
