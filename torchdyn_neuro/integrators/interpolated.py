@@ -74,7 +74,7 @@ class Interpolated(Integrator):
             )
         if ode.adaptation is not None and ode.adaptation.shared:
             raise ValueError(
-                f"{owner}: expected an adaptation of each row for Interpolated, whose rows spike at times of their own, "
+                f"{owner}: expected an adaptation of each row for Interpolated, where rows spike at own times, "
                 f"got one {type(ode.adaptation).__name__} for all; use rows='each' or {self.method!r}"
             )
         if self.method.draws:
