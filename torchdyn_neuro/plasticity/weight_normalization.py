@@ -55,7 +55,7 @@ class WeightNormalization(LearningRule):
         self.norm = one_of("WeightNormalization", "norm", norm, "sum", "length")
         self.every = None if every is None else positive_number("WeightNormalization", "every", every, unit="ms")
 
-    def initial_traces(self, activity: Activity) -> State:
+    def initial_traces(self, activity: Activity, dt: float) -> State:
         """How many steps have passed since the last scaling."""
         return () if self.every is None else activity.keep(torch.zeros_like(activity.mean(activity.post)))
 
