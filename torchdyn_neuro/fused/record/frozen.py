@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ...core.layers import has_hooks
+from ...core.plastic import Plastic
 from ...core.quantities import Constrained
 from .builder import Refusal
 from .products import ProductStandIn, is_plain_linear
@@ -116,6 +117,7 @@ class Frozen:
         self.live_matrices: list[nn.Module] = []
         self.live: list[Any] = []
         self._made: dict[int, Any] = {}
+        self._given: set[int] = set()  # layers whose weight is given, not read
         self._before: list[tuple[Any, Any]] = []
         self.module = self._module(root, "")
 
@@ -124,7 +126,7 @@ class Frozen:
         made = self._made.get(id(module))
         if made is not None:
             return made
-        if path and is_plain_linear(module):
+        if path and is_plain_linear(module) and id(module) not in self._given:
             return self._linear(module, path)
         new = self._made[id(module)] = module.__class__.__new__(module.__class__)
         attributes, own, name = vars(module), new.__dict__, type(module).__name__
@@ -166,6 +168,8 @@ class Frozen:
                 elif path is not None:
                     self.sources.append(Source(path, key))
                     self.live.append(attributes[group])
+        if isinstance(module, Plastic):
+            self._given.add(id(module.connection))
         for key, child in attributes["_modules"].items():
             self.structure.append(Place(attributes["_modules"], key, child, f"{name}.{key}"))
             if child is not None:
