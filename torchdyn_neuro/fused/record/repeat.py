@@ -13,11 +13,11 @@ Fixed nodes depend on parameters alone. The nodes of a body and of a derivative 
 fixed nodes themselves, as their ends.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
 
-from .graph import Node, StepGraph, ordered
+from .graph import LineRead, Node, StepGraph, ordered
 from .ops import OPS
 
 
@@ -112,12 +112,22 @@ def arriving_at(gradient: Node) -> list[Node]:
     return list(after[j] if j < count else found)
 
 
-def arrivals_of(nodes: Iterable[Node], leaves: Iterable[Node]) -> dict[Node, frozenset[Node]]:
-    """Of which of the gradients that arrive, ``leaves``, each node of a derivative is made; sources come first."""
-    found = {leaf: frozenset([leaf]) for leaf in leaves}
+def arrivals_of(
+    nodes: Iterable[Node], leaves: Iterable[Node], lines: Sequence[Node] = ()
+) -> dict[Node, frozenset[Node]]:
+    """Of which of the gradients that arrive each node of a derivative is made.
+
+    Args:
+        nodes: each after its sources.
+        leaves: gradients that arrive.
+        lines: for each line of frames, what stands for the gradients that later steps have left in it.
+    """
+    found = {leaf: frozenset([leaf]) for leaf in (*leaves, *lines)}
     for node in nodes:
         if node not in found:
             sources = arriving_at(node) if node.op == "repeat_gradient" else node.sources
+            if node.op == "product" and isinstance(node.args[1], LineRead) and node.args[2]:
+                sources = [*sources, lines[node.args[1].line]]
             found[node] = frozenset().union(*(found.get(source, ()) for source in sources))
     return found
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ..record.graph import Node, StepGraph, ordered
+from ..record.graph import LineRead, Node, StepGraph, ordered
 from ..record.repeat import arrivals_of, keeps_zero
 
 
@@ -31,11 +31,11 @@ class Arrivals:
     def __init__(self, graph: StepGraph):
         self.of = graph
         pairs = [node for _, *pair in graph.outers for node in pair]
-        groups = graph.grad_states, graph.grad_inputs, graph.grad_parameters
+        groups = graph.grad_states, graph.grad_inputs, graph.grad_parameters, graph.grad_lines
         results = [node for group in groups for node in group if node is not None]
         nodes = ordered([*results, *pairs])
-        self._leaves = frozenset((*graph.state_gradients, *graph.output_gradients))
-        self._made_of = arrivals_of(nodes, self._leaves)
+        self._lines = [Node("input", ("line", k), line.dtype) for k, line in enumerate(graph.lines)]
+        self._made_of = arrivals_of(nodes, (*graph.state_gradients, *graph.output_gradients), self._lines)
         self._flags: dict[frozenset[Node], Node] = {}
         self._columns: dict[frozenset[Node], int] = {}
         self._made: dict[Node, Node] = {}
@@ -55,6 +55,7 @@ class Arrivals:
             grad_states=grads[0],
             grad_inputs=grads[1],
             grad_parameters=grads[2],
+            grad_lines=grads[3],
             outers=outers,
             uniform=graph.uniform | {*range(count, count + len(flags))},
         )
@@ -69,7 +70,9 @@ class Arrivals:
             args = [self._at_rest(arg) for arg in args]
             flags = [self._flag(self._made_of[arg]) for arg in node.args[-len(derivative.present) :]]
             return Node(node.op, (derivative, *args, *flags), node.dtype)
-        alike = [arg for arg in node.sources if leaves and self._made_of[arg] == leaves]
+        # What is left in a line stays there for other steps.
+        loose = not _is_line(node)
+        alike = [arg for arg in node.sources if loose and leaves and self._made_of[arg] == leaves]
         known = {arg: self._made[arg] if arg in alike else self._at_rest(arg) for arg in node.sources}
         args = [known[arg] if isinstance(arg, Node) else arg for arg in node.args]
         if (leaves and not _keeps_zero(node)) or not self._loose.isdisjoint(alike):
@@ -93,26 +96,50 @@ class Arrivals:
     def _flag(self, leaves: frozenset[Node]) -> Node:
         return self._flags.setdefault(leaves, Node("input", ("arrives", len(self._flags)), torch.bool))
 
-    def table(self, like: Tensor, steps: int, outputs: Sequence[bool], last: Sequence[bool]) -> "Table":
-        """Which flags are set in each step, where these gradients of outputs and of last states arrive."""
+    def table(
+        self,
+        like: Tensor,
+        steps: int,
+        outputs: Sequence[Tensor | None],
+        states: Sequence[Tensor | None],
+        lines: Sequence[Tensor | None],
+    ) -> "Table":
+        """Which flags are set in each step.
+
+        Args:
+            like: for the device.
+            steps: how many.
+            outputs, states, lines: the gradients of outputs, last states and last lines; ``None`` for those absent.
+        """
         graph = self.of
-        coming = {leaf for leaf, arrives in zip(graph.output_gradients, outputs, strict=True) if arrives}
-        states = frozenset(leaf for leaf, arrives in zip(graph.state_gradients, last, strict=True) if arrives)
+        coming = _present(graph.output_gradients, outputs)
+        leaves_of_states, gradients = (*graph.state_gradients, *self._lines), (*graph.grad_states, *graph.grad_lines)
+        states = _present(leaves_of_states, (*states, *lines))
         rows: list[tuple[bool, ...]] = []
         while len(rows) < steps:
             present = coming | states
-            rows.append(tuple(bool(leaves & present) for leaves in self._columns))
-            pairs = zip(graph.state_gradients, graph.grad_states, strict=True)
-            before = frozenset(leaf for leaf, node in pairs if node is not None and self._made_of[node] & present)
+            rows.append(tuple(not leaves.isdisjoint(present) for leaves in self._columns))
+            before = _present(
+                leaves_of_states,
+                [None if node is None or present.isdisjoint(self._made_of[node]) else node for node in gradients],
+            )
             if before == states:
                 rows += [rows[-1]] * (steps - len(rows))
             states = before
         return Table(like, rows[::-1], self.count)
 
 
+def _present(leaves: Iterable[Node], found: Iterable[object]) -> frozenset[Node]:
+    return frozenset(leaf for leaf, each in zip(leaves, found, strict=True) if each is not None)
+
+
+def _is_line(node: Node) -> bool:
+    return node.op == "product" and isinstance(node.args[1], LineRead)
+
+
 def _keeps_zero(node: Node) -> bool:
-    """Whether zeros come out wherever zeros go in: also of a sum over an axis of synapses, not of all products."""
-    return node.args[1] < 0 if node.op == "product" else keeps_zero(node)
+    """Whether zeros come out wherever zeros go in: of a product only if it goes along a line or an axis of synapses."""
+    return (_is_line(node) or node.args[1] < 0) if node.op == "product" else keeps_zero(node)
 
 
 class Table:
@@ -135,9 +162,10 @@ class Table:
             for begin, end in runs(column, wanted=False):
                 self.values[begin:end, k] = False
 
-    def present(self, column: int, begin: int, end: int) -> Iterable[tuple[int, int]]:
+    def present(self, column: int, part: slice) -> Iterable[tuple[int, int]]:
         """Of these steps, those in which the flags of a column are set: the first and the end of each run."""
-        return runs(self.columns[column][begin:end])
+        for begin, end in runs(self.columns[column][part]):
+            yield part.start + begin, part.start + end
 
 
 def runs(flags: Sequence[bool], *, wanted: bool = True) -> Iterator[tuple[int, int]]:

@@ -1,8 +1,8 @@
 // Steps with matrix products inside: a thread carries some rows of the batch through all steps of a program, whose
-// segments act on each element by itself. After dense.h and synapses.h.
+// segments act on each element by itself. After dense.h, synapses.h, lines.h.
 typedef void (*Run)(void* const* tensors, const I* sizes);
 // Sizes of a loop before its strides; bytes; kinds of words.
-enum { STEP_SIZES = 6, WIDEST_NUMBER = 8, SEGMENT = 0, PRODUCT = 1, SUM = 2 };
+enum { STEP_SIZES = 6, WIDEST_NUMBER = 8, SEGMENT = 0, PRODUCT = 1, SUM = 2, TAPS = 4, WINDOW = 5 };
 
 // Rows that a thread carries together: they share the weights in its caches. Whatever the number of threads.
 static inline I rows_together(I rows) { return least(rows >= 64 ? 8 : rows >= 8 ? 4 : 1, DENSE_ROWS); }
@@ -11,7 +11,8 @@ static inline I rows_together(I rows) { return least(rows >= 64 ? 8 : rows >= 8 
 // the sequence of each frame or -1, the strides of the sequences in bytes, the words. A segment is a word SEGMENT, its
 // function, the number of its width, and how many and which frames it reads, parameters it loads, frames it writes; a
 // product is PRODUCT, the matrix, the frames, and the numbers of their widths; what goes along an axis of synapses is SUM or
-// the word after it, the axis, the frames, and the numbers of the widths of the axes.
+// the word after it, the axis, the frames, and the numbers of the widths of the axes; a line is read by TAPS or WINDOW, the
+// place of its lags among the matrices, whether it is added to, the frames of now and of what is read, and their widths.
 struct Program {
   I frames, sequences, given, words;
   const I *bytes, *sequence, *strides, *word, *end;
@@ -91,6 +92,15 @@ template <class F> struct Machine {
       const I kind = *word++;
       if (kind == SEGMENT) {
         segment(word, at, t, rows, row);
+      } else if (kind >= TAPS) {
+        char* const now = at[word[2]];
+        F* const frame = (F*)at[word[3]];
+        const I stride = program.strides[program.sequence[word[2]]], width = widths[word[4]];
+        if (kind == TAPS)
+          line_taps(word[1], now, stride, frame, (const I*)matrices[word[0]], (const F*)matrices[word[0] + 1], row, rows, width);
+        else
+          line_window(word[1], now, stride, frame, widths[word[5]] / width, rows, width);
+        word += 6;
       } else if (kind >= SUM) {
         (kind == SUM ? sum_along<F> : repeat_along<F>)(word[0], (const F*)at[word[1]], (F*)at[word[2]], rows,
                                                       widths[word[3]], widths[word[4]]);
