@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 import torchdyn_neuro as tdn
 from torchdyn_neuro.core.repeat import repeat
-from torchdyn_neuro.core.state import register_state, zeros_state
+from torchdyn_neuro.core.state import leaves, register_state, zeros_state
 from torchdyn_neuro.fused.recurrent import cut_loops, network_native
 
 from .agreement import assert_agrees
@@ -81,7 +81,7 @@ def gradients(module, x, which, backend):
     x = x.clone().requires_grad_()
     with tdn.backend(backend):
         (y, z), state = module.scan(x)
-    results = [(y, z, *state)[k] for k in which]
+    results = [(y, z, *leaves(state))[k] for k in which]
     loss = sum((leaf * torch.linspace(0.5, 2, leaf.numel(), dtype=x.dtype).view_as(leaf)).sum() for leaf in results)
     return torch.autograd.grad(loss, [x, *module.parameters()], allow_unused=True, materialize_grads=True)
 
@@ -154,3 +154,30 @@ def test_no_input_is_too_inactive_to_meet_what_is_not_finite(place, stepwise, mo
     torch.testing.assert_close(*outputs, equal_nan=True)
     # The sums are not finite because of inputs that are zero.
     assert outputs[0].isnan().any() if place == "the matrix" else found[3].isnan().all()
+
+
+class Delayed(Step):
+    """A line of past frames behind roots and before a product, beside a state that reads what leaves it."""
+
+    def __init__(self, delay):
+        super().__init__(None)
+        self.delay = tdn.Delay(delay, max_delay=3.0).double()
+
+    def initial_state(self, x_t):
+        return zeros_state(x_t), self.delay.initial_state(x_t)
+
+    def step(self, x_t, state):
+        s, line = state
+        late, line = self.delay.step(root(x_t * self.p), line)
+        return (self.first(s), root(x_t) + self.second(late)), (root(late) + x_t, line)
+
+
+@pytest.mark.parametrize("stepwise", [False, True])
+@pytest.mark.parametrize("delay", [2.0, tdn.Learned(torch.linspace(1.0, 2.5, WIDTH))])
+def test_a_line_of_past_frames(delay, stepwise, monkeypatch):
+    if stepwise:
+        monkeypatch.setattr(network_native, "takes", lambda *arguments: False)
+    module, x = Delayed(delay), drive(7)
+    assert tdn.why_eager(module, x) is None
+    for which in [(0,), (1,), (2,), (3,), (0, 1, 2, 3)]:
+        assert_absent(module, x, which)

@@ -142,10 +142,11 @@ class Reverse:
         pairs = [node for node in pairs if _window_of(node) is None]
         given = (*graph.lines, *(cut.products if keep else ()))
         self.states = _replayed(graph, [*single, *pairs, *(() if keep else cut.products)], frozenset(given))
-        count = len(graph.inputs) + len(graph.states)
+        leaves = *graph.inputs, *graph.states
+        count = len(leaves)
         self.replay = program_of(
             graph,
-            (*graph.inputs, *graph.states, *given),
+            (*leaves, *given),
             [
                 *_used(() if keep else cut.products, CARRIED),
                 *_used([graph.next_states[k] for k in self.states], CARRIED),

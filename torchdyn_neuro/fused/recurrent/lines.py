@@ -1,4 +1,4 @@
-"""Lines of past frames in memory: a state [B, steps, \\*] and all that is given to it in one sequence [steps + T, B, \\*].
+"""Lines of past frames in memory: a state [B, steps, \\*] and all that it is given, one sequence [steps + T, B, \\*].
 
 Nothing is shifted: step t is given to row ``steps + t``, and reads the rows before.
 """
