@@ -11,7 +11,8 @@ from typing import Any
 from torch import Tensor
 
 from ..operators.cuda_graph import Function, repeated
-from ..operators.runtime import grouped, rows_contiguous
+from ..operators.direct import grouped
+from ..operators.runtime import rows_contiguous
 from . import network_native, network_steps
 from .cut import Cut, Reverse, get_cut
 from .lines import Lines, matrices_of, merged, split
