@@ -35,7 +35,9 @@ class MatrixGradients:
         for number, gradient, (kind, k) in self.reverse.factors:
             arriving, place = sequence(*gradient), learned(number)
             if isinstance(number, LineRead):
-                found = share_gradient(self.lines.sequences[k], self.matrices[number.taps], arriving, part.start, self.lines.steps)
+                # Two lines may be given the same.
+                line, lags = self.lines.sequences[number.line], self.matrices[number.taps]
+                found = share_gradient(line, lags, arriving, part.start, self.lines.steps)
                 self.shares[place] = self.shares[place].add_(found) if place in self.shares else found
             elif kind == "window":
                 line = self.lines.window(k, part)
