@@ -22,7 +22,18 @@ from . import test_products as networks
 from .agreement import assert_agrees
 from .agreement import run as run_backend
 from .cells import Words, composed, shipped
-from .test_numbers import ABSENT, CASTS, CONSTANTS, MIXED, Step, assert_absent, assert_same, assert_same_values, numbers
+from .test_numbers import (
+    ABSENT,
+    CASTS,
+    CONSTANTS,
+    MIXED,
+    Step,
+    assert_absent,
+    assert_same,
+    assert_same_values,
+    assert_summed_before_rounded,
+    numbers,
+)
 from .test_repeat import gradients_of_each_result
 
 
@@ -322,6 +333,11 @@ def test_casts_of_any_number(name, dtype):
 def test_mixed_types_and_special_values(name):
     parameter = torch.linspace(0.05, 1.0, 10, dtype=torch.float64)
     assert_same(Step(MIXED[name], parameter=parameter), numbers(torch.float32), backend="triton")
+
+
+@pytest.mark.parametrize("shape", [(), (3,)])
+def test_the_gradient_of_a_parameter_is_summed_before_it_is_rounded(shape):
+    assert_summed_before_rounded(shape, "triton")
 
 
 @pytest.mark.parametrize("lines", [0, 1000])

@@ -95,7 +95,7 @@ def backward_results(
     sums = [
         like.new_empty(
             loop.kernels.partial_sums(elements) if parameters[k].numel() == 1 else elements,
-            dtype=torch.promote_types(parameters[k].dtype, torch.float32),
+            dtype=graph.summed_as(k),
         )
         for k in loop.grad_parameters
     ]

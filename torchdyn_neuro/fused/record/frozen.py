@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ...core.layers import has_hooks
+from ...core.plastic import Plastic
 from ...core.quantities import Constrained
 from .builder import Refusal
 from .lines import LineStandIn, is_plain_line
@@ -75,6 +76,7 @@ class Frozen:
         self.live_taps: list[nn.Module] = []
         self.live: list[Any] = []
         self._made: dict[int, Any] = {}
+        self._given: set[int] = set()  # layers whose weight is given, not read
         self._before: list[tuple[Any, Any]] = []
         self._delays: list[LineStandIn] = []
         self.module = self._module(root, "")
@@ -86,7 +88,7 @@ class Frozen:
         made = self._made.get(id(module))
         if made is not None:
             return made
-        if path and is_plain_linear(module):
+        if path and is_plain_linear(module) and id(module) not in self._given:
             return self._stand_in(module, path, ProductStandIn(self._matrix(module, path, "weight"), module.bias))
         if path and is_plain_line(module):
             return self._line(module, path)
@@ -130,6 +132,8 @@ class Frozen:
                 elif path is not None:
                     self.sources.append(Source(path, key))
                     self.live.append(attributes[group])
+        if isinstance(module, Plastic):
+            self._given.add(id(module.connection))
         for key, child in attributes["_modules"].items():
             self.structure.append(Place(attributes["_modules"], key, child, f"{name}.{key}"))
             if child is not None:

@@ -79,6 +79,10 @@ class StepGraph:
         results = (*self.next_states, *self.outputs)
         return bool(self.lines) or any(node.op == "product" for node in ordered(results))
 
+    def summed_as(self, number: int) -> torch.dtype:
+        """The type in which the gradient of a parameter is summed up over neurons and steps."""
+        return torch.promote_types(self.grad_parameters[number].dtype, torch.float32)
+
     def describe(self) -> str:
         """A text that is equal for graphs that compute the same, whatever the order in which they were recorded."""
         apart = ("uniform", "outers", "matrices", "widths", "pairs", "line_places")

@@ -15,7 +15,7 @@ from .audit import Audit
 from .builder import Refusal
 from .frozen import RECORDINGS, Frozen
 from .graph import StepGraph
-from .guards import ModuleGuard, WorldGuard, observed
+from .guards import ModuleGuard, WorldGuard, ambient, observed
 from .numbers import Log, Numbers, lifted, other_numbers
 from .reads import World
 from .places import Source
@@ -41,6 +41,7 @@ class FrozenStep:
         output: the structure of the outputs, once it has run.
         world: what outside the module it depends on, once that is known.
         changes: until then, the attributes of the modules that it ran on, after and before.
+        settings: those of torch under which it was recorded.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class FrozenStep:
         self.output: State = None
         self.world: WorldGuard | None = None
         self.changes: list[tuple[dict, dict]] = []
+        self.settings = ambient()
         self._owners = [module.get_submodule(source.path) for source in (*self.sources, *self.matrices)]
 
     def __call__(
@@ -83,7 +85,7 @@ class FrozenStep:
         """The same step with some of its sources only; the others are read where they were frozen."""
         kept = [self.sources[k] for k in used]
         step = FrozenStep(self.module, kept, self.x, self.state, self.output_dtype, self.matrices)
-        step.output, step.world = self.output, self.world
+        step.output, step.world, step.settings = self.output, self.world, self.settings
         return step
 
 

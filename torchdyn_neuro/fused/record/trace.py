@@ -247,11 +247,11 @@ def _spreads(operand: Operand) -> bool:
 
 
 def _unrounded(gradient: Node | None) -> Node | None:
-    """Of a narrow parameter, what is summed over neurons and steps: as in torch, the sum is rounded, not its terms."""
-    if gradient is None or gradient.op != "cast" or gradient.dtype not in (torch.bfloat16, torch.float16):
+    """What is summed over neurons and steps for a parameter: as in torch, the sum is rounded, not its terms."""
+    if gradient is None or gradient.op != "cast" or gradient.dtype == torch.float64:
         return gradient
     (exact,) = gradient.args
-    return exact if exact.dtype == torch.float32 else Node("cast", (exact,), torch.float32)
+    return exact if exact.dtype in (torch.float32, torch.float64) else Node("cast", (exact,), torch.float32)
 
 
 def _check(
