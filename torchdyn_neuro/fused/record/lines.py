@@ -52,7 +52,7 @@ class _Read(torch.autograd.Function):
 
 
 class LineStandIn(Dynamics):
-    """In the place of a delay: its state is a line of frames, which it reads, multiplies by a matrix and adds a bias to.
+    """In the place of a delay: reads the line of frames in its state, multiplies by a matrix and adds a bias.
 
     While a step is recorded this is written down; where the operands have values it is computed.
 

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from ..operators.cuda_graph import Function, repeated
@@ -17,7 +16,7 @@ from . import network_native, network_steps
 from .cut import Cut, Reverse, get_cut
 from .lines import Lines, matrices_of, merged, split
 from .matrix_gradients import MatrixGradients
-from .operands import MOST_ACTIVE, Backward, Forward
+from .operands import Backward, Forward
 
 EVERY = 8
 """Steps between checkpoints; what is between them stays in the caches during the backward pass."""

@@ -14,8 +14,8 @@ from torch import Tensor
 from ...native.compiler import arrays, header_library
 from ...sparse.event_product import gather_headers
 from ..cpp.kernels import parameter_layout
-from ..operators.registry import get_loop
 from ..layout import laid_out
+from ..operators.registry import get_loop
 from ..record.graph import LineRead, pattern_of
 from .lines import matrices_of
 from .operands import MOST_ACTIVE, Backward, Forward
