@@ -177,7 +177,7 @@ class Frozen:
         attributes = vars(module)
         self.objects.append((module, attributes))
         self.hooks += [attributes[hooks] for hooks in _HOOKS]
-        new = self._made[id(module)] = ProductStandIn(len(self.matrices), module.bias)
+        new = self._made[id(module)] = ProductStandIn(len(self.matrices), module.bias, module.weight.dtype.itemsize < 4)
         self.matrices.append(Source(path, "weight"))
         self.live_matrices.append(module)
         for group in _GROUPS:
