@@ -83,7 +83,8 @@ class WeightNormalization(LearningRule):
         # A root has no slope at 0, and nothing divides by it.
         found = torch.where(there, found, torch.ones_like(found))
         found = found if self.norm == "sum" else found.sqrt()
-        return weight * torch.where(there, total / found, torch.ones_like(found))
+        # Divided first: the inverse of a tiny sum overflows.
+        return torch.where(there, weight / found * total, weight)
 
     def extra_repr(self) -> str:
         every = "" if self.every is None else f", every={self.every:g} ms"
