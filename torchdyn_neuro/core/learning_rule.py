@@ -18,7 +18,7 @@ WEIGHTS = ("rows", "mean", "sum")
 class Activity:
     """What a learning rule sees of one step.
 
-    Attributes:
+    Args:
         pre: what came in, [B, pre, \\*].
         post: what the neurons behind put out, [B, post, \\*].
         weight: the weights before the step, [B, post, pre, \\*], or [post, pre, \\*] where all rows share them.
