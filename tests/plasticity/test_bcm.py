@@ -49,7 +49,7 @@ def test_against_a_loop_in_numpy():
     w, theta = np.full((2, 3), 0.1), np.full(2, 0.3)
     rule = tdn.BCM(eta, tau=tau, rate=rate, decay=decay, threshold=0.3).double()
     weight = torch.full((1, 2, 3), 0.1, dtype=torch.float64)
-    traces = rule.initial_traces(tdn.Activity(torch.from_numpy(pre[:1]), torch.from_numpy(post[:1]), weight))
+    traces = rule.initial_traces(tdn.Activity(torch.from_numpy(pre[:1]), torch.from_numpy(post[:1]), weight), 1.0)
     for x, y in zip(pre, post, strict=True):
         w = w + dt * eta * np.outer(y * (y - theta), x) - (1 - np.exp(-dt * decay)) * w
         theta = theta + (1 - np.exp(-dt / tau)) * (y**2 / rate - theta)

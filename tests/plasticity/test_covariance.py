@@ -14,7 +14,7 @@ def test_against_a_loop_in_numpy():
     rule = tdn.Covariance(eta, tau=tau, pre_mean=0.4, post_mean=0.2).double()
     weight = torch.zeros(1, 2, 3, dtype=torch.float64)
     frame = tdn.Activity(torch.from_numpy(pre[:1]), torch.from_numpy(post[:1]), weight)
-    traces = rule.initial_traces(frame)
+    traces = rule.initial_traces(frame, 1.0)
     for x, y in zip(pre, post, strict=True):
         w += dt * eta * np.outer(y - n, x - m)
         m += (1 - np.exp(-dt / tau)) * (x - m)
@@ -49,7 +49,7 @@ def test_fixed_thresholds_are_those_of_the_book():
     rule = tdn.Covariance(0.1, tau=None, pre_mean=0.5)
     weight, pre, post = torch.zeros(1, 1, 2), torch.tensor([[1.0, 0.0]]), torch.tensor([[2.0]])
     activity = tdn.Activity(pre, post, weight)
-    traces = rule.initial_traces(activity)
+    traces = rule.initial_traces(activity, 1.0)
     weight, after = rule.update(weight, activity, traces, 1.0)
     assert_close(weight, torch.tensor([[[0.1, -0.1]]]))
     assert after is traces

@@ -40,7 +40,7 @@ def test_against_a_loop_in_numpy():
     w, mean = np.array([[0.1, 0.2, 0.3], [1.0, 2.0, 3.0]]), np.array([0.2, 0.2])
     rule = tdn.SynapticScaling(eta, target=target, tau=tau, start=0.2).double()
     weight, pre = torch.from_numpy(w)[None], torch.zeros(1, 3).double()
-    traces = rule.initial_traces(tdn.Activity(pre, torch.zeros(1, 2).double(), weight))
+    traces = rule.initial_traces(tdn.Activity(pre, torch.zeros(1, 2).double(), weight), 1.0)
     for y in post:
         mean = mean + (1 - np.exp(-dt / tau)) * (y - mean)
         w = w * np.exp(dt * eta * (target - mean))[:, None]

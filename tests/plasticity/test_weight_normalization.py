@@ -53,7 +53,7 @@ def test_it_comes_at_every_whole_interval():
     assert at == [False, False, True, False, False, True, False]
     odd = plastic(tdn.WeightNormalization(every=2.5))
     with pytest.raises(ValueError, match=r"expected every to be a whole number of steps of 1 ms, got 2\.5 ms"):
-        odd.learn(x[0], torch.ones(4, 3).double(), odd.initial_state(x[0]))
+        odd.initial_state(x[0])
 
 
 def test_a_neuron_without_weights_is_left_alone_also_in_the_gradient():

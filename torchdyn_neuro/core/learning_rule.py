@@ -171,11 +171,12 @@ class LearningRule(Parametrized):
             raise ValueError(f"{type(self).__name__}: expected w_min <= w_max, got {w_min} and {w_max}; exchange them")
         self.w_min, self.w_max = w_min, w_max
 
-    def initial_traces(self, activity: Activity) -> State:
+    def initial_traces(self, activity: Activity, dt: float) -> State:
         r"""What the rule remembers before the first step, [B, \*]: nothing in this base.
 
         Args:
             activity: zeros of the right shapes, and the weights.
+            dt: length of the step, ms.
         """
         return ()
 

@@ -41,7 +41,7 @@ class BCM(LearningRule):
     Example:
         >>> pre, post, weight = torch.ones(1, 1), torch.tensor([[0.5, 2.0]]), torch.zeros(1, 2, 1)
         >>> rule, activity = BCM(eta=0.1, threshold=1.0), Activity(pre, post, weight)
-        >>> rule.update(weight, activity, rule.initial_traces(activity), dt=1.0)[0].squeeze()
+        >>> rule.update(weight, activity, rule.initial_traces(activity, 1.0), dt=1.0)[0].squeeze()
         tensor([-0.0250,  0.2000])
     """
 
@@ -63,7 +63,7 @@ class BCM(LearningRule):
         self.decay = NonNegative(decay, unit="1/ms")
         self.threshold = NonNegative(threshold)
 
-    def initial_traces(self, activity: Activity) -> RowTrace | SharedTrace:
+    def initial_traces(self, activity: Activity, dt: float) -> RowTrace | SharedTrace:
         return activity.keep(torch.zeros_like(activity.mean(activity.post)) + self.threshold())
 
     def update(self, weight: Tensor, activity: Activity, traces: State, dt: float) -> tuple[Tensor, State]:

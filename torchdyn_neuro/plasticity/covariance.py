@@ -48,7 +48,7 @@ class Covariance(LearningRule):
     Example:
         >>> pre, post, weight = torch.tensor([[2.0, 0.0]]), torch.tensor([[3.0]]), torch.zeros(1, 1, 2)
         >>> rule, activity = Covariance(eta=0.1, tau=None, pre_mean=1.0, post_mean=1.0), Activity(pre, post, weight)
-        >>> rule.update(weight, activity, rule.initial_traces(activity), dt=1.0)[0]
+        >>> rule.update(weight, activity, rule.initial_traces(activity, 1.0), dt=1.0)[0]
         tensor([[[ 0.2000, -0.2000]]])
     """
 
@@ -67,7 +67,7 @@ class Covariance(LearningRule):
         self.tau = None if tau is None else Positive(tau, unit="ms")
         self.pre_mean, self.post_mean = Real(pre_mean), Real(post_mean)
 
-    def initial_traces(self, activity: Activity) -> CovarianceTraces:
+    def initial_traces(self, activity: Activity, dt: float) -> CovarianceTraces:
         return CovarianceTraces(
             torch.zeros_like(activity.pre) + self.pre_mean(), torch.zeros_like(activity.post) + self.post_mean()
         )

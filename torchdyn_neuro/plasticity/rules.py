@@ -55,8 +55,8 @@ class Rules(LearningRule):
         """Whether one of the rules reads a neuromodulator."""
         return any(rule.modulated for rule in self.rules)
 
-    def initial_traces(self, activity: Activity) -> State:
-        return tuple(rule.initial_traces(activity) for rule in self.rules)
+    def initial_traces(self, activity: Activity, dt: float) -> State:
+        return tuple(rule.initial_traces(activity, dt) for rule in self.rules)
 
     def update(self, weight: Tensor, activity: Activity, traces: State, dt: float) -> tuple[Tensor, State]:
         after = []

@@ -41,7 +41,7 @@ class Sanger(LearningRule):
         super().__init__(w_min=w_min, w_max=w_max)
         self.eta = NonNegative(eta, unit="1/ms")
 
-    def initial_traces(self, activity: Activity) -> State:
+    def initial_traces(self, activity: Activity, dt: float) -> State:
         groups = 1 if activity.connection is None else getattr(activity.connection.connection, "groups", 1)
         if groups > 1:
             raise ValueError(

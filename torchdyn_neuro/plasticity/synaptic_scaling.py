@@ -39,7 +39,7 @@ class SynapticScaling(LearningRule):
     Example:
         >>> pre, post, weight = torch.ones(1, 2), torch.zeros(1, 1), torch.tensor([[[1.0, 2.0]]])
         >>> rule, activity = SynapticScaling(eta=0.01, target=0.5, start=0.0), Activity(pre, post, weight)
-        >>> rule.update(weight, activity, rule.initial_traces(activity), dt=20.0)[0]
+        >>> rule.update(weight, activity, rule.initial_traces(activity, 1.0), dt=20.0)[0]
         tensor([[[1.1052, 2.2103]]])
     """
 
@@ -59,7 +59,7 @@ class SynapticScaling(LearningRule):
         self.tau = Positive(tau, unit="ms")
         self.start = None if start is None else Real(start)
 
-    def initial_traces(self, activity: Activity) -> RowTrace | SharedTrace:
+    def initial_traces(self, activity: Activity, dt: float) -> RowTrace | SharedTrace:
         start = self.target if self.start is None else self.start
         return activity.keep(torch.zeros_like(activity.mean(activity.post)) + start())
 

@@ -29,7 +29,7 @@ class WeightNormalization(LearningRule):
         - weight: [B, post, pre, \*], or [post, pre, \*] for one that the batch shares
 
     Raises:
-        ValueError: if ``total`` or ``every`` is not above 0, or ``norm`` none of the two; while learning, if ``every``
+        ValueError: if ``total`` or ``every`` is not above 0, or ``norm`` none of the two; from ``initial_state``, if ``every``
             is no whole number of steps.
 
     Source: von der Malsburg (1973), Kybernetik 14:85; Diehl & Cook (2015), Front. Comput. Neurosci. 9:99.
@@ -55,21 +55,23 @@ class WeightNormalization(LearningRule):
         self.norm = one_of("WeightNormalization", "norm", norm, "sum", "length")
         self.every = None if every is None else positive_number("WeightNormalization", "every", every, unit="ms")
 
-    def initial_traces(self, activity: Activity) -> State:
+    def initial_traces(self, activity: Activity, dt: float) -> State:
         """How many steps have passed since the last scaling."""
-        return () if self.every is None else activity.keep(torch.zeros_like(activity.mean(activity.post)))
+        if self.every is None:
+            return ()
+        steps = self.every / dt
+        if steps < 0.5 or abs(steps - round(steps)) > 1e-6 * steps:
+            raise ValueError(
+                f"WeightNormalization: expected every to be a whole number of steps of {dt:g} ms, got {self.every:g} "
+                f"ms; pass {max(1, round(steps)) * dt:g}"
+            )
+        return activity.keep(torch.zeros_like(activity.mean(activity.post)))
 
     def update(self, weight: Tensor, activity: Activity, traces: State, dt: float) -> tuple[Tensor, State]:
         if self.every is None:
             return self.normalized(weight, activity), traces
-        steps = round(self.every / dt)
-        if steps < 1 or abs(self.every / dt - steps) > 1e-6 * steps:
-            raise ValueError(
-                f"WeightNormalization: expected every to be a whole number of steps of {dt:g} ms, got {self.every:g} "
-                f"ms; pass {max(1, steps) * dt:g}"
-            )
         passed = traces.value + 1
-        due = passed >= steps
+        due = passed >= self.every / dt - 0.5
         weight = torch.where(activity.at_weights(due), self.normalized(weight, activity), weight)
         return weight, activity.keep(torch.where(due, torch.zeros_like(passed), passed))
 
