@@ -29,8 +29,8 @@ class WeightNormalization(LearningRule):
         - weight: [B, post, pre, \*], or [post, pre, \*] for one that the batch shares
 
     Raises:
-        ValueError: if ``total`` or ``every`` is not above 0, or ``norm`` none of the two; from ``initial_state``, if ``every``
-            is no whole number of steps.
+        ValueError: if ``total`` or ``every`` is not above 0, or ``norm`` none of the two; from ``initial_state`` if
+            ``every`` is no whole number of steps.
 
     Source: von der Malsburg (1973), Kybernetik 14:85; Diehl & Cook (2015), Front. Comput. Neurosci. 9:99.
 
