@@ -48,6 +48,8 @@ class MaxMembrane(Decoder):
 
     .. math:: z_c = \max_t v_{t,c}
 
+    Several steps that reach it share the gradient; read while time goes on, the first of them gets it.
+
     Shape:
         - input: [T, B, C] potentials
         - output: [B, C]

@@ -9,7 +9,7 @@ from ..core.dynamics import Dynamics
 from ..core.layers import step_layer
 from ..core.network import Network
 from ..core.stand_in import stand_in
-from ..core.state import State, fill, leaves, map_state, state_dtype
+from ..core.state import State, fill, leaves, state_dtype
 from .jacobian import Jacobian, jacobian
 from .layers import RunningNorm, is_linear
 
@@ -129,16 +129,21 @@ class Cell:
                         f"{tuple(leaf.shape)} in {type(part).__name__}; use TBPTT"
                     )
 
-    def follow(self, walk: Walk, share: float) -> None:
-        """Let the running statistics of norms follow what has come in."""
+    def watch(self, walk: Walk) -> None:
+        """Let norms in front of the neurons take account of what has come in."""
         x = walk.x
         for part in self.parts:
             if isinstance(part, Dynamics):
                 return
-            y = part(x)
             if isinstance(part, RunningNorm):
-                part.follow(x, share)
-            x = y
+                part.watch(x)
+            x = part.forward(x)
+
+    def settle(self) -> None:
+        """Let norms move their running statistics, at the end of a sequence."""
+        for part in self.parts:
+            if isinstance(part, RunningNorm):
+                part.settle()
 
 
 def _fed(network: Network, state: State, x_t: Tensor) -> Tensor:
@@ -154,8 +159,3 @@ def projected(connection: nn.Module, x: Tensor) -> Tensor:
     """A linear connection on frames, without its hooks."""
     assert is_linear(connection)
     return connection.forward(x)
-
-
-def frozen_states(states: list[State]) -> list[State]:
-    """The states, cut from any history."""
-    return [map_state(torch.Tensor.detach, state) for state in states]

@@ -104,6 +104,8 @@ class ForwardInTime(LearningMethod):
                 with torch.autocast(x.device.type, enabled=False):
                     self.go_on(sequence, piece)
             value, decoded = errors.result()
+            for stage in stages:
+                stage.cell.settle()
         return Outcome(with_gradients(value, sequence.gradients), decoded)
 
     def _pieces(self, sequence: Sequence, x: Tensor) -> Iterator[Piece]:
@@ -113,7 +115,7 @@ class ForwardInTime(LearningMethod):
             runs, y = [], piece
             for index, stage in enumerate(sequence.stages):
                 run, states[index] = stage.run(y, states[index])
-                stage.cell.follow(run.walk, len(piece) / len(x))
+                stage.cell.watch(run.walk)
                 runs.append(run)
                 y = run.y
             yield Piece(runs, list(states), sequence.errors.slope(y))

@@ -103,6 +103,7 @@ class RunningNorm(nn.Module):
                 f"RunningNorm: expected a norm with running statistics, got {norm}; let it track_running_stats"
             )
         self.norm = norm
+        self.seen: tuple[int, Tensor, Tensor] | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         norm = self.norm
@@ -110,17 +111,28 @@ class RunningNorm(nn.Module):
         return y * norm.weight + norm.bias if norm.affine else y
 
     @torch.no_grad()
-    def follow(self, x: Tensor, share: float) -> None:
-        """Move the statistics towards those of ``x`` [T, B, features], which is a ``share`` of a sequence.
-
-        All the shares of a sequence together have the weight of one batch.
-        """
-        norm = self.norm
-        if not norm.training:
+    def watch(self, x: Tensor) -> None:
+        """Take account of the next piece [T, B, features], or frame [B, features], of a sequence."""
+        if not self.norm.training:
             return
-        momentum = norm.momentum if norm.momentum is not None else 1 / (1 + norm.num_batches_tracked.item())
-        weight = 1 - (1 - momentum) ** share
-        x = x.flatten(0, -2).to(norm.running_mean.dtype)
-        norm.running_mean.lerp_(x.mean(0), weight)
-        if len(x) > 1:
-            norm.running_var.lerp_(x.var(0), weight)
+        x = x.flatten(0, -2).to(self.norm.running_mean.dtype)
+        count, mean = len(x), x.mean(0)
+        spread = (x - mean).square().sum(0)
+        if self.seen is not None:
+            before, old, old_spread = self.seen
+            apart, count = mean - old, before + count
+            spread = old_spread + spread + apart.square() * (before * len(x) / count)
+            mean = old + apart * (len(x) / count)
+        self.seen = count, mean, spread
+
+    @torch.no_grad()
+    def settle(self) -> None:
+        """Move the running statistics, at the end of a sequence, as the norm itself does when it sees all of it."""
+        if self.seen is None:
+            return
+        norm, (count, mean, spread) = self.norm, self.seen
+        norm.num_batches_tracked += 1
+        momentum = norm.momentum if norm.momentum is not None else 1 / norm.num_batches_tracked.item()
+        norm.running_mean.lerp_(mean, momentum)
+        norm.running_var.lerp_(spread / max(count - 1, 1), momentum)
+        self.seen = None
