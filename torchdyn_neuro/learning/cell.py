@@ -54,7 +54,6 @@ class Cell:
         befores: list[list[State]] = [[] for _ in self.parts]
         fed: dict[int, list[Tensor]] = {index: [] for index in self.networks}
         for x_t in x.unbind(0):
-            frame = x_t
             for index, part in enumerate(self.parts):
                 if not isinstance(part, Dynamics):
                     x_t = part(x_t)
@@ -65,7 +64,7 @@ class Cell:
                     fed[index].append(_fed(part, state, x_t))
                 befores[index].append(own)
                 x_t, states[index] = step_layer(part, x_t, state)
-            outputs.append(x_t.to(frame.dtype))
+            outputs.append(x_t)
         stacked = [[torch.stack(column) for column in zip(*map(leaves, rows), strict=True)] for rows in befores]
         return Walk(x, torch.stack(outputs), stacked, {i: torch.stack(given) for i, given in fed.items()}), states
 

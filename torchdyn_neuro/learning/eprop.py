@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from ..core.checks import one_of
+from ..core.state import widen
 from .forward import ForwardInTime, Piece, Sequence
 from .jacobian import Jacobian, Source
 
@@ -86,7 +87,7 @@ class EProp(ForwardInTime):
                 signal = sequence.stages[index + 1].back(signal, piece.runs[index + 1])
             if stage.learns:
                 whole = jacobian if behind is None else jacobian.then(behind)
-                sums = sequence.traces[index].advance(whole, signal, stage.incoming(run, run.y.dtype))
+                sums = sequence.traces[index].advance(whole, signal, stage.incoming(run))
                 stage.hand_over(sums, sequence.gradients)
             signal = _through(jacobian, signal)
 
@@ -101,8 +102,8 @@ class EProp(ForwardInTime):
             jacobian.gain[source] = jacobian.gain.get("input", {})
             if "input" in jacobian.direct:
                 jacobian.direct[source] = jacobian.direct["input"]
-        incoming = stage.incoming(run, run.y.dtype)
-        incoming |= {source: piece.runs[index].y for source, index in layers.items()}
+        incoming = stage.incoming(run)
+        incoming |= {source: widen(piece.runs[index].y) for source, index in layers.items()}
         sums = sequence.traces[-1].advance(jacobian, piece.slope, incoming)
         for source, index in layers.items():
             if source in sums:

@@ -5,9 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..core.checks import one_of
 from ..core.dynamics import Dynamics
-from ..core.state import State, register_state
+from ..core.state import State, register_state, widen
 from ..decoding.decoder import Decoder
 from ..losses import DecodedLoss, EveryStep
 
@@ -32,7 +31,7 @@ class _Reading(Dynamics):
         self.decoder = decoder
 
     def initial_state(self, x_t: State) -> ReadingState:
-        return ReadingState(self.decoder.start(x_t))
+        return ReadingState(self.decoder.start(widen(x_t)))
 
     def step(self, x_t: Tensor, state: ReadingState) -> tuple[Tensor, ReadingState]:
         kept = self.decoder.keep(state.kept, x_t.to(state.kept.dtype))
@@ -60,8 +59,7 @@ class Errors:
     """
 
     def __init__(self, owner: str, loss: nn.Module, target: Tensor, steps: int, when: str):
-        self.loss, self.target, self.steps = loss, target, steps
-        self.when = one_of(owner, "error", when, "end", "running")
+        self.loss, self.target, self.steps, self.when = loss, target, steps, when
         self.every_step = isinstance(loss, EveryStep)
         check_loss(owner, loss)
         if self.every_step:
@@ -91,7 +89,7 @@ class Errors:
         first, self.seen = self.seen, self.seen + len(kept)
         self._decode(kept)
         with torch.enable_grad():
-            kept = kept.detach().requires_grad_()
+            kept = widen(kept.detach()).requires_grad_()
             counted = [
                 self.of_step(kept[step], first + step)
                 for step in range(len(kept))

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..core.checks import whole_number
+from ..core.checks import one_of, whole_number
 from ..core.dynamics import Dynamics
 from ..core.state import State, leaves
 from ..models.classifier import SpikingClassifier
@@ -75,7 +75,7 @@ class ForwardInTime(LearningMethod):
 
     def __init__(self, *, error: str = "running", block: int = 16):
         super().__init__()
-        self.error = error
+        self.error = one_of(type(self).__name__, "error", error, "end", "running")
         self.block = whole_number(type(self).__name__, "block", block, 1)
         self.weights = nn.ParameterDict()
         """Feedback or readout weights of the method itself, by stage."""
@@ -124,7 +124,7 @@ class ForwardInTime(LearningMethod):
         """Learn the last stage, whose learning signal is the error itself; returns its Jacobian."""
         stage, run = sequence.stages[-1], piece.runs[-1]
         jacobian = stage.linearized(run, piece.states[-1])
-        sums = sequence.traces[-1].advance(jacobian, piece.slope, stage.incoming(run, run.y.dtype))
+        sums = sequence.traces[-1].advance(jacobian, piece.slope, stage.incoming(run))
         stage.hand_over(sums, sequence.gradients)
         return jacobian
 

@@ -57,7 +57,7 @@ class LocalLosses(ForwardInTime):
             signal, through = self._local(sequence, index, run.y, direct=behind is None)
             jacobian = stage.linearized(run, piece.states[index])
             whole = jacobian if behind is None else jacobian.then(through)
-            sums = sequence.traces[index].advance(whole, signal, stage.incoming(run, run.y.dtype))
+            sums = sequence.traces[index].advance(whole, signal, stage.incoming(run))
             stage.hand_over(sums, sequence.gradients)
 
     def _local(self, sequence: Sequence, index: int, y: Tensor, direct: bool):

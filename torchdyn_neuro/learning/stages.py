@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from ..core.chain import Chain
 from ..core.dynamics import Dynamics
 from ..core.network import Network
-from ..core.state import State
+from ..core.state import State, widen
 from ..integrators import Euler, ExponentialEuler
 from .cell import Cell, Walk
 from .jacobian import Jacobian, Source
@@ -104,13 +104,13 @@ class Stage:
         found = self.cell.linearized(run.walk, states, self.cell.parameters())
         return found if run.mask is None else found.scaled(run.mask)
 
-    def incoming(self, run: Run, dtype: torch.dtype) -> dict[Source, Tensor | None]:
+    def incoming(self, run: Run) -> dict[Source, Tensor | None]:
         """What comes in through each source of which something is to be learned."""
         given = {"input": run.pre, **{("feedback", index): fed for index, fed in run.walk.fed.items()}}
         found: dict[Source, Tensor | None] = {}
         for source, layer in self.linear.items():
             if self.learned(source):
-                pre = given[source].to(dtype)
+                pre = widen(given[source])
                 found[source] = pre if layer.bias is None else torch.cat([pre, torch.ones_like(pre[..., :1])], -1)
         return {**found, **dict.fromkeys(self.cell.parameters())}
 

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from ..core.checks import one_of, positive_number
 from ..core.dynamics import Dynamics
+from ..core.state import widen
 from .forward import ForwardInTime, Piece, Sequence
 from .jacobian import Jacobian, Source
 
@@ -84,7 +85,7 @@ class ThreeFactor(ForwardInTime):
         for index in sequence.hidden:
             stage, run = sequence.stages[index], piece.runs[index]
             dt = next((part.dt for part in stage.inner if isinstance(part, Dynamics)), 1.0)
-            incoming = {source: pre for source, pre in stage.incoming(run, run.y.dtype).items() if pre is not None}
+            incoming = {source: pre for source, pre in stage.incoming(run).items() if pre is not None}
             if self.coincidence == "hebbian":
                 slopes = stage.linearized(run, piece.states[index]).direct
             post: dict[Source, Tensor] = {}
@@ -98,7 +99,7 @@ class ThreeFactor(ForwardInTime):
                     continue
                 if stage.linear[source].bias is not None:
                     x = torch.cat([x[..., :-1], torch.zeros_like(x[..., -1:])], -1)
-                y = run.walk.y
+                y = widen(run.walk.y)
                 post[source, "plus"] = self.A_plus * y
                 pre[source, "plus"] = _trace(sequence, (index, source, "pre"), x, decay, before=True)
                 decay = math.exp(-dt / self.tau_post)
