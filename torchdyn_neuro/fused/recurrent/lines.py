@@ -160,9 +160,10 @@ def read_from(rows: Tensor, frame: Tensor, lags: Tensor | None = None, shares: T
     if lags is None:
         _side_by_side(frame, rows).copy_(rows.flatten(1, -2).transpose(0, 1))
         return
-    frame.zero_()
-    for lag, share in zip(lags, shares, strict=True):
-        frame.addcmul_(rows.gather(0, _places(rows, lag))[0], share)
+    read = (rows.gather(0, _places(rows, lag))[0] for lag in lags)
+    torch.mul(next(read), shares[0], out=frame)
+    for row, share in zip(read, shares[1:], strict=True):
+        frame.addcmul_(row, share)
 
 
 def add_to(rows: Tensor, frame: Tensor, lags: Tensor | None = None, shares: Tensor | None = None) -> None:
