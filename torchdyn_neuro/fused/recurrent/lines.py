@@ -20,12 +20,16 @@ if TYPE_CHECKING:
 
 def split(graph: StepGraph, states: Iterable[Any]) -> tuple[list[Any], list[Any]]:
     """All states of a step, or what goes with them: those of the graph, and the lines."""
+    if not graph.lines:
+        return [*states], []
     pairs = [*enumerate(states)]
     return [s for k, s in pairs if k not in graph.line_places], [s for k, s in pairs if k in graph.line_places]
 
 
 def merged(graph: StepGraph, held: Sequence[Any], lines: Sequence[Any]) -> list[Any]:
     """What :func:`split` takes apart."""
+    if not graph.lines:
+        return [*held]
     rest, found = iter(held), dict(zip(graph.line_places, lines, strict=True))
     return [found[k] if k in found else next(rest) for k in range(len(held) + len(lines))]
 
