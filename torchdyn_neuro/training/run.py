@@ -86,6 +86,7 @@ def _run(config: DictConfig, allow: Sequence[str], interruption: Interruption) -
         model,
         data.classes,
         loss=loss,
+        learning=part(plain["learning"], "learning"),
         encoder=encoder,
         optimizer=part(plain["optimizer"], "optimizer"),
         scheduler=part(plain["scheduler"], "scheduler"),

@@ -161,16 +161,10 @@ class Reverse:
         read = [node for node in graph.grad_parameters if node is not None]
         back = [node for node in graph.grad_lines if node is not None]
         count += len(graph.state_gradients) + len(graph.output_gradients)
+        known = *graph.inputs, *graph.states, *graph.state_gradients, *graph.output_gradients, *graph.lines
         self.program = program_of(
             graph,
-            (
-                *graph.inputs,
-                *graph.states,
-                *graph.state_gradients,
-                *graph.output_gradients,
-                *graph.lines,
-                *cut.products,
-            ),
+            (*known, *cut.products),
             [*_used(back, ROW), *_used(rows, ROW), *_used(carried, CARRIED), *_used(read, READ)],
             cut.language,
             range(count, count + len(graph.lines)),

@@ -1,6 +1,6 @@
-"""Lines of past frames in memory: a state [B, steps, \\*] and all that it is given, one sequence [steps + T, B, \\*].
+"""Lines of past frames in memory: the first state [B, steps, \\*], and behind it all that the line is given.
 
-Nothing is shifted: step t is given to row ``steps + t``, and reads the rows before.
+It is one sequence [steps + T, B, \\*]. Nothing is shifted: step t fills row ``steps + t``, and reads the rows before.
 """
 
 from collections.abc import Callable, Iterable, Sequence

@@ -51,9 +51,9 @@ class MatrixGradients:
 
         (kind, k), arriving, place = source, sequence(*gradient), learned(number)
         if isinstance(number, LineRead):
-            found = share_gradient(
-                self.lines.sequences[k], self.matrices[number.taps], arriving, part.start, self.lines.steps
-            )
+            # Two lines may be given the same.
+            line, lags = self.lines.sequences[number.line], self.matrices[number.taps]
+            found = share_gradient(line, lags, arriving, part.start, self.lines.steps)
             self.shares[place] = self.shares[place].add_(found) if place in self.shares else found
         elif kind == "window":
             line = self.lines.window(k, part)
