@@ -18,6 +18,7 @@ from torchdyn_neuro.fused.record.trace import trace_step
 from torchdyn_neuro.fused.triton import source as triton_source
 from torchdyn_neuro.fused.triton.kernels import TritonKernels
 
+from . import test_arrivals as arrivals
 from . import test_products as networks
 from .agreement import assert_agrees
 from .agreement import run as run_backend
@@ -300,6 +301,12 @@ def test_a_recurrent_layer():
 def test_a_step_with_products(name):
     torch.manual_seed(0)
     assert_agrees(networks.CASES[name]().double(), networks.drive(name, 11, 2, 13), relative=1e-10, backend="triton")
+
+
+@pytest.mark.parametrize("name", ["between products", "rounds"])
+def test_a_gradient_that_does_not_arrive_meets_no_infinite_slope_beside_products(name):
+    for which in arrivals.RESULTS:
+        arrivals.assert_absent(arrivals.Step(arrivals.ABSENT[name]), arrivals.drive(3), which, "triton")
 
 
 def test_a_chain_with_a_parameter_per_channel_of_images():

@@ -15,6 +15,7 @@ from .field import Field, Parameter
 from .flat_state import FlatState
 from .module_values import ModuleValues
 from .parts import cells, check_inputs, rates, stepped
+from .placed import check_placed
 from .refusals import check_constant_input, check_dynamics
 from .widened import widened
 
@@ -50,6 +51,7 @@ class DynamicsField(Field):
         self.between_spikes = between_spikes
         check_dynamics(dynamics, between_spikes)
         check_constant_input(dynamics, input)
+        check_placed(self.owner, "a module and an input", [*leaves(input), *dynamics.parameters(), *dynamics.buffers()])
         self.module = widened(dynamics, dtype)
         self.values = ModuleValues(self.owner, self.module, input, dtype, parameters)
         self.device = leaves(input)[0].device
@@ -101,6 +103,7 @@ class DynamicsField(Field):
         return other
 
     def flat(self, state: State) -> Tensor:
+        check_placed(self.owner, "a state", [leaf for leaf in leaves(state) if isinstance(leaf, Tensor)][:1])
         return self.form.flat(state).to(self.device, self.dtype)
 
     def names(self, size: int) -> tuple[str, ...]:

@@ -22,8 +22,9 @@ def signature(x: State, state: State, output_dtype: torch.dtype | None) -> Signa
     """The signature of a call."""
     training = torch.is_grad_enabled()
     tensors = [(leaf.dtype, (False,) * (leaf.ndim - 1), training and leaf.requires_grad) for leaf in leaves(x)]
-    # Of a line of frames one frame.
-    held = [(leaf, leaf.ndim - line) for leaf, line in zip(leaves(state), lines_of(state), strict=True)]
+    # Of a line of frames one frame; compilers of torch do not ask, for they do not get to it.
+    lines = [False] * len(leaves(state)) if torch.compiler.is_compiling() else lines_of(state)
+    held = [(leaf, leaf.ndim - line) for leaf, line in zip(leaves(state), lines, strict=True)]
     tensors += [(leaf.dtype, (False,) * ndim, training and leaf.requires_grad) for leaf, ndim in held]
     widths = None
     if not torch.compiler.is_compiling():

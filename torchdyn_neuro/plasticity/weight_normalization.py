@@ -29,8 +29,8 @@ class WeightNormalization(LearningRule):
         - weight: [B, post, pre, \*], or [post, pre, \*] for one that the batch shares
 
     Raises:
-        ValueError: if ``total`` or ``every`` is not above 0, or ``norm`` none of the two; while learning, if ``every``
-            is no whole number of steps.
+        ValueError: if ``total`` or ``every`` is not above 0, or ``norm`` none of the two; from ``initial_state`` if
+            ``every`` is no whole number of steps.
 
     Source: von der Malsburg (1973), Kybernetik 14:85; Diehl & Cook (2015), Front. Comput. Neurosci. 9:99.
 
@@ -57,19 +57,21 @@ class WeightNormalization(LearningRule):
 
     def initial_traces(self, activity: Activity, dt: float) -> State:
         """How many steps have passed since the last scaling."""
-        return () if self.every is None else activity.keep(torch.zeros_like(activity.mean(activity.post)))
+        if self.every is None:
+            return ()
+        steps = self.every / dt
+        if steps < 0.5 or abs(steps - round(steps)) > 1e-6 * steps:
+            raise ValueError(
+                f"WeightNormalization: expected every to be a whole number of steps of {dt:g} ms, got {self.every:g} "
+                f"ms; pass {max(1, round(steps)) * dt:g}"
+            )
+        return activity.keep(torch.zeros_like(activity.mean(activity.post)))
 
     def update(self, weight: Tensor, activity: Activity, traces: State, dt: float) -> tuple[Tensor, State]:
         if self.every is None:
             return self.normalized(weight, activity), traces
-        steps = round(self.every / dt)
-        if steps < 1 or abs(self.every / dt - steps) > 1e-6 * steps:
-            raise ValueError(
-                f"WeightNormalization: expected every to be a whole number of steps of {dt:g} ms, got {self.every:g} "
-                f"ms; pass {max(1, steps) * dt:g}"
-            )
         passed = traces.value + 1
-        due = passed >= steps
+        due = passed >= self.every / dt - 0.5
         weight = torch.where(activity.at_weights(due), self.normalized(weight, activity), weight)
         return weight, activity.keep(torch.where(due, torch.zeros_like(passed), passed))
 
@@ -83,7 +85,8 @@ class WeightNormalization(LearningRule):
         # A root has no slope at 0, and nothing divides by it.
         found = torch.where(there, found, torch.ones_like(found))
         found = found if self.norm == "sum" else found.sqrt()
-        return weight * torch.where(there, total / found, torch.ones_like(found))
+        # Divided first: the inverse of a tiny sum overflows.
+        return torch.where(there, weight / found * total, weight)
 
     def extra_repr(self) -> str:
         every = "" if self.every is None else f", every={self.every:g} ms"

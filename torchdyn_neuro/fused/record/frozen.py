@@ -89,7 +89,8 @@ class Frozen:
         if made is not None:
             return made
         if path and is_plain_linear(module) and id(module) not in self._given:
-            return self._stand_in(module, path, ProductStandIn(self._matrix(module, path, "weight"), module.bias))
+            matrix, narrow = self._matrix(module, path, "weight"), module.weight.dtype.itemsize < 4
+            return self._stand_in(module, path, ProductStandIn(matrix, module.bias, narrow))
         if path and is_plain_line(module):
             return self._line(module, path)
         new = self._made[id(module)] = module.__class__.__new__(module.__class__)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _library = torch.library.Library("torchdyn_neuro", "FRAGMENT")
 _library.define("line(Tensor x, Tensor history, int taps, int matrix, bool transposed) -> Tensor")
 _library.define("line_outer(Tensor gradient, Tensor x, Tensor history, int taps) -> Tensor")
+_library.define("line_push(Tensor x, Tensor history) -> Tensor")
+_library.impl("line_push", lambda x, history: x.clone(), "CPU")
 _library.impl("line", lambda x, history, taps, matrix, transposed: x.clone(), "CPU")
 _library.impl("line_outer", lambda gradient, x, history, taps: gradient.clone(), "CPU")
 
@@ -35,7 +37,8 @@ class _Read(torch.autograd.Function):
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(x, history)
         ctx.taps, ctx.matrix = taps, matrix
-        return torch.ops.torchdyn_neuro.line(x, history, taps, matrix, False), x.clone()
+        y = torch.ops.torchdyn_neuro.line(x, history, taps, matrix, False)
+        return y, torch.ops.torchdyn_neuro.line_push(x, history)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor | None, after: Tensor | None) -> tuple[Tensor | None, ...]:
@@ -49,7 +52,7 @@ class _Read(torch.autograd.Function):
 
 
 class LineStandIn(Dynamics):
-    """In the place of a delay: its state is a line of frames, which it reads, multiplies by a matrix and adds a bias to.
+    """In the place of a delay: reads the line of frames in its state, multiplies by a matrix and adds a bias.
 
     While a step is recorded this is written down; where the operands have values it is computed.
 
@@ -92,10 +95,10 @@ class LineStandIn(Dynamics):
         else:
             places = (line.shape[1] - 1 - lag for lag in self.lags)
             y = sum(
-                share * line.gather(1, place.expand(frame)).squeeze(1)
+                share.to(line.dtype) * line.gather(1, place.expand(frame)).squeeze(1)
                 for share, place in zip(self.shares, places, strict=True)
             )
-        return (y if self.weight is None else functional.linear(y, self.weight)), line[:, 1:]
+        return (y if self.weight is None else functional.linear(y, self.weight.to(y.dtype))), line[:, 1:]
 
 
 class Lines:
@@ -106,7 +109,7 @@ class Lines:
 
     Attributes:
         leaves: the number of each line by the leaf that stands for it.
-        pushed: what each line is given.
+        pushed: what each line is given, as its next state.
         gradients: of what each line is given, the part that comes back through it.
         outers: for the gradients of shares: how a line is read, the gradient of that, and what is pushed.
     """
@@ -121,6 +124,13 @@ class Lines:
     def record(self, func: Any, x: Tensor, *args: Any) -> Tensor:
         """Write down an operation of this module."""
         recorder, result = self.recorder, func(x, *args)
+        if func._schema.name == "torchdyn_neuro::line_push":
+            line, source = self._number(*args), recorder.node(x)
+            if line in self.pushed or x.shape != args[0].shape:
+                raise Refusal("a line of frames that takes more than one frame in a step, or one of another shape")
+            self.pushed[line] = recorder._interned("pushed", (source, line), x.dtype)
+            recorder._bind_new(result, self.pushed[line], source)
+            return result
         if func._schema.name == "torchdyn_neuro::line_outer":
             pushed, history, taps = args
             source = recorder.node(pushed)
@@ -131,8 +141,6 @@ class Lines:
         line, source = self._number(history), recorder.node(x)
         if source.dtype not in (torch.float32, torch.float64):
             raise Refusal(f"a line of frames of {source.dtype}")
-        if not transposed and (x.shape != history.shape or self.pushed.setdefault(line, source) is not source):
-            raise Refusal("a line of frames that takes more than one frame in a step, or one of another shape")
         shape = history.shape
         if matrix >= 0 and not transposed and recorder.matrices:
             shape = of_width(history.shape, recorder.matrices[matrix][1])
@@ -149,18 +157,19 @@ class Lines:
             raise Refusal("a delay whose state is not the one that the step was given")
         return line
 
-    def check(self, next_states: list[Node], results: list[Node]) -> None:
-        """Raise if a line takes another way through a step than to be pushed and read once.
+    def given(self, next_states: list[Node], results: list[Node]) -> tuple[Node, ...]:
+        """What each line is given; raises if one takes another way through a step than to be pushed and read once.
 
         Args:
             next_states: what follows each line.
-            results: all that the step computes.
+            results: all else that the step computes.
         """
-        if not self.leaves:
-            return
         same = all(self.pushed.get(line) is node for line, node in enumerate(next_states))
-        if not same or not self.leaves.keys().isdisjoint(ordered(results)):
+        given = tuple(node.args[0] for node in next_states) if same else ()
+        nodes = ordered([*results, *given]) if self.leaves else ()
+        if not same or any(node in self.leaves or node.op == "pushed" for node in nodes):
             raise Refusal("a line of frames that is not handed on by its own delay alone, once in a step")
+        return given
 
 
 def is_plain_line(layer: nn.Module) -> bool:

@@ -177,7 +177,7 @@ class Recorder(Builder, TorchDispatchMode):
             return self._normal(func, *args)
         if func._schema.name in ("torchdyn_neuro::product", "torchdyn_neuro::outer"):
             return self._product(func, *args)
-        if func._schema.name in ("torchdyn_neuro::line", "torchdyn_neuro::line_outer"):
+        if func._schema.name.startswith("torchdyn_neuro::line"):
             return self.lines.record(func, *args)
         name = func._schema.name.removeprefix("aten::")
         in_place = name.endswith("_") and not name.endswith("__")

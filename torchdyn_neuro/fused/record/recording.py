@@ -17,8 +17,8 @@ from .frozen import RECORDINGS, Frozen
 from .graph import StepGraph
 from .guards import ModuleGuard, WorldGuard, ambient, observed
 from .numbers import Log, Numbers, lifted, other_numbers
-from .reads import World
 from .places import Source
+from .reads import World
 from .recorder import Operand
 from .synapses import Pairs
 from .trace import NotPointwise, Operands, trace_other_numbers, trace_step

@@ -184,14 +184,14 @@ def _record(
             [_result(recorder, y, (*(s[k] for k in held), *x), several) for y in group]
             for group in (next_states, outputs)
         )
-        recorder.lines.check([after[k] for k in lines], [*after, *ys])
+        given = recorder.lines.given([after[k] for k in lines], [*(after[k] for k in held), *ys])
         forward = numbers | {
             "states": tuple(s_nodes[k] for k in held),
             "inputs": x_nodes,
             "parameters": p_nodes,
             "next_states": tuple(after[k] for k in held),
             "outputs": tuple(ys),
-            "lines": tuple(after[k] for k in lines),
+            "lines": given,
             "line_places": tuple(lines),
         }
         if not alike:

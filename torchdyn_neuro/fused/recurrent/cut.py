@@ -11,8 +11,10 @@ from ...native.compiler import CompilerUnavailableError
 from ...sparse.event_product import event_library
 from ..operators.registry import get_loop
 from ..record.graph import LineRead, Node, StepGraph, learned, ordered
-from .network_native import Encoded, library
+from ..record.repeat import expanded
+from .arrivals import Arrivals
 from .lines import merged
+from .network_native import Encoded, library
 from .program import CARRIED, READ, ROW, program_of
 
 _cuts: dict[str, "Cut"] = {}
@@ -36,6 +38,7 @@ class Cut:
     """
 
     def __init__(self, key: str, graph: StepGraph, training: bool, language: str):
+        graph = graph if language == "cpp" else expanded(graph)
         self.key, self.graph, self.language, self.training = key, graph, language, training
         self.products = _products((*graph.next_states, *graph.outputs, *graph.lines))
         self.carried = tuple(k for k, leaf in enumerate(graph.states) if training and leaf.dtype.is_floating_point)
@@ -82,12 +85,12 @@ class Cut:
 
     def compile(self) -> None:
         """Compile the segments, side by side; raises :class:`CompilerUnavailableError`."""
-        failures: list[CompilerUnavailableError] = []
+        failures: list[Exception] = []
 
         def compile_one(key: str) -> None:
             try:
                 get_loop(key).kernels.compile(training=False)
-            except CompilerUnavailableError as error:
+            except Exception as error:  # raised by who waits for this thread
                 failures.append(error)
 
         programs = [self.forward(self.training)]
@@ -117,6 +120,7 @@ class Reverse:
         keep: whether products are given, not computed again.
 
     Attributes:
+        arrivals: where gradients arrive.
         states: the numbers of the states that are replayed.
         encoded: the programs of the replay and of the backward step.
         leaving: the frames of the gradients of the states that are carried; -1 where zero.
@@ -128,7 +132,8 @@ class Reverse:
     """
 
     def __init__(self, cut: Cut, keep: bool):
-        graph = cut.graph
+        self.arrivals = Arrivals(cut.graph)
+        graph = self.arrivals.graph
         single = [node for group in (graph.grad_inputs, graph.grad_parameters) for node in group if node is not None]
         single += [node for node in graph.grad_lines if node is not None]
         single += [graph.grad_states[k] for k in cut.carried if graph.grad_states[k] is not None]
@@ -137,10 +142,11 @@ class Reverse:
         pairs = [node for node in pairs if _window_of(node) is None]
         given = (*graph.lines, *(cut.products if keep else ()))
         self.states = _replayed(graph, [*single, *pairs, *(() if keep else cut.products)], frozenset(given))
-        count = len(graph.inputs) + len(graph.states)
+        leaves = *graph.inputs, *graph.states
+        count = len(leaves)
         self.replay = program_of(
             graph,
-            (*graph.inputs, *graph.states, *given),
+            (*leaves, *given),
             [
                 *_used(() if keep else cut.products, CARRIED),
                 *_used([graph.next_states[k] for k in self.states], CARRIED),
@@ -155,9 +161,10 @@ class Reverse:
         read = [node for node in graph.grad_parameters if node is not None]
         back = [node for node in graph.grad_lines if node is not None]
         count += len(graph.state_gradients) + len(graph.output_gradients)
+        known = *graph.inputs, *graph.states, *graph.state_gradients, *graph.output_gradients, *graph.lines
         self.program = program_of(
             graph,
-            (*graph.inputs, *graph.states, *graph.state_gradients, *graph.output_gradients, *graph.lines, *cut.products),
+            (*known, *cut.products),
             [*_used(back, ROW), *_used(rows, ROW), *_used(carried, CARRIED), *_used(read, READ)],
             cut.language,
             range(count, count + len(graph.lines)),

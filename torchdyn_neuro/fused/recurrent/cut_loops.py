@@ -8,16 +8,16 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from ..operators.cuda_graph import Function, repeated
-from ..operators.runtime import grouped, rows_contiguous
+from ..operators.direct import grouped
+from ..operators.runtime import rows_contiguous
 from . import network_native, network_steps
 from .cut import Cut, Reverse, get_cut
 from .lines import Lines, matrices_of, merged, split
 from .matrix_gradients import MatrixGradients
-from .operands import MOST_ACTIVE, Backward, Forward
+from .operands import Backward, Forward
 
 EVERY = 8
 """Steps between checkpoints; what is between them stays in the caches during the backward pass."""
@@ -202,6 +202,7 @@ def compute_backward(
     given += lines.rows(newest)
     first = [states[k].contiguous() for k in reverse.states]
     by_matrix = MatrixGradients(reverse, matrices, lines)
+    table = reverse.arrivals.table(x, steps, output_gradients, ends, backs)
     # Of the rows, the gradients of the inputs stay; the others only until the matrices have theirs.
     span = _span(x)
     made = {}
@@ -226,6 +227,7 @@ def compute_backward(
             checkpoints=[checkpoint[number:] for checkpoint in checkpoints],
             carry=carry,
             totals=totals,
+            flags=table.values[part],
             parameters=[p.contiguous() for p in parameters],
             inners=inners,
             matrices=matrices,
@@ -235,7 +237,7 @@ def compute_backward(
             every=EVERY,
         )
         _way(reverse.encoded, matrices).run_backward(reverse.encoded, call)
-        by_matrix.add([leaf[part] for leaf in inputs], rows, part)
+        by_matrix.add([leaf[part] for leaf in inputs], rows, part, table)
     firsts = dict(zip(cut.carried, carry, strict=True))
     gradients = merged(graph, [*map(firsts.get, range(len(states)))], lines_back.first())
     wanted = (p for p, node in zip(parameters, graph.grad_parameters, strict=True) if node is not None)

@@ -12,8 +12,9 @@ from ...core.state import State, fill, leaves
 from ...core.transforms import batched
 from ...native.compiler import NUMBERS
 from ..layout import laid_out
+from ..operators.direct import Operation, direct, grouped
 from ..operators.replay import registered_step, replayed_gradients
-from ..operators.runtime import grouped, watched
+from ..operators.runtime import watched
 from ..record.trace import NotPointwise
 from . import cut_loops
 from .cut import Cut, get_cut
@@ -141,9 +142,11 @@ def _run(
         return torch.ops.torchdyn_neuro.cut_forward(*given, training)
     if not training:
         return cut_forward(*given, False)
-    cut, counts = get_cut(key), (len(inputs), len(states), len(parameters))
+    cut = get_cut(key)
     keep = keeps(cut, inputs, widths_of(cut, inputs, states, matrices))
-    return _Loop.apply(key, owner, counts, inners, keep, marks, *inputs, *states, *parameters, *matrices)
+    operation = Operation(cut_forward, _setup_context, _autograd_backward)
+    operands = inputs, states, parameters, matrices
+    return direct(operation, lambda *groups: (key, owner, *groups[:3], inners, groups[3], True, keep), operands, marks)
 
 
 def cut_forward(key: str, owner: int, inputs: list[Tensor], *operands: Any) -> list[Tensor]:
@@ -219,33 +222,6 @@ def _autograd_backward(ctx: Any, gradients: Sequence[Tensor | None]) -> tuple:
         groups = [grad_inputs, grad_states, grad_parameters, [by_matrix.get(k) for k in range(len(matrices))]]
     first, second, third, fourth = groups
     return None, None, first, second, third, None, fourth, None, None
-
-
-class _Loop(torch.autograd.Function):
-    """The same loop without the way through torch's dispatcher, which takes longer than a short loop."""
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        key: str,
-        owner: int,
-        counts: tuple[int, int, int],
-        inners: list[int],
-        keep: bool,
-        marks: Sequence[int],
-        *operands: Tensor,
-    ) -> tuple[Tensor, ...]:
-        inputs, states, parameters, matrices = grouped(operands, counts)
-        given = key, owner, inputs, states, parameters, inners, matrices, True, keep
-        results = cut_forward(*given)
-        _setup_context(ctx, given, results)
-        ctx.mark_non_differentiable(*(results[k] for k in marks))
-        return tuple(results)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor | None) -> tuple:
-        _, _, inputs, states, parameters, _, matrices, *_ = _autograd_backward(ctx, list(gradients))
-        return (*(None,) * 6, *inputs, *states, *parameters, *matrices)
 
 
 for _device in ("CPU", "CUDA"):

@@ -1,6 +1,6 @@
-"""Lines of past frames in memory: a state [B, steps, \\*] and all that is given to it in one sequence [steps + T, B, \\*].
+"""Lines of past frames in memory: the first state [B, steps, \\*], and behind it all that the line is given.
 
-Nothing is shifted: step t is given to row ``steps + t``, and reads the rows before.
+It is one sequence [steps + T, B, \\*]. Nothing is shifted: step t fills row ``steps + t``, and reads the rows before.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from ..record.graph import StepGraph
 from ..operators.runtime import watched
+from ..record.graph import StepGraph
 from ..record.trace import NotPointwise
 
 if TYPE_CHECKING:
@@ -36,7 +36,11 @@ def matrices_of(factors: Sequence[Tensor]) -> list[Tensor]:
 
 
 def check_lines(
-    module: nn.Module, cut: "Cut", histories: Sequence[Tensor], frame: Callable[[Tensor], Sequence[int]], factors: list[Tensor]
+    module: nn.Module,
+    cut: "Cut",
+    histories: Sequence[Tensor],
+    frame: Callable[[Tensor], Sequence[int]],
+    factors: list[Tensor],
 ) -> None:
     """Raise ``NotPointwise`` if a line does not go with the frames, or what it is read by not with the line.
 
@@ -59,7 +63,9 @@ def check_lines(
             elif lags.device.type == "cpu" and not watched() and not 0 <= lags.min() <= lags.max() <= history.shape[1]:
                 reason = f"delays that {history.shape[1]} steps do not hold"
     if reason:
-        raise NotPointwise(f"{type(module).__name__}: expected lines of frames that a fused loop can take, got {reason}")
+        raise NotPointwise(
+            f"{type(module).__name__}: expected lines of frames that a fused loop can take, got {reason}"
+        )
 
 
 class Lines:

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from ...native.compiler import arrays, header_library
-from ...sparse.event_product import gather_headers
+from ...sparse.event_product import all_finite, gather_headers
 from ..cpp.kernels import parameter_layout
-from ..operators.registry import get_loop
 from ..layout import laid_out
+from ..operators.registry import get_loop
 from ..record.graph import LineRead, pattern_of
 from .lines import matrices_of
 from .operands import MOST_ACTIVE, Backward, Forward
@@ -130,10 +130,17 @@ def takes(encoded: Encoded, matrices: Sequence[Tensor]) -> bool:
     )
 
 
-def _described(call: Forward | Backward) -> list[int]:
-    """What both directions are given."""
-    sizes = [*call.shape, call.every, torch.get_num_threads(), len(call.widths), len(call.first), len(call.parameters)]
-    return [*sizes, *call.widths, *parameter_layout(call.parameters, call.inners, range(len(call.parameters)))]
+def _described(call: Forward | Backward, flags: int = 0) -> list[int]:
+    """What both directions are given; ``flags``: how many parameters have a value for each step."""
+    count = len(call.parameters)
+    sizes = [*call.shape, call.every, torch.get_num_threads(), len(call.widths), len(call.first), count + flags]
+    layout = [*parameter_layout(call.parameters, call.inners, range(count)), *[1, 1] * flags]
+    return [*sizes, *call.widths, *layout, *[0] * count, *[flags] * flags]
+
+
+def _most_active(matrices: Sequence[Tensor]) -> ctypes.c_double:
+    """Zero times what is not finite is not zero: then nothing is left out."""
+    return ctypes.c_double(MOST_ACTIVE if all(map(all_finite, matrices_of(matrices))) else 0.0)
 
 
 def run_forward(encoded: Encoded, call: Forward) -> None:
@@ -143,7 +150,7 @@ def run_forward(encoded: Encoded, call: Forward) -> None:
     tensors = [*(tensor for _, tensor in pairs), *call.first, *call.last, *call.checkpoints, *call.parameters, *read]
     sizes = [*_described(call), *call.before, *call.after, *encoded.described(0, call, pairs, len(call.given))]
     run = library(call.dtype).network_forward
-    run(encoded.functions, *arrays(tensors, sizes), ctypes.c_double(MOST_ACTIVE))
+    run(encoded.functions, *arrays(tensors, sizes), _most_active(call.matrices))
 
 
 def run_backward(encoded: Encoded, call: Backward) -> None:
@@ -151,11 +158,12 @@ def run_backward(encoded: Encoded, call: Backward) -> None:
     read = [*encoded.taps_of(call), *encoded.values(call.matrices)]
     pairs = [*call.given, *call.made]
     tensors = [tensor for _, tensor in (*call.replayed, *pairs)]
-    tensors += [*call.first, *call.checkpoints, *call.carry, *call.totals, *call.parameters, *read]
-    sizes = [*_described(call), len(call.products[0]), len(call.carry), len(call.totals)]
+    flags = [*call.flags[0]]
+    tensors += [*call.first, *call.checkpoints, *call.carry, *call.totals, *call.parameters, *flags, *read]
+    sizes = [*_described(call, len(flags)), len(call.products[0]), len(call.carry), len(call.totals)]
     sizes += [*call.states[0], *call.states[1], *call.after, *call.products[0], *call.products[1]]
     sizes += [*call.arriving, *call.leaving, *call.summed, *(total.element_size() for total in call.totals)]
     sizes += encoded.described(0, call, call.replayed, len(call.replayed))
     sizes += encoded.described(1, call, pairs, len(call.given))
     run = library(call.dtype).network_backward
-    run(encoded.functions, *arrays(tensors, sizes), ctypes.c_double(MOST_ACTIVE))
+    run(encoded.functions, *arrays(tensors, sizes), _most_active(call.matrices))

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor
 
-from ...sparse.event_product import gather_product, matrix
+from ...sparse.event_product import all_finite, gather_product, matrix
 from ..operators.registry import get_loop
 from ..record.graph import LineRead, pattern_of
-from .lines import add_to, read_from
+from .lines import add_to, matrices_of, read_from
 from .network_native import Encoded
 from .operands import MOST_ACTIVE, Backward, Forward
 from .program import Product, Program
@@ -63,7 +63,7 @@ def run_backward(encoded: Encoded, call: Backward) -> None:
             reverse |= _rows(pairs, begin + r)
             reverse |= dict(zip((*call.states[1], *call.products[1]), held, strict=True))
             reverse |= dict(zip((*call.arriving, *call.leaving), (*now, *later), strict=True))
-            run(back, reverse, _up_to(call.lines[1], begin + r, call.shape[0]))
+            run(back, reverse, _up_to(call.lines[1], begin + r, call.shape[0]), call.flags[begin + r])
             for total, k in zip(call.totals, call.summed, strict=True):
                 total.add_(reverse[k].view(total.shape))
             for gradient, k in zip(later, call.leaving, strict=True):
@@ -107,8 +107,17 @@ class _Runner:
         self.values: dict[tuple[int, bool], Tensor] = {}
         if self.gathers:
             self.values = dict(zip(encoded.matrices, encoded.values(call.matrices), strict=True))
+            self.gathers = all(map(all_finite, matrices_of(call.matrices)))
 
-    def __call__(self, program: Program, frames: dict[int, Tensor], lines: Mapping[int, Tensor]) -> None:
+    def __call__(
+        self,
+        program: Program,
+        frames: dict[int, Tensor],
+        lines: Mapping[int, Tensor],
+        flags: Iterable[Tensor] = (),
+    ) -> None:
+        parameters, inners = [*self.call.parameters, *flags], self.call.inners
+        inners = [*inners, *[1] * (len(parameters) - len(inners))]
         for step in program.steps:
             if isinstance(step, Product) and isinstance(step.matrix, LineRead):
                 line, frame = (step.target, step.source) if step.transposed else (step.source, step.target)
@@ -123,7 +132,7 @@ class _Runner:
                 continue
             read, written = ([frames[k][None] for k in group] for group in (step.reads, step.writes))
             kernels = get_loop(step.key).kernels
-            kernels.forward(read, [], self.call.parameters, self.call.inners, written, [], [], 1)
+            kernels.forward(read, [], parameters, inners, written, [], [], 1)
 
     def _along(self, step: Product, source: Tensor, target: Tensor) -> None:
         """Sum over an axis of synapses, or repeat along it."""
@@ -138,7 +147,7 @@ class _Runner:
     def _multiply(self, step: Product, source: Tensor, target: Tensor) -> None:
         if self.gathers:
             weight = self.values[step.matrix, step.transposed]
-            if gather_product(source, weight, None, target, self.most_active):
+            if gather_product(source, weight, None, target, self.most_active, known=True):
                 return
         else:
             weight = self.call.matrices[step.matrix]

@@ -66,6 +66,7 @@ class Backward(NamedTuple):
         checkpoints: of these.
         carry: the gradients of the last states, which become those of the first ones.
         totals: filled, zero at first: the gradients of parameters, summed over time.
+        flags: [steps, \\*], one for each parameter of the backward program behind ``parameters``.
         parameters, inners, matrices, shape, dtype, widths, every: as forward.
     """
 
@@ -83,6 +84,7 @@ class Backward(NamedTuple):
     checkpoints: Sequence[Tensor]
     carry: Sequence[Tensor]
     totals: Sequence[Tensor]
+    flags: Tensor
     parameters: Sequence[Tensor]
     inners: Sequence[int]
     matrices: Sequence[Tensor]
