@@ -4,8 +4,9 @@ Two populations of excitatory cells, each with facilitating synapses of its own,
 loads its synapses. With a low background the cells then are as silent as before, but for seconds a probe that goes to
 all of them is answered by the one that was cued. With more background the same network has a second attractor: the
 cued population goes on by itself, in bursts of all its cells, long after its synapses would have forgotten, and keeps
-them loaded; the other one stays at rest, as both do without a cue (reverberation, bistable). The constants of the short-term plasticity are
-those of the paper; the network has 900 cells in place of 10,000, weights to match, and currents that last 10 ms.
+them loaded; the other one stays at rest, as both do without a cue (reverberation, bistable). The constants of the
+short-term plasticity are those of the paper; the network has 900 cells in place of 10,000, weights to match, and
+currents that last 10 ms.
 Run ``python examples/papers/Mongillo_2008.py [PICTURE]``.
 """
 
