@@ -18,7 +18,9 @@ _library.impl("product", lambda x, matrix, transposed: x.clone(), "CPU")
 _library.impl("outer", lambda gradient, x, matrix: gradient.clone(), "CPU")
 
 
-class _Product(torch.autograd.Function):
+class Product(torch.autograd.Function):
+    """``(x, matrix) -> x W^T`` with the matrix of that number, while a step is recorded."""
+
     @staticmethod
     def forward(ctx: Any, x: Tensor, matrix: int) -> Tensor:
         ctx.save_for_backward(x)
@@ -55,7 +57,7 @@ class ProductStandIn(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if self.narrow and x.dtype in (torch.float32, torch.float64):
             raise Refusal("a product in a type with fewer digits than the state inside the step")
-        y = functional.linear(x, self.weight) if self.weight is not None else _Product.apply(x, self.matrix)
+        y = functional.linear(x, self.weight) if self.weight is not None else Product.apply(x, self.matrix)
         return y if self.bias is None else y + self.bias
 
 
