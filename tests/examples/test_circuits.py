@@ -127,7 +127,8 @@ def test_mongillo_2008(picture):
         answers.append(1000 * spikes[1600:1660].mean())
         name = "cued" if cue else "no cue at all"
         assert figures["delay"][name] == pytest.approx(1000 * spikes[1000:1600].mean(), abs=0.15)
-        assert figures["answer"][name] == pytest.approx(answers[-1], rel=0.3)
+        # A few cells that answer without a cue are a matter of chance.
+        assert figures["answer"][name] == pytest.approx(answers[-1], rel=0.3, abs=3.0)
     assert answers[0] > 2 * answers[1]
     # What the cue has left, as far as it has not decayed.
     assert 0.2 + 0.6 * math.exp(-1000 / 1500) < figures["u"][0] < 0.2 + 0.8 * math.exp(-400 / 1500)
