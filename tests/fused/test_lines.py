@@ -7,9 +7,11 @@ from torch import nn
 import torchdyn_neuro as tdn
 from torchdyn_neuro import Learned
 from torchdyn_neuro.core.state import leaves, lines_of, map_state
-from torchdyn_neuro.fused.recurrent import network_native, network_steps
+from torchdyn_neuro.fused.operators.cuda_graph import repeated
+from torchdyn_neuro.fused.recurrent import cut_loops, network_native, network_steps
 
 from .agreement import assert_agrees, run
+from .graph_stand_in import stand_in
 from .test_products import Rate
 
 N, M = 7, 5
@@ -26,6 +28,11 @@ def drive(steps=23, batch=5, *frame, dtype=torch.float64):
 
 def lif(**options):
     return tdn.LIF(Learned(10.0), **options)
+
+
+def assert_equal(found, expected):
+    for one, other in zip((*found[0], *found[1]), (*expected[0], *expected[1]), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
 
 
 def learned(*shape):
@@ -153,8 +160,24 @@ def test_step_by_step_as_on_a_card(name, monkeypatch):
     monkeypatch.setattr(network_steps, "run_backward", lambda *args: calls.append(1) or backward(*args))
     found = assert_agrees(module, drive(), relative=1e-10)
     assert len(calls) == 2
-    for one, other in zip((*found[0], *found[1]), (*expected[0], *expected[1]), strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-12)
+    assert_equal(found, expected)
+
+
+@pytest.mark.parametrize("name", ["learned, for each neuron", "linear, for each synapse", "gaussian"])
+def test_a_recording_replays_it_with_other_delays(name, monkeypatch):
+    monkeypatch.setattr(network_native, "takes", lambda *_: False)
+    graphs = stand_in(monkeypatch)
+    recorded = repeated(cut_loops.compute_forward), repeated(cut_loops.compute_backward)
+    monkeypatch.setattr(cut_loops, "loops", lambda x: recorded)
+    torch.manual_seed(0)
+    module = CASES[name]().double()
+    for k in range(5):
+        assert_equal(run(module, drive(11) + 0.1 * k, "cpp"), run(module, drive(11) + 0.1 * k, "eager"))
+        for layer in module.modules():
+            if isinstance(layer, tdn.DelayLine):
+                with torch.no_grad():
+                    layer.delay.raw += 0.3
+    assert (graphs.recorded, graphs.replayed) == (2, 6)
 
 
 @pytest.mark.parametrize("shape", [(5, 1, N), (40, 70, N), (9, 3, 2, N)])

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import torch
 
 from ..core.state import State, leaves, lines_of
-from .record.recording import structure
+from .record.step import structure
 
 
 class Signature(NamedTuple):
