@@ -17,7 +17,7 @@ from .plastic import Plastic
 from .probe import next_frame
 from .state import State, describe, first_frame, first_leaf, map_state
 from .stepwise import Stepwise, run_folded
-from .time_loop import eager_loop, in_one_piece
+from .time_loop import in_one_piece, run_time_loop
 
 _TAKE_SEQUENCES = (
     *(nn.Linear, nn.Identity, nn.LayerNorm, nn.RMSNorm, nn.Dropout, nn.AlphaDropout),
@@ -128,7 +128,7 @@ class Chain(Layered):
             # Its weights follow the layer behind, step by step.
             x_0 = first_frame(x)
             start = self.initial_state(x_0) if state is None else super().take_state(x_0, state)
-            return eager_loop(self, x, start, output_dtype)
+            return run_time_loop(self, x, start, output_dtype)
         before = list(state or [None] * len(self))
         after: list[State] = []
         while len(after) < len(self):

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from .dynamics import Dynamics
 from .learning_rule import Activity, LearningRule, check_weights
+from .repeat import is_recorded
 from .state import Shared, State, register_state, widen
 from .weighted import Weighted
 
@@ -64,7 +65,7 @@ class Plastic(Dynamics):
         torch.Size([4, 2, 3])
     """
 
-    pointwise = False
+    pointwise = None
 
     def __init__(
         self,
@@ -76,7 +77,7 @@ class Plastic(Dynamics):
         dt: float = 1.0,
     ):
         super().__init__(dt=dt)
-        Weighted(connection)
+        Weighted(connection).check()
         if not isinstance(rule, LearningRule):
             raise TypeError(f"Plastic: expected a learning rule, got {type(rule).__name__}; pass e.g. Hebbian()")
         self.connection = connection
@@ -100,6 +101,7 @@ class Plastic(Dynamics):
 
     def initial_state(self, x_t: Tensor) -> RowPlasticState | SharedPlasticState:
         weighted = Weighted(self.connection)
+        weighted.check()
         weight, rows = widen(self.connection.weight), self.weights == "rows"
         if weighted.dense and (x_t.ndim != 2 or x_t.shape[1] != weight.shape[1]):
             raise ValueError(
@@ -144,7 +146,7 @@ class Plastic(Dynamics):
         """
         weight, traces = state
         weighted, places = Weighted(self.connection), 1 if self.weights == "rows" else 0
-        if post.shape[1] != weight.shape[places]:
+        if not is_recorded() and post.shape[1] != weight.shape[places]:
             raise ValueError(
                 f"Plastic: expected the activity of {weight.shape[places]} neurons behind the connection, got "
                 f"{post.shape[1]}; let nothing between change their number"

@@ -19,24 +19,12 @@ class Weighted:
     """
 
     def __init__(self, connection: nn.Module):
-        weight = getattr(connection, "weight", None)
-        if not isinstance(weight, Tensor) or isinstance(connection, Dynamics):
-            raise TypeError(
-                f"Plastic: expected a layer with a weight, got {type(connection).__name__}; pass e.g. nn.Linear(8, 4)"
-            )
         self.connection = connection
-        self.name = "weight"
-        if is_parametrized(connection, "weight"):
-            steps = connection.parametrizations["weight"]
-            self.name = "parametrizations.weight.original" if len(steps) == 1 and hasattr(steps[0], "mask") else ""
-        elif connection._parameters.get("weight") is None:
-            self.name = ""
-        if not self.name:
-            raise TypeError(
-                f"Plastic: expected a layer whose weight is a parameter, got {type(connection).__name__}, whose "
-                "weight follows from another (dale, weight_norm, pruning), past which a rule would learn; pass "
-                "nn.Linear, and give the rule bounds for weights of one sign"
-            )
+        self.name = _place(connection)
+
+    def check(self) -> None:
+        """Raise ``ValueError`` if the weight has not two axes at least, for post and pre."""
+        weight = self.parameter
         if weight.ndim < 2:
             raise ValueError(
                 f"Plastic: expected a weight [post, pre, *], got shape {tuple(weight.shape)}; use nn.Linear or a "
@@ -82,3 +70,24 @@ class Weighted:
             return vjp(lambda weight: self._call(weight, pre), weight if not rows else weight[0])[1](post)[0]
 
         return vmap(pull)(post, pre) if rows else pull(post, pre)
+
+
+def _place(connection: nn.Module) -> str:
+    """The name of the parameter that is the weight; its value is not looked at, for this is asked in every step."""
+    if not isinstance(connection, nn.Module) or isinstance(connection, Dynamics):
+        steps = None
+    elif connection._parameters.get("weight") is not None:
+        return "weight"
+    else:
+        steps = connection.parametrizations["weight"] if is_parametrized(connection, "weight") else ()
+    if steps and len(steps) == 1 and hasattr(steps[0], "mask"):
+        return "parametrizations.weight.original"
+    if steps is None or not (steps or isinstance(getattr(connection, "weight", None), Tensor)):
+        raise TypeError(
+            f"Plastic: expected a layer with a weight, got {type(connection).__name__}; pass e.g. nn.Linear(8, 4)"
+        )
+    raise TypeError(
+        f"Plastic: expected a layer whose weight is a parameter, got {type(connection).__name__}, whose "
+        "weight follows from another (dale, weight_norm, pruning), past which a rule would learn; pass "
+        "nn.Linear, and give the rule bounds for weights of one sign"
+    )

@@ -39,7 +39,7 @@ class SynapticScaling(LearningRule):
     Example:
         >>> pre, post, weight = torch.ones(1, 2), torch.zeros(1, 1), torch.tensor([[[1.0, 2.0]]])
         >>> rule, activity = SynapticScaling(eta=0.01, target=0.5, start=0.0), Activity(pre, post, weight)
-        >>> rule.update(weight, activity, rule.initial_traces(activity, 1.0), dt=20.0)[0]
+        >>> rule.update(weight, activity, rule.initial_traces(activity, 20.0), dt=20.0)[0]
         tensor([[[1.1052, 2.2103]]])
     """
 

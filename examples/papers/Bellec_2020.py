@@ -1,0 +1,132 @@
+"""Evidence accumulated by a recurrent spiking network that learns forward in time, as Bellec et al. (2020) train it.
+
+Five cues come in a row, each on the left or on the right; a quarter of a second later the network is asked on which side
+there were more. The error is known at the very end only. The same network of neurons with adaptive thresholds is trained
+by back-propagation through time, which keeps the whole trial, and by e-prop, which carries a trace for each synapse and
+keeps nothing: with the feedback of the readout, and with random feedback. All of them learn the task; the memory that
+e-prop needs is the same for 100 steps and for 2,000, that of back-propagation grows.
+
+The task is that of their Fig. 3, shortened (there: seven cues in 1.05 s, a delay of 0.5 to 1.5 s, steps of 1 ms).
+
+Source: Bellec, Scherr, Subramoney, Hajek, Salaj, Legenstein & Maass (2020), Nat. Commun. 11:3625.
+
+Run ``python examples/papers/Bellec_2020.py [PICTURE]``.
+"""
+
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+import torchdyn_neuro as tdn
+from torchdyn_neuro.decoding import LastMembrane
+from torchdyn_neuro.learning import BPTT, EProp, LearningMethod
+from torchdyn_neuro.losses import MembraneCrossEntropy
+
+DT = 5.0  # ms
+CUES = 5
+CUE, GAP, DELAY, RECALL = 10, 5, 50, 10  # steps
+STEPS = CUES * (CUE + GAP) + DELAY + RECALL
+GROUP = 10  # input neurons for each of left, right, recall, and noise
+NEURONS = 50
+LOSS = MembraneCrossEntropy(LastMembrane())
+METHODS = {
+    "BPTT": BPTT,
+    "e-prop": lambda: EProp(error="end"),
+    "e-prop, random feedback": lambda: EProp("random", error="end"),
+}
+
+
+class DampedTriangle(tdn.Surrogate):
+    """0.3 max(0, 1 - |x|), the slope of the paper."""
+
+    def derivative(self, x: Tensor) -> Tensor:
+        return 0.3 * torch.clamp(1 - x.abs(), min=0)
+
+
+def trials(count: int) -> tuple[Tensor, Tensor]:
+    """Poisson input [T, B, 40] and the side with more cues [B]."""
+    sides = torch.randint(2, (CUES, count))
+    rates = torch.zeros(STEPS, count, 4)
+    for cue, side in enumerate(sides):
+        start = cue * (CUE + GAP)
+        rates[start : start + CUE, torch.arange(count), side] = 0.3
+    rates[-RECALL:, :, 2] = 0.3
+    rates[:, :, 3] = 0.05
+    return torch.bernoulli(rates.repeat_interleave(GROUP, 2)), (sides.sum(0) > CUES // 2).long()
+
+
+def network() -> nn.Module:
+    """Input, a recurrent layer of neurons with adaptive thresholds, a leaky readout."""
+    neuron = tdn.ALIF(20.0, 500.0, beta=90.0, surrogate=DampedTriangle(), dt=DT)
+    connection = nn.Linear(NEURONS, NEURONS, bias=False)
+    net = nn.Sequential(
+        nn.Linear(4 * GROUP, NEURONS, bias=False),
+        tdn.Recurrent(neuron, connection),
+        nn.Linear(NEURONS, 2),
+        tdn.LeakyIntegrator(tau_mem=20.0, dt=DT),
+    )
+    with torch.no_grad():
+        net[0].weight.normal_(std=2.5 / (4 * GROUP) ** 0.5)
+        connection.weight.normal_(std=1.0 / NEURONS**0.5)
+    return net
+
+
+def train(method: LearningMethod, iterations: int) -> tuple[nn.Module, list[float]]:
+    """A network trained on fresh trials, and its accuracy at every iteration."""
+    torch.manual_seed(0)
+    net = network()
+    method.prepare(net)
+    optimizer = torch.optim.Adam(net.parameters(), lr=5e-3)
+    accuracy = []
+    for _ in range(iterations):
+        x, side = trials(64)
+        optimizer.zero_grad()
+        outcome = method(net, x, side, LOSS)
+        outcome.loss.backward()
+        nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+        optimizer.step()
+        accuracy.append((outcome.decoded.argmax(1) == side).float().mean().item())
+    return net, accuracy
+
+
+def test_accuracy(net: nn.Module) -> float:
+    """On a thousand trials that training never saw."""
+    torch.manual_seed(1)
+    x, side = trials(1000)
+    with torch.no_grad():
+        return (LOSS.decoder(net(x)).argmax(1) == side).float().mean().item()
+
+
+def cosine(net: nn.Module) -> float:
+    """How alike the changes of the recurrent weights by e-prop and by BPTT are, in a network."""
+    torch.manual_seed(2)
+    x, side = trials(256)
+    found = []
+    for name in ("BPTT", "e-prop"):
+        net.zero_grad()
+        METHODS[name]()(net, x, side, LOSS).loss.backward()
+        found.append(net[1].connection.weight.grad.flatten())
+    return nn.functional.cosine_similarity(*found, 0).item()
+
+
+def peak_megabytes(name: str, steps: int) -> float:
+    """What one sequence of a given length adds to the memory of a process of its own."""
+    run = subprocess.run([sys.executable, __file__, "--peak", name, str(steps)], capture_output=True, text=True, check=True)
+    return float(run.stdout.split()[-1])
+
+
+def measure_peak(name: str, steps: int) -> float:
+    """The same, in the process at hand."""
+    torch.set_num_threads(1)
+    net, method = network(), METHODS[name]()
+    method.prepare(net)
+    x, side = (torch.rand(2000, 64, 4 * GROUP) < 0.05).float()[:steps], torch.arange(64) % 2
+    # What is loaded and compiled once does not count.
+    method(net, x[:20], side, LOSS).loss.backward()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    method(net, x, side, LOSS).loss.backward()
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
