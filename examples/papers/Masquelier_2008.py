@@ -6,9 +6,8 @@ spike-timing-dependent plasticity becomes silent but for the pattern. From then 
 within it.
 
 As in the paper but for: constant rates; an integrate-and-fire neuron that is set back far below rest by a spike; all
-pairs of spikes, with depression outweighing potentiation by little. Eight neurons, each with a pattern of its own, run
-as rows. Some find it within 20 s; the others are still nearly silent, or have not yet met it by chance (the paper
-waits for 450 s).
+pairs of spikes, with depression outweighing potentiation by little. Each row is a neuron with a pattern of its own.
+Some find it within 18 s; the others have become nearly silent without (the paper waits for 450 s, and nearly all do).
 Run ``python examples/papers/Masquelier_2008.py [PICTURE]``.
 """
 
@@ -67,7 +66,9 @@ def judged(spikes: Tensor, shown: Tensor) -> tuple[float, int, list[int]]:
     return len(latencies) / max(1, len(inside)), others, latencies
 
 
-def main(picture: Path = Path("pictures/Masquelier_2008.png"), seconds: int = 18, rows: int = 8) -> dict[str, Any]:
+def main(
+    picture: Path = Path("pictures/Masquelier_2008.png"), seconds: int = 18, rows: int = 16, least: int = 2
+) -> dict[str, Any]:
     generator = torch.Generator().manual_seed(0)
     patterns = torch.rand(rows, LENGTH, AFFERENTS // 2, generator=generator) < RATE - NOISE
     model = neuron()
@@ -88,7 +89,7 @@ def main(picture: Path = Path("pictures/Masquelier_2008.png"), seconds: int = 18
     selective = (hit >= 0.9) & (wrong <= 1)
     knows = selective[-3:].float().mean(0) == 1
     print(f"{int(knows.sum())} of {rows} neurons answer their pattern and nothing else in the last 3 s")
-    assert knows.sum() >= 2
+    assert knows.sum() >= least
     early, late = [], []
     for row in knows.nonzero().flatten().tolist():
         first = int(selective[:, row].nonzero()[0])
@@ -100,13 +101,14 @@ def main(picture: Path = Path("pictures/Masquelier_2008.png"), seconds: int = 18
     assert late < 0.7 * early
 
     figure, axes = plt.subplots(1, 3, figsize=(14, 3.9), layout="constrained")
-    for row in range(rows):
+    for row in knows.nonzero().flatten().tolist():
         times, values = zip(*latencies[row], strict=True)
-        axes[0].plot(times, values, ".", alpha=0.6)
-    axes[0].set(xlabel="time (s)", ylabel="latency within the pattern (ms)", title="first spikes")
-    axes[1].plot(hit.mean(1), label="patterns answered (share)")
-    axes[1].plot(wrong.float().mean(1) / (0.75 * 50), label="other spikes (per 50 Hz)")
-    axes[1].set(xlabel="time (s)", ylim=(-0.03, None), title="mean of all neurons")
+        axes[0].plot(times, values, ".", alpha=0.6, color=f"C{row}")
+    axes[0].set(xlabel="time (s)", ylabel="latency within the pattern (ms)", title="neurons that find their pattern")
+    axes[1].plot(hit[:, knows].mean(1), label="they answer (share of patterns)")
+    axes[1].plot(hit[:, ~knows].mean(1), color="C0", linestyle=":", label="the others answer")
+    axes[1].plot(wrong.float().mean(1) / (0.75 * 50), color="C1", label="all: other spikes (per 50 Hz)")
+    axes[1].set(xlabel="time (s)", ylim=(-0.03, None), title="means")
     axes[1].legend(frameon=False)
     for level, (spikes, shown) in enumerate(marks):
         for row in range(rows):
@@ -115,7 +117,7 @@ def main(picture: Path = Path("pictures/Masquelier_2008.png"), seconds: int = 18
                 axes[2].barh(place, LENGTH, left=segment * LENGTH, height=0.9, color="0.85")
             fired = spikes[:, row].nonzero().flatten()
             axes[2].plot(fired, torch.full_like(fired, place), "|", color=f"C{row}", markersize=9)
-    axes[2].set(xlabel="time (ms)", yticks=[], title="spikes of the first second (below) and the last; grey: patterns")
+    axes[2].set(xlabel="time (ms)", yticks=[], title="the first second (below), the last; grey: patterns")
     picture.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(picture, dpi=110)
     print(f"picture: {picture}")

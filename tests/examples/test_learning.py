@@ -71,3 +71,13 @@ def test_diehl_cook_2015(picture):
     assert figures["accuracy"][0] >= 0.65
     assert ((names > 0).sum(0) > 0).all()  # every digit has a neuron
     assert torch.allclose(figures["weight"].sum(1), torch.tensor(6.4), rtol=1e-4)
+
+
+def test_masquelier_2008(picture):
+    """Fewer neurons for a shorter time than in the script."""
+    figures = load("papers/Masquelier_2008").main(picture, seconds=12, rows=8, least=1)
+    assert (figures["hit"][0] == 1).all()  # by firing all the time
+    assert (figures["others"][0] > 30).all()
+    assert figures["others"][-1].float().mean() < 10
+    early, late = figures["latency"]
+    assert late < 0.8 * early
