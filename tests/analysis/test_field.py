@@ -12,6 +12,7 @@ from tests.analysis.systems import EI, Rate, ei_network, ei_pair
 from torchdyn_neuro.analysis import as_field, eigenvalues, fixed_point, fixed_points, jacobian, trajectory
 
 HALF = torch.tensor([0.3, 0.4])
+NOWHERE = torch.ones(2, device="meta")
 
 
 def test_a_network_and_its_formula_are_one_field():
@@ -172,6 +173,30 @@ REFUSED = {
         ValueError,
         "without a delay",
     ),
+    "a module without numbers": (
+        tdn.CTRNN(2).to("meta"),
+        {"input": torch.zeros(1, 2)},
+        ValueError,
+        "a module and an input with numbers, got one on the meta device",
+    ),
+    "an input without numbers": (
+        Rate(),
+        {"input": torch.zeros(1, 2, device="meta")},
+        ValueError,
+        "a module and an input with numbers, got one on the meta device",
+    ),
+    "parameters without numbers": (
+        lambda x, a: a * x,
+        {"parameters": (NOWHERE,)},
+        ValueError,
+        "parameters with numbers",
+    ),
+    "weights elsewhere": (
+        lambda x: NOWHERE * x,
+        {},
+        ValueError,
+        "tensors lie where the state does, on cpu",
+    ),
     "an unknown parameter": (
         Rate(),
         {"input": torch.zeros(1, 2), "parameters": {"tua": 3.0}},
@@ -186,6 +211,12 @@ def test_what_is_no_smooth_autonomous_field(name):
     system, at, kind, message = REFUSED[name]
     with pytest.raises(kind, match=rf"^.+: expected .*{message}"):
         as_field(system, torch.full((2,), 0.1), **at)
+
+
+def test_a_state_without_numbers():
+    for system, at in ((lambda x: -x, {}), (tdn.CTRNN(2), {"input": torch.zeros(1, 2)})):
+        with pytest.raises(ValueError, match=r"expected a state with numbers, got one on the meta device"):
+            as_field(system, torch.zeros(2, device="meta"), **at)
 
 
 def test_what_is_wrong_is_wrong_under_transforms_too():
@@ -252,3 +283,28 @@ def test_values_out_of_bounds_are_refused():
 def test_a_range_is_asked_for_in_the_name_of_the_search():
     with pytest.raises(ValueError, match=r"^hopf_point: expected a range"):
         tdn.analysis.hopf_point(lambda x, m: m - x, "m", (1.0, 1.0), torch.zeros(1), parameters=(0.0,))
+
+
+class OwnSlope(torch.autograd.Function):
+    """tanh with a derivative by hand, for one row at a time."""
+
+    @staticmethod
+    def forward(x):
+        return torch.tanh(x)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.save_for_backward(output)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        (y,) = ctx.saved_tensors
+        return gradient * (1 - y * y)
+
+
+def test_a_function_with_a_derivative_of_its_own():
+    starts = torch.linspace(-2, 2, 9)[:, None]
+    found, expected = (
+        fixed_points(lambda r, F=F: -r + F(2.0 * r), starts).states for F in (OwnSlope.apply, torch.tanh)
+    )
+    torch.testing.assert_close(found, expected)

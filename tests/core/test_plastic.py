@@ -22,11 +22,11 @@ def test_a_constant_activity_gives_the_closed_form():
     """w(t) = w_ss + (w_0 - w_ss) exp(-eta alpha t) with w_ss = r_i r_j / alpha, whatever the step."""
     rule = tdn.Hebbian(ETA, alpha=ALPHA).double()
     pre, post = torch.tensor([1.0, -2.0, 0.5]).double(), torch.tensor([0.3, 4.0]).double()
-    start, steady = torch.ones(2, 3).double(), torch.outer(post, pre) / ALPHA
+    start, steady = torch.ones(1, 2, 3).double(), torch.outer(post, pre)[None] / ALPHA
     for dt in (1.0, 4.0, 20.0):
         weight = start
         for _ in range(round(20 / dt)):
-            weight, _ = rule.update(weight, pre, post, (), dt)
+            weight, _ = rule.update(weight, tdn.Activity(pre[None], post[None], weight), (), dt)
         assert_close(weight, steady + (start - steady) * math.exp(-ETA * ALPHA * 20))
 
 
@@ -143,8 +143,8 @@ def test_wrong_arguments():
         tdn.Plastic(nn.ReLU(), tdn.Hebbian())
     with pytest.raises(TypeError, match="Plastic: expected a learning rule, got ReLU"):
         tdn.Plastic(nn.Linear(2, 2), nn.ReLU())
-    with pytest.raises(ValueError, match=r"expected a weight \[post, pre\], got shape"):
-        tdn.Plastic(nn.Conv2d(1, 1, 3), tdn.Hebbian())
+    with pytest.raises(ValueError, match=r"expected a weight \[post, pre, \*\], got shape"):
+        tdn.Plastic(nn.LayerNorm(3), tdn.Hebbian())
     with pytest.raises(ValueError, match="weights to be one of 'rows', 'mean', 'sum'"):
         tdn.Plastic(nn.Linear(2, 2), tdn.Hebbian(), weights="one")
 
@@ -167,7 +167,7 @@ def test_a_connection_that_nobody_teaches_is_found():
 
 
 @pytest.mark.parametrize(
-    "change", [tdn.dale, lambda layer: tdn.sparse(layer, 0.5), nn.utils.parametrizations.weight_norm]
+    "change", [tdn.dale, lambda layer: tdn.dale(tdn.sparse(layer, 0.5)), nn.utils.parametrizations.weight_norm]
 )
 def test_a_weight_that_follows_from_another_is_refused(change):
     with pytest.raises(TypeError, match="expected a layer whose weight is a parameter"):
@@ -242,3 +242,120 @@ def test_inside_a_chain_it_can_be_watched():
     chain(x)
     assert len(seen) == 6
     assert torch.equal(copy.deepcopy(chain)(x), chain(x))
+
+
+def rate_sequence(*shape):
+    return torch.rand(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+
+
+@pytest.mark.parametrize("weights", ["rows", "mean", "sum"])
+def test_a_convolution_of_one_place_learns_what_a_linear_layer_learns(weights):
+    dense = plastic(weights)
+    conv = tdn.Plastic(nn.Conv2d(3, 2, 1, bias=False), tdn.Hebbian(ETA, alpha=ALPHA), weights=weights).double()
+    with torch.no_grad():
+        conv.connection.weight.copy_(dense.connection.weight[..., None, None])
+    x = rate_sequence(9, 4, 3)
+    y, (state, _) = tdn.Chain(dense, tdn.LeakyIntegrator(5.0).double()).scan(x)
+    z, (other, _) = tdn.Chain(conv, tdn.LeakyIntegrator(5.0).double()).scan(x[..., None, None])
+    assert_close(z[..., 0, 0], y)
+    assert_close(other.weight[..., 0, 0], state.weight)
+
+
+@pytest.mark.parametrize("weights", ["rows", "mean", "sum"])
+def test_a_weight_that_places_share_takes_the_sum_over_them(weights):
+    """Against a product written out place by place."""
+    torch.manual_seed(0)
+    layer = tdn.Plastic(nn.Conv1d(2, 3, 2, bias=False), tdn.Hebbian(ETA, alpha=ALPHA), weights=weights).double()
+    pre, post = rate_sequence(4, 2, 6), rate_sequence(4, 3, 5)
+    state = layer.initial_state(pre)
+    learned = layer.learn(pre, post, state).weight
+    hebb = torch.zeros(4, 3, 2, 2, dtype=torch.float64)
+    for place in range(5):
+        for tap in range(2):
+            hebb[..., tap] += post[:, :, None, place] * pre[:, None, :, place + tap]
+    start = layer.connection.weight.detach()
+    change = (hebb / ALPHA - start) * (1 - math.exp(-ETA * ALPHA))
+    expected = {"rows": start + change, "mean": start + change.mean(0), "sum": start + change.sum(0)}
+    assert_close(learned, expected[weights])
+
+
+def test_a_thinned_out_connection_stays_thin():
+    torch.manual_seed(0)
+    layer = tdn.Plastic(tdn.sparse(nn.Linear(6, 4, bias=False), 0.5), tdn.Hebbian(0.1, alpha=1.0)).double()
+    chain = tdn.Chain(layer, tdn.LeakyIntegrator(5.0).double())
+    _, (state, _) = chain.scan(rate_sequence(9, 2, 6) + 1)
+    there = layer.connection.parametrizations["weight"][0].mask
+    assert (state.weight[:, ~there] == 0).all()
+    assert (state.weight[:, there] != layer.connection.weight[there]).all()
+    layer.commit(state)
+    assert_close(layer.connection.weight.detach(), state.weight.mean(0).detach())
+
+
+def test_bounds_hold_after_every_step():
+    layer = tdn.Plastic(nn.Linear(3, 2, bias=False), tdn.Hebbian(0.5, alpha=0.1, w_min=0.0, w_max=0.4)).double()
+    watched = tdn.record(tdn.Chain(layer, tdn.LeakyIntegrator().double()), rate_sequence(30, 2, 3) * 3, ["0.weight"])
+    weight = watched["0.weight"][1:]
+    assert weight.min() >= 0
+    assert weight.max() == 0.4
+    with pytest.raises(ValueError, match="Hebbian: expected w_min <= w_max, got 1 and 0"):
+        tdn.Hebbian(w_min=1, w_max=0)
+
+
+def test_a_frozen_connection_stays():
+    layer = plastic()
+    layer.frozen = True
+    _, (state, _) = tdn.Chain(layer, tdn.LeakyIntegrator(5.0).double()).scan(rate_sequence(9, 2, 3))
+    assert torch.equal(state.weight, layer.connection.weight.expand(2, 2, 3))
+
+
+class Rewarded(tdn.LearningRule):
+    """Hebb's product times the modulator, and the potential behind."""
+
+    modulated = True
+
+    def update(self, weight, activity, traces, dt):
+        each = activity.each()
+        change = each.outer(activity.field("v"), activity.pre) * activity.at_rows(activity.modulator)
+        return weight + activity.gather(change), traces
+
+
+@pytest.mark.parametrize("weights", ["rows", "mean", "sum"])
+def test_a_modulator_reaches_every_rule_inside(weights):
+    """A chain in a chain and a network, against loops that are written out."""
+    torch.manual_seed(0)
+    inner = tdn.Plastic(nn.Linear(3, 2, bias=False), Rewarded(), weights=weights).double()
+    cell = tdn.LeakyIntegrator(5.0).double()
+    chain = tdn.Chain(nn.Identity(), tdn.Chain(inner, cell))
+    x, reward = rate_sequence(7, 4, 3), rate_sequence(7, 4)
+    y, last = chain.scan(tdn.Modulated(x, reward))
+    W, v = inner.connection.weight.detach().expand(4, 2, 3).clone(), torch.zeros(4, 2, dtype=torch.float64)
+    for t in range(7):
+        drive = torch.einsum("bij,bj->bi", W, x[t])
+        v = drive + (v - drive) * math.exp(-1 / 5)
+        change = v[:, :, None] * x[t][:, None] * reward[t][:, None, None]
+        W = W + {"rows": change, "mean": change.mean(0), "sum": change.sum(0)}[weights]
+    assert_close(y[-1], v)
+    assert_close(last[1][0].weight, W if weights == "rows" else W[0])
+    square = tdn.Plastic(nn.Linear(2, 2, bias=False), Rewarded(), weights=weights).double()
+    net = tdn.Network(tdn.LeakyIntegrator(5.0).double(), square, delay=1.0)
+    _, moved = net.scan(tdn.Modulated(x[..., :2], reward))
+    _, stayed = net.scan(tdn.Modulated(x[..., :2], torch.zeros_like(reward)))
+    assert not torch.equal(moved.connection.weight, stayed.connection.weight)
+    assert_close(stayed.connection.weight, square.connection.weight.expand_as(stayed.connection.weight))
+
+
+def test_a_modulator_that_is_missing_or_that_nobody_reads_is_an_error():
+    rewarded = tdn.Chain(tdn.Plastic(nn.Linear(3, 2), Rewarded()), tdn.LIF())
+    x, reward = torch.rand(5, 2, 3), torch.rand(5, 2)
+    with pytest.raises(ValueError, match=r"Chain: expected a neuromodulator beside the input.*Modulated\(x, modulator"):
+        rewarded(x)
+    with pytest.raises(ValueError, match=r"Chain: expected an input alone.*got Modulated; pass x"):
+        tdn.Chain(tdn.Plastic(nn.Linear(3, 2), tdn.Hebbian()), tdn.LIF())(tdn.Modulated(x, reward))
+    with pytest.raises(ValueError, match=r"expected a modulator \[T, B\]"):
+        rewarded(tdn.Modulated(x, reward[..., None]))
+    with pytest.raises(ValueError, match="Network: expected an input alone"):
+        tdn.Network(tdn.LIF(), nn.Linear(3, 3))(tdn.Modulated(x, reward))
+    with pytest.raises(ValueError, match="expected neurons with a field 'v' in their state, got tuple"):
+        tdn.Plastic(nn.Linear(3, 2), Rewarded()).learn(
+            x[0], x[0, :, :2], tdn.Plastic(nn.Linear(3, 2), Rewarded()).initial_state(x[0]), modulator=reward[0]
+        )

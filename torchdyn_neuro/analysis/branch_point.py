@@ -13,6 +13,8 @@ def branch_point(
 ) -> BranchPoint:
     r"""The value of a parameter at which a second branch crosses: a pitchfork or a transcritical bifurcation.
 
+    Where fixed points fill a curve at that value, as of :math:`\dot x = \mu x`, and no branch leaves, its kind says so.
+
     Args:
         system, parameter, between, start, number, at: as of :func:`hopf_point`.
 

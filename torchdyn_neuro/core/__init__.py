@@ -1,12 +1,15 @@
 """The contract that every equation fulfils, and the containers built on it."""
 
 from .chain import Chain
+from .commit import commit, freeze, frozen
 from .dynamics import Dynamics
 from .integrator import Integrator
+from .learning_rule import Activity, LearningRule, RowTrace, SharedTrace
+from .modulated import Modulated
 from .network import Network, NetworkState
 from .ode import ODE, Membrane
 from .options import SpikingOptions
-from .plastic import LearningRule, Plastic, RowPlasticState, SharedPlasticState
+from .plastic import Plastic, RowPlasticState, SharedPlasticState
 from .quantities import Learned, NonNegative, Parametrized, Positive, Quantity, Real, UnitInterval
 from .record import record
 from .recurrent import Recurrent
@@ -20,6 +23,7 @@ from .time_loop import available_backends, backend, why_eager
 
 __all__ = [
     "ODE",
+    "Activity",
     "Adaptation",
     "Chain",
     "Dynamics",
@@ -27,6 +31,7 @@ __all__ = [
     "Learned",
     "LearningRule",
     "Membrane",
+    "Modulated",
     "Network",
     "NetworkState",
     "Noise",
@@ -39,8 +44,10 @@ __all__ = [
     "Real",
     "Recurrent",
     "RowPlasticState",
+    "RowTrace",
     "Shared",
     "SharedPlasticState",
+    "SharedTrace",
     "Spiking",
     "SpikingOptions",
     "State",
@@ -53,7 +60,10 @@ __all__ = [
     "UnitInterval",
     "available_backends",
     "backend",
+    "commit",
     "detach_state",
+    "freeze",
+    "frozen",
     "full_state",
     "leaves",
     "map_state",

@@ -1,7 +1,6 @@
 """Layers one after the other, with their states threaded through."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Self
+from collections.abc import Mapping
 
 import torch
 from torch import nn
@@ -9,14 +8,16 @@ from torch import nn
 from .checks import one_of
 from .dynamics import Dynamics
 from .fits import check_fits
+from .layered import Layered
 from .layers import check_one_clock, runs_apart, scan_layer, step_layer
+from .modulated import check_modulator, for_layer, reads_modulator, split_modulator
 from .network import Network
 from .ode import ODE
 from .plastic import Plastic
 from .probe import next_frame
 from .state import State, describe, first_frame, first_leaf, map_state
 from .stepwise import Stepwise, run_folded
-from .time_loop import eager_loop, in_one_piece
+from .time_loop import in_one_piece, run_time_loop
 
 _TAKE_SEQUENCES = (
     *(nn.Linear, nn.Identity, nn.LayerNorm, nn.RMSNorm, nn.Dropout, nn.AlphaDropout),
@@ -26,7 +27,7 @@ _TAKE_SEQUENCES = (
 """Layers of torch that take every leading axis for a batch: they act on elements or on the last axes."""
 
 
-class Chain(Dynamics):
+class Chain(Layered):
     r"""An ``nn.Sequential`` that is itself a :class:`Dynamics`: it has ``scan``, ``step`` and a state.
 
     A layer without time sees each frame [B, \*] as it does in ``step``: convolutions, pooling, flattening and batch
@@ -61,77 +62,18 @@ class Chain(Dynamics):
     pointwise = None
 
     def __init__(self, *layers: nn.Module | Mapping[str, nn.Module], **named: nn.Module):
-        if len(layers) == 1 and isinstance(layers[0], Mapping):
-            entries = [*layers[0].items(), *named.items()]
-        else:
-            entries = [*((str(index), layer) for index, layer in enumerate(layers)), *named.items()]
-        _check_layers([layer for _, layer in entries])
-        super().__init__()
+        super().__init__(*layers, **named)
         self._runs: dict[tuple[int, int], Chain] = {}
-        self._fill(entries)
-
-    def _fill(self, entries: Iterable[tuple[str, nn.Module]]) -> None:
-        """Hold these layers and no others; a name that is a number becomes the number of the place."""
-        entries = [(str(index) if name.isdigit() else name, layer) for index, (name, layer) in enumerate(entries)]
-        steps = _check_layers([layer for _, layer in entries])
-        self._modules.clear()
-        for name, layer in entries:
-            if hasattr(self, name):
-                raise ValueError(
-                    f"Chain: expected names that are free, got {name!r} which stands for something else; choose another"
-                )
-            self.add_module(name, layer)
-        self.dt = steps.pop() if steps else self.dt
 
     @property
     def learns(self) -> bool:
         """Whether a layer is :class:`Plastic`, so that the chain runs step by step, as a whole."""
-        return any(isinstance(layer, Plastic) for layer in self)
+        return any(isinstance(layer, Plastic) or reads_modulator(layer) for layer in self)
 
-    def __iter__(self) -> Iterator[nn.Module]:
-        # Not children(), which names a module that stands in two places only once.
-        return iter(self._modules.values())
-
-    def __len__(self) -> int:
-        return len(self._modules)
-
-    def __getitem__(self, index: int | slice) -> nn.Module:
-        if isinstance(index, slice):
-            return Chain(dict(list(self._modules.items())[index]))
-        return list(self)[index]
-
-    def __setitem__(self, index: int, layer: nn.Module) -> None:
-        entries = list(self._modules.items())
-        entries[index] = (entries[index][0], layer)
-        self._replace(entries)
-
-    def __delitem__(self, index: int | slice) -> None:
-        entries = list(self._modules.items())
-        del entries[index]
-        self._replace(entries)
-
-    def insert(self, index: int, layer: nn.Module) -> Self:
-        """Put a layer in front of the one at ``index``."""
-        entries = list(self._modules.items())
-        entries.insert(index, ("0", layer))
-        return self._replace(entries)
-
-    def append(self, layer: nn.Module) -> Self:
-        """Put a layer behind the last one."""
-        return self.insert(len(self), layer)
-
-    def extend(self, layers: Iterable[nn.Module]) -> Self:
-        """Put layers behind the last one, those of another chain too."""
-        return self._replace([*self._modules.items(), *(("0", layer) for layer in layers)])
-
-    def _replace(self, entries: list[tuple[str, nn.Module]]) -> Self:
-        before = list(self._modules.items())
-        try:
-            self._fill(entries)
-        except (TypeError, ValueError):
-            self._fill(before)
-            raise
-        return self
+    @property
+    def modulated(self) -> bool:
+        """Whether a learning rule inside reads a neuromodulator, which then comes with the input."""
+        return any(reads_modulator(layer) for layer in self)
 
     def initial_state(self, x_t: State) -> tuple[State, ...]:
         layers, states = list(self), []
@@ -141,25 +83,28 @@ class Chain(Dynamics):
                     "Chain: expected neurons somewhere behind Plastic, which learns from what they put out, got none, "
                     "so that its weights would stay; put it and the neurons into one Chain"
                 )
+        x_t, modulator = split_modulator(x_t)
         dynamic = [index for index, layer in enumerate(layers) if isinstance(layer, Dynamics)]
         last = dynamic[-1] if dynamic else -1
         for index, layer in enumerate(layers):
-            states.append(layer.initial_state(x_t) if isinstance(layer, Dynamics) else ())
+            given = for_layer(layer, x_t, modulator)
+            states.append(layer.initial_state(given) if isinstance(layer, Dynamics) else ())
             if index < last:
                 check_fits("Chain", layer, x_t)
-                x_t = next_frame(layer, x_t)
+                x_t = next_frame(layer, given)
         return tuple(states)
 
     def step(self, x_t: State, state: tuple[State, ...]) -> tuple[State, tuple[State, ...]]:
         states: list[State] = []
         learning: list[tuple[int, Plastic, State]] = []
+        x_t, modulator = split_modulator(x_t)
         for layer, before in zip(self, state, strict=True):
             given = x_t
-            x_t, after = step_layer(layer, x_t, before)
+            x_t, after = step_layer(layer, for_layer(layer, x_t, modulator), before)
             if _answers(layer):
                 # The next neurons, behind a synapse or not, are what a plastic connection has driven.
                 for index, plastic, pre in learning:
-                    states[index] = plastic.learn(pre, x_t, states[index])
+                    states[index] = plastic.learn(pre, x_t, states[index], neurons=after, modulator=modulator)
                 learning = []
             if isinstance(layer, Plastic):
                 learning.append((len(states), layer, given))
@@ -183,7 +128,7 @@ class Chain(Dynamics):
             # Its weights follow the layer behind, step by step.
             x_0 = first_frame(x)
             start = self.initial_state(x_0) if state is None else super().take_state(x_0, state)
-            return eager_loop(self, x, start, output_dtype)
+            return run_time_loop(self, x, start, output_dtype)
         before = list(state or [None] * len(self))
         after: list[State] = []
         while len(after) < len(self):
@@ -202,6 +147,7 @@ class Chain(Dynamics):
 
     def check_input(self, x: State) -> None:
         super().check_input(x)
+        check_modulator(self, x)
         check_one_clock(self)
 
     def _end_of_run(self, start: int) -> int:
@@ -264,28 +210,6 @@ class Chain(Dynamics):
 def _answers(layer: nn.Module) -> bool:
     """Whether a layer is neurons, from which a plastic connection in front learns, and not a synapse on the way."""
     return isinstance(layer, (ODE, Network, Chain))
-
-
-def _check_layers(layers: list[nn.Module]) -> set[float]:
-    """Raise if these cannot be a chain; the lengths of their steps."""
-    for layer in layers:
-        if not isinstance(layer, nn.Module):
-            raise TypeError(f"Chain: expected modules, got {type(layer).__name__}; pass the layers one by one")
-        if isinstance(layer, nn.RNNBase):
-            raise TypeError(
-                f"Chain: expected layers that know no time, got {type(layer).__name__} which loops over time itself; "
-                "use an nn.Sequential, or a cell as the step of a Dynamics"
-            )
-        if not isinstance(layer, Dynamics) and any(isinstance(part, Dynamics) for part in layer.modules()):
-            raise ValueError(
-                f"Chain: expected dynamics as direct layers, got some inside {type(layer).__name__}, where their "
-                "state cannot be threaded; use a Chain there too"
-            )
-    steps = {layer.dt for layer in layers if isinstance(layer, Dynamics)}
-    if not layers or len(steps) > 1:
-        got = f"steps of {sorted(steps)} ms" if layers else "no layer"
-        raise ValueError(f"Chain: expected layers that share one dt, got {got}; give all of them the same dt")
-    return steps
 
 
 def _may_fuse(layer: nn.Module) -> bool:

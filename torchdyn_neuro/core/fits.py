@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .dynamics import Dynamics
 from .inputs import check_numbers, check_tensor
 from .torch_private import ConvNd, tree_leaves
 
@@ -71,7 +72,35 @@ def check_fits(owner: str, module: nn.Module, x: Any) -> None:
         )
 
 
+def in_its_type(module: nn.Module, x: Tensor) -> Tensor:
+    """What is kept in a wide type, in the narrower one that the first layer of a module, one of torch's, computes in.
+
+    Args:
+        module: any module.
+        x: what it is to take.
+    """
+    layer = _first(module)
+    if not isinstance(layer, (nn.Linear, ConvNd)):
+        return x
+    dtype = next((weight.dtype for weight in layer.parameters() if weight.is_floating_point()), x.dtype)
+    return x.to(dtype) if dtype in (torch.bfloat16, torch.float16) else x
+
+
 def _first(module: nn.Module) -> nn.Module:
     while isinstance(module, nn.Sequential) and len(module):
         module = module[0]
     return module
+
+
+def check_width(owner: str, connection: nn.Module, fed: Tensor) -> None:
+    """Raise if the connection of ``owner`` takes or gives another number of neurons than the input ``fed`` has."""
+    check_fits(owner, connection, fed)
+    if not isinstance(connection, Dynamics) and hasattr(connection, "check_input"):
+        connection.check_input(fed)
+    given = connection.out_features if isinstance(connection, nn.Linear) else fed.shape[-1]
+    if given not in (1, fed.shape[-1]):
+        raise ValueError(
+            f"{owner}: expected a connection to {fed.shape[-1]} neurons, as many as the input has in shape "
+            f"{tuple(fed.shape)}, got {given} outputs of {type(connection).__name__}; give it "
+            f"out_features={fed.shape[-1]}"
+        )

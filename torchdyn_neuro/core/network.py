@@ -7,8 +7,9 @@ from torch import Tensor, nn
 from .checks import positive_number
 from .context import without_drawing
 from .dynamics import Dynamics
-from .fits import check_fits
+from .fits import check_width, in_its_type
 from .layers import check_one_clock, step_layer
+from .modulated import check_modulator, for_layer, reads_modulator, split_modulator
 from .ode import ODE
 from .plastic import Plastic
 from .spiking import Spiking
@@ -173,7 +174,8 @@ class Network(Dynamics):
         self.steps = self._whole_steps()
 
     def initial_state(self, x_t: State) -> NetworkState:
-        neuron = self.neuron.initial_state(x_t)
+        x_t, modulator = split_modulator(x_t)
+        neuron = self.neuron.initial_state(for_layer(self.neuron, x_t, modulator))
         output = zeros_state(self._fed(x_t))
         if leaves(neuron) and self.input is None and first_leaf(neuron).ndim < output.ndim:
             raise ValueError(
@@ -188,17 +190,25 @@ class Network(Dynamics):
         connection = self.connection.initial_state(carried) if isinstance(self.connection, Dynamics) else ()
         return NetworkState(neuron, connection, output if self.steps == 1 else (output,) * self.steps)
 
+    @property
+    def modulated(self) -> bool:
+        """Whether a learning rule inside reads a neuromodulator, which then comes with the input."""
+        return reads_modulator(self.connection) or reads_modulator(self.neuron)
+
     def step(self, x_t: State, state: NetworkState) -> tuple[Tensor, NetworkState]:
+        x_t, modulator = split_modulator(x_t)
         if not self.steps:
             y_t, neuron = step_layer(self.neuron, self._coupled(x_t), state.neuron)
             dtype = y_t.dtype if callable(x_t) else first_leaf(x_t).dtype
             return y_t.to(dtype), NetworkState(neuron)
         oldest = state.output if self.steps == 1 else state.output[0]
         before = oldest.to(first_leaf(x_t).dtype)
-        feedback, connection = step_layer(self.connection, before, state.connection)
-        y_t, neuron = step_layer(self.neuron, self._with_feedback(x_t, feedback), state.neuron)
+        fed = for_layer(self.connection, before, modulator)
+        feedback, connection = step_layer(self.connection, fed, state.connection)
+        driven = for_layer(self.neuron, self._with_feedback(x_t, feedback), modulator)
+        y_t, neuron = step_layer(self.neuron, driven, state.neuron)
         if isinstance(self.connection, Plastic):
-            connection = self.connection.learn(before, y_t, connection)
+            connection = self.connection.learn(before, y_t, connection, neurons=neuron, modulator=modulator)
         output = y_t.to(oldest.dtype)
         return y_t, NetworkState(neuron, connection, output if self.steps == 1 else (*state.output[1:], output))
 
@@ -212,7 +222,7 @@ class Network(Dynamics):
         def drive(fraction: float, state: State) -> State:
             given = x_t(fraction, state) if callable(x_t) else widen(x_t)
             fed_back = self.neuron.observe(state) if self.source == "output" else getattr(state, self.source)
-            return self._with_feedback(given, self.connection(fed_back))
+            return self._with_feedback(given, widen(self.connection(in_its_type(self.connection, fed_back))))
 
         return drive
 
@@ -246,9 +256,11 @@ class Network(Dynamics):
 
     def check_input(self, x: State) -> None:
         super().check_input(x)
+        check_modulator(self, x)
         check_one_clock(self)
+        x, modulator = split_modulator(x)
         x = self.neuron._read(x, axis=2)
-        self.neuron.check_input(x)
+        self.neuron.check_input(for_layer(self.neuron, x, modulator))
         owner, name = type(self).__name__, type(self.neuron).__name__
         if isinstance(x, Tensor):
             known = self.input is None or (isinstance(self.input, int) and x.ndim > 2 and self._within(x.shape[2]))
@@ -264,7 +276,7 @@ class Network(Dynamics):
             )
         fed = self._fed(first_frame(x))
         # Inside a step the connection is given what is kept in the state.
-        self._check_width(fed if self.steps else widen(fed))
+        check_width(owner, self.connection, fed if self.steps else in_its_type(self.connection, widen(fed)))
         if self.source == "output":
             return
         with without_drawing():
@@ -274,19 +286,6 @@ class Network(Dynamics):
             raise ValueError(
                 f"{owner}: expected a field {self.source!r} in the state of {name}, got {', '.join(fields) or 'none'}; "
                 "pass one of them as source"
-            )
-
-    def _check_width(self, fed: Tensor) -> None:
-        """Raise if a connection takes or gives another number of neurons than the input ``fed`` has."""
-        owner, name = type(self).__name__, type(self.connection).__name__
-        check_fits(owner, self.connection, fed)
-        if not isinstance(self.connection, Dynamics) and hasattr(self.connection, "check_input"):
-            self.connection.check_input(fed)
-        given = self.connection.out_features if isinstance(self.connection, nn.Linear) else fed.shape[-1]
-        if given not in (1, fed.shape[-1]):
-            raise ValueError(
-                f"{owner}: expected a connection to {fed.shape[-1]} neurons, as many as the input has in shape "
-                f"{tuple(fed.shape)}, got {given} outputs of {name}; give it out_features={fed.shape[-1]}"
             )
 
     def extra_repr(self) -> str:

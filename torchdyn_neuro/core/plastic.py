@@ -4,17 +4,17 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, vmap
 
-from .checks import one_of
 from .dynamics import Dynamics
-from .quantities import Parametrized
+from .learning_rule import Activity, LearningRule, check_weights
+from .repeat import is_recorded
 from .state import Shared, State, register_state, widen
+from .weighted import Weighted
 
 
 @register_state
 class RowPlasticState(NamedTuple):
-    """weight: one for each row of the batch, [B, post, pre]; traces: of the rule."""
+    """weight: one for each row of the batch, [B, post, pre, *]; traces: of the rule."""
 
     weight: Tensor
     traces: State = ()
@@ -22,34 +22,10 @@ class RowPlasticState(NamedTuple):
 
 @register_state
 class SharedPlasticState(NamedTuple):
-    """weight: one for the whole batch, [post, pre]; traces: of the rule, for each row."""
+    """weight: one for the whole batch, [post, pre, *]; traces: of the rule, for each row."""
 
     weight: Shared
     traces: State = ()
-
-
-class LearningRule(Parametrized):
-    """Base of the learning rules: how the weights of a connection follow what is active on either side.
-
-    A subclass writes :meth:`update` for one row of the batch: a connection with weights per row, or one for all, runs
-    it over the rows.
-    """
-
-    def initial_traces(self, pre: Tensor, post: Tensor) -> State:
-        """What the rule remembers of each row before the first step, with the batch in front: nothing in this base."""
-        return ()
-
-    def update(self, weight: Tensor, pre: Tensor, post: Tensor, traces: State, dt: float) -> tuple[Tensor, State]:
-        """The weights and the traces after a step.
-
-        Args:
-            weight: [post, pre].
-            pre: activity of the presynaptic neurons in the step, [pre].
-            post: activity of the postsynaptic neurons, [post].
-            traces: what the rule remembers.
-            dt: length of the step, ms.
-        """
-        raise NotImplementedError(f"{type(self).__name__} does not define update(weight, pre, post, traces, dt)")
 
 
 class Plastic(Dynamics):
@@ -61,24 +37,25 @@ class Plastic(Dynamics):
     :class:`Chain`, behind a synapse or not. By itself, or in an ``nn.Sequential``, it would never learn: ``forward``
     and ``scan`` raise, and a loop of one's own calls :meth:`step` and :meth:`learn`. The module's own weight is where
     the state starts; it is never changed by running, and gradients reach it through the states. :meth:`commit` writes a
-    state back.
+    state back. A rule that reads a neuromodulator takes it from the input of the container, a :class:`Modulated`.
 
     Args:
-        connection: a layer with a ``weight`` [post, pre], such as ``nn.Linear``.
+        connection: a layer that is linear in its ``weight`` [post, pre, \*]: ``nn.Linear``, a convolution, or one of
+            either thinned out by :func:`sparse`, whose absent weights stay absent.
         rule: how its weights change.
         weights: ``"rows"``: each row of the batch has its own; ``"mean"`` or ``"sum"``: one for all rows, which takes
             the mean or the sum of the changes that they ask for.
+        frozen: if true, neither weights nor traces move.
         dt: time step, ms, that of the neurons behind.
 
     Shape:
-        - input: [B, pre] activity
-        - output: [B, post] current
+        - input: [B, pre, \*] activity
+        - output: [B, post, \*] current
 
     Raises:
         TypeError: if the connection has no weight of its own or the rule is none.
-        ValueError: if the weight has other than two axes, or ``weights`` is none of the three; for frames of another
-            width; from ``forward`` and
-            ``scan`` of the connection alone.
+        ValueError: if ``weights`` is none of the three; for frames of another width; from ``forward`` and ``scan`` of
+            the connection alone.
 
     Example:
         >>> import torchdyn_neuro as tdn
@@ -88,28 +65,25 @@ class Plastic(Dynamics):
         torch.Size([4, 2, 3])
     """
 
-    pointwise = False
+    pointwise = None
 
-    def __init__(self, connection: nn.Module, rule: LearningRule, *, weights: str = "rows", dt: float = 1.0):
+    def __init__(
+        self,
+        connection: nn.Module,
+        rule: LearningRule,
+        *,
+        weights: str = "rows",
+        frozen: bool = False,
+        dt: float = 1.0,
+    ):
         super().__init__(dt=dt)
-        weight = getattr(connection, "weight", None)
-        if not isinstance(weight, Tensor) or isinstance(connection, Dynamics):
-            raise TypeError(
-                f"Plastic: expected a layer with a weight, got {type(connection).__name__}; pass e.g. nn.Linear(8, 4)"
-            )
-        if connection._parameters.get("weight") is None:
-            raise TypeError(
-                f"Plastic: expected a layer whose weight is a parameter, got {type(connection).__name__}, whose "
-                "weight follows from another (dale, sparse, weight_norm, pruning), past which a rule would learn; pass "
-                "nn.Linear"
-            )
-        if weight.ndim != 2:
-            raise ValueError(f"Plastic: expected a weight [post, pre], got shape {tuple(weight.shape)}; use nn.Linear")
+        Weighted(connection).check()
         if not isinstance(rule, LearningRule):
             raise TypeError(f"Plastic: expected a learning rule, got {type(rule).__name__}; pass e.g. Hebbian()")
         self.connection = connection
         self.rule = rule
         self.weights = weights
+        self.frozen = frozen
 
     @property
     def weights(self) -> str:
@@ -118,22 +92,31 @@ class Plastic(Dynamics):
 
     @weights.setter
     def weights(self, weights: str) -> None:
-        self._weights = one_of("Plastic", "weights", weights, "rows", "mean", "sum")
+        self._weights = check_weights(weights)
+
+    @property
+    def modulated(self) -> bool:
+        """Whether the rule reads a neuromodulator."""
+        return self.rule.modulated
 
     def initial_state(self, x_t: Tensor) -> RowPlasticState | SharedPlasticState:
-        weight = widen(self.connection.weight)
-        if x_t.ndim != 2 or x_t.shape[1] != weight.shape[1]:
+        weighted = Weighted(self.connection)
+        weighted.check()
+        weight, rows = widen(self.connection.weight), self.weights == "rows"
+        if weighted.dense and (x_t.ndim != 2 or x_t.shape[1] != weight.shape[1]):
             raise ValueError(
                 f"Plastic: expected frames [B, {weight.shape[1]}], got shape {tuple(x_t.shape)}; flatten the neurons "
                 "into one axis, and give a connection with as many inputs"
             )
+        if rows:
+            # Memory of its own for each row, without which no tangent can be written beside it.
+            weight = weight.expand(x_t.shape[0], *weight.shape).clone()
         pre = widen(x_t)
-        post = pre.new_zeros(*pre.shape[:-1], weight.shape[0])
-        traces = self.rule.initial_traces(pre, post)
-        if self.weights != "rows":
-            return SharedPlasticState(weight, traces)
-        # Memory of its own for each row, without which no tangent can be written beside it.
-        return RowPlasticState(weight.expand(x_t.shape[0], *weight.shape).clone(), traces)
+        with torch.no_grad():
+            post = torch.zeros_like(weighted.current(weight, torch.zeros_like(pre), rows))
+        activity = Activity(torch.zeros_like(pre), post, weight.detach(), connection=weighted, weights=self.weights)
+        traces = self.rule.initial_traces(activity, self.dt)
+        return RowPlasticState(weight, traces) if rows else SharedPlasticState(weight, traces)
 
     def check_input(self, x: State) -> None:
         """Raise: whoever runs a whole sequence of it alone would get weights that never change."""
@@ -145,37 +128,51 @@ class Plastic(Dynamics):
 
     def step(self, x_t: Tensor, state: State) -> tuple[Tensor, State]:
         """The current of a step; the weights stay, until :meth:`learn` tells what it did to the neurons behind."""
-
-        def connect(weight: Tensor, x: Tensor) -> Tensor:
-            return functional_call(self.connection, {"weight": weight}, (x,))
-
-        rows = 0 if self.weights == "rows" else None
-        y_t = vmap(connect, in_dims=(rows, 0))(state.weight, x_t.to(state.weight.dtype))
+        weighted = Weighted(self.connection)
+        y_t = weighted.current(state.weight, x_t.to(state.weight.dtype), self.weights == "rows")
         return y_t.to(x_t.dtype), state
 
-    def learn(self, pre: Tensor, post: Tensor, state: State) -> State:
-        """The state after a step in which ``pre`` [B, pre] led to ``post`` [B, post]."""
-        if post.shape[-1] != state.weight.shape[-2]:
+    def learn(
+        self, pre: Tensor, post: Tensor, state: State, *, neurons: State = (), modulator: Tensor | None = None
+    ) -> State:
+        """The state after a step in which ``pre`` [B, pre] led to ``post`` [B, post].
+
+        Args:
+            pre: what came in.
+            post: what the neurons behind put out.
+            state: the state that :meth:`step` returned.
+            neurons: the state of the neurons behind after the step, for rules that read their potential.
+            modulator: the neuromodulator, [B], for rules that read it.
+        """
+        weight, traces = state
+        weighted, places = Weighted(self.connection), 1 if self.weights == "rows" else 0
+        if not is_recorded() and post.shape[1] != weight.shape[places]:
             raise ValueError(
-                f"Plastic: expected the activity of {state.weight.shape[-2]} neurons behind the connection, got "
-                f"{post.shape[-1]}; let nothing between change their number"
+                f"Plastic: expected the activity of {weight.shape[places]} neurons behind the connection, got "
+                f"{post.shape[1]}; let nothing between change their number"
             )
-
-        def update(weight: Tensor, pre: Tensor, post: Tensor, traces: State) -> tuple[Tensor, State]:
-            return self.rule.update(weight, pre, post, traces, self.dt)
-
-        rows = 0 if self.weights == "rows" else None
-        pre, post = pre.to(state.weight.dtype), post.to(state.weight.dtype)
-        weight, traces = vmap(update, in_dims=(rows, 0, 0, 0))(state.weight, pre, post, state.traces)
-        if self.weights != "rows":
-            change = weight - state.weight
-            weight = state.weight + (change.mean(0) if self.weights == "mean" else change.sum(0))
+        if self.frozen:
+            return state
+        if self.modulated and modulator is None:
+            raise ValueError(
+                f"Plastic: expected a neuromodulator for {type(self.rule).__name__}, got none; pass "
+                "tdn.Modulated(x, modulator) to the container, or modulator= to learn"
+            )
+        pre, post = pre.to(weight.dtype), post.to(weight.dtype)
+        modulator = None if modulator is None else modulator.to(weight.dtype)
+        activity = Activity(pre, post, weight, neurons, modulator, weighted, self.weights)
+        weight, traces = self.rule.update(weight, activity, traces, self.dt)
+        weight = self.rule.bound(weight)
+        if weighted.mask is not None:
+            weight = weight * weighted.mask.to(weight.dtype)
         return type(state)(weight, traces)
 
     @torch.no_grad()
     def commit(self, state: State) -> None:
         """Make the weights of a state those of the module; of weights per row, their mean."""
-        self.connection.weight.copy_(state.weight.mean(0) if self.weights == "rows" else state.weight)
+        weight = state.weight.mean(0) if self.weights == "rows" else state.weight
+        Weighted(self.connection).parameter.copy_(weight)
 
     def extra_repr(self) -> str:
-        return f"weights={self.weights!r}, {super().extra_repr()}"
+        frozen = "frozen, " if self.frozen else ""
+        return f"weights={self.weights!r}, {frozen}{super().extra_repr()}"

@@ -34,6 +34,11 @@ def repeat(body: Body, x: State, state: State, count: int) -> list[State]:
     return states
 
 
+def is_recorded() -> bool:
+    """Whether a step is written down and not run, so that a shape says nothing and is not looked at."""
+    return _record.get() is not None
+
+
 @contextmanager
 def repeats_go_to(record: Record) -> Iterator[None]:
     """Within a ``with`` block, give repetitions to ``record``, which may return ``None`` to have them run."""

@@ -6,19 +6,23 @@ its field is annotated as :data:`Shared`.
 """
 
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 import torch
 from torch import Tensor
 from torch.serialization import add_safe_globals
 
-from .torch_private import COMPILER_RETURNS_REPLACED, register_namedtuple
+from .torch_private import COMPILER_RETURNS_REPLACED, assume_constant_result, register_namedtuple
 
 State = Any
 """A tree of tensors: a tensor or a (named) tuple of states; ``()`` is nothing."""
 
 Shared = Annotated[State, "shared"]
 """Annotates a field of a state that has no axis for the batch, such as the weights of a plastic connection."""
+
+Line = Annotated[State, "line"]
+"""Annotates a field of a state that is a line of the last frames, oldest first, [B, steps, \\*]."""
 
 Kind = TypeVar("Kind", bound=type)
 
@@ -55,10 +59,26 @@ def replaced(state: State, /, **changes: State) -> State:
 
 def shared_fields(kind: type) -> tuple[str, ...]:
     """The fields of a state without an axis for the batch."""
+    return _marked(kind, "shared")
+
+
+@lru_cache(maxsize=1024)
+@assume_constant_result
+def _marked(kind: type, mark: str) -> tuple[str, ...]:
     hints = get_type_hints(kind, include_extras=True)
     return tuple(
-        name for name in kind._fields if get_origin(hints[name]) is Annotated and "shared" in get_args(hints[name])
+        name for name in kind._fields if get_origin(hints[name]) is Annotated and mark in get_args(hints[name])
     )
+
+
+def lines_of(state: State) -> list[bool]:
+    """Of each leaf of a state, in order, whether it is a :data:`Line`."""
+    if not isinstance(state, tuple):
+        return [False]
+    marked = _marked(type(state), "line") if hasattr(state, "_fields") else ()
+    names = getattr(state, "_fields", ("",) * len(state))
+    flags = [(name in marked, lines_of(child)) for name, child in zip(names, state, strict=True)]
+    return [flag or line for line, found in flags for flag in found]
 
 
 def map_state(function: Callable[..., Any], state: State, *others: State) -> State:

@@ -4,8 +4,8 @@ from typing import Any, NamedTuple
 
 import torch
 
-from ..core.state import State, leaves
-from .record.recording import structure
+from ..core.state import State, leaves, lines_of
+from .record.step import structure
 
 
 class Signature(NamedTuple):
@@ -22,13 +22,16 @@ def signature(x: State, state: State, output_dtype: torch.dtype | None) -> Signa
     """The signature of a call."""
     training = torch.is_grad_enabled()
     tensors = [(leaf.dtype, (False,) * (leaf.ndim - 1), training and leaf.requires_grad) for leaf in leaves(x)]
-    tensors += [(leaf.dtype, (False,) * leaf.ndim, training and leaf.requires_grad) for leaf in leaves(state)]
+    # Of a line of frames one frame; compilers of torch do not ask, for they do not get to it.
+    lines = [False] * len(leaves(state)) if torch.compiler.is_compiling() else lines_of(state)
+    held = [(leaf, leaf.ndim - line) for leaf, line in zip(leaves(state), lines, strict=True)]
+    tensors += [(leaf.dtype, (False,) * ndim, training and leaf.requires_grad) for leaf, ndim in held]
     widths = None
     if not torch.compiler.is_compiling():
         # Of a state with a value for each synapse both of its axes.
         frame = len(tensors[0][1])
         widths = tuple(leaf.shape[-1] for leaf in leaves(x))
-        widths += tuple(leaf.shape[-1] if leaf.ndim != frame + 1 else tuple(leaf.shape[-2:]) for leaf in leaves(state))
+        widths += tuple(leaf.shape[-1] if ndim != frame + 1 else tuple(leaf.shape[-2:]) for leaf, ndim in held)
     return Signature(structure(x), structure(state), tuple(tensors), output_dtype, widths)
 
 

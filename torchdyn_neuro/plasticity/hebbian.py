@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from ..core.plastic import LearningRule
+from ..core.learning_rule import Activity, LearningRule
 from ..core.quantities import NonNegative, Positive, Quantity
 from ..core.state import State
 
@@ -19,9 +19,11 @@ class Hebbian(LearningRule):
     Args:
         eta: learning rate, 1/ms.
         alpha: decay relative to the learning rate, above 0.
+        w_min: the least weight; none if omitted.
+        w_max: the greatest weight; none if omitted.
 
     Shape:
-        - weight: [post, pre]
+        - weight: [B, post, pre, \*], or [post, pre, \*] for one that the batch shares
 
     Raises:
         ValueError: if ``eta`` is negative or ``alpha`` not positive.
@@ -29,17 +31,25 @@ class Hebbian(LearningRule):
     Source: Hebb (1949), The Organization of Behavior; Gerstner et al. (2014), Neuronal Dynamics, ch. 19.2 (decay).
 
     Example:
-        >>> rule = Hebbian(eta=0.1, alpha=2.0)
-        >>> weight, _ = rule.update(torch.zeros(1, 1), torch.tensor([2.0]), torch.tensor([3.0]), (), dt=1000.0)
+        >>> weight, pre, post = torch.zeros(1, 1, 1), torch.tensor([[2.0]]), torch.tensor([[3.0]])
+        >>> weight, _ = Hebbian(eta=0.1, alpha=2.0).update(weight, Activity(pre, post, weight), (), dt=1000.0)
         >>> weight
-        tensor([[3.]])
+        tensor([[[3.]]])
     """
 
-    def __init__(self, eta: Quantity = 0.001, *, alpha: Quantity = 1.0):
-        super().__init__()
+    def __init__(
+        self,
+        eta: Quantity = 0.001,
+        *,
+        alpha: Quantity = 1.0,
+        w_min: float | None = None,
+        w_max: float | None = None,
+    ):
+        super().__init__(w_min=w_min, w_max=w_max)
         self.eta = NonNegative(eta, unit="1/ms")
         self.alpha = Positive(alpha)
 
-    def update(self, weight: Tensor, pre: Tensor, post: Tensor, traces: State, dt: float) -> tuple[Tensor, State]:
-        target = post.unsqueeze(-1) * pre / self.alpha()
-        return target + (weight - target) * torch.exp(-dt * self.eta() * self.alpha()), traces
+    def update(self, weight: Tensor, activity: Activity, traces: State, dt: float) -> tuple[Tensor, State]:
+        target = activity.outer(activity.post, activity.pre) / self.alpha()
+        passed = -torch.expm1(-dt * self.eta() * self.alpha())
+        return weight + passed * (target - activity.rows * weight), traces

@@ -28,6 +28,7 @@ The format, from the leaves up:
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import torch
 
@@ -64,20 +65,27 @@ class StepGraph:
     grad_inputs: tuple[Node | None, ...]
     grad_parameters: tuple[Node | None, ...]
     uniform: frozenset[int] = frozenset()
-    outers: tuple[tuple[int, Node, Node], ...] = ()
+    outers: tuple[tuple["int | LineRead", Node, Node], ...] = ()
     matrices: tuple[tuple[int, int], ...] = ()
     widths: tuple[tuple[int, ...], ...] = ((), (), (), ())
     pairs: tuple[tuple[int, int, int], ...] = ()
+    lines: tuple[Node, ...] = ()
+    line_places: tuple[int, ...] = ()
+    grad_lines: tuple[Node | None, ...] = ()
 
     @property
     def has_products(self) -> bool:
-        """Whether a step holds products."""
+        """Whether a step holds products, or lines of past frames."""
         results = (*self.next_states, *self.outputs)
-        return any(node.op == "product" for node in ordered(results))
+        return bool(self.lines) or any(node.op == "product" for node in ordered(results))
+
+    def summed_as(self, number: int) -> torch.dtype:
+        """The type in which the gradient of a parameter is summed up over neurons and steps."""
+        return torch.promote_types(self.grad_parameters[number].dtype, torch.float32)
 
     def describe(self) -> str:
         """A text that is equal for graphs that compute the same, whatever the order in which they were recorded."""
-        apart = ("uniform", "outers", "matrices", "widths", "pairs")
+        apart = ("uniform", "outers", "matrices", "widths", "pairs", "line_places")
         groups = [getattr(self, field.name) for field in fields(self) if field.name not in apart]
         groups += [pair for _, *pair in self.outers]
         numbers: dict[Node, int] = {}
@@ -93,8 +101,28 @@ class StepGraph:
         for group in groups:
             lines.append(" ".join("-" if node is None else f"%{numbers[node]} {node.dtype}" for node in group))
         lines.append(f"uniform {sorted(self.uniform)} outers {[matrix for matrix, _, _ in self.outers]}")
-        lines.append(f"matrices {self.matrices} widths {self.widths} pairs {self.pairs}")
+        lines.append(f"matrices {self.matrices} widths {self.widths} pairs {self.pairs} lines {self.line_places}")
         return "\n".join(lines)
+
+
+class LineRead(NamedTuple):
+    """What stands for the matrix where a line of past frames is read.
+
+    Args:
+        line: its number.
+        taps: the number of the lags with which frames are read, behind which the shares are, among all matrices; below
+            zero if all frames are read.
+        matrix: the number of the matrix that all frames are multiplied by, of whose width, then, the result is.
+    """
+
+    line: int
+    taps: int
+    matrix: int
+
+
+def learned(matrix: int | LineRead) -> int:
+    """The number, among all matrices, of what has the gradient: a matrix, or the shares of a line."""
+    return matrix.taps + 1 if isinstance(matrix, LineRead) else matrix
 
 
 def pattern(number: int, axis: int) -> int:
@@ -107,9 +135,9 @@ def pattern(number: int, axis: int) -> int:
     return -(2 * number + axis + 3)
 
 
-def pattern_of(matrix: int) -> tuple[int, int] | None:
-    """The number and the axis of a :func:`pattern`; ``None`` for a matrix."""
-    if matrix >= 0:
+def pattern_of(matrix: int | LineRead) -> tuple[int, int] | None:
+    """The number and the axis of a :func:`pattern`; ``None`` for a matrix or a line."""
+    if isinstance(matrix, LineRead) or matrix >= 0:
         return None
     number, place = divmod(-matrix - 1, 2)
     return number, place - 2

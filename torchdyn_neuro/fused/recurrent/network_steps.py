@@ -1,13 +1,14 @@
 """The loops of a program step by step: a kernel for each segment and a product of all threads, or of a card."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor
 
-from ...sparse.event_product import gather_product, matrix
+from ...sparse.event_product import all_finite, gather_product, matrix
 from ..operators.registry import get_loop
-from ..record.graph import pattern_of
+from ..record.graph import LineRead, pattern_of
+from .lines import add_to, matrices_of, read_from
 from .network_native import Encoded
 from .operands import MOST_ACTIVE, Backward, Forward
 from .program import Product, Program
@@ -27,7 +28,7 @@ def run_forward(encoded: Encoded, call: Forward) -> None:
         later = call.last if (steps - t) % 2 else spare
         frames |= _rows(pairs, t)
         frames |= dict(zip(placed, (*now, *later), strict=True))
-        run(program, frames)
+        run(program, frames, _up_to(call.lines, t, steps))
         now = later
 
 
@@ -56,13 +57,13 @@ def run_backward(encoded: Encoded, call: Backward) -> None:
             forward |= _rows(call.replayed, begin + r)
             forward |= dict(zip((*call.states[0], *call.after), held, strict=True))
             forward |= dict(zip(call.products[0], (rows[r] for rows in found), strict=True))
-            replay(ahead, forward)
+            replay(ahead, forward, _up_to(call.lines[0], begin + r, call.shape[0]))
         for r in reversed(range(count)):
             held = [rows[r] for rows in (*passed, *found)]
             reverse |= _rows(pairs, begin + r)
             reverse |= dict(zip((*call.states[1], *call.products[1]), held, strict=True))
             reverse |= dict(zip((*call.arriving, *call.leaving), (*now, *later), strict=True))
-            run(back, reverse)
+            run(back, reverse, _up_to(call.lines[1], begin + r, call.shape[0]), call.flags[begin + r])
             for total, k in zip(call.totals, call.summed, strict=True):
                 total.add_(reverse[k].view(total.shape))
             for gradient, k in zip(later, call.leaving, strict=True):
@@ -92,8 +93,13 @@ def _rows(pairs: Iterable[tuple[int, Tensor]], t: int) -> dict[int, Tensor]:
     return {k: sequence[t] for k, sequence in pairs}
 
 
+def _up_to(lines: Mapping[int, Tensor], t: int, steps: int) -> dict[int, Tensor]:
+    """Of lines that so many steps are given to, what step t can read."""
+    return {k: rows[t : rows.shape[0] - steps + t + 1] for k, rows in lines.items()}
+
+
 class _Runner:
-    """Runs a step of a program; ``frames`` says where each frame lies."""
+    """Runs a step of a program; ``frames`` says where each frame lies, ``lines`` what it can read."""
 
     def __init__(self, encoded: Encoded, call: Forward | Backward, most_active: float):
         self.call, self.most_active, self.pairs = call, most_active, encoded.pairs
@@ -101,9 +107,23 @@ class _Runner:
         self.values: dict[tuple[int, bool], Tensor] = {}
         if self.gathers:
             self.values = dict(zip(encoded.matrices, encoded.values(call.matrices), strict=True))
+            self.gathers = all(map(all_finite, matrices_of(call.matrices)))
 
-    def __call__(self, program: Program, frames: dict[int, Tensor]) -> None:
+    def __call__(
+        self,
+        program: Program,
+        frames: dict[int, Tensor],
+        lines: Mapping[int, Tensor],
+        flags: Iterable[Tensor] = (),
+    ) -> None:
+        parameters, inners = [*self.call.parameters, *flags], self.call.inners
+        inners = [*inners, *[1] * (len(parameters) - len(inners))]
         for step in program.steps:
+            if isinstance(step, Product) and isinstance(step.matrix, LineRead):
+                line, frame = (step.target, step.source) if step.transposed else (step.source, step.target)
+                taps = self.call.matrices[step.matrix.taps :][:2] if step.matrix.taps >= 0 else ()
+                (add_to if step.transposed else read_from)(lines[line], frames[frame], *taps)
+                continue
             if isinstance(step, Product) and step.matrix < 0:
                 self._along(step, frames[step.source], frames[step.target])
                 continue
@@ -112,7 +132,7 @@ class _Runner:
                 continue
             read, written = ([frames[k][None] for k in group] for group in (step.reads, step.writes))
             kernels = get_loop(step.key).kernels
-            kernels.forward(read, [], self.call.parameters, self.call.inners, written, [], [], 1)
+            kernels.forward(read, [], parameters, inners, written, [], [], 1)
 
     def _along(self, step: Product, source: Tensor, target: Tensor) -> None:
         """Sum over an axis of synapses, or repeat along it."""
@@ -127,7 +147,7 @@ class _Runner:
     def _multiply(self, step: Product, source: Tensor, target: Tensor) -> None:
         if self.gathers:
             weight = self.values[step.matrix, step.transposed]
-            if gather_product(source, weight, None, target, self.most_active):
+            if gather_product(source, weight, None, target, self.most_active, known=True):
                 return
         else:
             weight = self.call.matrices[step.matrix]

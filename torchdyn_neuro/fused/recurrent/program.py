@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 
 from ..operators.registry import loop_key
-from ..record.graph import Node, StepGraph, ordered, pattern_of
+from ..record.graph import LineRead, Node, StepGraph, ordered, pattern_of
 
 ROW, CARRIED, READ = range(3)
 """What becomes of a result: it is a row of a sequence, a state of the next step, or only looked at."""
@@ -47,13 +47,14 @@ class Product:
     """A frame times a matrix.
 
     Args:
-        matrix: the number of the matrix W; below zero that of a sum over an axis of synapses.
+        matrix: the number of the matrix W; below zero that of a sum over an axis of synapses; or how a line of frames
+            is read, of which ``source`` is the newest frame (transposed: to which is added, with ``target``).
         transposed: false for x W^T, as in a linear layer; true for x W, as in its gradient.
         source: the frame x.
         target: the frame that is filled.
     """
 
-    matrix: int
+    matrix: int | LineRead
     transposed: bool
     source: int
     target: int
@@ -88,6 +89,7 @@ def program_of(
     leaves: Sequence[Node],
     results: Sequence[tuple[Node, int]],
     language: str,
+    lines: Sequence[int] = (),
 ) -> Program:
     """The program that computes ``results``.
 
@@ -97,8 +99,9 @@ def program_of(
         results: what is wanted, and what becomes of it (:data:`ROW`, :data:`CARRIED`, :data:`READ`). Rows and what is
             carried have frames of their own; what is only read may be in any frame.
         language: of the segments.
+        lines: the numbers of the leaves that are given to lines of frames; if omitted, the first results are.
     """
-    return _Builder(graph, leaves, language).program([node for node, _ in results], [use for _, use in results])
+    return _Builder(graph, leaves, language).program([node for node, _ in results], [use for _, use in results], lines)
 
 
 class _Builder:
@@ -109,7 +112,7 @@ class _Builder:
         self.width = _widths_of(graph)
         self.steps: list[_Work | Product] = []
 
-    def program(self, results: Sequence[Node], uses: Sequence[int]) -> Program:
+    def program(self, results: Sequence[Node], uses: Sequence[int], lines: Sequence[int]) -> Program:
         count, given = len(self.nodes), frozenset(self.frames)
         # The first that needs a frame for itself gets the one in which the node is computed.
         own: dict[Node, int] = {}
@@ -128,8 +131,11 @@ class _Builder:
             copied = [k for k in copies if k not in places and not self._missing(results[k])]
             self._work(wanted, copied, results, places)
             for node in ready:
-                matrix, transposed = node.args[1:]
-                self.steps.append(Product(matrix, transposed, self.frames[node.args[0]], self._add(node)))
+                given, matrix, transposed = node.args
+                source = self.frames[given]
+                if isinstance(matrix, LineRead) and not transposed:
+                    source = lines[matrix.line] if lines else places.get(matrix.line, source)
+                self.steps.append(Product(matrix, transposed, source, self._add(node)))
             if not waiting:
                 break
             waiting = [node for node in waiting if node not in self.frames]
@@ -238,8 +244,8 @@ class _Work:
 def _fixed(graph: StepGraph) -> frozenset[Node]:
     """What depends on parameters alone, which a segment computes once for many elements."""
     found = set(graph.parameters)
-    groups = (graph.next_states, graph.outputs, graph.grad_states, graph.grad_inputs, graph.grad_parameters)
-    results = [node for group in groups for node in group if node is not None]
+    groups = graph.next_states, graph.outputs, graph.lines, graph.grad_states, graph.grad_inputs, graph.grad_parameters
+    results = [node for group in (*groups, graph.grad_lines) for node in group if node is not None]
     for node in ordered([*results, *(node for _, *pair in graph.outers for node in pair)]):
         if node.op != "input" and all(source in found for source in node.sources):
             found.add(node)
@@ -262,7 +268,13 @@ def _widths_of(graph: StepGraph) -> Callable[[Node], int]:
 
     def width(node: Node) -> int:
         for each in ordered([node], frozenset(known)):
-            if each.op == "product" and each.args[1] < 0:
+            if each.op == "product" and isinstance(each.args[1], LineRead):
+                _, line, transposed = each.args
+                if line.matrix < 0 or transposed:
+                    known[each] = width(graph.lines[line.line])
+                else:
+                    known[each] = graph.matrices[line.matrix][1] if graph.matrices else 0
+            elif each.op == "product" and each.args[1] < 0:
                 number, axis = pattern_of(each.args[1])
                 known[each] = number if each.args[2] else pairs[number][-3 - axis]
             elif each.op == "product":

@@ -1,0 +1,93 @@
+"""A connection as a function of its weight, which is given from outside: for each row of the batch, or one for all."""
+
+from torch import Tensor, nn
+from torch.func import functional_call, vjp, vmap
+from torch.nn.utils.parametrize import is_parametrized
+
+from .dynamics import Dynamics
+
+
+class Weighted:
+    """What :class:`Plastic` asks of a connection: its current, and what two activities do to each of its weights.
+
+    Args:
+        connection: a layer that is linear in its ``weight``: ``nn.Linear``, a convolution, one of either that is
+            thinned out by a mask.
+
+    Raises:
+        TypeError: if the layer has no weight, or one that follows from another in another way than by a mask.
+    """
+
+    def __init__(self, connection: nn.Module):
+        self.connection = connection
+        self.name = _place(connection)
+
+    def check(self) -> None:
+        """Raise ``ValueError`` if the weight has not two axes at least, for post and pre."""
+        weight = self.parameter
+        if weight.ndim < 2:
+            raise ValueError(
+                f"Plastic: expected a weight [post, pre, *], got shape {tuple(weight.shape)}; use nn.Linear or a "
+                "convolution"
+            )
+
+    @property
+    def parameter(self) -> nn.Parameter:
+        """Where the weight is kept."""
+        return self.connection.get_parameter(self.name)
+
+    @property
+    def mask(self) -> Tensor | None:
+        """True where there is a connection; ``None`` where all are."""
+        if self.name == "weight":
+            return None
+        return self.connection.parametrizations["weight"][0].mask
+
+    @property
+    def dense(self) -> bool:
+        """Whether each output is a weighted sum over one axis of inputs."""
+        return isinstance(self.connection, nn.Linear)
+
+    def current(self, weight: Tensor, x: Tensor, rows: bool) -> Tensor:
+        """What the connection gives for a frame ``x`` [B, pre, \\*] with this weight: one for each row, or for all."""
+        if rows and self.dense:
+            y = (weight * x.unsqueeze(-2)).sum(-1)
+            return y if self.connection.bias is None else y + self.connection.bias
+        return vmap(self._call)(weight, x) if rows else self._call(weight, x)
+
+    def _call(self, weight: Tensor, x: Tensor) -> Tensor:
+        return functional_call(self.connection, {self.name: weight}, (x,))
+
+    def pairs(self, weight: Tensor, post: Tensor, pre: Tensor, rows: bool) -> Tensor:
+        """``post`` times ``pre`` for each weight: summed over the places that share it and, unless by rows, the batch.
+
+        It is the gradient of :math:`\\sum post \\cdot y` by the weight, for whatever is linear in it.
+        """
+        if self.dense:
+            return post.unsqueeze(-1) * pre.unsqueeze(-2) if rows else post.mT @ pre
+
+        def pull(post: Tensor, pre: Tensor) -> Tensor:
+            return vjp(lambda weight: self._call(weight, pre), weight if not rows else weight[0])[1](post)[0]
+
+        return vmap(pull)(post, pre) if rows else pull(post, pre)
+
+
+def _place(connection: nn.Module) -> str:
+    """The name of the parameter that is the weight; its value is not looked at, for this is asked in every step."""
+    if not isinstance(connection, nn.Module) or isinstance(connection, Dynamics):
+        steps = None
+    elif connection._parameters.get("weight") is not None:
+        return "weight"
+    else:
+        steps = connection.parametrizations["weight"] if is_parametrized(connection, "weight") else ()
+    if steps and len(steps) == 1 and hasattr(steps[0], "mask"):
+        return "parametrizations.weight.original"
+    if steps is None or not (steps or isinstance(getattr(connection, "weight", None), Tensor)):
+        raise TypeError(
+            f"Plastic: expected a layer with a weight, got {type(connection).__name__}; pass e.g. nn.Linear(8, 4)"
+        )
+    raise TypeError(
+        f"Plastic: expected a layer whose weight is a parameter, got {type(connection).__name__}, whose "
+        "weight follows from another (dale, weight_norm, pruning), past which a rule would learn; pass "
+        "nn.Linear, and give the rule bounds for weights of one sign"
+    )
