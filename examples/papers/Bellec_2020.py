@@ -1,10 +1,10 @@
 """Evidence accumulated by a recurrent spiking network that learns forward in time, as Bellec et al. (2020) train it.
 
-Five cues come in a row, each on the left or on the right; a quarter of a second later the network is asked on which side
-there were more. The error is known at the very end only. The same network of neurons with adaptive thresholds is trained
-by back-propagation through time, which keeps the whole trial, and by e-prop, which carries a trace for each synapse and
-keeps nothing: with the feedback of the readout, and with random feedback. All of them learn the task; the memory that
-e-prop needs is the same for 100 steps and for 2,000, that of back-propagation grows.
+Five cues come in a row, each on the left or on the right; a quarter of a second later the network is asked on which
+side there were more. The error is known at the very end only. The same network of neurons with adaptive thresholds is
+trained by back-propagation through time, which keeps the whole trial, and by e-prop, which carries a trace for each
+synapse and keeps nothing: with the feedback of the readout, and with random feedback. All of them learn the task; the
+memory that e-prop needs is the same for 100 steps and for 2,000, that of back-propagation grows.
 
 The task is that of their Fig. 3, shortened (there: seven cues in 1.05 s, a delay of 0.5 to 1.5 s, steps of 1 ms).
 
@@ -140,9 +140,7 @@ def print_peaks(name: str) -> None:
         print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 
 
-def draw(
-    net: nn.Module, curves: dict[str, list[float]], peaks: dict[str, dict[int, float]], picture: Path
-) -> None:
+def draw(net: nn.Module, curves: dict[str, list[float]], peaks: dict[str, dict[int, float]], picture: Path) -> None:
     """Learning curves, memory over the length of the sequence, and a trial of a network that e-prop has trained."""
     import matplotlib
 

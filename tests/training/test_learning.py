@@ -46,7 +46,14 @@ def test_recurrent_models(tmp_path, choice, model):
     short = [option.replace("trainer.limit", "+trainer.limit").replace("++", "+") for option in SHORT]
     units = "model.network.excitatory=8" if model == "ei_rate" else "model.network.units=40"
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        overrides = [f"model={model}", f"learning={choice}", units, "steps=8", "threads=1", f"folder={tmp_path / 'run'}"]
+        overrides = [
+            f"model={model}",
+            f"learning={choice}",
+            units,
+            "steps=8",
+            "threads=1",
+            f"folder={tmp_path / 'run'}",
+        ]
         config = compose("train", [*overrides, *short])
     assert math.isfinite(run(config))
 
