@@ -116,26 +116,31 @@ def cosine(net: nn.Module) -> float:
     return nn.functional.cosine_similarity(*found, 0).item()
 
 
-def peak_megabytes(name: str) -> dict[int, float]:
+def peak_megabytes(name: str, lengths: tuple[int, ...]) -> dict[int, float]:
     """What one sequence adds to the memory of a process of its own, by its length."""
-    command = [sys.executable, "-c", PROBE, str(Path(__file__).parent), name]
+    command = [sys.executable, "-c", PROBE, str(Path(__file__).parent), name, *map(str, lengths)]
     run = subprocess.run(command, capture_output=True, text=True, check=True)
-    return dict(zip(LENGTHS, map(float, run.stdout.split()), strict=True))
+    return dict(zip(lengths, map(float, run.stdout.split()), strict=True))
 
 
-PROBE = "import sys; sys.path.insert(0, sys.argv[1]); import Bellec_2020; Bellec_2020.print_peaks(sys.argv[2])"
+PROBE = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import Bellec_2020
+Bellec_2020.print_peaks(sys.argv[2], *map(int, sys.argv[3:]))
+"""
 
 
-def print_peaks(name: str) -> None:
+def print_peaks(name: str, *lengths: int) -> None:
     """Print the memory that sequences of growing length add to that of this process."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
     net, method = network(), METHODS[name]()
-    x, side = (torch.rand(max(LENGTHS), 64, 4 * GROUP) < 0.05).float(), torch.arange(64) % 2
+    x, side = (torch.rand(max(lengths), 64, 4 * GROUP) < 0.05).float(), torch.arange(64) % 2
     # What is loaded and compiled once does not count.
     method(net, x[:2], side, LOSS).loss.backward()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    for steps in LENGTHS:
+    for steps in lengths:
         method(net, x[:steps], side, LOSS).loss.backward()
         print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 
@@ -164,7 +169,8 @@ def draw(net: nn.Module, curves: dict[str, list[float]], peaks: dict[str, dict[i
     for name, by_steps in peaks.items():
         axes["memory"].plot(list(by_steps), list(by_steps.values()), "o-", label=name)
     axes["memory"].set(xlabel="steps T", ylabel="MB", title="memory that a sequence adds")
-    axes["memory"].legend()
+    if peaks:
+        axes["memory"].legend()
     step, neuron = x[:, 0].nonzero(as_tuple=True)
     axes["input"].plot(time[step], neuron, ".", color="black", markersize=2)
     axes["input"].set(ylabel="input", title="a trial: left (below), right, recall, noise (above)")
@@ -181,13 +187,25 @@ def draw(net: nn.Module, curves: dict[str, list[float]], peaks: dict[str, dict[i
     figure.savefig(picture, dpi=120)
 
 
-def main(picture: Path = Path("pictures/Bellec_2020.png"), *, iterations: int = 100) -> dict[str, dict]:
+def check(figures: dict[str, dict]) -> None:
+    """What the docstring promises of a whole run."""
+    accuracy, megabytes = figures["accuracy"], figures["megabytes"]
+    assert accuracy["BPTT"] > 0.9
+    assert min(accuracy.values()) > 0.75
+    assert figures["cosine"]["recurrent weights"] > 0.4
+    assert megabytes["e-prop"][2000] < 1.5 * megabytes["e-prop"][100] + 5
+    assert megabytes["BPTT"][2000] > 2 * megabytes["e-prop"][2000]
+
+
+def main(
+    picture: Path = Path("pictures/Bellec_2020.png"), *, iterations: int = 120, lengths: tuple[int, ...] = LENGTHS
+) -> dict[str, dict]:
     nets, curves = {}, {}
     for name, method in METHODS.items():
         nets[name], curves[name] = train(method(), iterations)
     accuracy = {name: test_accuracy(net) for name, net in nets.items()}
     alike = cosine(nets["e-prop"])
-    peaks = {name: peak_megabytes(name) for name in ("BPTT", "e-prop")}
+    peaks = {name: peak_megabytes(name, lengths) for name in ("BPTT", "e-prop") if lengths}
     for name, value in accuracy.items():
         print(f"{name}: test accuracy {value:.3f}")
     print(f"cosine of the changes of the recurrent weights, e-prop and BPTT: {alike:.2f}")
@@ -195,7 +213,10 @@ def main(picture: Path = Path("pictures/Bellec_2020.png"), *, iterations: int = 
         print(f"{name}: " + ", ".join(f"{value:.0f} MB at T = {steps}" for steps, value in by_steps.items()))
     draw(nets["e-prop"], curves, peaks, picture)
     print(f"picture: {picture}")
-    return {"accuracy": accuracy, "cosine": alike, "megabytes": peaks}
+    figures = {"accuracy": accuracy, "cosine": {"recurrent weights": alike}, "megabytes": peaks}
+    if iterations >= 100 and lengths == LENGTHS:
+        check(figures)
+    return figures
 
 
 if __name__ == "__main__":

@@ -110,11 +110,8 @@ def test_two_recurrent_steps_by_hand():
     """
     k, w, u, c = math.exp(-1 / 2), 5.0, 1.5, 0.7
     x1, x2, target = 0.6, 0.35, 0.2
-    model = nn.Sequential(
-        nn.Linear(1, 1, bias=False),
-        tdn.Recurrent(tdn.LIF(2.0), nn.Linear(1, 1, bias=False)),
-        nn.Linear(1, 1, bias=False),
-    ).double()
+    weights = [nn.Linear(1, 1, bias=False) for _ in range(3)]
+    model = nn.Sequential(weights[0], tdn.Recurrent(tdn.LIF(2.0), weights[1]), weights[2]).double()
     for parameter, value in zip(model.parameters(), (w, u, c), strict=True):
         nn.init.constant_(parameter, value)
     loss = losses.EveryStep(nn.MSELoss(), steady=False)
