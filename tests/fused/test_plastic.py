@@ -25,7 +25,7 @@ def connected(rule=None, pre=PRE, post=POST, **options):
 
 
 def cell():
-    return tdn.LIF(tdn.Learned(5.0), v_th=0.2)
+    return tdn.LIF(tdn.Learned(5.0), v_th=0.05)
 
 
 @register_state
@@ -174,8 +174,8 @@ def test_second_derivatives_agree():
 
 def test_what_changes_between_calls_is_seen():
     """Whether it is frozen, the bounds and the mask are part of what was recorded."""
-    module, x = CASES["mask"]().double(), drive(STEPS, ROWS, PRE)
-    layer = module[0]
+    layer = tdn.Plastic(tdn.sparse(nn.Linear(PRE, POST), 0.5), hebbian())
+    module, x = tdn.Chain(layer, tdn.LeakyIntegrator()).double(), drive(STEPS, ROWS, PRE)
     mask = layer.connection.parametrizations["weight"][0].mask
     for change in (
         lambda: setattr(layer, "frozen", True),

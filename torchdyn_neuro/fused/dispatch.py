@@ -125,7 +125,7 @@ def _fuse(module: Dynamics, recording: Recording, call: Signature, language: str
     sources = [recording.sources[k] for k in fitting]
     step = FrozenStep(recording.frozen.module, sources, call.x, call.state, call.output_dtype, recording.matrices)
     try:
-        if any(len(o.broadcast) != ndim + (o.width in pairs) for o in (*inputs, *states)):
+        if any(len(o.broadcast) != ndim - 1 + len(pairs.get(o.width, (0,))) for o in (*inputs, *states)):
             axes = sorted({len(operand.broadcast) for operand in operands})
             raise NotPointwise(f"inputs and states with {' and '.join(map(str, axes))} axes")
         if pairs and language != "cpp":

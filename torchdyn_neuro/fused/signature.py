@@ -1,5 +1,6 @@
 """What the recording of a step depends on, besides the module."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -15,7 +16,7 @@ class Signature(NamedTuple):
     state: State
     tensors: tuple[tuple[torch.dtype, tuple[bool, ...], bool], ...]
     output_dtype: torch.dtype | None
-    widths: tuple[int | tuple[int, int], ...] | None = None
+    widths: tuple[int | tuple[int, ...], ...] | None = None
 
 
 def signature(x: State, state: State, output_dtype: torch.dtype | None) -> Signature:
@@ -25,11 +26,17 @@ def signature(x: State, state: State, output_dtype: torch.dtype | None) -> Signa
     tensors += [(leaf.dtype, (False,) * leaf.ndim, training and leaf.requires_grad) for leaf in leaves(state)]
     widths = None
     if not torch.compiler.is_compiling():
-        # Of a state with a value for each synapse both of its axes.
-        frame = len(tensors[0][1])
-        widths = tuple(leaf.shape[-1] for leaf in leaves(x))
-        widths += tuple(leaf.shape[-1] if leaf.ndim != frame + 1 else tuple(leaf.shape[-2:]) for leaf in leaves(state))
+        # Of a state with a value for each synapse both of its axes, and of one value for each row none.
+        frame = leaves(x)[0].ndim - 1
+        widths = tuple(_width(leaf.shape[1:], frame, 0) for leaf in leaves(x))
+        widths += tuple(_width(leaf.shape, frame, 1) for leaf in leaves(state))
     return Signature(structure(x), structure(state), tuple(tensors), output_dtype, widths)
+
+
+def _width(shape: Sequence[int], frame: int, most: int) -> int | tuple[int, ...]:
+    """The last axis of a frame, or all axes that one of another kind has in its place."""
+    more = len(shape) - frame
+    return shape[-1] if more == 0 or not -1 <= more <= most or frame < 2 else tuple(shape[frame - 1 :])
 
 
 def classes_of(tree: State) -> Any:

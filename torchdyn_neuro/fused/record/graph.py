@@ -24,6 +24,8 @@ The format, from the leaves up:
   (outputs, inputs), ``widths`` of which the inputs, the states, the outputs and the parameters are; all are of the
   first if omitted. A frame may have a value for each synapse, [post, pre]; ``pairs`` gives the number of its width and
   of those of its axes. A :func:`pattern` in the place of W is a sum over one of these axes, or what repeats along it.
+  A frame may have one value for each row, such as a neuromodulator; the number of its width is ``row``, -1 if there is
+  none, and a pattern is the sum over all else, or what repeats along it.
 """
 
 from collections.abc import Iterable
@@ -68,6 +70,7 @@ class StepGraph:
     matrices: tuple[tuple[int, int], ...] = ()
     widths: tuple[tuple[int, ...], ...] = ((), (), (), ())
     pairs: tuple[tuple[int, int, int], ...] = ()
+    row: int = -1
 
     @property
     def has_products(self) -> bool:
@@ -77,7 +80,7 @@ class StepGraph:
 
     def describe(self) -> str:
         """A text that is equal for graphs that compute the same, whatever the order in which they were recorded."""
-        apart = ("uniform", "outers", "matrices", "widths", "pairs")
+        apart = ("uniform", "outers", "matrices", "widths", "pairs", "row")
         groups = [getattr(self, field.name) for field in fields(self) if field.name not in apart]
         groups += [pair for _, *pair in self.outers]
         numbers: dict[Node, int] = {}
@@ -93,7 +96,7 @@ class StepGraph:
         for group in groups:
             lines.append(" ".join("-" if node is None else f"%{numbers[node]} {node.dtype}" for node in group))
         lines.append(f"uniform {sorted(self.uniform)} outers {[matrix for matrix, _, _ in self.outers]}")
-        lines.append(f"matrices {self.matrices} widths {self.widths} pairs {self.pairs}")
+        lines.append(f"matrices {self.matrices} widths {self.widths} pairs {self.pairs} row {self.row}")
         return "\n".join(lines)
 
 
@@ -102,17 +105,18 @@ def pattern(number: int, axis: int) -> int:
 
     Args:
         number: of the width of the synapses.
-        axis: -1 for that of the presynaptic neurons, -2 for that of the postsynaptic ones.
+        axis: -1 for that of the presynaptic neurons, -2 for that of the postsynaptic ones; -3 for all of a row, where
+            ``number`` may also be that of neurons.
     """
-    return -(2 * number + axis + 3)
+    return -(3 * number + axis + 4)
 
 
 def pattern_of(matrix: int) -> tuple[int, int] | None:
     """The number and the axis of a :func:`pattern`; ``None`` for a matrix."""
     if matrix >= 0:
         return None
-    number, place = divmod(-matrix - 1, 2)
-    return number, place - 2
+    number, place = divmod(-matrix - 1, 3)
+    return number, place - 3
 
 
 def holds_numbers(leaf: Node) -> bool:

@@ -166,8 +166,8 @@ class Recording:
         return values if same else None
 
     def with_widths(
-        self, operands: Operands, widths: Sequence[int | tuple[int, int]] | None
-    ) -> tuple[Operands, list[tuple[int, int]], dict[int, tuple[int, int]]]:
+        self, operands: Operands, widths: Sequence[int | tuple[int, ...]] | None
+    ) -> tuple[Operands, list[tuple[int, int]], dict[int, tuple[int, ...]]]:
         """Inputs, states and all sources with the numbers of their widths, those of the matrices and of synapses.
 
         They are as they were, and there are none of matrices, where all widths are the same.
@@ -177,7 +177,7 @@ class Recording:
             widths: of inputs and states; ``None`` if unknown.
         """
         shapes = [shape for *_, shape in self.described_matrices]
-        synapses = dict.fromkeys(width for width in widths or () if isinstance(width, tuple))
+        synapses = dict.fromkeys(width for width in widths or () if isinstance(width, tuple))  # or one for each row
         frames = [width for width in widths or () if width not in synapses]
         every = [*frames, *(size for shape in (*shapes, *synapses) for size in shape), *synapses]
         numbers = {width: k for k, width in enumerate(dict.fromkeys(every))}
@@ -185,7 +185,7 @@ class Recording:
         if synapses:
             self.by_width = True
             self.lasts = self._lasts(self.operands())
-            pairs = {numbers[pair]: (numbers[pair[0]], numbers[pair[1]]) for pair in synapses}
+            pairs = {numbers[pair]: tuple(numbers[width] for width in pair) for pair in synapses}
             return self._numbered(operands, widths, numbers), matrices, pairs
         # A leaf of width one broadcasts; a product of that width does not, where it is not that of all.
         alike = len({*numbers} - {1}) <= 1 and not any(1 in shape for shape in shapes)
@@ -202,7 +202,7 @@ class Recording:
             if not isinstance(width, tuple) or width in numbers:
                 return numbers.get(width, 0)
             # One value for each postsynaptic neuron, or for each presynaptic one.
-            fitting = [pair for pair in synapses if width == (pair[0], 1)]
+            fitting = [pair for pair in synapses if pair and width == (pair[0], 1)]
             return numbers[fitting[0]] if fitting else numbers.get(width[1], 0)
 
         count = len(operands[0])

@@ -15,8 +15,9 @@ from .builder import Builder, Refusal
 from .graph import Node, ordered, pattern
 
 APART = 16
-Pairs = Mapping[int, tuple[int, int]]
-"""The numbers of the widths (post, pre) of frames with a value for each synapse, by their own number."""
+Pairs = Mapping[int, tuple[int, ...]]
+"""The numbers of the widths (post, pre) of frames with a value for each synapse, by their own number; none of frames
+with one value for each row."""
 
 
 def stretched(size: int, width: int) -> int:
@@ -50,11 +51,14 @@ class Synapses:
     def __init__(self, builder: Builder, ndim: int, pairs: Pairs):
         self.builder, self.ndim, self.pairs = builder, ndim, pairs
         self.numbers = {pair: number for number, pair in pairs.items()}
+        self.row = self.numbers.get(())
         self.homes: dict[Node, int | None] = {}
         self.met: dict[Node, set[int]] = {}
 
     def width(self, tensor: Tensor) -> int:
         """The number of the width of a frame by its shape."""
+        if self.row is not None and all(size == 1 for size in tensor.shape[self.ndim - 1 :]):
+            return self.row
         if self.pairs and tensor.ndim > self.ndim:
             sizes = tuple(map(width_of, tensor.shape[-2:]))
             if self._lifted(tensor):
@@ -77,6 +81,8 @@ class Synapses:
 
     def whole(self, tensor: Tensor, node: Node) -> Node:
         """The node of a tensor by itself, also of a frame of neurons that is repeated for synapses."""
+        if self.row is not None and self.homes.get(node) == self.row:
+            return self.spread(tensor, node, self.width(tensor))
         if not self.pairs or tensor.ndim <= self.ndim or self._lifted(tensor):
             return node
         return self.spread(tensor, node, self.width(tensor))
@@ -86,6 +92,8 @@ class Synapses:
         home = self.homes.get(node)
         if home is None or home == number:
             return node
+        if home == self.row:
+            return self._product(node, pattern(number, -3), True, number)
         axis = self._axis(tensor)
         if home in self.pairs or tensor.ndim <= self.ndim or home != self.pairs[number][-3 - axis]:
             raise Refusal("a frame of neurons that meets one of synapses of another width")
@@ -113,7 +121,7 @@ class Synapses:
                         raise Refusal("a parameter that meets a frame of neurons with one more axis")
                     for leaf in ordered([node]):
                         self.met.setdefault(leaf, set()).add(number)
-                elif number in self.pairs:
+                elif number in self.pairs or self.homes[node] == self.row:
                     node = self.spread(arg, node, number)
             found.append(node)
         return found
@@ -128,8 +136,12 @@ class Synapses:
     def view(self, name: str, source: Tensor, node: Node, result: Tensor) -> bool:
         """Whether a view with another shape is one that only repeats, or lets a frame of neurons meet synapses."""
         home = self.homes.get(node)
+        if self.pairs and all(each.op == "constant" for each in ordered([node]) if not each.sources):
+            return True
         if not self.pairs or home is None:
             return name == "expand"
+        if home == self.row:
+            return name == "expand" or result.numel() == source.shape[0]
         if home in self.pairs:
             return False
         if name == "expand":
@@ -143,6 +155,8 @@ class Synapses:
         node = self.whole(tensor, node)
         axes = [axis if axis < 0 else axis - tensor.ndim for axis in dims or ()]
         number = self.homes.get(node)
+        if self.row is not None and number != self.row and sorted(axes) == [*range(self.ndim - 1 - tensor.ndim, 0)]:
+            return self._product(node, pattern(number, -3), False, self.row)
         if number not in self.pairs or axes not in ([-1], [-2]):
             raise Refusal(f"the operation {func}, which is not over one axis of a value for each synapse")
         return self._product(node, pattern(number, axes[0]), False, self.pairs[number][-3 - axes[0]])

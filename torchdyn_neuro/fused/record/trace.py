@@ -164,7 +164,8 @@ def _record(
             of_each = [tuple(width(leaf) for leaf in group) for group in (x, s, outputs)]
             own = tuple(_met(recorder, node, o) for node, o in zip(p_nodes, operands[2], strict=True))
             numbers = {"matrices": tuple(widths.matrices), "widths": (*of_each, own)}
-            numbers["pairs"] = tuple((number, *pair) for number, pair in widths.pairs.items())
+            numbers["pairs"] = tuple((number, *pair) for number, pair in widths.pairs.items() if pair)
+            numbers["row"] = -1 if recorder.synapses.row is None else recorder.synapses.row
         forward = numbers | {
             "states": s_nodes,
             "inputs": x_nodes,

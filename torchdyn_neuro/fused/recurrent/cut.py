@@ -58,7 +58,7 @@ class Cut:
             results = [*_used(graph.next_states, CARRIED), *_used(graph.outputs, ROW)]
             results += _used(self.products, ROW) if keep else []
             program = program_of(graph, (*graph.inputs, *graph.states), results, self.language)
-            self._forward[keep] = Encoded(self.language, graph.pairs, program)
+            self._forward[keep] = Encoded(self.language, graph, program)
         return self._forward[keep]
 
     def backward(self, keep: bool) -> "Reverse":
@@ -140,7 +140,7 @@ class Reverse:
             [*_used(rows, ROW), *_used(carried, CARRIED), *_used(read, READ)],
             cut.language,
         )
-        self.encoded = Encoded(cut.language, graph.pairs, self.replay, self.program)
+        self.encoded = Encoded(cut.language, graph, self.replay, self.program)
         places = dict(zip(rows, self.program.results, strict=False))
         others = iter(self.program.results[len(rows) :])
         self.rows = tuple(places.values())

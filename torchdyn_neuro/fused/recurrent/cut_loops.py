@@ -32,10 +32,10 @@ def widths_of(cut: Cut, inputs: Sequence[Tensor], states: Sequence[Tensor], matr
     graph, found = cut.graph, {}
     synapses = {number: pair for number, *pair in graph.pairs}
     pairs = [*zip(graph.widths[0] or (0,) * len(inputs), (x.shape[-1] for x in inputs), strict=True)]
+    pairs = [(number, 1 if number == graph.row else width) for number, width in pairs]
     for number, state in zip(graph.widths[1] or (0,) * len(states), states, strict=True):
-        pairs += zip(
-            synapses.get(number, (number,)), state.shape[-2:] if number in synapses else state.shape[-1:], strict=True
-        )
+        axes = 0 if number == graph.row else 2 if number in synapses else 1
+        pairs += zip(synapses.get(number, (number,)), state.shape[-axes:] if axes else (1,), strict=True)
     for numbers, weight in zip(graph.matrices or ((0, 0),) * len(matrices), matrices, strict=True):
         pairs += zip(numbers, weight.shape, strict=True)
     for number, width in pairs:
@@ -220,7 +220,7 @@ def compute_backward(
         by_matrix.add([leaf[part] for leaf in inputs], rows)
     wanted = (p for p, node in zip(parameters, graph.grad_parameters, strict=True) if node is not None)
     return [
-        *(made[k] for k in reverse.inputs if k is not None),
+        *(made[k].view(x.shape) for k, x in zip(reverse.inputs, inputs, strict=True) if k is not None),
         *carry,
         *(total.sum_to_size(p.shape).to(p.dtype) for total, p in zip(totals, wanted, strict=True)),
         *by_matrix.values(),

@@ -60,20 +60,20 @@ def ready_cut(
     graph = cut.graph
     several = bool(graph.matrices or graph.pairs)
     synapses = {number: pair for number, *pair in graph.pairs}
-    axes = [2 if number in synapses else 1 for number in graph.widths[1]] or [1] * len(states)
+    counts = {number: 2 for number in synapses} | {graph.row: 0}
+    axes = [[counts.get(number, 1) for number in group] for group in graph.widths[:2]]
+    axes = [axes[0] or [1] * len(inputs), axes[1] or [1] * len(states)]
+    groups = [*zip(inputs, axes[0], strict=True)], [*zip(states, axes[1], strict=True)]
     lead = torch.broadcast_shapes(
-        *(leaf.shape[1 : -1 if several else None] for leaf in inputs),
-        *(leaf.shape[: -count if several else None] for leaf, count in zip(states, axes, strict=True)),
+        *(leaf.shape[1 : leaf.ndim - count if several else None] for leaf, count in groups[0]),
+        *(leaf.shape[: leaf.ndim - count if several else None] for leaf, count in groups[1]),
     )
 
     def frame(leaf: Tensor, count: int = 1) -> Sequence[int]:
-        return (*lead, *leaf.shape[-count:]) if several else lead
+        return (*lead, *leaf.shape[leaf.ndim - count :]) if several else lead
 
-    inputs = [leaf if leaf.shape[1:] == frame(leaf) else leaf.expand(leaf.shape[0], *frame(leaf)) for leaf in inputs]
-    states = [
-        leaf if leaf.shape == frame(leaf, count) else leaf.expand(frame(leaf, count))
-        for leaf, count in zip(states, axes, strict=True)
-    ]
+    inputs = [leaf.expand(leaf.shape[0], *frame(leaf, count)) for leaf, count in groups[0]]
+    states = [leaf.expand(frame(leaf, count)) for leaf, count in groups[1]]
     _check(module, cut, inputs, states, matrices)
     widths = widths_of(cut, inputs, states, matrices)
     pairs = []

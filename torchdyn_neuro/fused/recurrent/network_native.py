@@ -15,7 +15,7 @@ from ...native.compiler import arrays, header_library
 from ...sparse.event_product import gather_headers
 from ..cpp.kernels import parameter_layout
 from ..operators.registry import get_loop
-from ..record.graph import pattern_of
+from ..record.graph import StepGraph, pattern_of
 from .operands import MOST_ACTIVE, Backward, Forward
 from .program import Product, Program, Segment
 
@@ -35,12 +35,12 @@ class Encoded:
 
     Args:
         language: of their segments.
-        pairs: the numbers of the widths of frames of synapses, and of their axes.
+        graph: for the numbers of its widths.
         programs: in the order in which they are encoded.
     """
 
-    def __init__(self, language: str, pairs: Sequence[tuple[int, int, int]], *programs: Program):
-        self.pairs = {number: pair for number, *pair in pairs}
+    def __init__(self, language: str, graph: StepGraph, *programs: Program):
+        self.pairs, self.row = {number: pair for number, *pair in graph.pairs}, graph.row
         self.language, self.programs = language, programs
         self.keys: list[str] = []
         self.matrices: list[tuple[int, bool]] = []
@@ -50,14 +50,19 @@ class Encoded:
         if isinstance(step, Product):
             ends = step.source, step.target
             if step.matrix < 0:
-                number, axis = pattern_of(step.matrix)
-                return [_REPEAT if step.transposed else _SUM, axis, *ends, *self.pairs[number]]
+                axis, *axes = self.along(step.matrix)
+                return [_REPEAT if step.transposed else _SUM, axis, *ends, *axes]
             place = _place(self.matrices, (step.matrix, step.transposed))
             return [_PRODUCT, place, *ends, *(program.widths[k] for k in ends)]
         words = [_SEGMENT, _place(self.keys, step.key), step.width]
         for group in (step.reads, step.parameters, step.writes):
             words += [len(group), *group]
         return words
+
+    def along(self, matrix: int) -> tuple[int, int, int]:
+        """The axis of a pattern, and the numbers of the widths of the two axes that it is one of."""
+        number, axis = pattern_of(matrix)
+        return (-1, self.row, number) if axis == -3 else (axis, *self.pairs[number])
 
     @functools.cached_property
     def functions(self) -> ctypes.Array:

@@ -7,7 +7,6 @@ from torch import Tensor
 
 from ...sparse.event_product import gather_product, matrix
 from ..operators.registry import get_loop
-from ..record.graph import pattern_of
 from .network_native import Encoded
 from .operands import MOST_ACTIVE, Backward, Forward
 from .program import Product, Program
@@ -96,7 +95,7 @@ class _Runner:
     """Runs a step of a program; ``frames`` says where each frame lies."""
 
     def __init__(self, encoded: Encoded, call: Forward | Backward, most_active: float):
-        self.call, self.most_active, self.pairs = call, most_active, encoded.pairs
+        self.call, self.most_active, self.along = call, most_active, encoded.along
         self.gathers = most_active > 0 and call.given[0][1].device.type == "cpu"
         self.values: dict[tuple[int, bool], Tensor] = {}
         if self.gathers:
@@ -116,13 +115,14 @@ class _Runner:
 
     def _along(self, step: Product, source: Tensor, target: Tensor) -> None:
         """Sum over an axis of synapses, or repeat along it."""
-        number, axis = pattern_of(step.matrix)
-        sizes = -1, *(self.call.widths[k] for k in self.pairs[number])
+        axis, *axes = self.along(step.matrix)
+        sizes = [self.call.widths[k] for k in axes]
+        one = -1, sizes[-3 - axis]
         if step.transposed:
-            spread = target.view(sizes)
-            spread.copy_(source.view(-1, source.shape[-1]).unsqueeze(axis).expand_as(spread))
+            spread = target.view(-1, *sizes)
+            spread.copy_(source.view(one).unsqueeze(axis).expand_as(spread))
         else:
-            torch.sum(source.view(sizes), axis, out=target.view(-1, target.shape[-1]))
+            torch.sum(source.view(-1, *sizes), axis, out=target.view(one))
 
     def _multiply(self, step: Product, source: Tensor, target: Tensor) -> None:
         if self.gathers:

@@ -264,7 +264,7 @@ def _widths_of(graph: StepGraph) -> Callable[[Node], int]:
         for each in ordered([node], frozenset(known)):
             if each.op == "product" and each.args[1] < 0:
                 number, axis = pattern_of(each.args[1])
-                known[each] = number if each.args[2] else pairs[number][-3 - axis]
+                known[each] = number if each.args[2] else graph.row if axis == -3 else pairs[number][-3 - axis]
             elif each.op == "product":
                 sizes = graph.matrices[each.args[1]] if graph.matrices else (0, 0)
                 known[each] = sizes[1] if each.args[2] else sizes[0]
