@@ -5,6 +5,7 @@ A state is a tensor or a (named) tuple of states; what is absent is ``()``. So `
 its field is annotated as :data:`Shared`.
 """
 
+import functools
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -59,6 +60,27 @@ def shared_fields(kind: type) -> tuple[str, ...]:
     return tuple(
         name for name in kind._fields if get_origin(hints[name]) is Annotated and "shared" in get_args(hints[name])
     )
+
+
+@functools.cache
+def _is_shared(kind: type) -> tuple[bool, ...]:
+    shared = shared_fields(kind)
+    return tuple(name in shared for name in kind._fields)
+
+
+def shared_leaves(state: State, shared: bool = False) -> list[bool]:
+    """For each leaf of a state, in order, whether it has no axis for the batch.
+
+    Example:
+        >>> import torchdyn_neuro as tdn
+        >>> shared_leaves(tdn.SharedPlasticState(torch.zeros(2, 3), (torch.zeros(4, 3),)))
+        [True, False]
+    """
+    if not isinstance(state, tuple):
+        return [shared]
+    flags = _is_shared(type(state)) if hasattr(state, "_fields") else (False,) * len(state)
+    pairs = zip(state, flags, strict=True)
+    return [each for child, flag in pairs for each in shared_leaves(child, shared or flag)]
 
 
 def map_state(function: Callable[..., Any], state: State, *others: State) -> State:

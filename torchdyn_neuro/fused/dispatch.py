@@ -18,6 +18,8 @@ from .operators import runtime
 from .operators.registry import get_loop, loop_key, unavailable
 from .operators.replay import register_step
 from .plan.loops import loop_parameters
+from .record.graph import counted_rows
+from .record.numbers import with_uniform
 from .record.gradients import Differentiable, differentiable
 from .record.guards import ambient, observed
 from .record.recorder import Operand
@@ -41,6 +43,7 @@ class Fused:
         differentiable: which results have a gradient; absent where none is wanted.
         numbers: the plain numbers of the step, which its loop takes behind its parameters.
         numbers_dtype: their type.
+        counts_rows: whether the number of rows follows behind them.
         training: whether gradients are wanted.
         tried: what came of compiling it, ``None`` if all is well; empty until then.
     """
@@ -53,6 +56,7 @@ class Fused:
     differentiable: Differentiable | None = None
     numbers: tuple[float, ...] = ()
     numbers_dtype: torch.dtype = torch.float32
+    counts_rows: bool = False
     training: bool = False
     tried: list[CompilerUnavailableError | None] = field(default_factory=list)
 
@@ -125,7 +129,7 @@ def _fuse(module: Dynamics, recording: Recording, call: Signature, language: str
     sources = [recording.sources[k] for k in fitting]
     step = FrozenStep(recording.frozen.module, sources, call.x, call.state, call.output_dtype, recording.matrices)
     try:
-        if any(len(o.broadcast) != ndim - 1 + len(pairs.get(o.width, (0,))) for o in (*inputs, *states)):
+        if any(len(o.broadcast) != pairs.axes(o.width, ndim) for o in (*inputs, *states)):
             axes = sorted({len(operand.broadcast) for operand in operands})
             raise NotPointwise(f"inputs and states with {' and '.join(map(str, axes))} axes")
         if pairs and language != "cpp":
@@ -163,12 +167,16 @@ def _fuse(module: Dynamics, recording: Recording, call: Signature, language: str
     if recording.numbers is not None:
         graph = recording.numbers.added_to(graph)
         plain = {"numbers": recording.numbers.values, "numbers_dtype": recording.numbers.leaf.dtype}
+    rows = counted_rows(graph)
+    if rows is not None:
+        graph = with_uniform(graph, rows)
     key, cut = "", None
     if products:
         cut = cut_of(graph, training, language)
     else:
         key = loop_key(graph, language)
     used = tuple(fitting[k] for k in used)
+    plain["counts_rows"] = rows is not None
     return Fused(step, used, register_step(step), key, cut, flags, training=training, **plain)
 
 
@@ -204,7 +212,9 @@ def ready_fused(
         if not torch.compiler.is_compiling():
             found.compile()
         count, marks = len(found.used), _without_gradient(found, x)
-        operands = values[:count], values[count:], plain_numbers(found, x)
+        operands = values[:count], values[count:], [numbers for numbers in (plain_numbers(found, x),) if numbers is not None]
+        if found.counts_rows:
+            operands[2].append(torch.full((), first_leaf(x).shape[1], dtype=torch.float32))
         return ready_cut(module, found.owner, found.cut, found.step.output, *operands, x, state, marks)
     sequences, states = leaves(x), leaves(state)
     shapes = [*(leaf.shape[1:] for leaf in sequences), *(leaf.shape for leaf in states)]

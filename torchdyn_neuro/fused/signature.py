@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 
 import torch
 
-from ..core.state import State, leaves
+from ..core.state import State, leaves, shared_leaves
 from .record.recording import structure
+from .record.synapses import SHARED
 
 
 class Signature(NamedTuple):
@@ -29,7 +30,8 @@ def signature(x: State, state: State, output_dtype: torch.dtype | None) -> Signa
         # Of a state with a value for each synapse both of its axes, and of one value for each row none.
         frame = leaves(x)[0].ndim - 1
         widths = tuple(_width(leaf.shape[1:], frame, 0) for leaf in leaves(x))
-        widths += tuple(_width(leaf.shape, frame, 1) for leaf in leaves(state))
+        pairs = zip(leaves(state), shared_leaves(state), strict=True)
+        widths += tuple((*leaf.shape, SHARED) if shared else _width(leaf.shape, frame, 1) for leaf, shared in pairs)
     return Signature(structure(x), structure(state), tuple(tensors), output_dtype, widths)
 
 

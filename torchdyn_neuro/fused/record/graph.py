@@ -26,6 +26,9 @@ The format, from the leaves up:
   of those of its axes. A :func:`pattern` in the place of W is a sum over one of these axes, or what repeats along it.
   A frame may have one value for each row, such as a neuromodulator; the number of its width is ``row``, -1 if there is
   none, and a pattern is the sum over all else, or what repeats along it.
+- Weights that the batch shares have a value for each synapse and no rows; ``shared`` has the numbers of their widths.
+  ``"matmul"`` is a frame times such weights, x W^T or (third argument) x W; ``"outer"`` of two frames is their product
+  over the batch, a^T b, of the width that the third argument numbers. The leaf ``"rows"`` is the number of rows.
 """
 
 from collections.abc import Iterable
@@ -33,6 +36,10 @@ from dataclasses import dataclass, fields
 
 import torch
 
+PRODUCTS = ("product", "matmul", "outer")
+"""Operations that are none on one element."""
+ROWS = "rows"
+"""The argument of the leaf that is the number of rows of the batch."""
 NUMBERS = "numbers"
 """The argument of the leaf that is a list of plain numbers."""
 
@@ -71,16 +78,17 @@ class StepGraph:
     widths: tuple[tuple[int, ...], ...] = ((), (), (), ())
     pairs: tuple[tuple[int, int, int], ...] = ()
     row: int = -1
+    shared: frozenset[int] = frozenset()
 
     @property
     def has_products(self) -> bool:
         """Whether a step holds products."""
         results = (*self.next_states, *self.outputs)
-        return any(node.op == "product" for node in ordered(results))
+        return any(node.op in PRODUCTS for node in ordered(results))
 
     def describe(self) -> str:
         """A text that is equal for graphs that compute the same, whatever the order in which they were recorded."""
-        apart = ("uniform", "outers", "matrices", "widths", "pairs", "row")
+        apart = ("uniform", "outers", "matrices", "widths", "pairs", "row", "shared")
         groups = [getattr(self, field.name) for field in fields(self) if field.name not in apart]
         groups += [pair for _, *pair in self.outers]
         numbers: dict[Node, int] = {}
@@ -96,7 +104,7 @@ class StepGraph:
         for group in groups:
             lines.append(" ".join("-" if node is None else f"%{numbers[node]} {node.dtype}" for node in group))
         lines.append(f"uniform {sorted(self.uniform)} outers {[matrix for matrix, _, _ in self.outers]}")
-        lines.append(f"matrices {self.matrices} widths {self.widths} pairs {self.pairs} row {self.row}")
+        lines.append(f"matrices {self.matrices} widths {self.widths} pairs {self.pairs} row {self.row} shared {sorted(self.shared)}")
         return "\n".join(lines)
 
 
@@ -122,6 +130,13 @@ def pattern_of(matrix: int) -> tuple[int, int] | None:
 def holds_numbers(leaf: Node) -> bool:
     """Whether a leaf is a list of plain numbers and not an operand with an entry for each element."""
     return leaf.args == (NUMBERS,)
+
+
+def counted_rows(graph: StepGraph) -> Node | None:
+    """The leaf of a graph that is the number of rows, if it has one."""
+    groups = graph.next_states, graph.outputs, graph.grad_states, graph.grad_inputs, graph.grad_parameters
+    every = [*(node for group in groups for node in group), *(node for _, *pair in graph.outers for node in pair)]
+    return next((node for node in ordered(node for node in every if node) if node.args == (ROWS,)), None)
 
 
 def ordered(results: Iterable[Node], stop: frozenset[Node] = frozenset()) -> list[Node]:

@@ -14,7 +14,8 @@ from .builder import FLOATS, NARROW, Builder, Refusal, promoted
 from .graph import Node, ordered
 from .numbers import Log
 from .ops import COMPOSITES, OPS
-from .synapses import APART, Pairs, Synapses, full_shape, stretched, width_of
+from .shared import TURNS, is_turned, multiplied
+from .synapses import APART, NO_PAIRS, Pairs, Synapses, full_shape, stretched, width_of
 
 _IDENTITIES = {"detach", "alias", "clone", "lift_fresh_copy", "contiguous", "expand", "view", "_unsafe_view"}
 _AXES = {"expand", "unsqueeze", "squeeze"}
@@ -66,11 +67,11 @@ class Recorder(Builder, TorchDispatchMode):
         audit: Any = None,
         log: Log | None = None,
         matrices: Sequence[tuple[int, int]] = (),
-        pairs: Pairs | None = None,
+        pairs: Pairs = NO_PAIRS,
         ndim: int = 0,
     ) -> None:
         super().__init__()
-        self.synapses = Synapses(self, ndim, pairs or {})
+        self.synapses = Synapses(self, ndim, pairs)
         self.audit = audit
         self.log = log or Log()
         self.matrices = tuple(matrices)  # the numbers of their widths
@@ -121,11 +122,19 @@ class Recorder(Builder, TorchDispatchMode):
         node = Node("input", (float(count),), operand.dtype)
         self.leaves.add(tensor.untyped_storage()._cdata)
         self.synapses.homes[node] = None if fixed else operand.width
+        if not fixed and operand.width not in self.synapses.pairs:
+            self.synapses.frames[operand.width] = node
         self._bind(tensor, node)
         return tensor.requires_grad_(operand.gradient and alike), node
 
     def node(self, tensor: Tensor) -> Node:
         """What has been recorded for a tensor."""
+        if self.synapses.shared and is_turned(tensor):
+            raise Refusal("weights with their axes exchanged outside of a product")
+        return self.known_node(tensor)
+
+    def known_node(self, tensor: Tensor) -> Node:
+        """:meth:`node`, also of what is turned."""
         known = self.known.get(tensor.untyped_storage()._cdata)
         if known is None:
             raise Refusal(
@@ -133,6 +142,13 @@ class Recorder(Builder, TorchDispatchMode):
                 "buffer of one value per neuron"
             )
         return known
+
+    def plain_leaf(self, name: str) -> Tensor:
+        """A leaf that no frame goes with."""
+        tensor, node = torch.ones(()), self._interned("input", (name,), torch.float32)
+        self.synapses.homes[node] = None
+        self._bind(tensor, node)
+        return tensor
 
     def whole(self, tensor: Tensor) -> Node:
         """What has been recorded for a tensor that is a result."""
@@ -227,6 +243,12 @@ class Recorder(Builder, TorchDispatchMode):
 
     def _recorded(self, name: str, func: Any, args: tuple, kwargs: dict) -> Callable[[Tensor], Node]:
         """How the result of a call will be known."""
+        if self.synapses.shared and name in TURNS and args[0].ndim == 2:
+            source = self.known_node(args[0])
+            return lambda result: source
+        if self.synapses.shared and name == "mm":
+            nodes = self.known_node(args[0]), self.known_node(args[1])
+            return lambda result: multiplied(self.synapses, func, *args, nodes)
         if name in _IDENTITIES or (self.synapses.pairs and name in _AXES):
             source = self.node(args[0])
             return lambda result: self._identity(name, func, args[0], result, source)

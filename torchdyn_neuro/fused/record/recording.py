@@ -3,7 +3,6 @@
 import weakref
 from collections.abc import Sequence
 from dataclasses import replace
-from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -19,7 +18,7 @@ from .guards import ModuleGuard, WorldGuard, observed
 from .numbers import Log, Numbers, lifted, other_numbers
 from .reads import World
 from .recorder import Operand
-from .synapses import Pairs
+from .synapses import NO_PAIRS, SHARED, Pairs
 from .trace import NotPointwise, Operands, trace_other_numbers, trace_step
 
 
@@ -126,7 +125,7 @@ class Recording:
         parameters: Sequence[Operand],
         on_cpu: bool,
         matrices: Sequence[tuple[int, int]] = (),
-        pairs: Pairs = MappingProxyType({}),
+        pairs: Pairs = NO_PAIRS,
     ) -> StepGraph:
         """Record the step and find what it depends on; raises :class:`NotPointwise`.
 
@@ -167,7 +166,7 @@ class Recording:
 
     def with_widths(
         self, operands: Operands, widths: Sequence[int | tuple[int, ...]] | None
-    ) -> tuple[Operands, list[tuple[int, int]], dict[int, tuple[int, ...]]]:
+    ) -> tuple[Operands, list[tuple[int, int]], Pairs]:
         """Inputs, states and all sources with the numbers of their widths, those of the matrices and of synapses.
 
         They are as they were, and there are none of matrices, where all widths are the same.
@@ -179,24 +178,29 @@ class Recording:
         shapes = [shape for *_, shape in self.described_matrices]
         synapses = dict.fromkeys(width for width in widths or () if isinstance(width, tuple))  # or one for each row
         frames = [width for width in widths or () if width not in synapses]
-        every = [*frames, *(size for shape in (*shapes, *synapses) for size in shape), *synapses]
+        every = [*frames, *(size for shape in (*shapes, *synapses) for size in shape[:2]), *synapses]
         numbers = {width: k for k, width in enumerate(dict.fromkeys(every))}
         matrices = [(numbers[outputs], numbers[inputs]) for outputs, inputs in shapes]
         if synapses:
             self.by_width = True
             self.lasts = self._lasts(self.operands())
-            pairs = {numbers[pair]: tuple(numbers[width] for width in pair) for pair in synapses}
+            pairs = Pairs((numbers[pair], tuple(numbers[width] for width in pair[:2])) for pair in synapses)
+            pairs.shared = frozenset(numbers[pair] for pair in synapses if pair[2:])
             return self._numbered(operands, widths, numbers), matrices, pairs
         # A leaf of width one broadcasts; a product of that width does not, where it is not that of all.
         alike = len({*numbers} - {1}) <= 1 and not any(1 in shape for shape in shapes)
         if not shapes or len(numbers) == 1 or (alike and widths):
-            return operands, [], {}
+            return operands, [], NO_PAIRS
         if widths is None:
             raise NotPointwise("frames of several widths while torch compiles")
-        return self._numbered(operands, widths, numbers), matrices, {}
+        return self._numbered(operands, widths, numbers), matrices, NO_PAIRS
 
     def _numbered(self, operands: Operands, widths: Sequence[Any], numbers: dict[Any, int]) -> Operands:
         synapses = [width for width in numbers if isinstance(width, tuple)]
+
+        def known(width: Any) -> Any:
+            shared = (*width, SHARED) if isinstance(width, tuple) and width not in numbers else width
+            return shared if shared in numbers else width
 
         def number(width: Any) -> int:
             if not isinstance(width, tuple) or width in numbers:
@@ -209,6 +213,7 @@ class Recording:
         groups = zip(operands, (widths[:count], widths[count:], self.lasts), strict=True)
 
         def numbered(operand: Operand, width: Any) -> Operand:
+            width = known(width)
             # One value for each synapse is that, where there is one neuron on a side, too.
             broadcast = (False,) * len(operand.broadcast) if width in synapses else operand.broadcast
             return replace(operand, width=number(width), broadcast=broadcast)

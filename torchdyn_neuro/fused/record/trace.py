@@ -8,7 +8,7 @@ really do. Both must record the same: what depends on shapes or on values, and n
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from types import MappingProxyType, TracebackType
+from types import TracebackType
 from typing import NamedTuple
 
 import torch
@@ -22,7 +22,7 @@ from .graph import Node, StepGraph, ordered
 from .numbers import Log
 from .recorder import Operand, Recorder
 from .repeat_recording import RepeatRecorder
-from .synapses import Pairs, full_shape
+from .synapses import NO_PAIRS, Pairs, full_shape
 
 FlatStep = Callable[[Sequence[Tensor], Sequence[Tensor], Sequence[Tensor]], tuple[Sequence[Tensor], Sequence[Tensor]]]
 """``(inputs, states, parameters) -> (outputs, next_states)`` on lists of tensors."""
@@ -46,7 +46,7 @@ def trace_step(
     on_cpu: bool = True,
     log: Log | None = None,
     matrices: Matrices = (),
-    pairs: Pairs = MappingProxyType({}),
+    pairs: Pairs = NO_PAIRS,
 ) -> StepGraph:
     """Record a step.
 
@@ -98,7 +98,7 @@ def trace_other_numbers(
     parameters: Sequence[Operand],
     on_cpu: bool,
     matrices: Matrices = (),
-    pairs: Pairs = MappingProxyType({}),
+    pairs: Pairs = NO_PAIRS,
 ) -> tuple[StepGraph, Log] | None:
     """Record a step once more, with other plain numbers; ``None`` if it cannot be recorded with these."""
     log, watch = Log(), Watch(Audit(deaf=True), on_cpu)
@@ -149,6 +149,7 @@ def _record(
     width, several = recorder.synapses.width, widths.several
     first = 5 if alike else 2
     shape = tuple(range(first, first + ndim))
+    recorder.synapses.rows = first
     with torch.inference_mode(False):
         groups = [
             [recorder.leaf(o, shape, alike and not (several and _spreads(o)), group is operands[2]) for o in group]
@@ -165,6 +166,7 @@ def _record(
             own = tuple(_met(recorder, node, o) for node, o in zip(p_nodes, operands[2], strict=True))
             numbers = {"matrices": tuple(widths.matrices), "widths": (*of_each, own)}
             numbers["pairs"] = tuple((number, *pair) for number, pair in widths.pairs.items() if pair)
+            numbers["shared"] = widths.pairs.shared
             numbers["row"] = -1 if recorder.synapses.row is None else recorder.synapses.row
         forward = numbers | {
             "states": s_nodes,
@@ -247,7 +249,7 @@ def _check(
             raise NotPointwise(f"a state that turns from {before.dtype} into {after.dtype}")
     sizes = {shape[-1], *(leaf.shape[-1] for leaf in (*inputs, *states) if widths.several)}
     sizes |= {
-        full_shape(shape, number, {})[-1] for pair in (*widths.matrices, *widths.pairs.values()) for number in pair
+        full_shape(shape, number, NO_PAIRS)[-1] for pair in (*widths.matrices, *widths.pairs.values()) for number in pair
     }
     frames = [(y, (*shape[:-1], y.shape[-1] if y.shape and y.shape[-1] in sizes else shape[-1])) for y in outputs]
     frames += [(after, tuple(before.shape)) for before, after in zip(states, next_states, strict=True)]

@@ -10,7 +10,7 @@ import torch
 from ...native.compiler import CompilerUnavailableError
 from ...sparse.event_product import event_library
 from ..operators.registry import get_loop
-from ..record.graph import Node, StepGraph, ordered
+from ..record.graph import PRODUCTS, Node, StepGraph, ordered
 from .network_native import Encoded, library
 from .program import CARRIED, READ, ROW, program_of
 
@@ -49,7 +49,7 @@ class Cut:
         graph = self.graph
         groups = graph.next_states, graph.outputs, graph.grad_states, graph.grad_inputs, graph.grad_parameters
         results = [node for group in groups for node in group if node is not None]
-        return tuple(dict.fromkeys(node.dtype for node in ordered(results) if node.op == "product"))
+        return tuple(dict.fromkeys(node.dtype for node in ordered(results) if node.op in PRODUCTS))
 
     def forward(self, keep: bool) -> Encoded:
         """The forward step; with ``keep`` its products are results, behind the states and the outputs."""
@@ -159,7 +159,8 @@ def _used(nodes: Iterable[Node], use: int) -> list[tuple[Node, int]]:
 
 def _products(results: Sequence[Node]) -> tuple[Node, ...]:
     """Those that are worth a place; what is only repeated along an axis is not."""
-    return tuple(node for node in ordered(results) if node.op == "product" and not (node.args[1] < 0 and node.args[2]))
+    found = [node for node in ordered(results) if node.op in ("product", "matmul")]
+    return tuple(node for node in found if not (node.op == "product" and node.args[1] < 0 and node.args[2]))
 
 
 def _replayed(graph: StepGraph, results: Sequence[Node], given: frozenset[Node]) -> tuple[int, ...]:

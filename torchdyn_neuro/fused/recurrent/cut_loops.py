@@ -174,7 +174,11 @@ def compute_backward(
     synapses = {number: (widths[post], widths[pre]) for number, post, pre in graph.pairs}
     totals = [
         x.new_zeros(
-            (*x.shape[1:-1], *synapses.get(back.widths[k], (widths[back.widths[k]],))), dtype=back.frames[k].dtype
+            (
+                *(() if back.widths[k] in graph.shared else x.shape[1:-1]),
+                *synapses.get(back.widths[k], (widths[back.widths[k]],)),
+            ),
+            dtype=back.frames[k].dtype,
         )
         for k in summed
     ]

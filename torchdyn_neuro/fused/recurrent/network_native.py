@@ -17,7 +17,7 @@ from ..cpp.kernels import parameter_layout
 from ..operators.registry import get_loop
 from ..record.graph import StepGraph, pattern_of
 from .operands import MOST_ACTIVE, Backward, Forward
-from .program import Product, Program, Segment
+from .program import Meeting, Product, Program, Segment
 
 _HEADERS = gather_headers("sparse/dense.h", "fused/recurrent/synapses.h", "fused/recurrent/network.h")
 _SEGMENT, _PRODUCT, _SUM, _REPEAT = range(4)
@@ -41,12 +41,13 @@ class Encoded:
 
     def __init__(self, language: str, graph: StepGraph, *programs: Program):
         self.pairs, self.row = {number: pair for number, *pair in graph.pairs}, graph.row
+        self.shared = graph.shared
         self.language, self.programs = language, programs
         self.keys: list[str] = []
         self.matrices: list[tuple[int, bool]] = []
         self.words = [[word for step in program.steps for word in self._words(program, step)] for program in programs]
 
-    def _words(self, program: Program, step: Segment | Product) -> list[int]:
+    def _words(self, program: Program, step: Segment | Product | Meeting) -> list[int]:
         if isinstance(step, Product):
             ends = step.source, step.target
             if step.matrix < 0:
@@ -54,6 +55,8 @@ class Encoded:
                 return [_REPEAT if step.transposed else _SUM, axis, *ends, *axes]
             place = _place(self.matrices, (step.matrix, step.transposed))
             return [_PRODUCT, place, *ends, *(program.widths[k] for k in ends)]
+        if isinstance(step, Meeting):
+            return []
         words = [_SEGMENT, _place(self.keys, step.key), step.width]
         for group in (step.reads, step.parameters, step.writes):
             words += [len(group), *group]
@@ -102,7 +105,7 @@ def _place(known: list, entry: object) -> int:
 
 def takes(encoded: Encoded, matrices: Sequence[Tensor]) -> bool:
     """Whether these loops run programs: whether their segments are in C++ and the matrices are small."""
-    return encoded.language == "cpp" and all(
+    return encoded.language == "cpp" and not encoded.shared and all(
         matrix.numel() * matrix.element_size() <= _LARGEST_MATRIX for matrix in matrices
     )
 

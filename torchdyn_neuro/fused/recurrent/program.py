@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import torch
 
 from ..operators.registry import loop_key
-from ..record.graph import Node, StepGraph, ordered, pattern_of
+from ..record.graph import PRODUCTS, Node, StepGraph, ordered, pattern_of
 
 ROW, CARRIED, READ = range(3)
 """What becomes of a result: it is a row of a sequence, a state of the next step, or only looked at."""
 _WORTH_A_FRAME = 4
 """Work of a node from which it is handed on to a later segment; that of an addition is 1, of a product none."""
-_COSTS = {"input": 0, "constant": 0, "product": 0, "neg": 0} | dict.fromkeys(
+_COSTS = {"input": 0, "constant": 0, **dict.fromkeys(PRODUCTS, 0), "neg": 0} | dict.fromkeys(
     ("tanh", "exp", "expm1", "log", "log1p", "sigmoid", "sin", "cos", "sinh", "cosh", "erf", "pow", "normal"), 20
 )
 
@@ -59,6 +59,22 @@ class Product:
     target: int
 
 
+@dataclass(frozen=True)
+class Meeting:
+    """The product of two frames, of which one may be weights that the batch shares.
+
+    Args:
+        transposed: of a frame and weights: false for x W^T, true for x W.
+        one, other: the frames; two of neurons are multiplied over the batch.
+        target: the frame that is filled.
+    """
+
+    transposed: bool
+    one: int
+    other: int
+    target: int
+
+
 @dataclass(frozen=True, eq=False)
 class Program:
     """Segments and products in their order.
@@ -75,7 +91,7 @@ class Program:
     widths: tuple[int, ...]
     leaves: tuple[int, ...]
     results: tuple[int, ...]
-    steps: tuple[Segment | Product, ...]
+    steps: tuple[Segment | Product | Meeting, ...]
 
     @property
     def products(self) -> tuple[Product, ...]:
@@ -107,7 +123,7 @@ class _Builder:
         self.nodes: list[Node] = list(leaves)
         self.frames: dict[Node, int] = {node: k for k, node in enumerate(leaves)}
         self.width = _widths_of(graph)
-        self.steps: list[_Work | Product] = []
+        self.steps: list[_Work | Product | Meeting] = []
 
     def program(self, results: Sequence[Node], uses: Sequence[int]) -> Program:
         count, given = len(self.nodes), frozenset(self.frames)
@@ -119,29 +135,32 @@ class _Builder:
                     own[node] = k
         copies = [k for k, node in enumerate(results) if uses[k] != READ and own.get(node) != k]
         places: dict[int, int] = {}
-        waiting = [node for node in ordered(results, given) if node.op == "product"]
+        waiting = [node for node in ordered(results, given) if node.op in PRODUCTS]
         while True:
-            ready = [node for node in waiting if not self._missing(node.args[0])]
-            sources = [node.args[0] for node in ready]
+            ready = [node for node in waiting if not any(self._missing(source) for source in node.sources)]
+            sources = [source for node in ready for source in node.sources]
             wanted = [node for node in dict.fromkeys((*sources, *results)) if node not in self.frames]
-            wanted = [node for node in wanted if node.op != "product" and not self._missing(node)]
+            wanted = [node for node in wanted if node.op not in PRODUCTS and not self._missing(node)]
             copied = [k for k in copies if k not in places and not self._missing(results[k])]
             self._work(wanted, copied, results, places)
             for node in ready:
-                matrix, transposed = node.args[1:]
-                self.steps.append(Product(matrix, transposed, self.frames[node.args[0]], self._add(node)))
+                frames = [self.frames[source] for source in node.sources]
+                if node.op == "product":
+                    self.steps.append(Product(*node.args[1:], *frames, self._add(node)))
+                else:
+                    self.steps.append(Meeting(node.op == "matmul" and node.args[2], *frames, self._add(node)))
             if not waiting:
                 break
             waiting = [node for node in waiting if node not in self.frames]
         self._hand_on()
         found = tuple(places[k] if k in places else self.frames[node] for k, node in enumerate(results))
         widths = tuple(self.width(node) for node in self.nodes)
-        steps = tuple(step if isinstance(step, Product) else self._segment(step) for step in self.steps)
+        steps = tuple(self._segment(step) if isinstance(step, _Work) else step for step in self.steps)
         return Program(tuple(self.nodes), widths, tuple(range(count)), found, steps)
 
     def _missing(self, node: Node) -> bool:
         """Whether a product is still missing for a node."""
-        return any(each.op == "product" for each in ordered([node], frozenset(self.frames)))
+        return any(each.op in PRODUCTS for each in ordered([node], frozenset(self.frames)))
 
     def _add(self, node: Node) -> int:
         place = len(self.nodes)
@@ -265,6 +284,10 @@ def _widths_of(graph: StepGraph) -> Callable[[Node], int]:
             if each.op == "product" and each.args[1] < 0:
                 number, axis = pattern_of(each.args[1])
                 known[each] = number if each.args[2] else graph.row if axis == -3 else pairs[number][-3 - axis]
+            elif each.op == "outer":
+                known[each] = each.args[2]
+            elif each.op == "matmul":
+                known[each] = pairs[known[each.args[1]]][1 if each.args[2] else 0]
             elif each.op == "product":
                 sizes = graph.matrices[each.args[1]] if graph.matrices else (0, 0)
                 known[each] = sizes[1] if each.args[2] else sizes[0]
