@@ -2,16 +2,20 @@
 // segments act on each element by itself. After dense.h and synapses.h.
 typedef void (*Run)(void* const* tensors, const I* sizes);
 // Sizes of a loop before its strides; bytes; kinds of words.
-enum { STEP_SIZES = 6, WIDEST_NUMBER = 8, SEGMENT = 0, PRODUCT = 1, SUM = 2 };
+enum { STEP_SIZES = 6, WIDEST_NUMBER = 8, SEGMENT = 0, PRODUCT = 1, SUM = 2, DOT = 4 };
+// Numbers of a frame above which a thread carries one row: its frames have to stay in the caches.
+enum { WIDE = 1 << 15 };
 
 // Rows that a thread carries together: they share the weights in its caches. Whatever the number of threads.
-static inline I rows_together(I rows) { return least(rows >= 64 ? 8 : rows >= 8 ? 4 : 1, DENSE_ROWS); }
+static inline I rows_together(I rows, I widest) {
+  return widest > WIDE ? 1 : least(rows >= 64 ? 8 : rows >= 8 ? 4 : 1, DENSE_ROWS);
+}
 
 // A program. sizes: how many frames, sequences, sequences that are read, words; then the bytes of a row of each frame,
 // the sequence of each frame or -1, the strides of the sequences in bytes, the words. A segment is a word SEGMENT, its
-// function, the number of its width, and how many and which frames it reads, parameters it loads, frames it writes; a
-// product is PRODUCT, the matrix, the frames, and the numbers of their widths; what goes along an axis of synapses is SUM or
-// the word after it, the axis, the frames, and the numbers of the widths of the axes.
+// function, the number of its width, and how many and which frames it reads, parameters it loads, frames that it reads as
+// they repeat (the frame, the axis, the numbers of the widths of the axes), frames it writes; a product is PRODUCT, the matrix, the frames, and the numbers of their widths; what goes along an axis of synapses is SUM or
+// the word after it, the axis, the frames, and the numbers of the widths of the axes; DOT likewise, of two frames.
 struct Program {
   I frames, sequences, given, words;
   const I *bytes, *sequence, *strides, *word, *end;
@@ -66,23 +70,36 @@ template <class F> struct Machine {
   void** tensors;
   I* sizes;
 
-  void segment(const I*& word, char* const* at, I rows, I row) const {
+  void segment(const Program& program, const I*& word, char* const* at, I rows, I row) const {
     const Run function = functions[*word++];
     const I width = widths[*word++];
-    const I given[STEP_SIZES] = {1, rows * width, 1, 1, 0, row * width};
-    for (int k = 0; k < STEP_SIZES; ++k) sizes[k] = given[k];
-    I tensor = 0, size = STEP_SIZES;
-    for (I n = *word++; n > 0; --n) {
-      tensors[tensor++] = at[*word++];
-      sizes[size++] = 0;
+    const I *const reads = word, *const loads = reads + 1 + *reads, *const spreads = loads + 1 + *loads;
+    const I* const writes = spreads + 1 + 4 * *spreads;
+    word = writes + 1 + *writes;
+    // What repeats within a row is read row by row.
+    const I turns = *spreads ? rows : 1, count = *spreads ? 1 : rows;
+    for (I turn = 0; turn < turns; ++turn) {
+      const I given[STEP_SIZES] = {1, count * width, 1, 1, 0, (row + turn) * width};
+      for (int k = 0; k < STEP_SIZES; ++k) sizes[k] = given[k];
+      I tensor = 0, size = STEP_SIZES;
+      for (I n = 1; n <= *reads; ++n) {
+        tensors[tensor++] = at[reads[n]] + turn * program.bytes[reads[n]];
+        sizes[size++] = 0;
+      }
+      for (I n = 1; n <= *loads; ++n) {
+        tensors[tensor++] = parameters[loads[n]];
+        sizes[size++] = layout[2 * loads[n]];
+        sizes[size++] = layout[2 * loads[n] + 1];
+      }
+      for (I n = 0; n < *spreads; ++n) {
+        const I* const each = spreads + 1 + 4 * n;
+        tensors[tensor++] = at[each[0]] + turn * program.bytes[each[0]];
+        sizes[size++] = each[1] == -1 ? widths[each[3]] : 1;
+        sizes[size++] = widths[each[each[1] == -1 ? 2 : 3]];
+      }
+      for (I n = 1; n <= *writes; ++n) tensors[tensor++] = at[writes[n]] + turn * program.bytes[writes[n]];
+      function(tensors, sizes);
     }
-    for (I n = *word++; n > 0; --n, ++word) {
-      tensors[tensor++] = parameters[*word];
-      sizes[size++] = layout[2 * *word];
-      sizes[size++] = layout[2 * *word + 1];
-    }
-    for (I n = *word++; n > 0; --n) tensors[tensor++] = at[*word++];
-    function(tensors, sizes);
   }
 
   void run(const Program& program, char* const* at, I rows, I row) const {
@@ -90,7 +107,11 @@ template <class F> struct Machine {
     while (word < program.end) {
       const I kind = *word++;
       if (kind == SEGMENT) {
-        segment(word, at, rows, row);
+        segment(program, word, at, rows, row);
+      } else if (kind == DOT) {
+        dot_along(word[0], (const F*)at[word[1]], (const F*)at[word[2]], (F*)at[word[3]], rows, widths[word[4]],
+                  widths[word[5]]);
+        word += 6;
       } else if (kind >= SUM) {
         (kind == SUM ? sum_along<F> : repeat_along<F>)(word[0], (const F*)at[word[1]], (F*)at[word[2]], rows,
                                                       widths[word[3]], widths[word[4]]);
@@ -126,8 +147,9 @@ struct Call {
 };
 static inline Call call(const I* s) {
   const I count = s[4];
-  Call c = {s[0], s[1], s[2], s[3], s[5], s[6], rows_together(s[1]), 0, s + 7, s + 7 + count, 0};
+  Call c = {s[0], s[1], s[2], s[3], s[5], s[6], 0, 0, s + 7, s + 7 + count, 0};
   for (I k = 0; k < count; ++k) c.widest = most(c.widest, c.widths[k]);
+  c.together = rows_together(c.rows, c.widest);
   c.rest = c.layout + 2 * c.parameters;
   return c;
 }

@@ -17,10 +17,10 @@ from ..cpp.kernels import parameter_layout
 from ..operators.registry import get_loop
 from ..record.graph import StepGraph, pattern_of
 from .operands import MOST_ACTIVE, Backward, Forward
-from .program import Meeting, Product, Program, Segment
+from .program import Dot, Meeting, Product, Program, Segment
 
 _HEADERS = gather_headers("sparse/dense.h", "fused/recurrent/synapses.h", "fused/recurrent/network.h")
-_SEGMENT, _PRODUCT, _SUM, _REPEAT = range(4)
+_SEGMENT, _PRODUCT, _SUM, _REPEAT, _DOT = range(5)
 _LARGEST_MATRIX = 2 * 2**20
 """Bytes of a matrix that the caches of one core keep close."""
 
@@ -47,7 +47,7 @@ class Encoded:
         self.matrices: list[tuple[int, bool]] = []
         self.words = [[word for step in program.steps for word in self._words(program, step)] for program in programs]
 
-    def _words(self, program: Program, step: Segment | Product | Meeting) -> list[int]:
+    def _words(self, program: Program, step: Segment | Product | Meeting | Dot) -> list[int]:
         if isinstance(step, Product):
             ends = step.source, step.target
             if step.matrix < 0:
@@ -57,10 +57,17 @@ class Encoded:
             return [_PRODUCT, place, *ends, *(program.widths[k] for k in ends)]
         if isinstance(step, Meeting):
             return []
+        if isinstance(step, Dot):
+            axis, *axes = self.along(step.matrix)
+            return [_DOT, axis, step.source, step.other, step.target, *axes]
         words = [_SEGMENT, _place(self.keys, step.key), step.width]
-        for group in (step.reads, step.parameters, step.writes):
+        for group in (step.reads, step.parameters):
             words += [len(group), *group]
-        return words
+        words.append(len(step.spread))
+        for frame, matrix in step.spread:
+            axis, *axes = self.along(matrix)
+            words += [frame, axis, *axes]
+        return [*words, len(step.writes), *step.writes]
 
     def along(self, matrix: int) -> tuple[int, int, int]:
         """The axis of a pattern, and the numbers of the widths of the two axes that it is one of."""

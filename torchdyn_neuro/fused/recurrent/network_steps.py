@@ -9,7 +9,7 @@ from ...sparse.event_product import gather_product, matrix
 from ..operators.registry import get_loop
 from .network_native import Encoded
 from .operands import MOST_ACTIVE, Backward, Forward
-from .program import Meeting, Product, Program
+from .program import Dot, Meeting, Product, Program
 
 
 def run_forward(encoded: Encoded, call: Forward) -> None:
@@ -112,9 +112,31 @@ class _Runner:
             if isinstance(step, Product):
                 self._multiply(step, matrix(frames[step.source]), matrix(frames[step.target]))
                 continue
+            if isinstance(step, Dot):
+                self._dot(step, *(frames[k] for k in (step.source, step.other, step.target)))
+                continue
             read, written = ([frames[k][None] for k in group] for group in (step.reads, step.writes))
             kernels = get_loop(step.key).kernels
-            kernels.forward(read, [], self.call.parameters, self.call.inners, written, [], [], 1)
+            spread = [self._repeated(matrix, frames[k]) for k, matrix in step.spread]
+            parameters = [*self.call.parameters, *(each for each, _ in spread)]
+            inners = [*self.call.inners, *(inner for _, inner in spread)]
+            kernels.forward(read, [], parameters, inners, written, [], [], 1)
+
+    def _repeated(self, pattern: int, source: Tensor) -> tuple[Tensor, int]:
+        """A frame that repeats along an axis of synapses as a parameter of a kernel, and how it lies."""
+        axis, *axes = self.encoded.along(pattern)
+        post, pre = (self.call.widths[k] for k in axes)
+        if axis == -1:
+            return source, pre
+        rows = source.reshape(-1, 1, pre)
+        return rows.expand(-1, post, pre).contiguous(), 1
+
+    def _dot(self, step: Dot, source: Tensor, other: Tensor, target: Tensor) -> None:
+        """A frame of synapses times one of neurons, summed over an axis."""
+        axis, *axes = self.encoded.along(step.matrix)
+        weight = source.view(-1, *(self.call.widths[k] for k in axes))
+        weight = weight if axis == -1 else weight.mT
+        torch.bmm(weight, matrix(other).unsqueeze(-1), out=matrix(target).unsqueeze(-1))
 
     def _along(self, step: Product, source: Tensor, target: Tensor) -> None:
         """Sum over an axis of synapses, or repeat along it."""

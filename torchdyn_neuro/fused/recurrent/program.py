@@ -8,11 +8,12 @@ value for each synapse has the width post times pre.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
 from ..operators.registry import loop_key
-from ..record.graph import PRODUCTS, Node, StepGraph, ordered, pattern_of
+from ..record.graph import PRODUCTS, Node, StepGraph, ordered, pattern, pattern_of
 
 ROW, CARRIED, READ = range(3)
 """What becomes of a result: it is a row of a sequence, a state of the next step, or only looked at."""
@@ -33,6 +34,7 @@ class Segment:
         reads: the frames that are its inputs.
         parameters: the numbers of the parameters that it loads.
         writes: the frames that are its outputs.
+        spread: the frames that it reads as they repeat along an axis of synapses, and the :func:`pattern` of each.
     """
 
     key: str
@@ -40,6 +42,7 @@ class Segment:
     reads: tuple[int, ...]
     parameters: tuple[int, ...]
     writes: tuple[int, ...]
+    spread: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,23 @@ class Meeting:
     target: int
 
 
+@dataclass(frozen=True)
+class Dot:
+    """The sum over an axis of synapses of a frame of theirs times one of neurons that repeats along the other axis.
+
+    Args:
+        matrix: the :func:`pattern` of the sum.
+        source: the frame with a value for each synapse.
+        other: that of the neurons.
+        target: the frame that is filled.
+    """
+
+    matrix: int
+    source: int
+    other: int
+    target: int
+
+
 @dataclass(frozen=True, eq=False)
 class Program:
     """Segments and products in their order.
@@ -91,7 +111,7 @@ class Program:
     widths: tuple[int, ...]
     leaves: tuple[int, ...]
     results: tuple[int, ...]
-    steps: tuple[Segment | Product | Meeting, ...]
+    steps: tuple[Segment | Product | Meeting | Dot, ...]
 
     @property
     def products(self) -> tuple[Product, ...]:
@@ -123,7 +143,7 @@ class _Builder:
         self.nodes: list[Node] = list(leaves)
         self.frames: dict[Node, int] = {node: k for k, node in enumerate(leaves)}
         self.width = _widths_of(graph)
-        self.steps: list[_Work | Product | Meeting] = []
+        self.steps: list[_Work | Product | Meeting | Dot] = []
 
     def program(self, results: Sequence[Node], uses: Sequence[int]) -> Program:
         count, given = len(self.nodes), frozenset(self.frames)
@@ -137,15 +157,18 @@ class _Builder:
         places: dict[int, int] = {}
         waiting = [node for node in ordered(results, given) if node.op in PRODUCTS]
         while True:
-            ready = [node for node in waiting if not any(self._missing(source) for source in node.sources)]
-            sources = [source for node in ready for source in node.sources]
+            factors = {node: self._factors(node) for node in waiting}
+            ready = [node for node in waiting if not any(self._missing(source) for source in factors[node])]
+            sources = [source for node in ready for source in factors[node]]
             wanted = [node for node in dict.fromkeys((*sources, *results)) if node not in self.frames]
             wanted = [node for node in wanted if node.op not in PRODUCTS and not self._missing(node)]
             copied = [k for k in copies if k not in places and not self._missing(results[k])]
             self._work(wanted, copied, results, places)
             for node in ready:
-                frames = [self.frames[source] for source in node.sources]
-                if node.op == "product":
+                frames = [self.frames[source] for source in factors[node]]
+                if node.op == "product" and len(frames) == 2:
+                    self.steps.append(Dot(node.args[1], *frames, self._add(node)))
+                elif node.op == "product":
                     self.steps.append(Product(*node.args[1:], *frames, self._add(node)))
                 else:
                     self.steps.append(Meeting(node.op == "matmul" and node.args[2], *frames, self._add(node)))
@@ -155,8 +178,27 @@ class _Builder:
         self._hand_on()
         found = tuple(places[k] if k in places else self.frames[node] for k, node in enumerate(results))
         widths = tuple(self.width(node) for node in self.nodes)
-        steps = tuple(self._segment(step) if isinstance(step, _Work) else step for step in self.steps)
-        return Program(tuple(self.nodes), widths, tuple(range(count)), found, steps)
+        steps = [self._segment(step) if isinstance(step, _Work) else step for step in self.steps]
+        steps = self._without_copies(steps, found)
+        return Program(tuple(self.nodes), widths, tuple(range(count)), found, tuple(steps))
+
+    def _factors(self, node: Node) -> list[Node]:
+        """What a product is of: of a sum of products that need not be written down these."""
+        source = node.sources[0]
+        if node.op == "product" and node.args[1] < 0 and not node.args[2] and source.op == "mul":
+            number, axis = pattern_of(node.args[1])
+            across = pattern(number, -3 - axis)
+            for one, other in (source.args, source.args[::-1]):
+                if one in self.frames and not repeats(one) and repeats(other) and other.args[1] == across and axis > -3:
+                    return [one, other.args[0]]
+        return node.sources
+
+    def _without_copies(self, steps: list[Any], results: Sequence[int]) -> list[Any]:
+        """The steps without frames that only repeat others and that nobody reads as they are."""
+        read = {*results}
+        for step in steps:
+            read.update(step.reads if isinstance(step, Segment) else _sources(step))
+        return [step for step in steps if not (isinstance(step, Product) and step.target not in read and step.matrix < 0)]
 
     def _missing(self, node: Node) -> bool:
         """Whether a product is still missing for a node."""
@@ -207,6 +249,9 @@ class _Builder:
         results = [node for node, _ in work.results]
         made: dict[Node, Node] = {}
         read: dict[int, Node] = {}
+        spread: dict[int, Node] = {}
+        # A loop has one input at least, which is as wide as its results.
+        whole = next((node for node in frames if self.width(node) == work.width and not repeats(node)), None)
 
         def rebuilt(node: Node) -> Node:
             """The node with frames as leaves."""
@@ -214,7 +259,8 @@ class _Builder:
                 return made[node]
             if node in frames:
                 made[node] = Node("input", (float(frames[node]),), node.dtype)
-                read[frames[node]] = made[node]
+                spreads = whole is not None and repeats(node)
+                (spread if spreads else read)[frames[node]] = made[node]
             elif node.op == "input":
                 made[node] = node
             else:
@@ -227,22 +273,22 @@ class _Builder:
             rebuilt(node)  # sources first, so that nothing goes deep
         outputs = tuple(rebuilt(node) for node in results)
         if not read:
-            # A loop has one input at least.
-            rebuilt(next(node for node in frames if self.width(node) == work.width))
+            rebuilt(whole)
         nothing = {"states": (), "state_gradients": (), "next_states": (), "grad_states": (), "output_gradients": ()}
         pointwise = StepGraph(
             **nothing,
             inputs=tuple(read.values()),
-            parameters=graph.parameters,
+            parameters=(*graph.parameters, *spread.values()),
             outputs=outputs,
             grad_inputs=(None,) * len(read),
-            grad_parameters=(None,) * len(graph.parameters),
+            grad_parameters=(None,) * (len(graph.parameters) + len(spread)),
             uniform=graph.uniform,
         )
         used = {node for node in ordered(outputs) if node.op == "input"}
         parameters = tuple(k for k, leaf in enumerate(graph.parameters) if leaf in used)
         writes = tuple(place for _, place in work.results)
-        return Segment(loop_key(pointwise, self.language), work.width, tuple(read), parameters, writes)
+        repeated = tuple((self.frames[self.nodes[k].args[0]], self.nodes[k].args[1]) for k in spread)
+        return Segment(loop_key(pointwise, self.language), work.width, tuple(read), parameters, writes, repeated)
 
 
 @dataclass
@@ -252,6 +298,17 @@ class _Work:
     width: int
     frames: dict[Node, int]
     results: list[tuple[Node, int]]
+
+
+def repeats(node: Node) -> bool:
+    """Whether a node is a frame that only repeats along an axis of synapses."""
+    return node.op == "product" and node.args[1] < 0 and node.args[2]
+
+
+def _sources(step: Product | Meeting | Dot) -> tuple[int, ...]:
+    if isinstance(step, Meeting):
+        return step.one, step.other
+    return (step.source, step.other) if isinstance(step, Dot) else (step.source,)
 
 
 def _fixed(graph: StepGraph) -> frozenset[Node]:
