@@ -23,7 +23,6 @@ class Record(Protocol):
         """What stands for the number of rows."""
 
 
-
 _record: ContextVar[Record | None] = ContextVar("record", default=None)
 
 

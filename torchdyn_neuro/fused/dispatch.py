@@ -3,25 +3,26 @@
 import ctypes
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..core.dynamics import Dynamics
-from ..core.state import State, fill, first_frame, first_leaf, leaves
-from ..core.torch_private import assume_constant_result, dispatch_mode_count
+from ..core.state import State, fill, first_frame, leaves
+from ..core.torch_private import assume_constant_result
 from ..native.compiler import CompilerUnavailableError
+from .beside import number_of_rows, plain_numbers
 from .layout import laid_out_all, memory_order
 from .operators import runtime
 from .operators.registry import get_loop, loop_key, unavailable
 from .operators.replay import register_step
 from .plan.loops import loop_parameters
-from .record.graph import counted_rows
-from .record.numbers import with_uniform
 from .record.gradients import Differentiable, differentiable
+from .record.graph import counted_rows
 from .record.guards import ambient, observed
+from .record.numbers import with_uniform
 from .record.recorder import Operand
 from .record.recording import FrozenStep, Recording, recordings_of
 from .record.trace import NotPointwise, explained
@@ -212,9 +213,9 @@ def ready_fused(
         if not torch.compiler.is_compiling():
             found.compile()
         count, marks = len(found.used), _without_gradient(found, x)
-        operands = values[:count], values[count:], [numbers for numbers in (plain_numbers(found, x),) if numbers is not None]
-        if found.counts_rows:
-            operands[2].append(torch.full((), first_leaf(x).shape[1], dtype=torch.float32))
+        beside = [numbers for numbers in (plain_numbers(found.numbers, found.numbers_dtype, x),) if numbers is not None]
+        beside += [number_of_rows(x)] if found.counts_rows else []
+        operands = values[:count], values[count:], beside
         return ready_cut(module, found.owner, found.cut, found.step.output, *operands, x, state, marks)
     sequences, states = leaves(x), leaves(state)
     shapes = [*(leaf.shape[1:] for leaf in sequences), *(leaf.shape for leaf in states)]
@@ -255,7 +256,7 @@ def _run(
         states = [leaf.permute(order) for leaf in states]
         values = [value.reshape((1,) * (len(order) - value.ndim) + value.shape).permute(order) for value in values]
         frame = states[0].shape if states else sequences[0].shape[1:]
-    parameters, inners = laid_out_all(values, frame, plain_numbers(found, x))
+    parameters, inners = laid_out_all(values, frame, plain_numbers(found.numbers, found.numbers_dtype, x))
     training = torch.is_grad_enabled() and any(t.requires_grad for t in (*sequences, *states, *parameters))
     marks = _without_gradient(found, x) if training else ()
     results = runtime.run_loop(found.key, found.owner, sequences, states, parameters, inners, training, marks)
@@ -272,22 +273,6 @@ def check_compiled(found: Fused, language: str) -> None:
     """Raise ``CompilerUnavailableError`` if a step was not compiled, or will not be."""
     if not torch.compiler.is_compiling() and (found.tried or unavailable(language)):
         found.compile()
-
-
-def plain_numbers(found: Fused, x: State) -> Tensor | None:
-    """The plain numbers of a step as an operand of its loop, if it has any."""
-    if not found.numbers:
-        return None
-    device = first_leaf(x).device
-    if torch.compiler.is_compiling() or dispatch_mode_count() > 0:
-        return torch.tensor(found.numbers, dtype=found.numbers_dtype, device=device)
-    return _held(found.numbers, found.numbers_dtype, device)
-
-
-@lru_cache(maxsize=256)
-def _held(numbers: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    with torch.inference_mode(False):
-        return torch.tensor(numbers, dtype=dtype, device=device)
 
 
 def _without_gradient(found: Fused, x: State) -> list[int]:

@@ -117,16 +117,15 @@ class Frozen:
         self.live_matrices: list[nn.Module] = []
         self.live: list[Any] = []
         self._made: dict[int, Any] = {}
-        self._given: set[int] = set()  # layers whose weight is given, not read
         self._before: list[tuple[Any, Any]] = []
         self.module = self._module(root, "")
 
-    def _module(self, module: nn.Module, path: str | None) -> nn.Module:
+    def _module(self, module: nn.Module, path: str | None, given: bool = False) -> nn.Module:
         """The copy of a module; ``path`` is ``None`` for one that is in an attribute, whose tensors are no operands."""
         made = self._made.get(id(module))
         if made is not None:
             return made
-        if path and is_plain_linear(module) and id(module) not in self._given:
+        if path and is_plain_linear(module) and not given:
             return self._linear(module, path)
         new = self._made[id(module)] = module.__class__.__new__(module.__class__)
         attributes, own, name = vars(module), new.__dict__, type(module).__name__
@@ -168,13 +167,12 @@ class Frozen:
                 elif path is not None:
                     self.sources.append(Source(path, key))
                     self.live.append(attributes[group])
-        if isinstance(module, Plastic):
-            self._given.add(id(module.connection))
         for key, child in attributes["_modules"].items():
             self.structure.append(Place(attributes["_modules"], key, child, f"{name}.{key}"))
             if child is not None:
                 inner = None if path is None else f"{path}.{key}" if path else key
-                own["_modules"][key] = self._module(child, inner)
+                given = isinstance(module, Plastic)  # the weight of its layer is given
+                own["_modules"][key] = self._module(child, inner, given)
 
     def _linear(self, module: nn.Module, path: str) -> nn.Module:
         """What stands in for a linear layer: its weight is the matrix of a product, its bias an operand."""

@@ -104,7 +104,8 @@ class StepGraph:
         for group in groups:
             lines.append(" ".join("-" if node is None else f"%{numbers[node]} {node.dtype}" for node in group))
         lines.append(f"uniform {sorted(self.uniform)} outers {[matrix for matrix, _, _ in self.outers]}")
-        lines.append(f"matrices {self.matrices} widths {self.widths} pairs {self.pairs} row {self.row} shared {sorted(self.shared)}")
+        lines.append(f"matrices {self.matrices} widths {self.widths} pairs {self.pairs}")
+        lines.append(f"row {self.row} shared {sorted(self.shared)}")
         return "\n".join(lines)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import nan, prod
+from math import prod
 from typing import Any
 
 import torch
@@ -16,23 +16,8 @@ from .numbers import Log
 from .ops import COMPOSITES, OPS
 from .shared import TURNS, is_turned, multiplied
 from .synapses import APART, NO_PAIRS, Pairs, Synapses, full_shape, stretched, width_of
+from .views import AXES, FILLS, IDENTITIES, VALUE_POSITION
 
-_IDENTITIES = {"detach", "alias", "clone", "lift_fresh_copy", "contiguous", "expand", "view", "_unsafe_view"}
-_AXES = {"expand", "unsqueeze", "squeeze"}
-_FILLS = {
-    "zeros_like": 0.0,
-    "ones_like": 1.0,
-    "new_zeros": 0.0,
-    "new_ones": 1.0,
-    "zeros": 0.0,
-    "_efficientzerotensor": 0.0,
-    "ones": 1.0,
-    # Torch fills these in a second operation.
-    "empty_like": nan,
-    "new_empty": nan,
-    "empty": nan,
-}
-_VALUE_POSITION = {"full_like": 1, "full": 1, "new_full": 2, "scalar_tensor": 0}
 _RESULTS = (*FLOATS, torch.bool, torch.uint8, torch.int64)
 _ON_KEYS = {"add", "where"}
 """What is done with the keys of random numbers."""
@@ -63,12 +48,7 @@ class Recorder(Builder, TorchDispatchMode):
     """
 
     def __init__(
-        self,
-        audit: Any = None,
-        log: Log | None = None,
-        matrices: Sequence[tuple[int, int]] = (),
-        pairs: Pairs = NO_PAIRS,
-        ndim: int = 0,
+        self, audit: Any = None, log: Log | None = None, matrices: Any = (), pairs: Pairs = NO_PAIRS, ndim: int = 0
     ) -> None:
         super().__init__()
         self.synapses = Synapses(self, ndim, pairs)
@@ -249,7 +229,7 @@ class Recorder(Builder, TorchDispatchMode):
         if self.synapses.shared and name == "mm":
             nodes = self.known_node(args[0]), self.known_node(args[1])
             return lambda result: multiplied(self.synapses, func, *args, nodes)
-        if name in _IDENTITIES or (self.synapses.pairs and name in _AXES):
+        if name in IDENTITIES or (self.synapses.pairs and name in AXES):
             source = self.node(args[0])
             return lambda result: self._identity(name, func, args[0], result, source)
         if name == "sum" and self.synapses.pairs:
@@ -260,8 +240,8 @@ class Recorder(Builder, TorchDispatchMode):
             if source is None or self.arriving.isdisjoint(ordered([source])):
                 raise Refusal("a gradient of zero that comes from no other, such as that of torch.sgn or of x**0")
             return lambda result: self._zero_of(source, result.dtype)
-        if name in _FILLS or name in _VALUE_POSITION:
-            value = _FILLS[name] if name in _FILLS else args[_VALUE_POSITION[name]]
+        if name in FILLS or name in VALUE_POSITION:
+            value = FILLS[name] if name in FILLS else args[VALUE_POSITION[name]]
             return lambda result: self._constant(value, result.dtype)
         if name == "lift_fresh" and args[0].numel() == 1:
             return lambda result: self._constant(result.item(), result.dtype)

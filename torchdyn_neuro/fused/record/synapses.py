@@ -20,8 +20,7 @@ SHARED = "shared"
 
 
 class Pairs(dict[int, tuple[int, ...]]):
-    """The numbers of the widths (post, pre) of frames with a value for each synapse, by their own number; none of frames
-    with one value for each row.
+    """The numbers of the widths (post, pre) of frames of synapses, by their own number; none of one value for each row.
 
     Attributes:
         shared: the numbers of those that have no rows.
@@ -33,7 +32,6 @@ class Pairs(dict[int, tuple[int, ...]]):
         """How many axes a tensor of that width has, where a frame of neurons has ``ndim``."""
         lead = 0 if number in self.shared else ndim - 1
         return lead + len(self.get(number, (number,)))
-
 
 
 NO_PAIRS = Pairs()

@@ -248,9 +248,8 @@ def _check(
         if before.dtype != after.dtype:
             raise NotPointwise(f"a state that turns from {before.dtype} into {after.dtype}")
     sizes = {shape[-1], *(leaf.shape[-1] for leaf in (*inputs, *states) if widths.several)}
-    sizes |= {
-        full_shape(shape, number, NO_PAIRS)[-1] for pair in (*widths.matrices, *widths.pairs.values()) for number in pair
-    }
+    every = (number for pair in (*widths.matrices, *widths.pairs.values()) for number in pair)
+    sizes |= {full_shape(shape, number, NO_PAIRS)[-1] for number in every}
     frames = [(y, (*shape[:-1], y.shape[-1] if y.shape and y.shape[-1] in sizes else shape[-1])) for y in outputs]
     frames += [(after, tuple(before.shape)) for before, after in zip(states, next_states, strict=True)]
     for result, frame in frames:

@@ -3,14 +3,6 @@
 typedef void (*Run)(void* const* tensors, const I* sizes);
 // Sizes of a loop before its strides; bytes; kinds of words.
 enum { STEP_SIZES = 6, WIDEST_NUMBER = 8, SEGMENT = 0, PRODUCT = 1, SUM = 2, DOT = 4 };
-// Numbers of a frame above which a thread carries one row: its frames have to stay in the caches.
-enum { WIDE = 1 << 15 };
-
-// Rows that a thread carries together: they share the weights in its caches. Whatever the number of threads.
-static inline I rows_together(I rows, I widest) {
-  return widest > WIDE ? 1 : least(rows >= 64 ? 8 : rows >= 8 ? 4 : 1, DENSE_ROWS);
-}
-
 // A program. sizes: how many frames, sequences, sequences that are read, words; then the bytes of a row of each frame,
 // the sequence of each frame or -1, the strides of the sequences in bytes, the words. A segment is a word SEGMENT, its
 // function, the number of its width, and how many and which frames it reads, parameters it loads, frames that it reads as

@@ -17,7 +17,7 @@ from ..cpp.kernels import parameter_layout
 from ..operators.registry import get_loop
 from ..record.graph import StepGraph, pattern_of
 from .operands import MOST_ACTIVE, Backward, Forward
-from .program import Dot, Meeting, Product, Program, Segment
+from .steps import Dot, Meeting, Product, Program, Segment
 
 _HEADERS = gather_headers("sparse/dense.h", "fused/recurrent/synapses.h", "fused/recurrent/network.h")
 _SEGMENT, _PRODUCT, _SUM, _REPEAT, _DOT = range(5)
@@ -112,8 +112,10 @@ def _place(known: list, entry: object) -> int:
 
 def takes(encoded: Encoded, matrices: Sequence[Tensor]) -> bool:
     """Whether these loops run programs: whether their segments are in C++ and the matrices are small."""
-    return encoded.language == "cpp" and not encoded.shared and all(
-        matrix.numel() * matrix.element_size() <= _LARGEST_MATRIX for matrix in matrices
+    return (
+        encoded.language == "cpp"
+        and not encoded.shared
+        and all(matrix.numel() * matrix.element_size() <= _LARGEST_MATRIX for matrix in matrices)
     )
 
 

@@ -9,7 +9,7 @@ from ...sparse.event_product import gather_product, matrix
 from ..operators.registry import get_loop
 from .network_native import Encoded
 from .operands import MOST_ACTIVE, Backward, Forward
-from .program import Dot, Meeting, Product, Program
+from .steps import Dot, Meeting, Product, Program
 
 
 def run_forward(encoded: Encoded, call: Forward) -> None:
@@ -80,7 +80,11 @@ def _frame(encoded: Encoded, program: Program, call: Forward | Backward, k: int,
 
 
 def _own_frames(
-    encoded: Encoded, program: Program, call: Forward | Backward, pairs: Iterable[tuple[int, Tensor]], placed: Iterable[int]
+    encoded: Encoded,
+    program: Program,
+    call: Forward | Backward,
+    pairs: Iterable[tuple[int, Tensor]],
+    placed: Iterable[int],
 ) -> dict[int, Tensor]:
     """A place for each frame that is no row of a sequence and has none in ``placed``."""
     elsewhere = {*placed, *(k for k, _ in pairs)}

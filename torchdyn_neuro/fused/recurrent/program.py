@@ -14,6 +14,7 @@ import torch
 
 from ..operators.registry import loop_key
 from ..record.graph import PRODUCTS, Node, StepGraph, ordered, pattern, pattern_of
+from .steps import Dot, Meeting, Product, Program, Segment, sources_of
 
 ROW, CARRIED, READ = range(3)
 """What becomes of a result: it is a row of a sequence, a state of the next step, or only looked at."""
@@ -22,101 +23,6 @@ _WORTH_A_FRAME = 4
 _COSTS = {"input": 0, "constant": 0, **dict.fromkeys(PRODUCTS, 0), "neg": 0} | dict.fromkeys(
     ("tanh", "exp", "expm1", "log", "log1p", "sigmoid", "sin", "cos", "sinh", "cosh", "erf", "pow", "normal"), 20
 )
-
-
-@dataclass(frozen=True)
-class Segment:
-    """Elementwise operations.
-
-    Args:
-        key: the key of the loop that runs it, over one step and without states.
-        width: the number of its width.
-        reads: the frames that are its inputs.
-        parameters: the numbers of the parameters that it loads.
-        writes: the frames that are its outputs.
-        spread: the frames that it reads as they repeat along an axis of synapses, and the :func:`pattern` of each.
-    """
-
-    key: str
-    width: int
-    reads: tuple[int, ...]
-    parameters: tuple[int, ...]
-    writes: tuple[int, ...]
-    spread: tuple[tuple[int, int], ...] = ()
-
-
-@dataclass(frozen=True)
-class Product:
-    """A frame times a matrix.
-
-    Args:
-        matrix: the number of the matrix W; below zero that of a sum over an axis of synapses.
-        transposed: false for x W^T, as in a linear layer; true for x W, as in its gradient.
-        source: the frame x.
-        target: the frame that is filled.
-    """
-
-    matrix: int
-    transposed: bool
-    source: int
-    target: int
-
-
-@dataclass(frozen=True)
-class Meeting:
-    """The product of two frames, of which one may be weights that the batch shares.
-
-    Args:
-        transposed: of a frame and weights: false for x W^T, true for x W.
-        one, other: the frames; two of neurons are multiplied over the batch.
-        target: the frame that is filled.
-    """
-
-    transposed: bool
-    one: int
-    other: int
-    target: int
-
-
-@dataclass(frozen=True)
-class Dot:
-    """The sum over an axis of synapses of a frame of theirs times one of neurons that repeats along the other axis.
-
-    Args:
-        matrix: the :func:`pattern` of the sum.
-        source: the frame with a value for each synapse.
-        other: that of the neurons.
-        target: the frame that is filled.
-    """
-
-    matrix: int
-    source: int
-    other: int
-    target: int
-
-
-@dataclass(frozen=True, eq=False)
-class Program:
-    """Segments and products in their order.
-
-    Args:
-        frames: a node for each frame: what it is.
-        widths: the number of the width of each frame.
-        leaves: the frames that are given, in the order of the leaves.
-        results: the frames of the results, in their order.
-        steps: what is done.
-    """
-
-    frames: tuple[Node, ...]
-    widths: tuple[int, ...]
-    leaves: tuple[int, ...]
-    results: tuple[int, ...]
-    steps: tuple[Segment | Product | Meeting | Dot, ...]
-
-    @property
-    def products(self) -> tuple[Product, ...]:
-        """The products among the steps."""
-        return tuple(step for step in self.steps if isinstance(step, Product))
 
 
 def program_of(
@@ -197,8 +103,10 @@ class _Builder:
         """The steps without frames that only repeat others and that nobody reads as they are."""
         read = {*results}
         for step in steps:
-            read.update(step.reads if isinstance(step, Segment) else _sources(step))
-        return [step for step in steps if not (isinstance(step, Product) and step.target not in read and step.matrix < 0)]
+            read.update(step.reads if isinstance(step, Segment) else sources_of(step))
+        return [
+            step for step in steps if not (isinstance(step, Product) and step.target not in read and step.matrix < 0)
+        ]
 
     def _missing(self, node: Node) -> bool:
         """Whether a product is still missing for a node."""
@@ -303,12 +211,6 @@ class _Work:
 def repeats(node: Node) -> bool:
     """Whether a node is a frame that only repeats along an axis of synapses."""
     return node.op == "product" and node.args[1] < 0 and node.args[2]
-
-
-def _sources(step: Product | Meeting | Dot) -> tuple[int, ...]:
-    if isinstance(step, Meeting):
-        return step.one, step.other
-    return (step.source, step.other) if isinstance(step, Dot) else (step.source,)
 
 
 def _fixed(graph: StepGraph) -> frozenset[Node]:
