@@ -7,7 +7,6 @@ guards of a recording compare.
 
 import types
 from collections.abc import Callable, Mapping
-from enum import Enum
 from typing import Any, NamedTuple
 
 import torch
@@ -18,6 +17,7 @@ from ...core.plastic import Plastic
 from ...core.quantities import Constrained
 from .builder import Refusal
 from .products import ProductStandIn, is_plain_linear
+from .values import CONTAINERS, is_atom, is_plain_object
 
 ABSENT = object()
 """What is in a place where nothing is."""
@@ -28,7 +28,6 @@ _KEPT = frozenset((RECORDINGS, "_around"))
 INTERNALS = (frozenset(nn.Module().__dict__) | _KEPT) - {"training"}
 _GROUPS = ("_parameters", "_buffers", "_modules")
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-_ATOMS = (float, int, bool, str, bytes, complex, types.NoneType, types.EllipsisType, torch.dtype, torch.device, slice)
 
 
 class Source(NamedTuple):
@@ -121,7 +120,13 @@ class Frozen:
         self.module = self._module(root, "")
 
     def _module(self, module: nn.Module, path: str | None, given: bool = False) -> nn.Module:
-        """The copy of a module; ``path`` is ``None`` for one that is in an attribute, whose tensors are no operands."""
+        """The copy of a module.
+
+        Args:
+            module: what is copied.
+            path: ``None`` for one that is in an attribute, whose tensors are no operands.
+            given: whether it is a layer whose weight somebody gives it, so that it reads none of its own.
+        """
         made = self._made.get(id(module))
         if made is not None:
             return made
@@ -171,8 +176,7 @@ class Frozen:
             self.structure.append(Place(attributes["_modules"], key, child, f"{name}.{key}"))
             if child is not None:
                 inner = None if path is None else f"{path}.{key}" if path else key
-                given = isinstance(module, Plastic)  # the weight of its layer is given
-                own["_modules"][key] = self._module(child, inner, given)
+                own["_modules"][key] = self._module(child, inner, isinstance(module, Plastic))
 
     def _linear(self, module: nn.Module, path: str) -> nn.Module:
         """What stands in for a linear layer: its weight is the matrix of a product, its bias an operand."""
@@ -277,26 +281,3 @@ class Frozen:
                     raise Refusal(f"a step that changes {', '.join(changed)}, which is not part of its state")
             elif len(now) != len(before) or any(a is not b for a, b in zip(now, before, strict=True)):
                 raise Refusal(f"a step that changes a {type(now).__name__}, which is not part of its state")
-
-
-def is_atom(value: Any) -> bool:
-    """Whether a value is immutable, all through, and can be compared."""
-    kind = type(value)
-    if kind in _ATOMS or isinstance(value, Enum):
-        return True
-    return kind in (tuple, frozenset) and all(map(is_atom, value))
-
-
-def is_plain_object(value: Any) -> bool:
-    """Whether all that an object holds is in its dictionary."""
-    kind = type(value)
-    if type(getattr(value, "__dict__", None)) is not dict or kind.__new__ is not object.__new__:
-        return False
-    return not any(vars(base).get("__slots__") for base in kind.__mro__)
-
-
-CONTAINERS: dict[type, Callable[[Any], tuple]] = {
-    list: tuple,
-    dict: lambda content: (*content, *content.values()),
-    set: lambda content: tuple(sorted(content, key=repr)),
-}

@@ -16,7 +16,8 @@ from ...core import constrained
 from .audit import Audit, kind_of
 from .builder import Refusal
 from .code import code_of, code_reads, content
-from .frozen import ABSENT, CONTAINERS, Contents, Frozen, Place, is_atom, is_plain_object
+from .frozen import ABSENT, Contents, Frozen, Place
+from .values import CONTAINERS, is_atom, is_plain_object
 
 _TRUSTED = ("torch", "torchdyn_neuro", "builtins", "math", "cmath", "operator", "_operator", "typing", "abc", "enum")
 _NUMBERS_AND_TEXTS = (bool, int, float, complex, str, bytes, range, slice)

@@ -1,6 +1,6 @@
 """A mode of torch that writes down what a step computes as the nodes of a graph."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
