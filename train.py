@@ -4,6 +4,7 @@ The groups and their choices are the folders and files of configs/; ``python tra
 """
 
 import os
+import sys
 
 import hydra
 from omegaconf import DictConfig
@@ -22,5 +23,17 @@ def main(config: DictConfig) -> None:
     run(config, allowed_on_command_line())
 
 
-if __name__ == "__main__":
+def command() -> None:
+    """Go on with the choices of a checkpoint, if the command line names one; then :func:`main`."""
+    if any("checkpoint=" in word for word in sys.argv[1:]):
+        from torchdyn_neuro.training import with_choices
+
+        try:
+            sys.argv[1:] = with_choices(sys.argv[1:])
+        except (ValueError, OSError) as error:
+            raise SystemExit(f"error: {error}") from error
     main()
+
+
+if __name__ == "__main__":
+    command()

@@ -185,3 +185,30 @@ def test_a_change_of_two_eigenvalues_at_once_is_not_passed_over():
     """Two units that do not know each other lose their stability together: no single direction crosses."""
     diagram = bifurcation_diagram(lambda x, mu: mu * x - x**3, "mu", (-0.9, 1.0), torch.zeros(2), parameters=(0.0,))
     assert [point.parameter.item() for point in diagram.unresolved] == [pytest.approx(0.0, abs=1e-2)]
+
+
+def test_a_line_of_fixed_points_is_no_pitchfork():
+    """mu x is zero for every x at mu = 0; so is mu (x - y^2) on the line y = 0.3 x, but at mu = 0 alone."""
+    point = branch_point(lambda x, mu: mu * x, "mu", (-0.5, 0.4), ZERO, parameters=(0.0,))
+    assert point.kind == "line of fixed points"
+
+    def bent(x, mu):
+        u, v = x.unbind(-1)
+        return torch.stack([mu * (u - v * v), 0.3 * torch.sin(u) - v], -1)
+
+    diagram = bifurcation_diagram(bent, "mu", (-0.5, 0.4), torch.zeros(2), parameters=(0.0,))
+    assert [point.kind for point in diagram.branch_points] == ["line of fixed points"]
+    assert diagram.branch_points[0].directions.tolist() == pytest.approx(
+        [1 / math.hypot(1, 0.3), 0.3 / math.hypot(1, 0.3), 0], abs=1e-9
+    )
+    assert len(diagram.branches) == 1
+    fifth = branch_point(lambda x, mu: mu * x - x**5, "mu", (-0.5, 0.4), ZERO, parameters=(0.0,))
+    assert fifth.kind == "pitchfork"
+
+
+def test_cycles_of_every_size_are_no_branch_of_cycles():
+    diagram = bifurcation_diagram(hopf_form, "mu", (-0.5, 0.4), torch.zeros(2), parameters=(0.0, 0.3, 0.0))
+    (cycles,) = diagram.cycles
+    assert cycles.ended == "at one value of the parameter, with cycles of every size"
+    assert not cycles.stable[1:].any()
+    assert diagram.hopf_points[0].first_lyapunov.item() == pytest.approx(0.0, abs=1e-12)

@@ -12,6 +12,7 @@ from tests.analysis.systems import EI, Rate, ei_network, ei_pair
 from torchdyn_neuro.analysis import as_field, eigenvalues, fixed_point, fixed_points, jacobian, trajectory
 
 HALF = torch.tensor([0.3, 0.4])
+NOWHERE = torch.ones(2, device="meta")
 
 
 def test_a_network_and_its_formula_are_one_field():
@@ -172,6 +173,30 @@ REFUSED = {
         ValueError,
         "without a delay",
     ),
+    "a module without numbers": (
+        tdn.CTRNN(2).to("meta"),
+        {"input": torch.zeros(1, 2)},
+        ValueError,
+        "a module and an input with numbers, got one on the meta device",
+    ),
+    "an input without numbers": (
+        Rate(),
+        {"input": torch.zeros(1, 2, device="meta")},
+        ValueError,
+        "a module and an input with numbers, got one on the meta device",
+    ),
+    "parameters without numbers": (
+        lambda x, a: a * x,
+        {"parameters": (NOWHERE,)},
+        ValueError,
+        "parameters with numbers",
+    ),
+    "weights elsewhere": (
+        lambda x: NOWHERE * x,
+        {},
+        ValueError,
+        "tensors lie where the state does, on cpu",
+    ),
     "an unknown parameter": (
         Rate(),
         {"input": torch.zeros(1, 2), "parameters": {"tua": 3.0}},
@@ -186,6 +211,12 @@ def test_what_is_no_smooth_autonomous_field(name):
     system, at, kind, message = REFUSED[name]
     with pytest.raises(kind, match=rf"^.+: expected .*{message}"):
         as_field(system, torch.full((2,), 0.1), **at)
+
+
+def test_a_state_without_numbers():
+    for system, at in ((lambda x: -x, {}), (tdn.CTRNN(2), {"input": torch.zeros(1, 2)})):
+        with pytest.raises(ValueError, match=r"expected a state with numbers, got one on the meta device"):
+            as_field(system, torch.zeros(2, device="meta"), **at)
 
 
 def test_what_is_wrong_is_wrong_under_transforms_too():

@@ -191,3 +191,19 @@ def test_fixed_points_in_float32():
     found = fixed_point(cell, starts, dtype=torch.float32)
     exact = brentq(lambda v: v - v**3 / 3 - (v + 0.7) / 0.8, -3, 0)
     torch.testing.assert_close(found[:, 0], torch.full((20,), exact), rtol=1e-5, atol=0)
+
+
+def test_a_search_of_many_variables_looks_only_where_it_goes_on():
+    """Counted in rows that the field is asked for, which a Jacobian for every start in every step would far exceed."""
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.randn(40, 40, generator=generator, dtype=torch.float64) * 1.5 / 40**0.5
+    rows = []
+
+    def network(r):
+        rows.append(r.shape[:-1].numel())
+        return -r + torch.tanh(r @ weight.T)
+
+    found = fixed_points(network, low=torch.full((40,), -1.0), high=torch.ones(40))
+    assert len(found.states) > 1
+    assert found.residual.max() < 1e-12
+    assert sum(rows) < 64 * 100

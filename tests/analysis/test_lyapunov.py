@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import torchdyn_neuro as tdn
-from tests.analysis.systems import hopf_form, lorenz
-from torchdyn_neuro.analysis import lyapunov_spectrum
+from tests.analysis.systems import differences, gradient, hopf_form, lorenz
+from torchdyn_neuro.analysis import eigenvalues, fixed_point, lyapunov_spectrum
 
 
 def test_the_logistic_map():
@@ -57,3 +57,53 @@ def test_what_is_no_map_is_not_iterated():
             lyapunov_spectrum(system, torch.zeros(1, 1), kind="map", **at)
     with pytest.raises(ValueError, match=r"whole numbers of iterations, got 0 and 10.5"):
         lyapunov_spectrum(lambda x: 4 * x * (1 - x), torch.ones(1) / 3, kind="map", duration=10.5, settle=0)
+
+
+def test_gradient_of_the_exponent_of_a_map():
+    """On the cycle of two of r x (1 - x) it is ln|4 + 2 r - r^2| / 2."""
+
+    def exponent(r):
+        at = {"kind": "map", "duration": 20, "settle": 200, "parameters": (r,), "gradient": True}
+        return lyapunov_spectrum(lambda x, r: r * x * (1 - x), torch.full((1,), 0.4), **at)[0]
+
+    r = 3.3
+    assert gradient(exponent, r) == pytest.approx((1 - r) / (4 + 2 * r - r * r), rel=1e-6)
+    assert torch.func.grad(exponent)(torch.tensor(r).double()).item() == pytest.approx(gradient(exponent, r), rel=1e-6)
+
+
+def test_gradient_of_the_exponents_of_flows():
+    """At rest that of the eigenvalue, -1 + w (1 - r^2) with r = tanh(w r); on a cycle of the normal form 0, -2 mu."""
+
+    def unit(r, w):
+        return -r + torch.tanh(w * r)
+
+    def eigenvalue(w):
+        return eigenvalues(unit, fixed_point(unit, torch.ones(1), parameters=(w,)), parameters=(w,)).real[0]
+
+    def exponent(w):
+        given = {"duration": 2.0, "settle": 20.0, "dt": 0.2, "parameters": (w,), "gradient": True}
+        return lyapunov_spectrum(unit, torch.full((1,), 0.8), **given)[0]
+
+    assert gradient(exponent, 2.0) == pytest.approx(gradient(eigenvalue, 2.0), rel=1e-3)  # of so long a step
+    assert gradient(exponent, 2.0) == pytest.approx(differences(exponent, 2.0), rel=1e-6)
+
+    def across(mu):
+        given = {"duration": 4 * math.pi, "settle": 40.0, "dt": math.pi / 25, "parameters": (mu, 0.5), "gradient": True}
+        return lyapunov_spectrum(hopf_form, torch.tensor([0.5, 0.0]), **given)[1]
+
+    assert gradient(across, 0.2) == pytest.approx(-2.0, rel=1e-3)
+
+
+def test_a_gradient_that_is_not_there_is_refused():
+    a = torch.tensor(0.5, requires_grad=True)
+    found = lyapunov_spectrum(lambda x, a: -a * x, torch.ones(1), duration=5.0, settle=0.0, parameters=(a,))
+    assert found.tolist() == pytest.approx([-0.5])
+    with pytest.raises(ValueError, match=r"exponents with a gradient, .* pass gradient=True"):
+        found.sum().backward()
+    with torch.no_grad():
+        assert not lyapunov_spectrum(lambda x, a: -a * x, torch.ones(1), duration=5.0, parameters=(a,)).requires_grad
+    r = torch.tensor(4.0, requires_grad=True)
+    at = {"kind": "map", "duration": 60, "settle": 0, "parameters": (r,), "gradient": True}
+    wild = lyapunov_spectrum(lambda x, r: r * x * (1 - x), torch.full((1,), 0.3), **at)
+    with pytest.raises(ValueError, match=r"where chaos leaves one, .* shorter duration"):
+        wild.sum().backward()

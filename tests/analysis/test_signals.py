@@ -170,3 +170,44 @@ def test_energy_of_steep_functions():
     kinked = rates.ThresholdLinear(theta=0.3).double()
     area = torch.relu(u - 0.3) ** 2 / 2
     assert energy(none, u, kinked).item() == pytest.approx((u * kinked(u) - area).sum().item(), rel=1e-7)
+
+
+WRONG_ENERGIES = {
+    "weights of another type": ((torch.zeros(2, 2).double(), torch.ones(2)), {}, TypeError, "of one type, got torch.f"),
+    "input of another type": (
+        (torch.zeros(2, 2), torch.ones(2)),
+        {"input": torch.ones(2).double()},
+        TypeError,
+        "of one type",
+    ),
+    "whole numbers": ((torch.zeros(2, 2).long(), torch.ones(2)), {}, TypeError, "float32 or float64, got torch.int64"),
+    "an array": ((np.zeros((2, 2)), torch.ones(2)), {}, TypeError, "float32 or float64, got ndarray"),
+    "no unit": ((torch.zeros(0, 0), torch.zeros(0)), {}, ValueError, r"a unit at least, .* got \(0, 0\)"),
+    "another input": ((torch.zeros(2, 2), torch.ones(2)), {"input": torch.ones(3)}, ValueError, "that broadcasts to"),
+    "no numbers": ((torch.zeros(2, 2, device="meta"), torch.ones(2, device="meta")), {}, ValueError, "with numbers"),
+    "no symmetry": ((torch.full((2, 2), torch.nan), torch.ones(2)), {}, ValueError, "symmetric weights, got .* nan"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_ENERGIES)
+def test_what_has_no_energy(name):
+    from torchdyn_neuro.analysis import energy
+
+    given, options, kind, message = WRONG_ENERGIES[name]
+    with pytest.raises(kind, match=rf"^energy: expected .*{message}.*; "):
+        energy(*given, torch.tanh, **options)
+
+
+def test_an_activation_that_does_not_fit_has_no_energy():
+    from torchdyn_neuro.analysis import energy
+
+    given = torch.zeros(2, 2).double(), torch.ones(2).double()
+    with pytest.raises(ValueError, match=r"energy: expected an activation that gives a rate for each .* got .* \(\);"):
+        energy(*given, lambda u: u.sum())
+    with pytest.raises(TypeError, match=r"energy: expected an activation of torch.float64, got one that fails"):
+        energy(*given, torch.nn.PReLU())
+
+
+def test_trains_without_numbers():
+    with pytest.raises(ValueError, match=r"fano: expected spikes with numbers, got one on the meta device"):
+        fano(torch.ones(50, device="meta"), window=5.0)

@@ -18,11 +18,23 @@ from torchdyn_neuro.fused.record.trace import trace_step
 from torchdyn_neuro.fused.triton import source as triton_source
 from torchdyn_neuro.fused.triton.kernels import TritonKernels
 
+from . import test_arrivals as arrivals
 from . import test_products as networks
 from .agreement import assert_agrees
 from .agreement import run as run_backend
 from .cells import Words, composed, shipped
-from .test_numbers import ABSENT, CASTS, CONSTANTS, MIXED, Step, assert_absent, assert_same, assert_same_values, numbers
+from .test_numbers import (
+    ABSENT,
+    CASTS,
+    CONSTANTS,
+    MIXED,
+    Step,
+    assert_absent,
+    assert_same,
+    assert_same_values,
+    assert_summed_before_rounded,
+    numbers,
+)
 from .test_repeat import gradients_of_each_result
 
 
@@ -291,6 +303,12 @@ def test_a_step_with_products(name):
     assert_agrees(networks.CASES[name]().double(), networks.drive(name, 11, 2, 13), relative=1e-10, backend="triton")
 
 
+@pytest.mark.parametrize("name", ["between products", "rounds"])
+def test_a_gradient_that_does_not_arrive_meets_no_infinite_slope_beside_products(name):
+    for which in arrivals.RESULTS:
+        arrivals.assert_absent(arrivals.Step(arrivals.ABSENT[name]), arrivals.drive(3), which, "triton")
+
+
 def test_a_chain_with_a_parameter_per_channel_of_images():
     torch.manual_seed(0)
     tau = tdn.Learned(torch.rand(3, 1, 1) + 4)
@@ -322,6 +340,11 @@ def test_casts_of_any_number(name, dtype):
 def test_mixed_types_and_special_values(name):
     parameter = torch.linspace(0.05, 1.0, 10, dtype=torch.float64)
     assert_same(Step(MIXED[name], parameter=parameter), numbers(torch.float32), backend="triton")
+
+
+@pytest.mark.parametrize("shape", [(), (3,)])
+def test_the_gradient_of_a_parameter_is_summed_before_it_is_rounded(shape):
+    assert_summed_before_rounded(shape, "triton")
 
 
 @pytest.mark.parametrize("lines", [0, 1000])

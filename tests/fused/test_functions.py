@@ -61,3 +61,19 @@ def test_error_in_units_in_the_last_place(name):
 def test_values_at_the_ends(name):
     function, x = FUNCTIONS[name][0], torch.tensor(ENDS)
     torch.testing.assert_close(computed(function, x), function(x), equal_nan=True)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("name", ["expm1", "tanh", "sin", "sinh", "erf", "log1p", "sqrt", "trunc", "ceil", "relu"])
+def test_zeros_keep_their_sign(name, dtype):
+    # Which infinity the inverse of a result is depends on it.
+    function, x = getattr(torch, name), torch.tensor([0.0, -0.0], dtype=dtype)
+    results = computed(function, x)
+    assert not results.any()
+    assert torch.equal(results.signbit(), function(x).signbit())
+
+
+@pytest.mark.parametrize("name", ["expm1", "tanh", "sin"])
+def test_the_smallest_numbers_are_their_own_images(name):
+    x = torch.tensor([2.0**-149, -(2.0**-149), 2.0**-126, -(2.0**-126), 1e-38, -1e-20])
+    torch.testing.assert_close(computed(getattr(torch, name), x), x, rtol=0, atol=0)

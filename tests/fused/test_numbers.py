@@ -150,6 +150,17 @@ def test_a_number_that_a_narrow_type_does_not_hold_does_not_fuse_where_devices_r
         assert_same(Step(lambda m, x, s, f=function: (f(x), s + x)), x)
 
 
+@pytest.mark.parametrize("exponent", [0.5, -0.5])
+def test_a_root_that_is_a_power_on_one_device_does_not_fuse(exponent):
+    # In float16 on CPUs (-inf) ** 0.5 is inf, as powers are; a root is NaN.
+    x = numbers(torch.float16)
+    with tdn.backend("eager"):
+        assert Step(lambda m, x, s: (x**exponent, s))(x)[..., -1].flatten()[0] == INF**exponent
+    with tdn.backend("cpp"), pytest.raises(tdn.NotPointwise, match="a root on one device and a power on another"):
+        Step(lambda m, x, s: (x**exponent, s))(x)
+    assert_same_values(Step(lambda m, x, s: (x.bfloat16() ** exponent, s)), numbers(), "cpp")
+
+
 @pytest.mark.parametrize("function", [torch.sgn, lambda x: x**0])
 def test_a_gradient_of_zero_without_an_origin_does_not_fuse(function):
     module = Step(lambda m, x, s: (function(x), s + x))
@@ -216,6 +227,22 @@ def test_the_gradient_of_a_narrow_parameter_is_rounded_once():
             y = module(x)
         results.append(torch.autograd.grad((y * torch.linspace(0.1, 0.11, 1000).reshape(y.shape)).sum(), module.p)[0])
     assert torch.equal(*results)
+
+
+def assert_summed_before_rounded(shape, backend):
+    # All sums are exact in float64; 2^130 is infinite in float32, and 2^105 - 2^80 rounded to 2^105.
+    x = torch.tensor([[[2.0**130, 2.0**105, 2.0**80], [-(2.0**130), 2.0**80 - 2.0**105, 2.0**81]]], dtype=torch.float64)
+    module = Step(lambda m, x, s: (x * m.p, s), parameter=torch.full(shape, 0.5))
+    with tdn.backend(backend):
+        (found,) = torch.autograd.grad(module(x).sum(), module.p)
+    assert found.dtype == torch.float32
+    assert found.tolist() == ([0.0, 2.0**80, 3 * 2.0**80] if shape else 4 * 2.0**80)
+
+
+@pytest.mark.parametrize("backend", ["eager", "cpp"])
+@pytest.mark.parametrize("shape", [(), (3,)])
+def test_the_gradient_of_a_parameter_is_summed_before_it_is_rounded(shape, backend):
+    assert_summed_before_rounded(shape, backend)
 
 
 def test_what_the_derivative_needs_has_not_been_changed_in_place():

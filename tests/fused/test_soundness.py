@@ -123,6 +123,30 @@ def test_a_global_that_has_changed_before_the_second_derivative_is_refused(monke
         torch.autograd.grad(y.sum(), x, create_graph=True)
 
 
+class OfTheDefaultType(Scaled):
+    def step(self, x_t, state):
+        v = state[0] * 0.5 + torch.tensor(0.1) * x_t
+        return v * v, (v,)
+
+
+def test_a_second_derivative_is_taken_under_the_settings_of_the_forward_pass():
+    cell, x, default = OfTheDefaultType(), numbers(3, 1, 2).requires_grad_(), torch.get_default_dtype()
+
+    def gradient():
+        y = cell(x)
+        try:
+            torch.set_default_dtype(torch.bfloat16)
+            (g,) = torch.autograd.grad(y.sum(), x, create_graph=True)
+            assert torch.get_default_dtype() == torch.bfloat16
+            return g, torch.autograd.grad(g.sum(), x)[0]
+        finally:
+            torch.set_default_dtype(default)
+
+    found, expected = both_ways(gradient)
+    assert all(gradient.any() for gradient in expected)
+    torch.testing.assert_close(found, expected)
+
+
 def test_a_hook_on_a_quantity_acts_once():
     cell, x = tdn.LeakyIntegrator(tau_mem=5.0).double(), numbers(5, 2, 3)
     cell.R.register_forward_hook(lambda module, args, value: value * 3.0)

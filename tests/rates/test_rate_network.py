@@ -1,5 +1,6 @@
 """Rate units and networks: against the matrix exponential and SciPy, with every integrator, and among other layers."""
 
+import copy
 import io
 import itertools
 import math
@@ -180,3 +181,27 @@ def test_wrong_widths_are_named():
         tdn.RateNetwork(0)
     with pytest.raises(ValueError, match=r"RateUnit: expected a step below twice tau for Euler.*got a step of 1 ms"):
         tdn.RateNetwork(3, 0.4, integrator=tdn.Euler())
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("backend", ["eager", "auto"])
+def test_a_narrow_network_keeps_a_wide_state(dtype, backend):
+    """As of torch's own layers all of a model may be cast: products in its type, the state in float32."""
+    torch.manual_seed(0)
+    net = tdn.RateNetwork(6, tau=8.0, activation=tdn.rates.Tanh(), integrator=tdn.RK4())
+    narrow = copy.deepcopy(net).to(dtype)
+    net.load_state_dict({name: value.float() for name, value in narrow.state_dict().items()})
+    x = torch.randn(30, 3, 6).to(dtype)
+    with tdn.backend(backend):
+        y, state = narrow.scan(x)
+        wide, exact = net.scan(x.float())
+        y.float().sum().backward()
+        wide.sum().backward()
+    assert y.dtype == dtype
+    assert state.neuron.r.dtype == torch.float32
+    precision = torch.finfo(dtype).eps
+    torch.testing.assert_close(state.neuron.r, exact.neuron.r, rtol=0, atol=2 * precision)
+    slope = net.connection.weight.grad
+    error = (narrow.connection.weight.grad.float() - slope).abs().amax() / slope.abs().amax()
+    assert narrow.connection.weight.grad.dtype == dtype
+    assert error < 8 * precision

@@ -52,7 +52,7 @@ def find_point(
     found = [event for event in traced.events if isinstance(event, kind)]
     if len(found) < number:
         raise ValueError(_absent(kind, field, tracer, traced, first, last, len(found)))
-    return _with_gradient(field, parameter, found[number - 1])
+    return with_gradient(field, parameter, found[number - 1])
 
 
 def checked_range(owner: str, between: tuple[float, float]) -> tuple[float, float]:
@@ -83,7 +83,7 @@ def _absent(kind: type, field: Field, tracer: Tracer, traced: Any, first: float,
     )
 
 
-def _with_gradient(field: Field, parameter: Parameter, event: Any) -> Any:
+def with_gradient(field: Field, parameter: Parameter, event: Any) -> Any:
     """The point once more, with its derivative with respect to the other parameters."""
     state, value = event.state.detach(), event.parameter.detach()
     if not field.with_value(parameter, value)(state).requires_grad and active_transform() is None:

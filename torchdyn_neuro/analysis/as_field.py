@@ -14,7 +14,8 @@ def as_field(system: Any, state: State | None = None, **at: Unpack[At]) -> Field
     """A system as a flat autonomous vector field; the state, if given, is where it is tried.
 
     Args:
-        system: an :class:`ODE`, a :class:`Network` without a delay, a function ``f(state, *parameters)`` of states
+        system: an :class:`ODE`, a :class:`Network` without a delay, a :class:`Chain` of such and of layers without time
+            (each follows what the one in front puts out), a function ``f(state, *parameters)`` of states
             [..., n] that returns their rates of change per ms, or a field.
         state: a state [..., n] or that of the dynamics.
         at: ``input``, ``parameters``, ``between_spikes``, ``dtype``, see :class:`At`.

@@ -10,6 +10,7 @@ from ..core.state import State
 from .along_branch import checked_range
 from .as_field import as_field
 from .cycles import CycleBranch, CycleTracer
+from .diagram_gradient import with_derivatives
 from .eigenvalues import sorted_eigenvalues
 from .equilibria import Branch, Event, Tracer, Unresolved
 from .field import At, Field, Parameter
@@ -64,7 +65,6 @@ class BifurcationDiagram(NamedTuple):
         return len(states)
 
 
-@torch.no_grad()
 def bifurcation_diagram(
     system: Any,
     parameter: Parameter,
@@ -74,14 +74,21 @@ def bifurcation_diagram(
     origin: float | None = None,
     cycles: bool = True,
     most: int = 2000,
+    gradient: bool = False,
     **at: Unpack[At],
 ) -> BifurcationDiagram:
     r"""Follow the fixed points of a system along a parameter, both ways, and the limit cycles that begin on them.
 
     Branches are followed by their length, so that they may turn back (hysteresis); where another one crosses, it is
-    followed too. From each Hopf point the cycles are followed, stable or not, to the end of the range or of the branch.
-    What no branch from the starts reaches is not found: give starts near it. Nothing here carries a gradient; the
-    points themselves do from :func:`hopf_point`, :func:`fold_point` and :func:`branch_point`.
+    followed too (but no line of fixed points at one value of the parameter). From each Hopf point the cycles are
+    followed, stable or not, to the end of the range or of the branch. What no branch from the starts reaches is not
+    found: give starts near it.
+
+    With ``gradient`` all is differentiable with respect to the other parameters by the implicit function theorem:
+    states and eigenvalues of branches, periods and extremes of cycles, each at its value of the parameter that is
+    varied; parameter, state and frequency of the points where branches turn, begin and cross. What has no derivative
+    (a fixed point where branches meet or turn, the cycle of no size in a Hopf point, what is unresolved), and all of it
+    without ``gradient``, raises in ``backward``.
 
     Args:
         system: dynamics, a function ``f(state, *parameters)`` or a field; one system.
@@ -92,6 +99,7 @@ def bifurcation_diagram(
         origin: value of the parameter from which branches are followed both ways; ``between[0]`` if omitted.
         cycles: whether limit cycles are followed.
         most: points of a branch at most, in either direction.
+        gradient: whether the results carry one; cycles then need memory for the equations of all their phases.
         at: ``input``, ``parameters``, ``between_spikes``, ``dtype``, see :class:`At`.
 
     Raises:
@@ -117,11 +125,28 @@ def bifurcation_diagram(
     for end in (low, high):
         field.check_value(parameter, end)
     begun = field.with_value(parameter, origin)
-    states = fixed_point(as_field(begun, start), start)
-    tracer = Tracer(field, parameter, low, high, most=most)
+    with torch.no_grad():
+        states = fixed_point(as_field(begun, start), start)
+        tracer = Tracer(field, parameter, low, high, most=most)
+        branches, events = _followed(tracer, begun, states.reshape(-1, states.shape[-1]), origin)
+        hopf_points = [event for event in events if isinstance(event, HopfPoint)]
+        traced = _cycles(field, parameter, low, high, hopf_points) if cycles else []
+    diagram = BifurcationDiagram(
+        branches,
+        traced,
+        [event for event in events if isinstance(event, FoldPoint)],
+        hopf_points,
+        [event for event in events if isinstance(event, BranchPoint)],
+        [event for event in events if isinstance(event, Unresolved)],
+    )
+    return with_derivatives(field, parameter, diagram, gradient)
+
+
+def _followed(tracer: Tracer, begun: Field, states: Tensor, origin: float) -> tuple[list[Branch], list[Event]]:
+    """The branches through states [S, n] at ``origin``, those that cross them, and what happens on them."""
     branches: list[Branch] = []
     events: list[Event] = []
-    for state in states.reshape(-1, states.shape[-1]):
+    for state in states:
         if not _on_branch(begun, branches, state, origin):
             z = torch.cat([state, state.new_tensor([origin])])
             way = torch.zeros_like(z)
@@ -131,7 +156,7 @@ def bifurcation_diagram(
     followed: list[BranchPoint] = []
     while crossings:
         crossing = crossings.pop(0)
-        if any(_same(crossing, other) for other in followed):
+        if crossing.kind == "line of fixed points" or any(_same(crossing, other) for other in followed):
             continue
         followed.append(crossing)
         z = torch.cat([crossing.state, crossing.parameter.reshape(1)])
@@ -143,16 +168,7 @@ def bifurcation_diagram(
     for event in events:
         if not any(type(event) is type(other) and _same(event, other) for other in distinct):
             distinct.append(event)
-    hopf_points = [event for event in distinct if isinstance(event, HopfPoint)]
-    traced = _cycles(field, parameter, low, high, hopf_points) if cycles else []
-    return BifurcationDiagram(
-        branches,
-        traced,
-        [event for event in distinct if isinstance(event, FoldPoint)],
-        hopf_points,
-        [event for event in distinct if isinstance(event, BranchPoint)],
-        [event for event in distinct if isinstance(event, Unresolved)],
-    )
+    return branches, distinct
 
 
 def _cycles(field: Field, parameter: Parameter, low: float, high: float, points: list[HopfPoint]) -> list[CycleBranch]:

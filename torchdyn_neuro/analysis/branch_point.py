@@ -11,7 +11,8 @@ from .special_points import BranchPoint
 def branch_point(
     system: Any, parameter: Parameter, between: tuple[float, float], start: State, *, number: int = 1, **at: Unpack[At]
 ) -> BranchPoint:
-    r"""The value of a parameter at which a second branch crosses: a pitchfork or a transcritical bifurcation.
+    r"""The value of a parameter at which a second branch crosses: a pitchfork or a transcritical bifurcation;
+    or at which, degenerate, fixed points fill a line.
 
     Args:
         system, parameter, between, start, number, at: as of :func:`hopf_point`.

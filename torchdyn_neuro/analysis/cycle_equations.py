@@ -5,6 +5,7 @@ from torch import Tensor
 
 from .field import Field
 from .fourier import differentiation
+from .implicit import implicit
 from .jacobian import rates_and_jacobian
 
 
@@ -43,6 +44,13 @@ class CycleEquations:
         last = (-turning / period**2).reshape(-1, 1)
         row = torch.cat([self.speed.flatten(), torch.zeros_like(z[:1])])[None]
         return residual, torch.cat([torch.cat([body, last], 1), row])
+
+
+def regular_cycle(field: Field, states: Tensor, period: Tensor) -> tuple[Tensor, Tensor]:
+    """States [N, n] and period of a cycle with their derivatives with respect to the parameters of the field."""
+    equations = CycleEquations(states)
+    z = implicit(lambda z: equations.linearized(field, z), torch.cat([states.flatten(), period.reshape(1)]))
+    return z[:-1].reshape(states.shape), z[-1]
 
 
 def _own(slopes: Tensor) -> Tensor:

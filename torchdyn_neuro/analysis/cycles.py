@@ -11,12 +11,14 @@ from .cycle_equations import CycleEquations
 from .directional import directional
 from .field import Field, Parameter
 from .floquet import multipliers
-from .fourier import roughness, values_at
+from .fourier import extremes, roughness, values_at
 from .jacobian import jacobian_of
 from .special_points import HopfPoint
 
 _FEWEST, _MOST_UNKNOWNS, _ROUGHEST = 33, 800, 1e-6
 _LONGEST_PERIOD = 30.0
+_SAME = 10
+"""So many cycles, each larger than the last, cannot by chance belong to one value of the parameter."""
 
 
 class CycleBranch(NamedTuple):
@@ -28,6 +30,7 @@ class CycleBranch(NamedTuple):
     high: the largest, [m, n].
     stable: whether each cycle attracts, [m].
     ended: why the branch ends.
+    states: of each cycle at its equally spaced phases, [N, n]; of the first, which is a point, [1, n].
     """
 
     parameter: Tensor
@@ -36,6 +39,7 @@ class CycleBranch(NamedTuple):
     high: Tensor
     stable: Tensor
     ended: str
+    states: list[Tensor]
 
     @property
     def amplitude(self) -> Tensor:
@@ -94,6 +98,8 @@ class CycleTracer:
                     ended = "in a Hopf point"
                 elif after.z[-2] > _LONGEST_PERIOD * first_period:
                     ended = "where its period grows without end"
+                elif len(cycles) == _SAME and self._stands(cycles, hopf):
+                    ended = "at one value of the parameter, with cycles of every size"
                 elif roughness(states) > _ROUGHEST:
                     again = self._finer(before)
                     ended = "" if again is not None else "where it is too sharp to be followed"
@@ -134,6 +140,11 @@ class CycleTracer:
         one, other = (states - states.mean(0) for states in (self._states(before), self._states(after)))
         return bool((one * other).sum() < 0)
 
+    def _stands(self, cycles: list[tuple[Tensor, Tensor, Tensor]], hopf: HopfPoint) -> bool:
+        """Whether cycles of any size belong to the value of the parameter at which they begin."""
+        width = self.curve.high - self.curve.low
+        return all(abs((value - hopf.parameter).item()) < 1e-10 * width for value, _, _ in cycles)
+
     def _finer(self, point: CurvePoint) -> CurvePoint | None:
         """The same point with about twice as many phases."""
         count = 2 * self.equations.count - 1
@@ -151,21 +162,14 @@ class CycleTracer:
 
     def _gathered(self, cycles: list[tuple[Tensor, Tensor, Tensor]], ended: str, hopf: HopfPoint) -> CycleBranch:
         values, periods = [hopf.parameter.detach()], [1000 / hopf.frequency.detach()]
-        lows, highs, stable = [hopf.state.detach()], [hopf.state.detach()], [hopf.supercritical]
+        ranges, stable = [(hopf.state.detach(), hopf.state.detach())], [hopf.supercritical]
         for value, period, states in cycles:
-            fine = torch.arange(16 * len(states), dtype=states.dtype, device=states.device) / (16 * len(states))
-            curve = values_at(states, fine)
             factors = multipliers(self.field.with_value(self.parameter, value), states, period)
             values.append(value)
             periods.append(period)
-            lows.append(curve.amin(0))
-            highs.append(curve.amax(0))
-            stable.append(bool((factors[1:].abs() < 1).all()))
-        return CycleBranch(
-            torch.stack(values),
-            torch.stack(periods),
-            torch.stack(lows),
-            torch.stack(highs),
-            torch.tensor(stable, device=hopf.state.device),
-            ended,
-        )
+            ranges.append(extremes(states))
+            stable.append(bool((factors[1:].abs() < 1 - 1e-9).all()))
+        lows, highs = (torch.stack(side) for side in zip(*ranges, strict=True))
+        found = [hopf.state.detach()[None], *(states for _, _, states in cycles)]
+        stable = torch.tensor(stable, device=hopf.state.device)
+        return CycleBranch(torch.stack(values), torch.stack(periods), lows, highs, stable, ended, found)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from .placed import check_placed
 from .solve import known
 
 _NODES, _MOST_PIECES = 64, 64
@@ -33,7 +34,9 @@ def energy(
         [...], differentiable.
 
     Raises:
-        ValueError: if the weights are not symmetric, for then there is no energy, or do not fit the potential.
+        TypeError: if they are no tensors of one type, float32 or float64.
+        ValueError: if the weights are not symmetric, for then there is no energy; if weights, input or what the
+            activation gives do not fit the potential, or lie on several devices or on none with numbers.
 
     Source: Hopfield (1984), PNAS 81:3088; Cohen & Grossberg (1983), IEEE Trans. Syst. Man Cybern. 13:815.
 
@@ -41,22 +44,57 @@ def energy(
         >>> energy(torch.zeros(2, 2), torch.tensor([0.0, 1.0]), lambda u: u)
         tensor(0.5000)
     """
-    size = potential.shape[-1] if potential.ndim else 0
-    if weight.shape != (size, size):
-        raise ValueError(
-            f"energy: expected weights [{size}, {size}] for a potential {tuple(potential.shape)}, got "
-            f"{tuple(weight.shape)}; pass matching ones"
-        )
+    _check(weight, potential, input)
     gap = (weight - weight.mT).detach().abs().amax()
-    if gap > 1e-6 * weight.detach().abs().amax():
+    if known(gap.isnan() | (gap > 1e-6 * weight.detach().abs().amax())):
         raise ValueError(
             f"energy: expected symmetric weights, got entries that differ by {gap.item():.3g} from their counterparts; "
             "pass (W + W.T) / 2: without symmetry no energy falls along all trajectories"
         )
-    rate = activation(potential)
+    try:
+        rate = activation(potential)
+    except RuntimeError as error:
+        raise TypeError(
+            f"energy: expected an activation of {potential.dtype}, got one that fails on it ({error}); convert it with "
+            ".to()"
+        ) from error
+    if not isinstance(rate, Tensor) or rate.shape != potential.shape or rate.dtype != potential.dtype:
+        got = f"{rate.dtype} {tuple(rate.shape)}" if isinstance(rate, Tensor) else type(rate).__name__
+        raise ValueError(
+            f"energy: expected an activation that gives a rate for each potential, {potential.dtype} "
+            f"{tuple(potential.shape)}, got {got}; pass a function of each element, in that type"
+        )
     area = potential * _mean_up_to(activation, potential)
     coupled = -0.5 * (rate * (rate @ weight)).sum(-1)
     return coupled + (potential * rate - area - input * rate).sum(-1)
+
+
+def _check(weight: Tensor, potential: Tensor, input: Tensor | float) -> None:
+    given = [weight, potential, *([input] if isinstance(input, Tensor) else [])]
+    for value in given:
+        if not isinstance(value, Tensor) or value.dtype not in (torch.float32, torch.float64):
+            got = value.dtype if isinstance(value, Tensor) else type(value).__name__
+            raise TypeError(f"energy: expected tensors of float32 or float64, got {got}; convert it")
+    if len({value.dtype for value in given}) > 1:
+        kinds = ", ".join(str(value.dtype) for value in given)
+        raise TypeError(f"energy: expected weights, potential and input of one type, got {kinds}; convert them")
+    check_placed("energy", "weights, potential and input", given)
+    size = potential.shape[-1] if potential.ndim else 0
+    if not size or weight.shape != (size, size):
+        wanted = f"weights [{size}, {size}]" if size else "a unit at least, potential [..., n] and weights [n, n],"
+        raise ValueError(
+            f"energy: expected {wanted} for a potential {tuple(potential.shape)}, got {tuple(weight.shape)}; pass "
+            "matching ones"
+        )
+    try:
+        fits = not isinstance(input, Tensor) or torch.broadcast_shapes(input.shape, potential.shape)[-1] == size
+    except RuntimeError:
+        fits = False
+    if not fits:
+        raise ValueError(
+            f"energy: expected an input that broadcasts to the potential {tuple(potential.shape)}, got "
+            f"{tuple(input.shape)}; pass one value, or one for each unit"
+        )
 
 
 def _mean_up_to(activation: Callable[[Tensor], Tensor], potential: Tensor) -> Tensor:

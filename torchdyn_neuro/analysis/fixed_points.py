@@ -127,7 +127,7 @@ def fixed_points(
             f"{field.owner}: expected one system, got {tuple(field(starts[:1]).shape[:-1])} of them in the input or "
             "the parameters; call fixed_points for each, or fixed_point in a batch"
         )
-    found = solve(lambda z: rates_and_jacobian(field, z), starts)
+    found = solve(lambda z: rates_and_jacobian(field, z), starts, residual=field)
     kept = found.converged & field.allowed(found.z)
     states, residual = found.z[kept], found.residual[kept]
     first, counts = _distinct(states, residual, apart)

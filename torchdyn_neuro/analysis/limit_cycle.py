@@ -8,11 +8,10 @@ from torch import Tensor
 from ..core.checks import positive_number
 from ..core.state import State
 from .as_field import as_field
-from .cycle_equations import CycleEquations
+from .cycle_equations import CycleEquations, regular_cycle
 from .field import At, Field
 from .floquet import multipliers
-from .fourier import roughness, values_at
-from .implicit import implicit
+from .fourier import extremes, roughness, values_at
 from .orbit import recurring_orbit
 
 _FEWEST, _MOST_UNKNOWNS, _LONGER_RUNS = 65, 5000, 4
@@ -45,22 +44,18 @@ class LimitCycle(NamedTuple):
     @property
     def low(self) -> Tensor:
         """The smallest value of each variable, [n]."""
-        return self._fine().amin(0)
+        return extremes(self.states)[0]
 
     @property
     def high(self) -> Tensor:
         """The largest value of each variable, [n]."""
-        return self._fine().amax(0)
+        return extremes(self.states)[1]
 
     @property
     def amplitude(self) -> Tensor:
         """Half of the way from the smallest to the largest value of each variable, [n]."""
-        fine = self._fine()
-        return (fine.amax(0) - fine.amin(0)) / 2
-
-    def _fine(self) -> Tensor:
-        count = 16 * len(self.states)
-        return values_at(self.states, torch.arange(count, dtype=self.states.dtype, device=self.states.device) / count)
+        low, high = extremes(self.states)
+        return (high - low) / 2
 
 
 def limit_cycle(
@@ -104,7 +99,8 @@ def limit_cycle(
         )
     with torch.no_grad():
         states, length, error = _found(field, x[0].detach(), settle, tolerance)
-    cycle = _finished(field, states, length, error)
+    states, length = regular_cycle(field, states, length)
+    cycle = LimitCycle(states, length, multipliers(field, states, length), error)
     grows = cycle.multipliers[1:].detach().abs().amax().item() if x.shape[-1] > 1 else 0.0
     if grows > 1 + 1e-3:
         raise ValueError(
@@ -128,14 +124,6 @@ def _found(field: Field, x: Tensor, settle: float, tolerance: float) -> tuple[Te
         "equations that no cycle solves there: it may spiral slowly into a fixed point; pass a longer settle, or "
         "another start"
     )
-
-
-def _finished(field: Field, states: Tensor, period: Tensor, error: float) -> LimitCycle:
-    """The cycle with its derivatives and its multipliers."""
-    equations = CycleEquations(states)
-    z = implicit(lambda z: equations.linearized(field, z), torch.cat([states.flatten(), period.reshape(1)]))
-    states, period = z[:-1].reshape(states.shape), z[-1]
-    return LimitCycle(states, period, multipliers(field, states, period), error)
 
 
 def _refined(field: Field, orbit: Tensor, period: Tensor, tolerance: float) -> tuple[Tensor, Tensor, float] | None:

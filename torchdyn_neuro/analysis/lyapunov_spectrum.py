@@ -1,5 +1,6 @@
 """How fast neighbouring trajectories part."""
 
+import math
 from collections.abc import Callable
 from typing import Any, Unpack
 
@@ -13,9 +14,9 @@ from .as_field import as_field
 from .dynamics_field import DynamicsField
 from .field import At, Field
 from .jacobian import rates_and_jacobian
+from .refused_gradient import refused
 
 
-@torch.no_grad()
 def lyapunov_spectrum(
     system: Any,
     start: State,
@@ -25,6 +26,7 @@ def lyapunov_spectrum(
     settle: float = 200.0,
     dt: float = 0.1,
     count: int | None = None,
+    gradient: bool = False,
     **at: Unpack[At],
 ) -> Tensor:
     r"""The Lyapunov exponents: the mean rates at which small deviations grow along a trajectory, largest first.
@@ -45,14 +47,18 @@ def lyapunov_spectrum(
             iterations of a map.
         dt: step of RK4, ms; 1 of a map.
         count: how many exponents; all if omitted.
+        gradient: whether the exponents carry one, through every step: time and memory grow with the number of steps.
         at: ``input``, ``parameters``, ``between_spikes``, ``dtype``, see :class:`At`.
 
     Returns:
-        [..., count], per ms; per iteration of a map; without a gradient, which chaos would blow up.
+        [..., count], per ms; per iteration of a map. With ``gradient`` they are differentiable with respect to the
+        parameters and the start, as long as deviations grow by less than half of the digits: in chaos the derivative
+        of a long trajectory says nothing of the exponent. A gradient that is not there raises in ``backward``.
 
     Raises:
         ValueError: if the trajectory runs away or reaches the threshold of a cell, ``count`` is larger than n, a time
-            is none, or dynamics or half an iteration are given as a map; for what is no smooth autonomous field.
+            is none, or dynamics or half an iteration are given as a map; for what is no smooth autonomous field; from
+            ``backward``, without ``gradient`` or in chaos.
 
     Source: Benettin et al. (1980), Meccanica 15:9; Shimada & Nagashima (1979), Prog. Theor. Phys. 61:1605.
 
@@ -83,8 +89,39 @@ def lyapunov_spectrum(
         raise ValueError(
             f"{owner}: expected a duration of a step of {dt:g} ms at least, got {duration:g}; pass a longer one"
         )
-    axes = _first_axes(x, count)
     advance = _runge_kutta(field, dt) if flow else field
+    with torch.set_grad_enabled(torch.is_grad_enabled() and gradient):
+        found = _averaged(field, advance, x, count, (before, counted), dt)
+    return _refusing(field, x, found, (before + counted) * dt, gradient)
+
+
+def _refusing(field: Field, x: Tensor, found: Tensor, time: float, gradient: bool) -> Tensor:
+    """The exponents, which raise where they are asked for a gradient that they have not."""
+    if not gradient:
+        anchor = field(x).sum() if torch.is_grad_enabled() else x
+        return refused(
+            found,
+            anchor,
+            f"{field.owner}: expected exponents with a gradient, got some without, which would keep every step; pass "
+            "gradient=True, or call detach()",
+        )
+    # Deviations that have grown so much have taken half of the digits of the derivative.
+    wild = found.detach().amax(-1, keepdim=True) * time > -0.5 * math.log(torch.finfo(x.dtype).eps)
+    return refused(
+        found,
+        found,
+        f"{field.owner}: expected a gradient of exponents where chaos leaves one, got deviations that grow more than "
+        "1e7 times (1e3 in float32) along the trajectory; pass a shorter duration and settle, and many starts",
+        wild,
+    )
+
+
+def _averaged(
+    field: Field, advance: Callable[[Tensor], Tensor], x: Tensor, count: int, steps: tuple[int, int], dt: float
+) -> Tensor:
+    """The exponents from so many steps, the first of which do not count."""
+    before, counted = steps
+    axes = _first_axes(x, count)
     total = torch.zeros(*x.shape[:-1], count, dtype=x.dtype, device=x.device)
     for step in range(before + counted):
         x, matrix = rates_and_jacobian(advance, x)

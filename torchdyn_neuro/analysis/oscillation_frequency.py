@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from .placed import check_placed
+
 BANDS = {
     "slow": 0.5,
     "delta": 4.0,
@@ -75,6 +77,8 @@ def band(frequency: float | Tensor) -> str:
     """
     if isinstance(frequency, Tensor) and frequency.numel() != 1:
         raise ValueError(f"band: expected one frequency, got shape {tuple(frequency.shape)}; pass each by itself")
+    if isinstance(frequency, Tensor):
+        check_placed("band", "a frequency", [frequency])
     value = float(frequency.detach() if isinstance(frequency, Tensor) else frequency)
     if not value >= 0:
         raise ValueError(f"band: expected a frequency of 0 Hz or above, got {value}; pass one")

@@ -11,6 +11,7 @@ from ..core.integrator import Integrator
 from ..core.ode import ODE
 from ..core.state import State
 from .field import Field, Parameter, at_index, split
+from .placed import check_placed
 from .widened import cast, widened
 
 
@@ -86,6 +87,7 @@ class PlainField(Field):
         self.function = widened(function, dtype) if isinstance(function, nn.Module) else function
         given = [*parameters, *(function.parameters() if isinstance(function, nn.Module) else ())]
         self.device = next((value.device for value in given if isinstance(value, Tensor)), self.device)
+        check_placed(owner, "parameters", (value for value in given if isinstance(value, Tensor)))
         self.parameters = tuple(self._taken(value) for value in parameters)
 
     def _taken(self, value: Any) -> Any:
@@ -98,6 +100,11 @@ class PlainField(Field):
         try:
             return self.function(state, *self.parameters)
         except RuntimeError as error:
+            if "device" in str(error):
+                raise ValueError(
+                    f"{self.owner}: expected a function whose tensors lie where the state does, on {state.device}, got "
+                    f"others ({error}); move them, or the state"
+                ) from error
             if "dtype" not in str(error):
                 raise
             raise TypeError(
@@ -143,6 +150,7 @@ class PlainField(Field):
         if not isinstance(state, Tensor) or not state.is_floating_point() or not state.ndim:
             got = f"{state.dtype} {tuple(state.shape)}" if isinstance(state, Tensor) else type(state).__name__
             raise TypeError(f"{self.owner}: expected a state [..., n] of floats, got {got}; pass such a tensor")
+        check_placed(self.owner, "a state", [state])
         return state.to(self.dtype)
 
     def names(self, size: int) -> tuple[str, ...]:

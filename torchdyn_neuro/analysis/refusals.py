@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from ..core.chain import Chain
 from ..core.dynamics import Dynamics
 from ..core.network import Network
 from ..core.ode import ODE
@@ -12,11 +13,7 @@ from ..core.state import State, leaves
 def check_dynamics(dynamics: Dynamics, between_spikes: bool) -> None:
     """Raise unless dynamics are differential equations without delay, chance and, unless allowed, threshold."""
     owner = type(dynamics).__name__
-    if not isinstance(dynamics, (ODE, Network)):
-        raise TypeError(
-            f"{owner}: expected differential equations (an ODE, or a Network of one without a delay), got "
-            f"{owner}, which is known by its step only; write it as an ODE, or pass a function f(state)"
-        )
+    _check_kind(owner, dynamics)
     for part in dynamics.modules():
         if isinstance(part, Network) and part.steps:
             raise ValueError(
@@ -27,6 +24,32 @@ def check_dynamics(dynamics: Dynamics, between_spikes: bool) -> None:
             _check_random(owner, part)
         if isinstance(part, Spiking) and not between_spikes:
             _check_smooth(owner, part)
+
+
+def _check_kind(owner: str, dynamics: Dynamics) -> None:
+    """Raise unless dynamics have a vector field; a spike of a layer would be an input of those behind it."""
+    if isinstance(dynamics, Chain):
+        layers = [layer for layer in dynamics if isinstance(layer, Dynamics)]
+        if not layers:
+            raise TypeError(
+                f"{owner}: expected a differential equation among the layers, got none, so that nothing moves; call "
+                "it, or put dynamics into it"
+            )
+        for layer in layers:
+            _check_kind(owner, layer)
+        for layer in layers[:-1]:
+            for part in layer.modules():
+                if isinstance(part, Spiking):
+                    raise ValueError(
+                        f"{owner}: expected layers that put out rates, got {type(part).__name__}, whose spikes jump in "
+                        "the input of the layer behind it; analyse the layers by themselves"
+                    )
+    elif not isinstance(dynamics, (ODE, Network)):
+        raise TypeError(
+            f"{owner}: expected differential equations (an ODE, a Network of one without a delay, or a Chain of such), "
+            f"got {type(dynamics).__name__}, which is known by its step only; write it as an ODE, or pass a function "
+            "f(state)"
+        )
 
 
 def _check_random(owner: str, part: ODE) -> None:

@@ -11,6 +11,7 @@ from .directional import directional
 from .field import Field, Parameter
 from .implicit import implicit
 from .jacobian import jacobian_of
+from .refused_gradient import refused
 from .solve import solve
 
 Residual = Callable[[Tensor], Tensor]
@@ -38,7 +39,8 @@ class HopfPoint(NamedTuple):
     state: [n].
     frequency: of the oscillation that begins, Hz.
     first_lyapunov: first Lyapunov coefficient, per ms; below zero a stable cycle grows as the square root of the
-        distance on the unstable side (supercritical), above zero an unstable one shrinks onto the stable side.
+        distance on the unstable side (supercritical), above zero an unstable one shrinks onto the stable side; of
+        zero, cubic terms do not decide.
     """
 
     parameter: Tensor
@@ -57,8 +59,9 @@ class BranchPoint(NamedTuple):
 
     parameter: value of the parameter.
     state: [n].
-    kind: ``"pitchfork"`` or ``"transcritical"``.
-    directions: of the second branch, [n + 1], the last entry that of the parameter.
+    kind: ``"pitchfork"`` or ``"transcritical"``; ``"line of fixed points"`` where these fill a curve at this one value
+        of the parameter and no branch leaves (degenerate).
+    directions: of the second branch, or of that curve, [n + 1], the last entry that of the parameter.
     """
 
     parameter: Tensor
@@ -100,7 +103,7 @@ def fold_near(field: Field, parameter: Parameter, state: Tensor, value: Tensor) 
         way = q / torch.linalg.vector_norm(q)
         left = left * torch.sign(left @ way + 1e-300)
         curvature = left @ directional(at, way, way)(x)
-    return FoldPoint(mu, x, way.detach(), curvature)
+    return FoldPoint(mu, x, *(_held(field, mu, value) for value in (way, curvature)))
 
 
 def hopf_near(field: Field, parameter: Parameter, state: Tensor, value: Tensor) -> HopfPoint | None:
@@ -137,7 +140,16 @@ def hopf_near(field: Field, parameter: Parameter, state: Tensor, value: Tensor) 
     x, mu, omega = root[:size], root[size], root[size + 1].abs()
     with torch.no_grad():
         first = first_lyapunov_coefficient(field.with_value(parameter, mu.detach()), x.detach(), omega.detach())
-    return HopfPoint(mu, x, 1000 / (2 * torch.pi) * omega, first)
+    return HopfPoint(mu, x, 1000 / (2 * torch.pi) * omega, _held(field, mu, first))
+
+
+def _held(field: Field, point: Tensor, value: Tensor) -> Tensor:
+    """What tells of a point but is not followed when parameters move it."""
+    message = (
+        f"{field.owner}: expected a gradient of the parameter, the state or the frequency of a point, got one of its "
+        "direction, curvature or coefficient, which have none; take their differences"
+    )
+    return refused(value.detach(), point, message)
 
 
 def first_lyapunov_coefficient(field: Field, state: Tensor, omega: Tensor) -> Tensor:
@@ -220,4 +232,19 @@ def branch_near(
         null = torch.cat([null, torch.zeros_like(null[:1])])
         bend = (p @ directional(joint, null, null)(here)).abs()
         kind = "pitchfork" if bend < 1e-6 * (mixed.abs() + 1e-300) else "transcritical"
-    return BranchPoint(point[size], point[:size], kind, way)
+        kind = "line of fixed points" if _fills_a_line(joint, here, null) else kind
+    return BranchPoint(point[size], point[:size], kind, _held(field, point, way))
+
+
+def _fills_a_line(joint: Residual, point: Tensor, way: Tensor) -> bool:
+    """Whether fixed points at some distance from a crossing, along a way, have its very value of the parameter."""
+    for distance in (0.05, 0.1):
+        distance = distance * (1 + point[:-1].abs().amax())
+
+        def aside(z: Tensor, distance: Tensor = distance) -> Tensor:
+            return torch.cat([joint(z), (way @ (z - point) - distance)[None]])
+
+        found = solve(lambda z, aside=aside: (aside(z), jacrev(aside)(z)), point + distance * way)
+        if not bool(found.converged) or (found.z - point)[-1].abs() > 1e-10 * (1 + point[-1].abs()):
+            return False
+    return True

@@ -5,6 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .placed import check_placed
+
 
 def checked_trains(owner: str, spikes: Any, axes: int = 1) -> Tensor:
     """Spikes [T, ...] as booleans.
@@ -19,6 +21,7 @@ def checked_trains(owner: str, spikes: Any, axes: int = 1) -> Tensor:
     if spikes.ndim < axes or not len(spikes):
         wanted = "[T, *]" if axes == 1 else "[T, N]"
         raise ValueError(f"{owner}: expected spikes {wanted}, got shape {tuple(spikes.shape)}; put time first")
+    check_placed(owner, "spikes", [spikes])
     fired = spikes.detach() != 0
     if spikes.is_floating_point() and not torch.isfinite(spikes).all():
         raise ValueError(f"{owner}: expected spikes of 0 and 1, got values that are no numbers; look for their origin")

@@ -1,6 +1,7 @@
 """The dense connection with a delay per synapse."""
 
 import math
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -48,6 +49,8 @@ class DelayedLinear(DelayLine):
         torch.Size([10, 4, 2])
     """
 
+    plain_line: ClassVar[bool] = True
+
     def __init__(
         self,
         in_features: int,
@@ -72,14 +75,28 @@ class DelayedLinear(DelayLine):
                 f"{tuple(self.delay.start.shape)}; pass one delay per synapse"
             )
 
+    @property
+    def reads_by_taps(self) -> bool:
+        return self.delay.start.ndim < 2
+
+    @property
+    def line_weight(self) -> str:
+        return "weight" if self.reads_by_taps else "window_weight"
+
+    @property
+    def window_weight(self) -> Tensor:
+        """The weight of each neuron in each frame of a line: [out_features, (steps + 1) in_features]."""
+        return self.kernel_over_time().transpose(0, 1).flatten(1)
+
+    def kernel_over_time(self) -> Tensor:
+        """What each synapse gives of the frames, oldest first: [steps + 1, out_features, in_features]."""
+        shares = self.lag_weights()
+        return (self.weight * shares.reshape(self.steps + 1, *[1] * (3 - shares.ndim), *shares.shape[1:])).flip(0)
+
     def read(self, line: Tensor) -> Tensor:
         shape = line.shape
-        shares = self.lag_weights()
-        shares = shares.reshape(self.steps + 1, *[1] * (3 - shares.ndim), *shares.shape[1:])
-        # Earliest first, as the line is.
-        kernel = (self.weight * shares).flip(0).permute(1, 2, 0)
         rows = line.reshape(shape[0], -1, shape[-1]).permute(1, 2, 0)
-        y = functional.conv1d(rows, kernel.to(rows.dtype), self.bias)
+        y = functional.conv1d(rows, self.kernel_over_time().permute(1, 2, 0).to(rows.dtype), self.bias)
         return y.permute(2, 0, 1).reshape(-1, *shape[1:-1], self.out_features)
 
     def check_input(self, x: State) -> None:

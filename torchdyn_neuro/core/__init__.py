@@ -1,9 +1,10 @@
 """The contract that every equation fulfils, and the containers built on it."""
 
 from .chain import Chain
+from .commit import commit, freeze, frozen
 from .dynamics import Dynamics
 from .integrator import Integrator
-from .learning_rule import Activity, LearningRule
+from .learning_rule import Activity, LearningRule, RowTrace, SharedTrace
 from .modulated import Modulated
 from .network import Network, NetworkState
 from .ode import ODE, Membrane
@@ -43,8 +44,10 @@ __all__ = [
     "Real",
     "Recurrent",
     "RowPlasticState",
+    "RowTrace",
     "Shared",
     "SharedPlasticState",
+    "SharedTrace",
     "Spiking",
     "SpikingOptions",
     "State",
@@ -57,7 +60,10 @@ __all__ = [
     "UnitInterval",
     "available_backends",
     "backend",
+    "commit",
     "detach_state",
+    "freeze",
+    "frozen",
     "full_state",
     "leaves",
     "map_state",

@@ -72,6 +72,20 @@ def check_fits(owner: str, module: nn.Module, x: Any) -> None:
         )
 
 
+def in_its_type(module: nn.Module, x: Tensor) -> Tensor:
+    """What is kept in a wide type, in the narrower one that the first layer of a module, one of torch's, computes in.
+
+    Args:
+        module: any module.
+        x: what it is to take.
+    """
+    layer = _first(module)
+    if not isinstance(layer, (nn.Linear, ConvNd)):
+        return x
+    dtype = next((weight.dtype for weight in layer.parameters() if weight.is_floating_point()), x.dtype)
+    return x.to(dtype) if dtype in (torch.bfloat16, torch.float16) else x
+
+
 def _first(module: nn.Module) -> nn.Module:
     while isinstance(module, nn.Sequential) and len(module):
         module = module[0]

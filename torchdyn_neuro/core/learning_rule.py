@@ -1,7 +1,7 @@
 """Learning rules: how the weights of a connection follow what is active on either side of it."""
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -9,17 +9,31 @@ from torch import Tensor
 from .checks import one_of
 from .quantities import Parametrized
 from .repeat import count_rows
-from .state import State
+from .state import Shared, State, register_state
 from .weighted import Weighted
 
 WEIGHTS = ("rows", "mean", "sum")
+
+
+@register_state
+class RowTrace(NamedTuple):
+    """value: what a rule remembers for the weights of each row, [B, *]."""
+
+    value: State
+
+
+@register_state
+class SharedTrace(NamedTuple):
+    """value: what a rule remembers for weights that all rows share, without an axis for the batch."""
+
+    value: Shared
 
 
 @dataclass(frozen=True)
 class Activity:
     """What a learning rule sees of one step.
 
-    Attributes:
+    Args:
         pre: what came in, [B, pre, \\*].
         post: what the neurons behind put out, [B, post, \\*].
         weight: the weights before the step, [B, post, pre, \\*], or [post, pre, \\*] where all rows share them.
@@ -84,6 +98,39 @@ class Activity:
         """The sum over all inputs of each postsynaptic neuron, of values in the shape of the weights; axes are kept."""
         return values.sum(tuple(range(2 if self.by_row else 1, values.ndim)), keepdim=True)
 
+    def total(self, post: Tensor) -> Tensor:
+        """One value for each postsynaptic neuron, [B, post, \\*], as :meth:`outer` adds it up, at its weights.
+
+        It is what ``outer(post)`` would give if every place had all inputs, in a shape that meets the weights.
+        """
+        places = tuple(range(2, post.ndim))
+        found = post.sum(places, keepdim=True) if places else post
+        return self.at_weights(found if self.by_row else self.gather(found))
+
+    def overlap(self, first: Tensor, second: Tensor) -> Tensor:
+        """The product of two postsynaptic activities for each pair of neurons, [B, post, post] or [post, post]."""
+        if self.by_row:
+            return first.reshape(*first.shape[:2], -1) @ second.reshape(*second.shape[:2], -1).mT
+        found = first.transpose(0, 1).flatten(1) @ second.transpose(0, 1).flatten(1).mT
+        return found / first.shape[0] if self.weights == "mean" else found
+
+    def mean(self, post: Tensor) -> Tensor:
+        """The mean of [B, post, \\*] over all that share weights: places and, unless by row, the batch; axes are kept.
+
+        Use it for what a rule remembers of a neuron, and :meth:`keep` it.
+        """
+        places = tuple(range(2, post.ndim))
+        found = post.mean(places, keepdim=True) if places else post
+        return found if self.by_row else found.mean(0)
+
+    def keep(self, value: State) -> RowTrace | SharedTrace:
+        """A trace of the weights, not of the rows: one for each row if each has weights of its own, one if not."""
+        return RowTrace(value) if self.by_row else SharedTrace(value)
+
+    def at_weights(self, values: Tensor) -> Tensor:
+        """What :meth:`mean` gives, one value for each postsynaptic neuron, in a shape that meets the weights."""
+        return values.unsqueeze(2 if self.by_row else 1)
+
     def field(self, name: str) -> Tensor:
         """A field of the state of the neurons behind, such as ``"v"``.
 
@@ -125,11 +172,12 @@ class LearningRule(Parametrized):
             raise ValueError(f"{type(self).__name__}: expected w_min <= w_max, got {w_min} and {w_max}; exchange them")
         self.w_min, self.w_max = w_min, w_max
 
-    def initial_traces(self, activity: Activity) -> State:
+    def initial_traces(self, activity: Activity, dt: float) -> State:
         r"""What the rule remembers before the first step, [B, \*]: nothing in this base.
 
         Args:
             activity: zeros of the right shapes, and the weights.
+            dt: length of the step, ms.
         """
         return ()
 

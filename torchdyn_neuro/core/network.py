@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from .checks import positive_number
 from .context import without_drawing
 from .dynamics import Dynamics
-from .fits import check_width
+from .fits import check_width, in_its_type
 from .layers import check_one_clock, step_layer
 from .modulated import check_modulator, for_layer, reads_modulator, split_modulator
 from .ode import ODE
@@ -222,7 +222,7 @@ class Network(Dynamics):
         def drive(fraction: float, state: State) -> State:
             given = x_t(fraction, state) if callable(x_t) else widen(x_t)
             fed_back = self.neuron.observe(state) if self.source == "output" else getattr(state, self.source)
-            return self._with_feedback(given, self.connection(fed_back))
+            return self._with_feedback(given, widen(self.connection(in_its_type(self.connection, fed_back))))
 
         return drive
 
@@ -276,7 +276,7 @@ class Network(Dynamics):
             )
         fed = self._fed(first_frame(x))
         # Inside a step the connection is given what is kept in the state.
-        check_width(owner, self.connection, fed if self.steps else widen(fed))
+        check_width(owner, self.connection, fed if self.steps else in_its_type(self.connection, widen(fed)))
         if self.source == "output":
             return
         with without_drawing():

@@ -126,6 +126,9 @@ class ODE(Dynamics, metaclass=Checked):
         super().__setattr__(name, value)
         if name in ("adaptation", "noise"):
             self.terms = tuple(term for term in ("adaptation", "noise") if getattr(self, term, None) is not None)
+            self.__dict__.pop("pointwise", None)
+            if any(term.shared for _, term in self._terms()):
+                self.pointwise = False
 
     def _check(self) -> None:
         """Raise if what the module is made of does not go together; called once it is built."""

@@ -115,7 +115,7 @@ class Plastic(Dynamics):
         with torch.no_grad():
             post = torch.zeros_like(weighted.current(weight, torch.zeros_like(pre), rows))
         activity = Activity(torch.zeros_like(pre), post, weight.detach(), connection=weighted, weights=self.weights)
-        traces = self.rule.initial_traces(activity)
+        traces = self.rule.initial_traces(activity, self.dt)
         return RowPlasticState(weight, traces) if rows else SharedPlasticState(weight, traces)
 
     def check_input(self, x: State) -> None:

@@ -5,8 +5,8 @@ A state is a tensor or a (named) tuple of states; what is absent is ``()``. So `
 its field is annotated as :data:`Shared`.
 """
 
-import functools
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 import torch
@@ -20,6 +20,9 @@ State = Any
 
 Shared = Annotated[State, "shared"]
 """Annotates a field of a state that has no axis for the batch, such as the weights of a plastic connection."""
+
+Line = Annotated[State, "line"]
+"""Annotates a field of a state that is a line of the last frames, oldest first, [B, steps, \\*]."""
 
 Kind = TypeVar("Kind", bound=type)
 
@@ -56,31 +59,34 @@ def replaced(state: State, /, **changes: State) -> State:
 
 def shared_fields(kind: type) -> tuple[str, ...]:
     """The fields of a state without an axis for the batch."""
+    return _marked(kind, "shared")
+
+
+@lru_cache(maxsize=1024)
+def _marked(kind: type, mark: str) -> tuple[str, ...]:
     hints = get_type_hints(kind, include_extras=True)
     return tuple(
-        name for name in kind._fields if get_origin(hints[name]) is Annotated and "shared" in get_args(hints[name])
+        name for name in kind._fields if get_origin(hints[name]) is Annotated and mark in get_args(hints[name])
     )
 
 
-@functools.cache
-def _is_shared(kind: type) -> tuple[bool, ...]:
-    shared = shared_fields(kind)
-    return tuple(name in shared for name in kind._fields)
+def lines_of(state: State) -> list[bool]:
+    """Of each leaf of a state, in order, whether it is a :data:`Line`."""
+    return _leaves_marked(state, "line")
 
 
-def shared_leaves(state: State, shared: bool = False) -> list[bool]:
-    """For each leaf of a state, in order, whether it has no axis for the batch.
+def shared_leaves(state: State) -> list[bool]:
+    """Of each leaf of a state, in order, whether it is :data:`Shared`."""
+    return _leaves_marked(state, "shared")
 
-    Example:
-        >>> import torchdyn_neuro as tdn
-        >>> shared_leaves(tdn.SharedPlasticState(torch.zeros(2, 3), (torch.zeros(4, 3),)))
-        [True, False]
-    """
+
+def _leaves_marked(state: State, mark: str) -> list[bool]:
     if not isinstance(state, tuple):
-        return [shared]
-    flags = _is_shared(type(state)) if hasattr(state, "_fields") else (False,) * len(state)
-    pairs = zip(state, flags, strict=True)
-    return [each for child, flag in pairs for each in shared_leaves(child, shared or flag)]
+        return [False]
+    marked = _marked(type(state), mark) if hasattr(state, "_fields") else ()
+    names = getattr(state, "_fields", ("",) * len(state))
+    flags = [(name in marked, _leaves_marked(child, mark)) for name, child in zip(names, state, strict=True)]
+    return [flag or each for flag, found in flags for each in found]
 
 
 def map_state(function: Callable[..., Any], state: State, *others: State) -> State:

@@ -1,5 +1,6 @@
 """Live inference: the one thing that remembers."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -86,6 +87,15 @@ class Streaming(nn.Module):
         names = {module: name for name, module in self.model.named_modules()}
         return {names[module]: state for module, (_, state) in self._states.items() if module in names}
 
+    def map_states(self, change: Callable[[Dynamics, State, State], tuple[State, State]]) -> None:
+        """Replace what is carried.
+
+        Args:
+            change: takes dynamics, its initial state and the state after the last call; returns the two new states.
+        """
+        for module, (initial, state) in self._states.items():
+            self._states[module] = change(module, initial, state)
+
     def reset(self, mask: Any = None) -> None:
         """Back to the initial state.
 
@@ -97,8 +107,7 @@ class Streaming(nn.Module):
             self._states.clear()
             return
         chosen = _as_mask(mask)
-        for module, (initial, state) in self._states.items():
-            self._states[module] = initial, _reset_rows(chosen, state, initial)
+        self.map_states(lambda module, initial, state: (initial, _reset_rows(chosen, state, initial)))
 
 
 def _each_tensor(function: Any, tree: Any) -> Any:

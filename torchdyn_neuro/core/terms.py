@@ -25,6 +25,8 @@ class Term(Parametrized):
     """Whether it moves the threshold."""
     follows_potential: ClassVar[bool] = False
     """Whether its variable depends on the potential."""
+    shared: ClassVar[bool] = False
+    """Whether all rows of a batch have one variable, so that a step does not act on each element by itself."""
 
     def initial_state(self, x_t: State) -> State:
         """The variable before the first step."""

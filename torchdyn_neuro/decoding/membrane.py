@@ -1,5 +1,6 @@
 """Reading out the potential of non-spiking output neurons."""
 
+import torch
 from torch import Tensor
 
 from .decoder import Decoder
@@ -18,6 +19,12 @@ class MeanMembrane(Decoder):
     def decode(self, y: Tensor) -> Tensor:
         return y.mean(0)
 
+    def keep(self, kept: Tensor, y_t: Tensor) -> Tensor:
+        return kept + y_t
+
+    def finish(self, kept: Tensor, steps: int) -> Tensor:
+        return kept / steps
+
 
 class LastMembrane(Decoder):
     r"""The potential of each class at the last step.
@@ -32,11 +39,16 @@ class LastMembrane(Decoder):
     def decode(self, y: Tensor) -> Tensor:
         return y[-1]
 
+    def keep(self, kept: Tensor, y_t: Tensor) -> Tensor:
+        return y_t
+
 
 class MaxMembrane(Decoder):
     r"""The highest potential that each class reaches.
 
     .. math:: z_c = \max_t v_{t,c}
+
+    Several steps that reach it share the gradient; read while time goes on, the first of them gets it.
 
     Shape:
         - input: [T, B, C] potentials
@@ -45,3 +57,9 @@ class MaxMembrane(Decoder):
 
     def decode(self, y: Tensor) -> Tensor:
         return y.amax(0)
+
+    def start(self, y_t: Tensor) -> Tensor:
+        return torch.full_like(y_t, -torch.inf)
+
+    def keep(self, kept: Tensor, y_t: Tensor) -> Tensor:
+        return torch.where(y_t > kept, y_t, kept)

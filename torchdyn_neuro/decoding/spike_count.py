@@ -25,3 +25,6 @@ class SpikeCount(Decoder):
 
     def decode(self, y: Tensor) -> Tensor:
         return y.sum(0)
+
+    def keep(self, kept: Tensor, y_t: Tensor) -> Tensor:
+        return kept + y_t

@@ -128,7 +128,7 @@ def _fuse(module: Dynamics, recording: Recording, call: Signature, language: str
     (inputs, states, values), matrices, pairs = recording.with_widths((inputs, states, values), call.widths)
     fitting = [k for k, value in enumerate(values) if len(value.broadcast) <= ndim]
     sources = [recording.sources[k] for k in fitting]
-    step = FrozenStep(recording.frozen.module, sources, call.x, call.state, call.output_dtype, recording.matrices)
+    step = recording.frozen_step(sources, call.x, call.state, call.output_dtype)
     try:
         if any(len(o.broadcast) != pairs.axes(o.width, ndim) for o in (*inputs, *states)):
             axes = sorted({len(operand.broadcast) for operand in operands})

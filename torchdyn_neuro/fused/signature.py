@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from ..core.state import State, leaves, shared_leaves
+from ..core.state import State, leaves, lines_of, shared_leaves
 from .record.recording import structure
 from .record.synapses import SHARED
 
@@ -24,21 +24,26 @@ def signature(x: State, state: State, output_dtype: torch.dtype | None) -> Signa
     """The signature of a call."""
     training = torch.is_grad_enabled()
     tensors = [(leaf.dtype, (False,) * (leaf.ndim - 1), training and leaf.requires_grad) for leaf in leaves(x)]
-    tensors += [(leaf.dtype, (False,) * leaf.ndim, training and leaf.requires_grad) for leaf in leaves(state)]
+    # Of a line of frames one frame; compilers of torch do not ask, for they do not get to it.
+    lines = [False] * len(leaves(state)) if torch.compiler.is_compiling() else lines_of(state)
+    held = [(leaf, leaf.ndim - line) for leaf, line in zip(leaves(state), lines, strict=True)]
+    tensors += [(leaf.dtype, (False,) * ndim, training and leaf.requires_grad) for leaf, ndim in held]
     widths = None
     if not torch.compiler.is_compiling():
         # Of a state with a value for each synapse both of its axes, and of one value for each row none.
-        frame = leaves(x)[0].ndim - 1
-        widths = tuple(_width(leaf.shape[1:], frame, 0) for leaf in leaves(x))
-        pairs = zip(leaves(state), shared_leaves(state), strict=True)
-        widths += tuple((*leaf.shape, SHARED) if shared else _width(leaf.shape, frame, 1) for leaf, shared in pairs)
+        frame, flags = leaves(x)[0].ndim - 1, shared_leaves(state)
+        widths = tuple(_width(leaf.shape[1:], leaf.ndim - 1, frame, 0) for leaf in leaves(x))
+        widths += tuple(
+            (*leaf.shape, SHARED) if shared else _width(leaf.shape, ndim, frame, 1)
+            for (leaf, ndim), shared in zip(held, flags, strict=True)
+        )
     return Signature(structure(x), structure(state), tuple(tensors), output_dtype, widths)
 
 
-def _width(shape: Sequence[int], frame: int, most: int) -> int | tuple[int, ...]:
-    """The last axis of a frame, or all axes that one of another kind has in its place."""
-    more = len(shape) - frame
-    return shape[-1] if more == 0 or not -1 <= more <= most or frame < 2 else tuple(shape[frame - 1 :])
+def _width(shape: Sequence[int], ndim: int, frame: int, most: int) -> int | tuple[int, ...]:
+    """The last axis of a frame, or all axes that one of another kind, of so many axes, has in its place."""
+    more = ndim - frame
+    return shape[-1] if more == 0 or not -1 <= more <= most or frame < 2 else tuple(shape[len(shape) - 1 - more :])
 
 
 def classes_of(tree: State) -> Any:

@@ -72,6 +72,11 @@ class Interpolated(Integrator):
                 f"{owner}: expected a cell that is reset at a threshold for Interpolated, got one without a reset; use "
                 f"{self.method!r}"
             )
+        if ode.adaptation is not None and ode.adaptation.shared:
+            raise ValueError(
+                f"{owner}: expected an adaptation of each row for Interpolated, where rows spike at own times, "
+                f"got one {type(ode.adaptation).__name__} for all; use rows='each' or {self.method!r}"
+            )
         if self.method.draws:
             raise ValueError(
                 f"{owner}: expected a method without noise inside Interpolated, got {self.method!r}, whose path "

@@ -1,14 +1,15 @@
 """Cross-entropy on what the output neurons did over time."""
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from ..core.checks import positive_number
 from ..decoding import MeanMembrane, SpikeCount
 from ..decoding.decoder import Decoder
+from .decoded import DecodedLoss
 
 
-class RateCrossEntropy(nn.Module):
+class RateCrossEntropy(DecodedLoss):
     r"""Cross-entropy on the spike counts of the output neurons.
 
     .. math:: L = -\log \mathrm{softmax}(g\, n)_{label}, \qquad n_c = \sum_t s_{t,c}
@@ -26,16 +27,15 @@ class RateCrossEntropy(nn.Module):
     """
 
     def __init__(self, *, gain: float = 1.0, label_smoothing: float = 0.0):
-        super().__init__()
-        self.decoder: Decoder = SpikeCount()
+        super().__init__(SpikeCount())
         self.gain = positive_number("RateCrossEntropy", "gain", gain)
         self.label_smoothing = label_smoothing
 
-    def forward(self, y: Tensor, labels: Tensor) -> Tensor:
-        return functional.cross_entropy(self.gain * self.decoder(y), labels, label_smoothing=self.label_smoothing)
+    def judge(self, decoded: Tensor, target: Tensor) -> Tensor:
+        return functional.cross_entropy(self.gain * decoded, target, label_smoothing=self.label_smoothing)
 
 
-class MembraneCrossEntropy(nn.Module):
+class MembraneCrossEntropy(DecodedLoss):
     r"""Cross-entropy on the potentials of non-spiking output neurons.
 
     .. math:: L = -\log \mathrm{softmax}(z)_{label}
@@ -53,9 +53,8 @@ class MembraneCrossEntropy(nn.Module):
     """
 
     def __init__(self, decoder: Decoder | None = None, *, label_smoothing: float = 0.0):
-        super().__init__()
-        self.decoder = MeanMembrane() if decoder is None else decoder
+        super().__init__(MeanMembrane() if decoder is None else decoder)
         self.label_smoothing = label_smoothing
 
-    def forward(self, y: Tensor, labels: Tensor) -> Tensor:
-        return functional.cross_entropy(self.decoder(y), labels, label_smoothing=self.label_smoothing)
+    def judge(self, decoded: Tensor, target: Tensor) -> Tensor:
+        return functional.cross_entropy(decoded, target, label_smoothing=self.label_smoothing)

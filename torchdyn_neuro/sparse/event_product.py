@@ -3,10 +3,12 @@
 ``torchdyn_neuro::event_linear`` is ``linear`` with the weight copied column by column: what one presynaptic neuron
 sends out is contiguous. A spike adds one column to the output and, in the gradient of the weights, one row of
 the arriving gradient to a column. Sums run in an order that depends on the input alone, so results are the same for
-any number of threads. Where the input is too active to gain, and without a compiler, the dense product is taken.
+any number of threads. Where the input is too active to gain, where zero times a number is NaN because that is not
+finite, and without a compiler, the dense product is taken.
 """
 
 import ctypes
+import math
 from typing import Any
 
 import torch
@@ -50,7 +52,20 @@ def gather_headers(*names: str) -> tuple[str, ...]:
     return "native/memory.h", "sparse/gather.h", *names
 
 
-def run_kernel(name: str, source: str, tensors: list[Tensor | None], sizes: list[int], most_active: float) -> bool:
+def all_finite(x: Tensor) -> bool:
+    """Whether all numbers are finite.
+
+    Example:
+        >>> all_finite(torch.tensor([1.0, -3e38])), all_finite(torch.tensor([1.0, torch.nan]))
+        (True, False)
+    """
+    low, high = x.aminmax()
+    return math.isfinite(low) and math.isfinite(high)
+
+
+def run_kernel(
+    name: str, source: str, tensors: list[Tensor | None], sizes: list[int], most_active: float, known: bool = False
+) -> bool:
     """Call a kernel of the header ``source`` for the type of the first tensor; whether it has filled the last one.
 
     Args:
@@ -59,7 +74,10 @@ def run_kernel(name: str, source: str, tensors: list[Tensor | None], sizes: list
         tensors: what it reads and, last, what it fills.
         sizes: what it takes before the number of threads.
         most_active: highest share of active inputs.
+        known: whether the second tensor, of which inputs of zero read nothing, is known to be finite.
     """
+    if not (known or all_finite(tensors[1])):
+        return False
     library = header_library(gather_headers(source), tensors[0].dtype)
     if library is None:
         return False
@@ -68,8 +86,12 @@ def run_kernel(name: str, source: str, tensors: list[Tensor | None], sizes: list
     )
 
 
-def gather_product(x: Tensor, columns: Tensor, start: Tensor | None, y: Tensor, most_active: float) -> bool:
+def gather_product(
+    x: Tensor, columns: Tensor, start: Tensor | None, y: Tensor, most_active: float, known: bool = False
+) -> bool:
     """Fill ``y`` with ``start + x @ columns``, unless there is no kernel or ``x`` is too active to gain.
+
+    Nor where a column is not finite: zero times that is not zero.
 
     Args:
         x: [rows, inputs], contiguous like all of them.
@@ -77,12 +99,13 @@ def gather_product(x: Tensor, columns: Tensor, start: Tensor | None, y: Tensor, 
         start: [outputs] or [rows, outputs], zeros if ``None``.
         y: [rows, outputs].
         most_active: highest share of active inputs.
+        known: whether the columns are known to be finite.
 
     Returns:
         Whether ``y`` is filled.
     """
     stride = columns.shape[1] if start is not None and start.ndim > 1 else 0
-    return _run("product", [x, columns, start, y], [*x.shape, columns.shape[1], stride], most_active)
+    return _run("product", [x, columns, start, y], [*x.shape, columns.shape[1], stride], most_active, known)
 
 
 def gather_outer_product(x: Tensor, gradient: Tensor, columns: Tensor, most_active: float) -> bool:
@@ -95,8 +118,8 @@ def event_library(dtype: torch.dtype) -> ctypes.CDLL | None:
     return header_library(gather_headers("sparse/event_product.h"), dtype)
 
 
-def _run(name: str, tensors: list[Tensor | None], sizes: list[int], most_active: float) -> bool:
-    return run_kernel(name, "sparse/event_product.h", tensors, sizes, most_active)
+def _run(name: str, tensors: list[Tensor | None], sizes: list[int], most_active: float, known: bool = False) -> bool:
+    return run_kernel(name, "sparse/event_product.h", tensors, sizes, most_active, known)
 
 
 def _linear(x: Tensor, weight: Tensor, bias: Tensor | None, most_active: float) -> Tensor:

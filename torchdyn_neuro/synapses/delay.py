@@ -1,10 +1,12 @@
 """The axonal delay."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
 from ..core.quantities import Quantity
-from .delay_line import DelayLine, split_lag
+from .delay_line import DelayLine
 
 
 class Delay(DelayLine):
@@ -44,6 +46,8 @@ class Delay(DelayLine):
         tensor([0., 0., 1., 2., 3.])
     """
 
+    plain_line: ClassVar[bool] = True
+
     def __init__(
         self,
         delay: Quantity = 5.0,
@@ -57,13 +61,7 @@ class Delay(DelayLine):
         super().__init__(delay, max_delay=max_delay, kernel=kernel, width=width, final_width=final_width, dt=dt)
 
     def read(self, line: Tensor) -> Tensor:
-        steps = line.shape[0] - self.steps
-        if self.width is not None:
-            weights = self.lag_weights()
-            return sum(weights[lag] * line[self.steps - lag :][:steps] for lag in range(self.steps + 1))
-        earlier, part = split_lag(self.lag())
-        now = self._frames_before(line, earlier)
-        return now + part * (self._frames_before(line, (earlier + 1).clamp(max=self.steps)) - now)
+        return sum(share * self._frames_before(line, lag) for lag, share in zip(*self.taps(), strict=True))
 
     def _frames_before(self, line: Tensor, lag: Tensor) -> Tensor:
         """The frames ``lag`` steps ago, [T, B, \\*]."""

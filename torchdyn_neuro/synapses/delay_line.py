@@ -10,7 +10,7 @@ from torch import Tensor
 from ..core.checks import one_of, positive_number
 from ..core.dynamics import Dynamics
 from ..core.quantities import Constrained, Learned, Quantity, readable
-from ..core.state import State, first_frame, register_state, state_dtype, widen
+from ..core.state import Line, State, first_frame, register_state, state_dtype, widen
 
 
 class DelayTime(Constrained):
@@ -36,7 +36,7 @@ class DelayTime(Constrained):
 class DelayState(NamedTuple):
     """history: the last frames, oldest first, [B, steps, *]."""
 
-    history: Tensor
+    history: Line
 
 
 class DelayLine(Dynamics, ABC):
@@ -137,6 +137,26 @@ class DelayLine(Dynamics, ABC):
         earlier, part = split_lag(lag)
         nothing = torch.zeros_like(part)
         return torch.where(lags == earlier, 1 - part, nothing) + torch.where(lags == earlier + 1, part, nothing)
+
+    @property
+    def reads_by_taps(self) -> bool:
+        """Whether a line is read by :meth:`taps`, before anything is multiplied by a matrix."""
+        return True
+
+    @property
+    def line_weight(self) -> str | None:
+        """The name of the matrix, if there is one: of what is read by taps, or of the whole line, oldest first."""
+        return None
+
+    def taps(self) -> tuple[Tensor, Tensor]:
+        """Which frames are read, as steps before now, and the share of each: [taps, the shape of the delay] both."""
+        lag = self.lag()
+        if self.width is not None:
+            shares = self.lag_weights()
+            lags = torch.arange(self.steps + 1, device=lag.device).reshape(-1, *[1] * lag.ndim)
+            return lags.expand_as(shares), shares
+        earlier, part = split_lag(lag)
+        return torch.stack([earlier, (earlier + 1).clamp(max=self.steps)]), torch.stack([1 - part, part])
 
     @abstractmethod
     def read(self, line: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from .allow import allowed_on_command_line
 from .checkpoints import PlainCheckpoints, load_checkpoint, load_model
+from .choices import with_choices
 from .classification import Classification, NonFiniteError
 from .instantiate import build, check_targets
 from .run import run
@@ -16,4 +17,5 @@ __all__ = [
     "load_checkpoint",
     "load_model",
     "run",
+    "with_choices",
 ]

@@ -12,6 +12,7 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from ..core.ode import ODE
 from ..core.quantities import Constrained
+from ..learning import BPTT, LearningMethod, Outcome
 
 STAGES = ("train", "val", "test")
 
@@ -27,6 +28,7 @@ class Classification(LightningModule):
         model: the network.
         classes: number of classes.
         loss: maps outputs [T, B, classes] and labels [B] to a scalar; its ``decoder`` gives the logits.
+        learning: how the gradients are found; ``BPTT()`` if omitted. Parameters of its own go to the optimiser too.
         encoder: maps samples [B, \*] to [T, B, \*]; omit it if the data are sequences, which then come as [B, T, \*].
         optimizer: makes the optimiser from the parameters.
         scheduler: makes the schedule of the learning rate, stepped per batch, from the optimiser and the number of
@@ -43,6 +45,7 @@ class Classification(LightningModule):
         classes: int,
         *,
         loss: nn.Module,
+        learning: LearningMethod | None = None,
         encoder: nn.Module | None = None,
         optimizer: Callable[[Iterator[nn.Parameter]], Optimizer] = torch.optim.AdamW,
         scheduler: Callable[[Optimizer, int], LRScheduler] | None = None,
@@ -50,6 +53,8 @@ class Classification(LightningModule):
     ):
         super().__init__()
         self.model, self.encoder, self.loss = model, encoder, loss
+        self.learning = BPTT() if learning is None else learning
+        self.learning.prepare(model)
         self.optimizer, self.scheduler, self.config = optimizer, scheduler, config or {}
         self.accuracy = nn.ModuleDict(
             {f"{stage}_accuracy": MulticlassAccuracy(classes, average="micro") for stage in STAGES}
@@ -75,16 +80,21 @@ class Classification(LightningModule):
     def _share_step(self, stage: str, batch: tuple[Tensor, Tensor]) -> Tensor:
         samples, labels = batch
         x = self.encode(samples)
-        y = self.model(x)
-        loss = self.loss(y, labels)
+        loss, decoded = self._outcome(stage, x, labels)
         if not torch.isfinite(loss):
             raise NonFiniteError(describe_non_finite(self.model, x, float(loss.detach())))
         accuracy = self.accuracy[f"{stage}_accuracy"]
-        accuracy(self.loss.decoder(y.detach()), labels)
+        accuracy(decoded, labels)
         shared = {"on_step": False, "on_epoch": True, "batch_size": len(labels)}
         self.log(f"{stage}/loss", loss, sync_dist=True, **shared)
         self.log(f"{stage}/accuracy", accuracy, **shared)
         return loss
+
+    def _outcome(self, stage: str, x: Tensor, labels: Tensor) -> Outcome:
+        if stage == "train":
+            return self.learning(self.model, x, labels, self.loss)
+        y = self.model(x)
+        return Outcome(self.loss(y, labels), self.loss.decoder(y))
 
     def on_train_epoch_end(self) -> None:
         for module in self.model.modules():
@@ -92,7 +102,8 @@ class Classification(LightningModule):
                 module.check_stability()
 
     def configure_optimizers(self) -> Any:
-        optimizer = self.optimizer(self.model.parameters())
+        own = [parameter for parameter in self.learning.parameters() if parameter.requires_grad]
+        optimizer = self.optimizer([*self.model.parameters(), *own])
         if self.scheduler is None:
             return optimizer
         schedule = self.scheduler(optimizer, int(self.trainer.estimated_stepping_batches))

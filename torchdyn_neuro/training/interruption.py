@@ -16,6 +16,8 @@ from hydra.types import RunMode
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.plugins.environments import SLURMEnvironment
 
+from .choices import held_by_checkpoints
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -85,13 +87,16 @@ class Interruption(Callback):
 
 
 def command(checkpoint: str | None) -> str:
-    """The command that started this program, for a shell, but going on from ``checkpoint`` if there is one."""
+    """The command that started this program, for a shell, or one that goes on from ``checkpoint``.
+
+    The latter needs no choices, which the checkpoint holds; only what no file may say stays.
+    """
     words = list(sys.orig_argv)
     if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
         # One job of many: its own choices, not all of them.
         words = [sys.orig_argv[0], sys.argv[0], *HydraConfig.get().overrides.task]
     if checkpoint is not None:
-        words = [word for word in words if not word.lstrip("+").startswith("checkpoint=")]
+        words = [word for word in words if not held_by_checkpoints(word)]
         words.append(f"checkpoint={quoted(checkpoint)}")
     return shlex.join(words)
 

@@ -22,9 +22,11 @@ from ..activity import calibrate, check
 from ..core.checks import positive_number
 from .allow import check_allowed
 from .checkpoints import PlainCheckpoints, load_checkpoint, sweep
+from .choices import check_choices, choices_of_command
 from .classification import Classification
 from .instantiate import build, check_targets
 from .interruption import Interruption
+from .resume import Renewal, check_loadable
 
 MISTAKES = (ValueError, TypeError, OSError, RuntimeError, OmegaConfBaseException, MisconfigurationException)
 """What a wrong configuration or wrong data raise."""
@@ -67,6 +69,10 @@ def _run(config: DictConfig, allow: Sequence[str], interruption: Interruption) -
     check_allowed(plain, allow)
     check_targets(plain, allow=allow)
     _check_settings(plain)
+    resume = plain["checkpoint"]
+    before = None if resume is None else load_checkpoint(resume)
+    if before is not None:
+        check_choices(before, plain, resume)
     _quieten()
     seed_everything(plain["seed"], workers=True, verbose=False)
     if plain["threads"]:
@@ -80,20 +86,23 @@ def _run(config: DictConfig, allow: Sequence[str], interruption: Interruption) -
         model,
         data.classes,
         loss=loss,
+        learning=part(plain["learning"], "learning"),
         encoder=encoder,
         optimizer=part(plain["optimizer"], "optimizer"),
         scheduler=part(plain["scheduler"], "scheduler"),
-        config={"config": plain, "data": shape},
+        config={"config": plain, "data": shape, "choices": choices_of_command()},
     )
     check(task)
-    resume = plain["checkpoint"]
-    if resume is not None:
-        load_checkpoint(resume)
+    more: list[Callback] = [interruption]
+    if before is not None:
+        check_loadable(task, before, plain, resume)
+        more.append(Renewal(before["config"], plain))
     data.prepare_data()
     data.setup("fit")
     folder = make_folder(plain["folder"])
-    trainer = make_trainer(plain, folder, allow, [interruption])
+    trainer = make_trainer(plain, folder, allow, more)
     if trainer.is_global_zero:
+        OmegaConf.save(OmegaConf.create(plain), folder / "config.yaml")
         for checkpoints in [*folder.parent.glob("*/checkpoints"), *([Path(resume).parent] if resume else [])]:
             sweep(checkpoints)
     interruption.folder = folder

@@ -89,18 +89,20 @@ INLINE F EXP(F x) {
   const N n = __builtin_convertvector(k, N), half = n >> 1;
   return p * power_of_two(half) * power_of_two(n - half);
 }
-// exp(x) - 1 = 2^k (exp(r) - 1) + (2^k - 1); of halves, for 2^128 is no float.
+INLINE F ABS(F x) { return (F)((N)x & 0x7fffffff); }
+// exp(x) - 1 = 2^k (exp(r) - 1) + (2^k - 1); of halves, for 2^128 is no float. A sum would lose the sign of a zero, and
+// half of the smallest number.
 INLINE F EXPM1(F x) {
   const F y = within(x, -18.0f, 89.0f), k = nearest(y * 1.44269504f);
   const F r = FMA(k, 2.12194440e-4f, FMA(k, -0.693359375f, y)), square = r * r;
   const F low = FMA(r, 1.0f / 6, All<F>::of(0.5f)), middle = FMA(r, 1.0f / 120, All<F>::of(1.0f / 24));
   const F p = FMA(FMA(FMA(FMA(r, 1.0f / 5040, All<F>::of(1.0f / 720)), square, middle), square, low), square, r);
   const F half = power_of_two(__builtin_convertvector(k, N) - 1);
-  return 2.0f * FMA(half, p, half - 0.5f);
+  return ABS(x) < 2.98023224e-8f ? x : 2.0f * FMA(half, p, half - 0.5f);
 }
 INLINE F TANH(F x) {
-  const F change = EXPM1(-2.0f * (x < 0.0f ? -x : x)), size = -change / (2.0f + change);
-  return x < 0.0f ? -size : size;
+  const F change = EXPM1(-2.0f * ABS(x)), size = -change / (2.0f + change);
+  return (F)((N)size | ((N)x & ~0x7fffffff));
 }
 // Of a normal number: the logarithm of its power of two, and of what is left, between 2/3 and 4/3; i: added to the power.
 INLINE F normal_log(F x, F i) {
@@ -121,7 +123,6 @@ INLINE F LOG(F x) {
   const F outside = x < 0.0f ? All<F>::of(__builtin_nanf("")) : x == 0.0f ? All<F>::of(-infinite) : x;
   return (x > 0.0f) & (x < infinite) ? r : outside;
 }
-INLINE F ABS(F x) { return (F)((N)x & 0x7fffffff); }
 // Half pi in three parts: the first has few digits where a product is rounded before it is added.
 #if defined(__FMA__) || defined(__clang__)
 static const float HALF_PI[] = {1.57079601f, 3.13916473e-7f, 5.39030253e-15f};
@@ -142,7 +143,7 @@ INLINE Circle circle(F x) {
 }
 INLINE F SIN(F x) {
   if (__builtin_expect(any(ABS(x) >= 8192.0f), 0)) return FAR_SIN(x);
-  return circle(x).sine;
+  return x == 0.0f ? x : circle(x).sine;  // with its sign
 }
 INLINE F COS(F x) {
   if (__builtin_expect(any(ABS(x) >= 8192.0f), 0)) return FAR_COS(x);

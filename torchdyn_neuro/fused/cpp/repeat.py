@@ -72,7 +72,11 @@ class Rounds:
         text, number = self.text, self.numbers[node]
         derivative, call, *rest = node.args
         body, _, operands, _ = parts_of_call(call)
-        arriving = dict(zip(derivative.present, rest[len(derivative.fixed) :], strict=True))
+        rest, count = rest[len(derivative.fixed) :], len(derivative.present)
+        arriving = dict(zip(derivative.present, rest[:count], strict=True))
+        # In a step with products the flags are operands, in a loop of its own they are known by name.
+        flags = zip(rest[:count], rest[count:], strict=False)
+        conditions = text.conditions | {arrives: f"{names[flag]}[0] != 0" for arrives, flag in flags}
         given = dict(zip(body.operands, (names[operand] for operand in operands), strict=True))
         given |= {leaf: self._path(call, i, "k") for i, leaf in enumerate(body.carried)}
         rounds = [self._arriving(derivative, number, i, arriving, names) for i in range(len(body.carried))]
@@ -88,7 +92,7 @@ class Rounds:
             if leaves and not keeps_zero(node)
         }
         if guarded:
-            self._arrivals(derivative, number, arriving)
+            self._arrivals(derivative, number, {at: conditions[node] for at, node in arriving.items()})
         text.add(f"for (int k = {body.count - 1}; k >= 0; --k) {{")
         for i, several in enumerate(rounds):
             if several:
@@ -116,11 +120,11 @@ class Rounds:
                 text.add(f"came{number}_{j} = coming{j};")
         text.close(1)
 
-    def _arrivals(self, derivative: Derivative, number: str, arriving: dict) -> None:
+    def _arrivals(self, derivative: Derivative, number: str, conditions: Mapping[tuple[int, int], str]) -> None:
         """Declare whether each gradient that is carried arrives, from the round after and from outside."""
         text, body = self.text, derivative.body
         for i in range(len(body.carried)):
-            outside = [text.conditions[arriving[k, i]] if (k, i) in arriving else "false" for k in range(body.count)]
+            outside = [conditions.get((k, i), "false") for k in range(body.count)]
             text.add(f"bool came{number}_{i} = false;")
             text.add(f"bool outside{number}_{i}[{body.count}] = {{}};")
             for k, condition in enumerate(outside):

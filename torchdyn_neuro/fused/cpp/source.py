@@ -5,8 +5,6 @@ library has one function, ``run(tensors, sizes)``, whose arguments are listed be
 neurons that share a parameter is taken block by block, so it does not depend on the number of threads.
 """
 
-import torch
-
 from ..plan.kept import worth_keeping
 from ..plan.loops import BackwardPlan, ForwardPlan
 from ..record.graph import Node, ordered
@@ -112,7 +110,7 @@ def emit_backward(plan: BackwardPlan) -> str:
     for k in grad_inputs:
         text.tensor(f"dx{k}", graph.inputs[k].dtype)
     for k in grad_parameters:
-        text.tensor(f"dp{k}_sums", _accumulated(graph.parameters[k].dtype))
+        text.tensor(f"dp{k}_sums", graph.summed_as(k))
     strides = [f"x{k}_stride" for k in plan.inputs] + [f"dy{k}_stride" for k in plan.output_gradients]
     text.sizes(strides, sorted({*plan.parameters, *grad_parameters}))
     text.open_results((f"dx{k}", graph.inputs[k].dtype) for k in grad_inputs)
@@ -144,8 +142,8 @@ def emit_backward(plan: BackwardPlan) -> str:
         text.add(f"if (dlast{k})")
         text.fill(f"ds{k}", f"dlast{k} + start")
     for k in grad_parameters:
-        text.array(f"dp{k}", graph.parameters[k])
-        text.add(f"for (int i = 0; i < ROW; ++i) dp{k}[i] = {text.kind(graph.parameters[k])}{{}};")
+        text.array(f"dp{k}", graph.grad_parameters[k])
+        text.add(f"for (int i = 0; i < ROW; ++i) dp{k}[i] = {text.kind(graph.grad_parameters[k])}{{}};")
     for k in plan.carried:
         text.add(f"bool ds{k}_arrives = dlast{k};")
     for k in plan.states:
@@ -163,7 +161,7 @@ def emit_backward(plan: BackwardPlan) -> str:
     for k in plan.carried:
         text.empty(f"ds{k}", f"dfirst{k} + start")
     for k in grad_parameters:
-        sums = f"(const {text.number(graph.parameters[k])}*)dp{k}"
+        sums = f"(const {text.number(graph.grad_parameters[k])}*)dp{k}"
         text.add(f"store_parameter_gradient(dp{k}_sums, {sums}, block, start, width, p{k}_size);")
     text.close_blocks()
     return text.source()
@@ -270,7 +268,3 @@ def _arrivals(text: LoopText, plan: BackwardPlan) -> dict[Node, str]:
     for k in plan.carried:
         text.add(f"const bool ds{k}_came = {text.conditions[plan.graph.grad_states[k]]};")
     return text.masks({node: text.conditions[node] for node in plan.body if node in plan.guarded}, "arrives")
-
-
-def _accumulated(dtype: torch.dtype) -> torch.dtype:
-    return torch.promote_types(dtype, torch.float32)

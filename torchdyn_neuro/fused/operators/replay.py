@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from ..record.guards import under
 from ..record.recording import FrozenStep
 
 _steps: "weakref.WeakValueDictionary[int, FrozenStep]" = weakref.WeakValueDictionary()
@@ -51,9 +52,10 @@ def replayed_gradients(
 
     def run(inputs: list[Tensor], states: Sequence[Tensor], parameters: list[Tensor]) -> list[Tensor]:
         frames = []
-        for x_t in zip(*(x.unbind(0) for x in inputs), strict=True):
-            outputs, states = step(x_t, states, parameters)
-            frames.append(outputs)
+        with under(step.settings):
+            for x_t in zip(*(x.unbind(0) for x in inputs), strict=True):
+                outputs, states = step(x_t, states, parameters)
+                frames.append(outputs)
         return [*(torch.stack(ys) for ys in zip(*frames, strict=True)), *states]
 
     return _differentiate(run, (inputs, states, parameters), (*output_gradients, *last_gradients))

@@ -4,7 +4,6 @@ A loop is known by a key, the hash of its graph and its language, so autograd, `
 distributed training meet ordinary operators with tensors as arguments. Frames are flat only inside the kernels.
 """
 
-import itertools
 from collections.abc import Sequence
 from math import prod
 from typing import Any
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from ...core.torch_private import dispatch_mode_count
 from ...core.transforms import batched
+from .direct import Operation, direct, grouped
 from .loops import Loop
 from .registry import get_loop
 from .replay import blank, registered_step, replayed_gradients
@@ -95,7 +95,7 @@ def backward_results(
     sums = [
         like.new_empty(
             loop.kernels.partial_sums(elements) if parameters[k].numel() == 1 else elements,
-            dtype=torch.promote_types(parameters[k].dtype, torch.float32),
+            dtype=graph.summed_as(k),
         )
         for k in loop.grad_parameters
     ]
@@ -207,31 +207,6 @@ def _autograd_backward(ctx: Any, gradients: list[Tensor | None]) -> tuple:
     )
 
 
-class _Loop(torch.autograd.Function):
-    """The same loop without the way through torch's dispatcher, which takes longer than a short loop."""
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        key: str,
-        owner: int,
-        counts: tuple[int, int],
-        inners: list[int],
-        marks: Sequence[int],
-        *operands: Tensor,
-    ) -> tuple:
-        inputs, states, parameters = grouped(operands, counts)
-        results = _loop_forward(key, owner, inputs, states, parameters, inners, True)
-        _setup_context(ctx, (key, owner, inputs, states, parameters, inners, True), results)
-        ctx.mark_non_differentiable(*(results[k] for k in marks))
-        return tuple(results)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor | None) -> tuple:
-        groups = _autograd_backward(ctx, list(gradients))[2:5]
-        return None, None, None, None, None, *(gradient for group in groups for gradient in group)
-
-
 def run_loop(
     key: str,
     owner: int,
@@ -250,18 +225,13 @@ def run_loop(
         return torch.ops.torchdyn_neuro.loop_forward(key, owner, inputs, states, parameters, inners, training)
     if not training:
         return _loop_forward(key, owner, inputs, states, parameters, inners, training)
-    return _Loop.apply(key, owner, (len(inputs), len(states)), inners, marks, *inputs, *states, *parameters)
+    operation = Operation(_loop_forward, _setup_context, _autograd_backward)
+    return direct(operation, lambda *groups: (key, owner, *groups, inners, True), (inputs, states, parameters), marks)
 
 
 def watched() -> bool:
     """Whether somebody follows the operators: a compiler, or a mode such as that of fake tensors."""
     return torch.compiler.is_compiling() or dispatch_mode_count() > 0
-
-
-def grouped(tensors: Sequence[Tensor], counts: Sequence[int]) -> list[list[Tensor]]:
-    """So many tensors in each list, and the rest in one more."""
-    remaining = iter(tensors)
-    return [*(list(itertools.islice(remaining, count)) for count in counts), list(remaining)]
 
 
 def summed(sums: Tensor, parameter: Tensor, frame: Sequence[int]) -> Tensor:

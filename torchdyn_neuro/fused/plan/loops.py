@@ -31,7 +31,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..record.graph import Node, StepGraph, ordered
-from ..record.repeat import arriving_at, keeps_zero
+from ..record.repeat import arrivals_of, keeps_zero
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,12 +88,8 @@ class BackwardPlan:
     @functools.cached_property
     def arrivals(self) -> dict[Node, frozenset[Node]]:
         """The arriving gradients that a node of the derivative is made of."""
-        graph = self.graph
-        found = {leaf: frozenset([leaf]) for leaf in (*graph.state_gradients, *graph.output_gradients)}
-        for node in (*self.hoisted, *self.body):
-            sources = arriving_at(node) if node.op == "repeat_gradient" else node.sources
-            found[node] = frozenset().union(*(found.get(source, ()) for source in sources))
-        return found
+        leaves = (*self.graph.state_gradients, *self.graph.output_gradients)
+        return arrivals_of((*self.hoisted, *self.body), leaves)
 
     @functools.cached_property
     def guarded(self) -> frozenset[Node]:

@@ -39,6 +39,8 @@ class Builder:
         """Refuse where torch rounds a number to a narrow type before it computes on one device and not on another."""
         if name == "pow" and operands[1] in (3, -2):
             raise Refusal(f"the operation {func} on {dtype} with the exponent {operands[1]}, which is rounded in steps")
+        if name == "pow" and dtype == torch.float16 and operands[1] in (0.5, -0.5):
+            raise Refusal(f"the operation {func} on {dtype}, a root on one device and a power on another")
         for arg in operands:
             if isinstance(arg, Node) and (arg.dtype not in FLOATS or torch.promote_types(arg.dtype, dtype) == dtype):
                 continue

@@ -5,7 +5,7 @@ import types
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from .frozen import ABSENT
+from .places import ABSENT
 
 _FORBIDDEN = frozenset(
     [

@@ -6,8 +6,8 @@ guards of a recording compare.
 """
 
 import types
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,11 +16,11 @@ from ...core.layers import has_hooks
 from ...core.plastic import Plastic
 from ...core.quantities import Constrained
 from .builder import Refusal
+from .lines import LineStandIn, is_plain_line
+from .places import ABSENT, Attributes, Contents, Place, Source
 from .products import ProductStandIn, is_plain_linear
 from .values import CONTAINERS, is_atom, is_plain_object
 
-ABSENT = object()
-"""What is in a place where nothing is."""
 RECORDINGS = "_recordings"
 """The attribute in which a module keeps what was recorded of it."""
 _KEPT = frozenset((RECORDINGS, "_around"))
@@ -28,51 +28,6 @@ _KEPT = frozenset((RECORDINGS, "_around"))
 INTERNALS = (frozenset(nn.Module().__dict__) | _KEPT) - {"training"}
 _GROUPS = ("_parameters", "_buffers", "_modules")
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-
-
-class Source(NamedTuple):
-    """Where an operand is: a quantity (no name), or a parameter or buffer of that name, of the module at ``path``."""
-
-    path: str
-    name: str | None = None
-
-    def value(self, root: nn.Module) -> Tensor:
-        owner = root.get_submodule(self.path)
-        return owner() if self.name is None else getattr(owner, self.name)
-
-
-class Place(NamedTuple):
-    """An entry of a live dictionary, and what was found there.
-
-    Args:
-        container: attributes, members of a class, globals.
-        name: of the entry.
-        value: what was there.
-        described: where that is, for messages.
-    """
-
-    container: Mapping[str, Any]
-    name: str
-    value: Any
-    described: str
-
-
-class Contents(NamedTuple):
-    """A list, dict or set, and what it held."""
-
-    container: Any
-    read: Callable[[Any], tuple]
-    items: tuple
-
-
-class _Attributes:
-    """The attributes of a module as entries of a dictionary, those that are computed too."""
-
-    def __init__(self, module: nn.Module):
-        self.module = module
-
-    def __getitem__(self, name: str) -> Tensor:
-        return getattr(self.module, name)
 
 
 class Frozen:
@@ -95,7 +50,9 @@ class Frozen:
         sources: all quantities, and all other parameters and buffers.
         live: the owner of each source (of a quantity) or the dictionary that it is in.
         matrices: the weights of linear layers, which are the matrices of products.
-        live_matrices: these layers.
+        live_matrices: these layers, and the names of their weights.
+        taps: with which lags and shares delays read their lines of frames.
+        live_taps: these delays.
 
     Raises:
         Refusal: if a module inside has hooks.
@@ -113,11 +70,16 @@ class Frozen:
         self.numbers: list[tuple[dict[str, Any], str]] = []
         self.sources: list[Source] = []
         self.matrices: list[Source] = []
-        self.live_matrices: list[nn.Module] = []
+        self.live_matrices: list[tuple[nn.Module, str]] = []
+        self.taps: list[Source] = []
+        self.live_taps: list[nn.Module] = []
         self.live: list[Any] = []
         self._made: dict[int, Any] = {}
         self._before: list[tuple[Any, Any]] = []
+        self._delays: list[LineStandIn] = []
         self.module = self._module(root, "")
+        for k, new in enumerate(self._delays):
+            new.taps = len(self.matrices) + 2 * k  # behind the matrices
 
     def _module(self, module: nn.Module, path: str | None, given: bool = False) -> nn.Module:
         """The copy of a module.
@@ -131,7 +93,10 @@ class Frozen:
         if made is not None:
             return made
         if path and is_plain_linear(module) and not given:
-            return self._linear(module, path)
+            matrix, narrow = self._matrix(module, path, "weight"), module.weight.dtype.itemsize < 4
+            return self._stand_in(module, path, ProductStandIn(matrix, module.bias, narrow))
+        if path and is_plain_line(module):
+            return self._line(module, path)
         new = self._made[id(module)] = module.__class__.__new__(module.__class__)
         attributes, own, name = vars(module), new.__dict__, type(module).__name__
         own.update(attributes)
@@ -178,23 +143,38 @@ class Frozen:
                 inner = None if path is None else f"{path}.{key}" if path else key
                 own["_modules"][key] = self._module(child, inner, isinstance(module, Plastic))
 
-    def _linear(self, module: nn.Module, path: str) -> nn.Module:
-        """What stands in for a linear layer: its weight is the matrix of a product, its bias an operand."""
-        attributes = vars(module)
+    def _matrix(self, module: nn.Module, path: str, name: str) -> int:
+        """The number of the matrix that an attribute of a module is."""
+        self.matrices.append(Source(path, "weight"))
+        self.live_matrices.append((module, name))
+        return len(self.matrices) - 1
+
+    def _line(self, module: nn.Module, path: str) -> nn.Module:
+        """What stands in for a delay: of its parts, all but a bias are computed before the loop."""
+        name = module.line_weight
+        matrix = None if name is None else self._matrix(module, path, name)
+        new = LineStandIn(module.dt, matrix, getattr(module, "bias", None))
+        if module.reads_by_taps:
+            self.taps += [Source(path, "lags"), Source(path, "shares")]
+            self.live_taps.append(module)
+            self._delays.append(new)
+        return self._stand_in(module, path, new)
+
+    def _stand_in(self, module: nn.Module, path: str, new: nn.Module) -> nn.Module:
+        """A stand-in for a layer, whose bias is an operand."""
+        attributes, bias = vars(module), getattr(module, "bias", None)
+        self._made[id(module)] = new
         self.objects.append((module, attributes))
         self.hooks += [attributes[hooks] for hooks in _HOOKS]
-        new = self._made[id(module)] = ProductStandIn(len(self.matrices), module.bias)
-        self.matrices.append(Source(path, "weight"))
-        self.live_matrices.append(module)
         for group in _GROUPS:
             self.structure.append(Place(attributes, group, attributes[group], f"{type(module).__name__}.{group}"))
             self.orders.append((attributes[group], tuple(attributes[group])))
-        if module.bias is None:
+        if bias is None:
             absent = attributes["_parameters"].get("bias", ABSENT)
             self.structure.append(Place(attributes["_parameters"], "bias", absent, f"{type(module).__name__}.bias"))
         else:
             self.sources.append(Source(path, "bias"))
-            self.live.append(_Attributes(module))
+            self.live.append(Attributes(module))
         return new
 
     def _entry(self, container: Mapping[str, Any], key: str, value: Any, described: str) -> Any:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import torch
 
+from .places import Source
 from .recorder import Operand
 from .recording import FrozenStep
 
@@ -42,7 +43,7 @@ def differentiable(
     Args:
         step: the step.
         inputs, states, parameters: its operands, with whether they want a gradient.
-        matrices: type of each matrix, whether it wants a gradient, and its shape.
+        matrices: type of each matrix, whether it wants a gradient, and its shape; then those of lags and shares.
     """
     ndim = len(inputs[0].broadcast)
 
@@ -51,15 +52,27 @@ def differentiable(
         sizes = [1 if flat else _SIZE for flat in axes] if len(axes) < ndim else [_SIZE] * max(ndim, len(axes))
         return torch.ones(sizes, dtype=operand.dtype).requires_grad_(wanted)
 
+    def before(number: int, flag: bool) -> torch.Tensor:
+        # A line may be of any length; the shortest one leaves no choice of the frame that is read.
+        state = made(states[number], flag)
+        return state.detach()[:, None][:, :0].requires_grad_(flag) if number in step.lines else state
+
+    def factor(source: Source, dtype: torch.dtype, wanted: bool) -> torch.Tensor:
+        if source.name == "lags":
+            return torch.zeros(1, dtype=dtype)
+        size = (1,) if source.name == "shares" else (_SIZE, _SIZE)
+        return torch.ones(size, dtype=dtype).requires_grad_(wanted)
+
     with torch.inference_mode(False), torch.enable_grad():
         values = [made(p, p.gradient) for p in parameters]
-        values += [torch.ones(_SIZE, _SIZE, dtype=dtype).requires_grad_(wanted) for dtype, wanted, _ in matrices]
+        pairs = zip(step.matrices, matrices, strict=True)
+        values += [factor(source, dtype, wanted) for source, (dtype, wanted, _) in pairs]
         flags, seen, found = tuple(s.gradient for s in states), [], []
         outputs: tuple[bool, ...] = ()
         while flags not in seen:
             seen.append(flags)
-            before = [made(s, flag) for s, flag in zip(states, flags, strict=True)]
-            ys, after = step([made(x, x.gradient) for x in inputs], before, values)
+            held = [before(k, flag) for k, flag in enumerate(flags)]
+            ys, after = step([made(x, x.gradient) for x in inputs], held, values)
             now = tuple(y.requires_grad for y in ys)
             outputs = tuple(a or b for a, b in zip(outputs or now, now, strict=True))
             flags = tuple(s.requires_grad for s in after)

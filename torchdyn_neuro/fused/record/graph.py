@@ -33,6 +33,7 @@ The format, from the leaves up:
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import torch
 
@@ -73,22 +74,29 @@ class StepGraph:
     grad_inputs: tuple[Node | None, ...]
     grad_parameters: tuple[Node | None, ...]
     uniform: frozenset[int] = frozenset()
-    outers: tuple[tuple[int, Node, Node], ...] = ()
+    outers: tuple[tuple["int | LineRead", Node, Node], ...] = ()
     matrices: tuple[tuple[int, int], ...] = ()
     widths: tuple[tuple[int, ...], ...] = ((), (), (), ())
     pairs: tuple[tuple[int, int, int], ...] = ()
     row: int = -1
     shared: frozenset[int] = frozenset()
+    lines: tuple[Node, ...] = ()
+    line_places: tuple[int, ...] = ()
+    grad_lines: tuple[Node | None, ...] = ()
 
     @property
     def has_products(self) -> bool:
-        """Whether a step holds products."""
+        """Whether a step holds products, or lines of past frames."""
         results = (*self.next_states, *self.outputs)
-        return any(node.op in PRODUCTS for node in ordered(results))
+        return bool(self.lines) or any(node.op in PRODUCTS for node in ordered(results))
+
+    def summed_as(self, number: int) -> torch.dtype:
+        """The type in which the gradient of a parameter is summed up over neurons and steps."""
+        return torch.promote_types(self.grad_parameters[number].dtype, torch.float32)
 
     def describe(self) -> str:
         """A text that is equal for graphs that compute the same, whatever the order in which they were recorded."""
-        apart = ("uniform", "outers", "matrices", "widths", "pairs", "row", "shared")
+        apart = ("uniform", "outers", "matrices", "widths", "pairs", "row", "shared", "line_places")
         groups = [getattr(self, field.name) for field in fields(self) if field.name not in apart]
         groups += [pair for _, *pair in self.outers]
         numbers: dict[Node, int] = {}
@@ -104,9 +112,29 @@ class StepGraph:
         for group in groups:
             lines.append(" ".join("-" if node is None else f"%{numbers[node]} {node.dtype}" for node in group))
         lines.append(f"uniform {sorted(self.uniform)} outers {[matrix for matrix, _, _ in self.outers]}")
-        lines.append(f"matrices {self.matrices} widths {self.widths} pairs {self.pairs}")
+        lines.append(f"matrices {self.matrices} widths {self.widths} pairs {self.pairs} lines {self.line_places}")
         lines.append(f"row {self.row} shared {sorted(self.shared)}")
         return "\n".join(lines)
+
+
+class LineRead(NamedTuple):
+    """What stands for the matrix where a line of past frames is read.
+
+    Args:
+        line: its number.
+        taps: the number of the lags with which frames are read, behind which the shares are, among all matrices; below
+            zero if all frames are read.
+        matrix: the number of the matrix that all frames are multiplied by, of whose width, then, the result is.
+    """
+
+    line: int
+    taps: int
+    matrix: int
+
+
+def learned(matrix: int | LineRead) -> int:
+    """The number, among all matrices, of what has the gradient: a matrix, or the shares of a line."""
+    return matrix.taps + 1 if isinstance(matrix, LineRead) else matrix
 
 
 def pattern(number: int, axis: int) -> int:
@@ -120,9 +148,14 @@ def pattern(number: int, axis: int) -> int:
     return -(3 * number + axis + 4)
 
 
-def pattern_of(matrix: int) -> tuple[int, int] | None:
-    """The number and the axis of a :func:`pattern`; ``None`` for a matrix."""
-    if matrix >= 0:
+def is_pattern(node: Node) -> bool:
+    """Whether a node is a product with a :func:`pattern`."""
+    return node.op == "product" and isinstance(node.args[1], int) and node.args[1] < 0
+
+
+def pattern_of(matrix: int | LineRead) -> tuple[int, int] | None:
+    """The number and the axis of a :func:`pattern`; ``None`` for a matrix or a line."""
+    if isinstance(matrix, LineRead) or matrix >= 0:
         return None
     number, place = divmod(-matrix - 1, 3)
     return number, place - 3

@@ -1,5 +1,7 @@
 """Whether all that a recording depends on still is as it was."""
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from enum import Enum
 from typing import Any
 
@@ -7,7 +9,8 @@ import torch
 
 from ...core.torch_private import DeviceContext, any_global_hook, function_mode_count, function_modes
 from .code import content
-from .frozen import ABSENT, Contents, Frozen
+from .frozen import Frozen
+from .places import ABSENT, Contents
 from .reads import World
 
 
@@ -18,6 +21,22 @@ def ambient() -> tuple:
     if cpu or cuda:
         settings += torch.get_autocast_dtype("cpu"), torch.get_autocast_dtype("cuda")
     return settings
+
+
+@contextmanager
+def under(settings: tuple) -> Iterator[None]:
+    """Within a ``with`` block torch's settings are those that :func:`ambient` gave."""
+    now = ambient()
+    default, cpu, cuda, *dtypes = settings
+    with ExitStack() as stack:
+        if now[0] != default:
+            stack.callback(torch.set_default_dtype, now[0])
+            torch.set_default_dtype(default)
+        if now[1:] != settings[1:]:
+            for k, (device, enabled) in enumerate((("cpu", cpu), ("cuda", cuda))):
+                if enabled or torch.is_autocast_enabled(device):
+                    stack.enter_context(torch.autocast(device, dtypes[k] if dtypes else None, enabled=enabled))
+        yield
 
 
 def observed() -> str | None:

@@ -8,6 +8,7 @@ from torch.nn import functional
 from torch.nn.utils import parametrize
 
 from ...core.layers import has_hooks
+from .builder import Refusal
 
 _library = torch.library.Library("torchdyn_neuro", "FRAGMENT")
 _library.define("product(Tensor x, int matrix, bool transposed) -> Tensor")
@@ -17,7 +18,9 @@ _library.impl("product", lambda x, matrix, transposed: x.clone(), "CPU")
 _library.impl("outer", lambda gradient, x, matrix: gradient.clone(), "CPU")
 
 
-class _Product(torch.autograd.Function):
+class Product(torch.autograd.Function):
+    """``(x, matrix) -> x W^T`` with the matrix of that number, while a step is recorded."""
+
     @staticmethod
     def forward(ctx: Any, x: Tensor, matrix: int) -> Tensor:
         ctx.save_for_backward(x)
@@ -39,16 +42,22 @@ class ProductStandIn(nn.Module):
     Args:
         matrix: the number of the weight among those of the step.
         bias: the bias, for its type; ``None`` if there is none.
+        narrow: whether the weight is of a type with fewer digits than a state has.
+
+    Raises:
+        Refusal: from ``forward``, for what is wide in a product that the layer does in its narrow type.
     """
 
-    def __init__(self, matrix: int, bias: Tensor | None):
+    def __init__(self, matrix: int, bias: Tensor | None, narrow: bool = False):
         super().__init__()
-        self.matrix = matrix
+        self.matrix, self.narrow = matrix, narrow
         self.register_buffer("weight", None)
         self.register_buffer("bias", None if bias is None else torch.zeros((), dtype=bias.dtype))
 
     def forward(self, x: Tensor) -> Tensor:
-        y = functional.linear(x, self.weight) if self.weight is not None else _Product.apply(x, self.matrix)
+        if self.narrow and x.dtype in (torch.float32, torch.float64):
+            raise Refusal("a product in a type with fewer digits than the state inside the step")
+        y = functional.linear(x, self.weight) if self.weight is not None else Product.apply(x, self.matrix)
         return y if self.bias is None else y + self.bias
 
 

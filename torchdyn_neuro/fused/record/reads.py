@@ -16,7 +16,8 @@ from ...core import constrained
 from .audit import Audit, kind_of
 from .builder import Refusal
 from .code import code_of, code_reads, content
-from .frozen import ABSENT, Contents, Frozen, Place
+from .frozen import Frozen
+from .places import ABSENT, Contents, Place
 from .values import CONTAINERS, is_atom, is_plain_object
 
 _TRUSTED = ("torch", "torchdyn_neuro", "builtins", "math", "cmath", "operator", "_operator", "typing", "abc", "enum")

@@ -12,10 +12,11 @@ from torch import Tensor
 from ...core.torch_private import DisableTorchFunction, TorchDispatchMode
 from .builder import FLOATS, NARROW, Builder, Refusal, promoted
 from .graph import Node, ordered
+from .lines import Lines
 from .numbers import Log
 from .ops import COMPOSITES, OPS
 from .shared import TURNS, is_turned, multiplied
-from .synapses import APART, NO_PAIRS, Pairs, Synapses, full_shape, stretched, width_of
+from .synapses import NO_PAIRS, Pairs, Synapses, full_shape, of_width, width_of
 from .views import AXES, FILLS, IDENTITIES, VALUE_POSITION
 
 _RESULTS = (*FLOATS, torch.bool, torch.uint8, torch.int64)
@@ -52,6 +53,7 @@ class Recorder(Builder, TorchDispatchMode):
     ) -> None:
         super().__init__()
         self.synapses = Synapses(self, ndim, pairs)
+        self.lines = Lines(self)
         self.audit = audit
         self.log = log or Log()
         self.matrices = tuple(matrices)  # the numbers of their widths
@@ -171,6 +173,8 @@ class Recorder(Builder, TorchDispatchMode):
             return self._normal(func, *args)
         if func._schema.name in ("torchdyn_neuro::product", "torchdyn_neuro::outer"):
             return self._product(func, *args)
+        if func._schema.name.startswith("torchdyn_neuro::line"):
+            return self.lines.record(func, *args)
         name = func._schema.name.removeprefix("aten::")
         in_place = name.endswith("_") and not name.endswith("__")
         if in_place:
@@ -212,8 +216,7 @@ class Recorder(Builder, TorchDispatchMode):
             before, after = (outputs, inputs) if args[1] else (inputs, outputs)
             if width_of(x.shape[-1]) != before or x.ndim > self.synapses.ndim > 0:
                 raise Refusal("a matrix product of a frame that the matrix does not fit")
-            size = stretched(x.shape[-1] % APART, after)
-            result = result[..., :1].expand(*x.shape[:-1], size).contiguous()
+            result = result[..., :1].expand(of_width(x.shape, after)).contiguous()
         if func._schema.name == "torchdyn_neuro::outer":
             self.outers.append((args[1], self.node(x), self.node(args[0])))
             self._bind(result, self.node(x))

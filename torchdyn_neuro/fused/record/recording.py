@@ -9,13 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from ...core.stand_in import stand_in
-from ...core.state import State, fill, leaves, map_state
+from ...core.state import State, fill, leaves, lines_of, map_state
 from .audit import Audit
 from .builder import Refusal
-from .frozen import RECORDINGS, Frozen, Source
+from .frozen import RECORDINGS, Frozen
 from .graph import StepGraph
-from .guards import ModuleGuard, WorldGuard, observed
+from .guards import ModuleGuard, WorldGuard, ambient, observed
 from .numbers import Log, Numbers, lifted, other_numbers
+from .places import Source
 from .reads import World
 from .recorder import Operand
 from .synapses import NO_PAIRS, SHARED, Pairs
@@ -31,12 +32,15 @@ class FrozenStep:
         x: an input, for its structure.
         state: a state, for its structure.
         output_dtype: type of the outputs, that of the step if omitted.
-        matrices: where the matrices of products are; their values follow the parameters, but in a recording.
+        matrices: where the matrices of products, and lags and shares, are; their values follow the parameters, but in
+            a recording.
 
     Attributes:
+        lines: the numbers of the states that are lines of past frames.
         output: the structure of the outputs, once it has run.
         world: what outside the module it depends on, once that is known.
         changes: until then, the attributes of the modules that it ran on, after and before.
+        settings: those of torch under which it was recorded.
     """
 
     def __init__(
@@ -53,9 +57,11 @@ class FrozenStep:
         self.x = structure(x)
         self.state = structure(state)
         self.output_dtype = output_dtype
+        self.lines = tuple(k for k, line in enumerate(lines_of(self.state)) if line)
         self.output: State = None
         self.world: WorldGuard | None = None
         self.changes: list[tuple[dict, dict]] = []
+        self.settings = ambient()
         self._owners = [module.get_submodule(source.path) for source in (*self.sources, *self.matrices)]
 
     def __call__(
@@ -78,7 +84,7 @@ class FrozenStep:
         """The same step with some of its sources only; the others are read where they were frozen."""
         kept = [self.sources[k] for k in used]
         step = FrozenStep(self.module, kept, self.x, self.state, self.output_dtype, self.matrices)
-        step.output, step.world = self.output, self.world
+        step.output, step.world, step.settings = self.output, self.world, self.settings
         return step
 
 
@@ -108,14 +114,20 @@ class Recording:
         self.world_guard: WorldGuard | None = None
         self.sources = self.frozen.sources
         self.live = self.frozen.live
-        self.matrices = self.frozen.matrices
-        self.live_matrices = self.frozen.live_matrices
+        self.matrices, self.taps = self.frozen.matrices, self.frozen.taps
+        self.live_matrices, self.live_taps = self.frozen.live_matrices, self.frozen.live_taps
         self.described = describe(self.operands(), training)
-        self.by_width = bool(self.matrices)
+        self.by_width = bool(self.matrices or self.taps)
         self.lasts = self._lasts(self.operands())
         self.described_matrices = self._describe_matrices()
         self.numbers: Numbers | None = None
         self.result: Any = None
+
+    def frozen_step(
+        self, sources: Sequence[Source], x: State, state: State, output_dtype: torch.dtype | None
+    ) -> FrozenStep:
+        """The step with these sources as its parameters."""
+        return FrozenStep(self.frozen.module, sources, x, state, output_dtype, (*self.matrices, *self.taps))
 
     def trace(
         self,
@@ -132,7 +144,7 @@ class Recording:
         Its plain numbers are then in ``numbers``, and in the graph as entries of one more leaf.
         """
         audit, frozen, log = Audit(), self.frozen, Log()
-        graph = trace_step(step, inputs, states, parameters, audit, on_cpu, log, matrices, pairs)
+        graph = trace_step(step, inputs, states, parameters, audit, on_cpu, log, matrices, pairs, step.lines)
         if pairs:
             parameters = [replace(p, width=k) for p, k in zip(parameters, graph.widths[3], strict=True)]
         try:
@@ -146,7 +158,7 @@ class Recording:
         step.world, step.changes = self.world_guard, []
         for only in (None, "dt"):
             with other_numbers(frozen.numbers, only):
-                other = trace_other_numbers(step, inputs, states, parameters, on_cpu, matrices, pairs)
+                other = trace_other_numbers(step, inputs, states, parameters, on_cpu, matrices, pairs, step.lines)
             found = other and lifted(graph, log, *other)
             if found:
                 graph, self.numbers = found
@@ -159,7 +171,7 @@ class Recording:
         if not self.module_guard.holds() or not (self.world_guard is None or self.world_guard.holds()):
             return None
         values = self.operands()
-        if self.live_matrices and self._describe_matrices() != self.described_matrices:
+        if (self.matrices or self.taps) and self._describe_matrices() != self.described_matrices:
             return None
         same = describe(values, self.training) == self.described and self._lasts(values) == self.lasts
         return values if same else None
@@ -175,7 +187,9 @@ class Recording:
             operands: these.
             widths: of inputs and states; ``None`` if unknown.
         """
-        shapes = [shape for *_, shape in self.described_matrices]
+        if self.taps and widths is None:
+            raise NotPointwise("lines of frames while torch compiles")
+        shapes = [shape for *_, shape in self.described_matrices[: len(self.matrices)]]
         synapses = dict.fromkeys(width for width in widths or () if isinstance(width, tuple))  # or one for each row
         frames = [width for width in widths or () if width not in synapses]
         every = [*frames, *(size for shape in (*shapes, *synapses) for size in shape[:2]), *synapses]
@@ -232,8 +246,9 @@ class Recording:
         return [(w.dtype, self.training and w.requires_grad, tuple(w.shape)) for w in weights]
 
     def matrix_values(self) -> list[Tensor]:
-        """The matrices of products, as they are now."""
-        return [layer.weight for layer in self.live_matrices]
+        """The matrices of products, then lags and shares, as they are now."""
+        values = [getattr(layer, name) for layer, name in self.live_matrices]
+        return [*values, *(value for layer in self.live_taps for value in layer.taps())]
 
     def operands(self) -> list[Tensor]:
         """The values of all sources, as they are now."""

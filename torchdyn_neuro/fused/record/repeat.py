@@ -5,18 +5,19 @@ The format, beside that of :mod:`~torchdyn_neuro.fused.record.graph`:
 - ``"repeat"`` (a :class:`Body`, then nodes: what is carried, at the start; the operands; the fixed nodes of the body)
   is the loop; ``"repeated"`` (that node, k, i) is number i of what is carried, after k + 1 rounds.
 - ``"repeat_backward"`` (a :class:`Derivative`, the ``"repeat"`` node, then nodes: the fixed ones of the derivative; the
-  gradients that arrive) is the loop of the derivative, from the last round to the first; ``"repeat_gradient"`` (that
-  node, j) is the gradient of number j of what is carried at the start, of the operands and of the parameters.
+  gradients that arrive; in a step with products a flag for each of whether it does) is the loop of the derivative, from
+  the last round to the first; ``"repeat_gradient"`` (that node, j) is the gradient of number j of what is carried at
+  the start, of the operands and of the parameters.
 
 Fixed nodes depend on parameters alone. The nodes of a body and of a derivative have the leaves of the body, and the
 fixed nodes themselves, as their ends.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
 
-from .graph import Node, StepGraph, ordered
+from .graph import LineRead, Node, StepGraph, ordered
 from .ops import OPS
 
 
@@ -111,6 +112,26 @@ def arriving_at(gradient: Node) -> list[Node]:
     return list(after[j] if j < count else found)
 
 
+def arrivals_of(
+    nodes: Iterable[Node], leaves: Iterable[Node], lines: Sequence[Node] = ()
+) -> dict[Node, frozenset[Node]]:
+    """Of which of the gradients that arrive each node of a derivative is made.
+
+    Args:
+        nodes: each after its sources.
+        leaves: gradients that arrive.
+        lines: for each line of frames, what stands for the gradients that later steps have left in it.
+    """
+    found = {leaf: frozenset([leaf]) for leaf in (*leaves, *lines)}
+    for node in nodes:
+        if node not in found:
+            sources = arriving_at(node) if node.op == "repeat_gradient" else node.sources
+            if node.op == "product" and isinstance(node.args[1], LineRead) and node.args[2]:
+                sources = [*sources, lines[node.args[1].line]]
+            found[node] = frozenset().union(*(found.get(source, ()) for source in sources))
+    return found
+
+
 def has_repeats(graph: StepGraph) -> bool:
     """Whether a step holds a repetition."""
     return any(node.op == "repeat" for node in ordered(graph.next_states + graph.outputs))
@@ -120,7 +141,8 @@ def expanded(graph: StepGraph) -> StepGraph:
     """The same step with every round written out, for a language without such loops."""
     copy = _Copy()
     groups = ("next_states", "outputs", "grad_states", "grad_inputs", "grad_parameters")
-    return replace(graph, **{name: tuple(map(copy.node, getattr(graph, name))) for name in groups})
+    outers = tuple((k, *map(copy.node, pair)) for k, *pair in graph.outers)
+    return replace(graph, **{name: tuple(map(copy.node, getattr(graph, name))) for name in groups}, outers=outers)
 
 
 class _Copy:

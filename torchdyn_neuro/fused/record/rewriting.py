@@ -9,7 +9,7 @@ import torch
 from .graph import NUMBERS, Node, StepGraph, ordered
 from .repeat import Body, Derivative, parts_of_call
 
-RESULTS = ("next_states", "outputs", "grad_states", "grad_inputs", "grad_parameters")
+RESULTS = ("next_states", "outputs", "lines", "grad_states", "grad_inputs", "grad_parameters", "grad_lines")
 
 
 def constants_of(graph: StepGraph) -> dict[Node, None]:

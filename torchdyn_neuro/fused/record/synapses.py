@@ -47,6 +47,11 @@ def width_of(size: int) -> int:
     return size // APART
 
 
+def of_width(shape: Sequence[int], width: int) -> tuple[int, ...]:
+    """The shape of a recorder's tensor like that of another one, but of the width of that number."""
+    return (*shape[:-1], stretched(shape[-1] % APART, width))
+
+
 def full_shape(shape: Sequence[int], width: int, pairs: Pairs) -> tuple[int, ...]:
     """The shape of a recorder's tensor of that width, where the first has ``shape``."""
     lead = () if width in pairs.shared else shape[:-1]

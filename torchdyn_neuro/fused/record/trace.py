@@ -47,6 +47,7 @@ def trace_step(
     log: Log | None = None,
     matrices: Matrices = (),
     pairs: Pairs = NO_PAIRS,
+    lines: Sequence[int] = (),
 ) -> StepGraph:
     """Record a step.
 
@@ -58,6 +59,7 @@ def trace_step(
         log: what is done is written there.
         matrices: of what widths the matrices of products are, (outputs, inputs); of one width if omitted.
         pairs: of what widths frames with a value for each synapse are, (post, pre).
+        lines: the numbers of the states that are lines of past frames, for each of which one frame stands.
 
     Raises:
         NotPointwise: if an operation is not in the table, or the step depends on more than the elements.
@@ -68,7 +70,7 @@ def trace_step(
     hooks = torch.autograd.graph.saved_tensors_hooks(_keep, _kept)
     try:
         with hooks:
-            graph = _record_twice(step, operands, watch, log or Log(), Widths(matrices, pairs))
+            graph = _record_twice(step, operands, watch, log or Log(), Widths(matrices, pairs), lines)
         if audit.refused:
             raise Refusal(audit.refused)
         return graph
@@ -99,13 +101,14 @@ def trace_other_numbers(
     on_cpu: bool,
     matrices: Matrices = (),
     pairs: Pairs = NO_PAIRS,
+    lines: Sequence[int] = (),
 ) -> tuple[StepGraph, Log] | None:
     """Record a step once more, with other plain numbers; ``None`` if it cannot be recorded with these."""
     log, watch = Log(), Watch(Audit(deaf=True), on_cpu)
     try:
         with torch.autograd.graph.saved_tensors_hooks(_keep, _kept):
             operands, ndim = (inputs, states, parameters), len(inputs[0].broadcast)
-            graph = _record(step, operands, ndim, watch, log, Widths(matrices, pairs), alike=True)
+            graph = _record(step, operands, ndim, watch, log, Widths(matrices, pairs), lines, alike=True)
     except Exception:
         # Whatever a step does with numbers that it was not given.
         return None
@@ -124,25 +127,35 @@ class Widths(NamedTuple):
         return bool(self.matrices or self.pairs)
 
 
-def _record_twice(step: FlatStep, operands: Operands, watch: Watch, log: Log, widths: Widths) -> StepGraph:
+def _record_twice(
+    step: FlatStep, operands: Operands, watch: Watch, log: Log, widths: Widths, lines: Sequence[int]
+) -> StepGraph:
     ndim = len(operands[0][0].broadcast)
-    as_they_are = _record(step, operands, ndim, watch, Log(), widths, alike=False)
+    as_they_are = _record(step, operands, ndim, watch, Log(), widths, lines, alike=False)
     if widths.pairs:
         # Parameters have the width of what they met.
         inputs, states, parameters = operands
         numbers = as_they_are.widths[3]
         operands = inputs, states, [replace(p, width=k) for p, k in zip(parameters, numbers, strict=True)]
-    graph = _record(step, operands, ndim, watch, log, widths, alike=True)
+    graph = _record(step, operands, ndim, watch, log, widths, lines, alike=True)
     if replace(graph, **dict.fromkeys((*_GRADIENTS, "outers"), ())).describe() != as_they_are.describe():
         raise NotPointwise("a dependence on the shapes or the values of the operands, not only on their elements")
     return graph
 
 
-_GRADIENTS = ("state_gradients", "output_gradients", "grad_states", "grad_inputs", "grad_parameters")
+_GRADIENTS = ("state_gradients", "output_gradients", "grad_states", "grad_inputs", "grad_parameters", "grad_lines")
 
 
 def _record(
-    step: FlatStep, operands: Operands, ndim: int, watch: Watch, log: Log, widths: Widths, *, alike: bool
+    step: FlatStep,
+    operands: Operands,
+    ndim: int,
+    watch: Watch,
+    log: Log,
+    widths: Widths,
+    lines: Sequence[int],
+    *,
+    alike: bool,
 ) -> StepGraph:
     """Record once; ``alike``: with every operand of one shape, and with gradients."""
     recorder, audit = Recorder(watch.audit, log, *widths, ndim), watch.audit
@@ -156,24 +169,33 @@ def _record(
             for group in operands
         ]
         (x, x_nodes), (s, s_nodes), (p, p_nodes) = (tuple(zip(*group, strict=True)) or ((), ()) for group in groups)
+        recorder.lines.leaves = {s_nodes[k]: line for line, k in enumerate(lines)}
         repeats = RepeatRecorder(recorder, (*x_nodes, *s_nodes), p)
         with torch.set_grad_enabled(alike), recorder, watch, repeats_go_to(repeats), audit.listening():
             outputs, next_states = step(x, s, p)
         _check(outputs, next_states, x, s, shape, widths)
+        held = [k for k in range(len(s)) if k not in lines]
         numbers = {}
         if several:
-            of_each = [tuple(width(leaf) for leaf in group) for group in (x, s, outputs)]
+            of_each = [tuple(width(leaf) for leaf in group) for group in (x, [s[k] for k in held], outputs)]
             own = tuple(_met(recorder, node, o) for node, o in zip(p_nodes, operands[2], strict=True))
             numbers = {"matrices": tuple(widths.matrices), "widths": (*of_each, own)}
             numbers["pairs"] = tuple((number, *pair) for number, pair in widths.pairs.items() if pair)
             numbers["shared"] = widths.pairs.shared
             numbers["row"] = -1 if recorder.synapses.row is None else recorder.synapses.row
+        after, ys = (
+            [_result(recorder, y, (*(s[k] for k in held), *x), several) for y in group]
+            for group in (next_states, outputs)
+        )
+        given = recorder.lines.given([after[k] for k in lines], [*(after[k] for k in held), *ys])
         forward = numbers | {
-            "states": s_nodes,
+            "states": tuple(s_nodes[k] for k in held),
             "inputs": x_nodes,
             "parameters": p_nodes,
-            "next_states": tuple(_result(recorder, y, (*s, *x), several) for y in next_states),
-            "outputs": tuple(_result(recorder, y, (*s, *x), several) for y in outputs),
+            "next_states": tuple(after[k] for k in held),
+            "outputs": tuple(ys),
+            "lines": given,
+            "line_places": tuple(lines),
         }
         if not alike:
             return StepGraph(**forward, **dict.fromkeys(_GRADIENTS, ()))
@@ -193,12 +215,13 @@ def _record(
         grads = {id(leaf): recorder.whole(g) for leaf, g in zip(wanted, found, strict=True) if g is not None}
         return StepGraph(
             **forward,
-            state_gradients=tuple(node for _, node in arriving[: len(s)]),
+            state_gradients=tuple(arriving[k][1] for k in held),
             output_gradients=tuple(node for _, node in arriving[len(s) :]),
-            grad_states=tuple(grads.get(id(leaf)) for leaf in s),
+            grad_states=tuple(grads.get(id(s[k])) for k in held),
             grad_inputs=tuple(grads.get(id(leaf)) for leaf in x),
             grad_parameters=tuple(_unrounded(grads.get(id(leaf))) for leaf in p),
-            outers=tuple(recorder.outers),
+            grad_lines=tuple(recorder.lines.gradients.get(line) for line in range(len(lines))),
+            outers=(*recorder.outers, *recorder.lines.outers),
         )
 
 
@@ -227,11 +250,11 @@ def _spreads(operand: Operand) -> bool:
 
 
 def _unrounded(gradient: Node | None) -> Node | None:
-    """Of a narrow parameter, what is summed over neurons and steps: as in torch, the sum is rounded, not its terms."""
-    if gradient is None or gradient.op != "cast" or gradient.dtype not in (torch.bfloat16, torch.float16):
+    """What is summed over neurons and steps for a parameter: as in torch, the sum is rounded, not its terms."""
+    if gradient is None or gradient.op != "cast" or gradient.dtype == torch.float64:
         return gradient
     (exact,) = gradient.args
-    return exact if exact.dtype == torch.float32 else Node("cast", (exact,), torch.float32)
+    return exact if exact.dtype in (torch.float32, torch.float64) else Node("cast", (exact,), torch.float32)
 
 
 def _check(

@@ -10,7 +10,10 @@ import torch
 from ...native.compiler import CompilerUnavailableError
 from ...sparse.event_product import event_library
 from ..operators.registry import get_loop
-from ..record.graph import PRODUCTS, Node, StepGraph, ordered
+from ..record.graph import PRODUCTS, LineRead, Node, StepGraph, is_pattern, learned, ordered
+from ..record.repeat import expanded
+from .arrivals import Arrivals
+from .lines import merged
 from .network_native import Encoded, library
 from .program import CARRIED, READ, ROW, program_of
 
@@ -29,12 +32,23 @@ class Cut:
     Attributes:
         products: those of a step.
         carried: the numbers of the states that have a gradient.
+        arriving: the numbers, among all states, of these and of the lines.
+        reads: how lines are read.
+        learned: the numbers of the matrices, and of shares, that have a gradient.
     """
 
     def __init__(self, key: str, graph: StepGraph, training: bool, language: str):
+        graph = graph if language == "cpp" else expanded(graph)
         self.key, self.graph, self.language, self.training = key, graph, language, training
-        self.products = _products((*graph.next_states, *graph.outputs))
+        self.products = _products((*graph.next_states, *graph.outputs, *graph.lines))
         self.carried = tuple(k for k, leaf in enumerate(graph.states) if training and leaf.dtype.is_floating_point)
+        results = [*graph.next_states, *graph.outputs, *graph.lines]
+        reads = [node.args[1] for node in ordered(results) if node.op == "product"]
+        self.reads = tuple(read for read in reads if isinstance(read, LineRead))
+        flags = [k in self.carried for k in range(len(graph.states))]
+        flags = merged(graph, flags, [training] * len(graph.lines))
+        self.arriving = tuple(k for k, wanted in enumerate(flags) if wanted)
+        self.learned = tuple(sorted({learned(matrix) for matrix, *_ in graph.outers}))
         self.reverse: dict[bool, Reverse] = {}
         self._forward: dict[bool, Encoded] = {}
 
@@ -49,15 +63,17 @@ class Cut:
         graph = self.graph
         groups = graph.next_states, graph.outputs, graph.grad_states, graph.grad_inputs, graph.grad_parameters
         results = [node for group in groups for node in group if node is not None]
-        return tuple(dict.fromkeys(node.dtype for node in ordered(results) if node.op in PRODUCTS))
+        products = [node for node in ordered(results) if node.op in PRODUCTS]
+        return tuple(dict.fromkeys(node.dtype for node in (*products, *graph.lines)))
 
     def forward(self, keep: bool) -> Encoded:
-        """The forward step; with ``keep`` its products are results, behind the states and the outputs."""
+        """The forward step; its results are given to lines, states, outputs, and with ``keep`` products."""
         if keep not in self._forward:
             graph = self.graph
-            results = [*_used(graph.next_states, CARRIED), *_used(graph.outputs, ROW)]
+            results = [*_used(graph.lines, ROW), *_used(graph.next_states, CARRIED), *_used(graph.outputs, ROW)]
             results += _used(self.products, ROW) if keep else []
-            program = program_of(graph, (*graph.inputs, *graph.states), results, self.language)
+            leaves = *graph.inputs, *graph.states
+            program = program_of(graph, leaves, results, self.language)
             self._forward[keep] = Encoded(self.language, graph, program)
         return self._forward[keep]
 
@@ -69,12 +85,12 @@ class Cut:
 
     def compile(self) -> None:
         """Compile the segments, side by side; raises :class:`CompilerUnavailableError`."""
-        failures: list[CompilerUnavailableError] = []
+        failures: list[Exception] = []
 
         def compile_one(key: str) -> None:
             try:
                 get_loop(key).kernels.compile(training=False)
-            except CompilerUnavailableError as error:
+            except Exception as error:  # raised by who waits for this thread
                 failures.append(error)
 
         programs = [self.forward(self.training)]
@@ -104,63 +120,90 @@ class Reverse:
         keep: whether products are given, not computed again.
 
     Attributes:
+        arrivals: where gradients arrive.
         states: the numbers of the states that are replayed.
         encoded: the programs of the replay and of the backward step.
         leaving: the frames of the gradients of the states that are carried; -1 where zero.
         inputs, parameters: the frames of the gradients of inputs and parameters; absent where zero.
+        lines: the frames of the gradients of what is given to lines; -1 where zero.
         factors: for each pair whose product is part of the gradient of a matrix the number of the matrix, and for
-            gradient and source whether that is an input, and its number or frame.
+            gradient and source where that is, and its number or frame; for each gradient of shares likewise.
         rows: the frames that are rows of sequences.
     """
 
     def __init__(self, cut: Cut, keep: bool):
-        graph = cut.graph
+        self.arrivals = Arrivals(cut.graph)
+        graph = self.arrivals.graph
         single = [node for group in (graph.grad_inputs, graph.grad_parameters) for node in group if node is not None]
+        single += [node for node in graph.grad_lines if node is not None]
         single += [graph.grad_states[k] for k in cut.carried if graph.grad_states[k] is not None]
-        pairs = [node for _, *pair in graph.outers for node in pair]
-        given = cut.products if keep else ()
+        # All that was given to a line is there.
+        pairs = [node for _, *pair in graph.outers for node in pair if node not in graph.lines]
+        pairs = [node for node in pairs if _window_of(node) is None]
+        given = (*graph.lines, *(cut.products if keep else ()))
         self.states = _replayed(graph, [*single, *pairs, *(() if keep else cut.products)], frozenset(given))
+        leaves = *graph.inputs, *graph.states
+        count = len(leaves)
         self.replay = program_of(
             graph,
-            (*graph.inputs, *graph.states, *given),
+            (*leaves, *given),
             [
                 *_used(() if keep else cut.products, CARRIED),
                 *_used([graph.next_states[k] for k in self.states], CARRIED),
             ],
             cut.language,
+            range(count, count + len(graph.lines)),
         )
         inputs = {leaf: k for k, leaf in enumerate(graph.inputs)}
         rows = [node for node in (*graph.grad_inputs, *(node for node in pairs if node not in inputs)) if node]
         rows = list(dict.fromkeys(rows))
         carried = [graph.grad_states[k] for k in cut.carried if graph.grad_states[k] is not None]
         read = [node for node in graph.grad_parameters if node is not None]
+        back = [node for node in graph.grad_lines if node is not None]
+        count += len(graph.state_gradients) + len(graph.output_gradients)
+        known = *graph.inputs, *graph.states, *graph.state_gradients, *graph.output_gradients, *graph.lines
         self.program = program_of(
             graph,
-            (*graph.inputs, *graph.states, *graph.state_gradients, *graph.output_gradients, *cut.products),
-            [*_used(rows, ROW), *_used(carried, CARRIED), *_used(read, READ)],
+            (*known, *cut.products),
+            [*_used(back, ROW), *_used(rows, ROW), *_used(carried, CARRIED), *_used(read, READ)],
             cut.language,
+            range(count, count + len(graph.lines)),
         )
         self.encoded = Encoded(cut.language, graph, self.replay, self.program)
-        places = dict(zip(rows, self.program.results, strict=False))
-        others = iter(self.program.results[len(rows) :])
+        lines, found = iter(self.program.results[: len(back)]), self.program.results[len(back) :]
+        self.lines = tuple(-1 if node is None else next(lines) for node in graph.grad_lines)
+        places = dict(zip(rows, found, strict=False))
+        others = iter(found[len(rows) :])
         self.rows = tuple(places.values())
         self.leaving = tuple(-1 if graph.grad_states[k] is None else next(others) for k in cut.carried)
         self.inputs = tuple(None if node is None else places[node] for node in graph.grad_inputs)
         self.parameters = tuple(None if node is None else next(others) for node in graph.grad_parameters)
-        self.factors = [
-            (number, *((node in inputs, inputs[node] if node in inputs else places[node]) for node in pair))
-            for number, *pair in graph.outers
-        ]
+
+        def place(node: Node) -> tuple[str, int]:
+            if node in graph.lines:
+                return "line", graph.lines.index(node)
+            if _window_of(node) is not None:
+                return "window", _window_of(node)
+            return ("input", inputs[node]) if node in inputs else ("row", places[node])
+
+        self.factors = [(number, *map(place, pair)) for number, *pair in graph.outers]
 
 
 def _used(nodes: Iterable[Node], use: int) -> list[tuple[Node, int]]:
     return [(node, use) for node in nodes]
 
 
+def _window_of(node: Node) -> int | None:
+    """The number of the line of which a node is all frames."""
+    line = node.args[1] if node.op == "product" else None
+    return line.line if isinstance(line, LineRead) and line.matrix >= 0 and not node.args[2] else None
+
+
 def _products(results: Sequence[Node]) -> tuple[Node, ...]:
-    """Those that are worth a place; what is only repeated along an axis is not."""
-    found = [node for node in ordered(results) if node.op in ("product", "matmul")]
-    return tuple(node for node in found if not (node.op == "product" and node.args[1] < 0 and node.args[2]))
+    """Those that are worth a place; what is only repeated along an axis, or read from a line, is not."""
+    nodes = [node for node in ordered(results) if node.op in ("product", "matmul")]
+    nodes = [node for node in nodes if node.op == "matmul" or not isinstance(node.args[1], LineRead)]
+    return tuple(node for node in nodes if not (is_pattern(node) and node.args[2]))
 
 
 def _replayed(graph: StepGraph, results: Sequence[Node], given: frozenset[Node]) -> tuple[int, ...]:
@@ -190,6 +233,7 @@ def get_cut(key: str) -> Cut:
 def cut_parameters(graph: StepGraph) -> list[int]:
     """The numbers of the parameters that a step with products reads, or has a gradient for."""
     results = [*graph.next_states, *graph.outputs, *graph.grad_states, *graph.grad_inputs, *graph.grad_parameters]
+    results += [*graph.lines, *graph.grad_lines]
     results += [node for _, *pair in graph.outers for node in pair]
     read = {*ordered(node for node in results if node is not None)}
     pairs = enumerate(zip(graph.parameters, graph.grad_parameters, strict=True))

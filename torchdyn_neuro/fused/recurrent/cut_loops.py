@@ -8,15 +8,16 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from ...sparse.event_product import gather_outer_product, matrix
 from ..operators.cuda_graph import Function, repeated
-from ..operators.runtime import grouped, rows_contiguous
+from ..operators.direct import grouped
+from ..operators.runtime import rows_contiguous
 from . import network_native, network_steps
 from .cut import Cut, Reverse, get_cut
-from .operands import MOST_ACTIVE, Backward, Forward
+from .lines import Lines, matrices_of, merged, split
+from .matrix_gradients import MatrixGradients
+from .operands import Backward, Forward
 
 EVERY = 8
 """Steps between checkpoints; what is between them stays in the caches during the backward pass."""
@@ -30,12 +31,15 @@ FEWEST_KEPT = 1
 def widths_of(cut: Cut, inputs: Sequence[Tensor], states: Sequence[Tensor], matrices: Sequence[Tensor]) -> list[Any]:
     """The widths of frames, by their numbers; ``None`` for one that is not the same everywhere."""
     graph, found = cut.graph, {}
+    (states, histories), matrices = split(graph, states), matrices_of(matrices)
     synapses = {number: pair for number, *pair in graph.pairs}
     pairs = [*zip(graph.widths[0] or (0,) * len(inputs), (x.shape[-1] for x in inputs), strict=True)]
     pairs = [(number, 1 if number == graph.row else width) for number, width in pairs]
     for number, state in zip(graph.widths[1] or (0,) * len(states), states, strict=True):
         axes = 0 if number == graph.row else 2 if number in synapses else 1
         pairs += zip(synapses.get(number, (number,)), state.shape[-axes:] if axes else (1,), strict=True)
+    program = cut.forward(keep=False).programs[0]
+    pairs += zip((program.widths[k] for k in program.results), (line.shape[-1] for line in histories), strict=False)
     for numbers, weight in zip(graph.matrices or ((0, 0),) * len(matrices), matrices, strict=True):
         pairs += zip(numbers, weight.shape, strict=True)
     for number, width in pairs:
@@ -48,7 +52,7 @@ def widths_of(cut: Cut, inputs: Sequence[Tensor], states: Sequence[Tensor], matr
 def keeps(cut: Cut, inputs: Sequence[Tensor], widths: Sequence[int]) -> bool:
     """Whether the products are kept for the backward pass."""
     x, program = inputs[0], cut.forward(keep=True).programs[0]
-    frames = program.results[len(cut.graph.next_states) + len(cut.graph.outputs) :]
+    frames = program.results[len(cut.graph.lines) + len(cut.graph.next_states) + len(cut.graph.outputs) :]
     size = sum(widths[program.widths[k]] for k in frames) * cut.dtype.itemsize
     return len(frames) <= FEWEST_KEPT or size * prod(x.shape[:-1]) <= MOST_KEPT
 
@@ -61,17 +65,19 @@ def forward_results(
     training: bool,
     keep: bool,
 ) -> list[list[Tensor]]:
-    """Buffers: the outputs, the last states, for training checkpoints of the states, and the products that are kept."""
+    """Buffers: the outputs, the last states, for training lines and checkpoints of the states, and kept products."""
     x, graph, widths = inputs[0], cut.graph, widths_of(cut, inputs, states, matrices)
     program = cut.forward(keep).programs[0]
     frames = program.results[len(states) :]
+    held, histories = split(graph, states)
     sequences = [x.new_empty((*x.shape[:-1], widths[program.widths[k]]), dtype=program.frames[k].dtype) for k in frames]
     last = [leaf.new_empty(leaf.shape) for leaf in states]
     rows = (x.shape[0] - 1) // EVERY
     replayed = cut.backward(keep).states if training else ()
-    checkpoints = [states[k].new_empty((rows, *states[k].shape)) for k in replayed]
+    lines = Lines.room(histories, x.shape[0]) if training else []
+    checkpoints = [held[k].new_empty((rows, *held[k].shape)) for k in replayed]
     count = len(graph.outputs)
-    return [sequences[:count], last, checkpoints, sequences[count:]]
+    return [sequences[:count], last, lines, checkpoints, sequences[count:]]
 
 
 def compute_forward(
@@ -86,30 +92,39 @@ def compute_forward(
 ) -> list[Tensor]:
     """What :func:`forward_results` gives room for."""
     cut = get_cut(key)
-    results = ys, last, checkpoints, products = forward_results(cut, inputs, states, matrices, training, keep)
-    count, held = len(inputs), len(states)
-    encoded = cut.forward(keep)
+    widths = widths_of(cut, inputs, states, matrices)
+    results = ys, last, lines, checkpoints, products = forward_results(cut, inputs, states, matrices, training, keep)
+    (states, histories), (after, ends) = split(cut.graph, states), split(cut.graph, last)
+    count, begins = len(inputs), len(histories)
+    encoded, steps, held = cut.forward(keep), inputs[0].shape[0], begins + len(states)
     program = encoded.programs[0]
-    places: list[Tensor | None] = [None] * held
+    line = Lines(lines or Lines.room(histories, steps), steps)
+    places: list[Tensor | None] = [None] * len(states)
     for k, checkpoint in zip(cut.backward(keep).states if training else (), checkpoints, strict=True):
         places[k] = checkpoint
     call = Forward(
         given=[*zip(program.leaves, map(rows_contiguous, inputs), strict=False)],
-        made=[*zip(program.results[held:], [*ys, *products], strict=True)],
+        made=[
+            *line.rows(program.results[:begins]),
+            *zip(program.results[held:], [*ys, *products], strict=True),
+        ],
+        lines=line.windows(program.results[:begins]),
         before=program.leaves[count:],
-        after=program.results[:held],
+        after=program.results[begins:held],
         first=[leaf.contiguous() for leaf in states],
-        last=last,
+        last=after,
         checkpoints=places,
         parameters=[p.contiguous() for p in parameters],
         inners=inners,
         matrices=matrices,
         shape=_shape(inputs[0]),
         dtype=cut.dtype,
-        widths=widths_of(cut, inputs, states, matrices),
+        widths=widths,
         every=EVERY,
     )
     _way(encoded, matrices).run_forward(encoded, call)
+    for end, found in zip(ends, line.last(), strict=True):
+        end.copy_(found)
     return [tensor for group in results for tensor in group]
 
 
@@ -120,13 +135,13 @@ def backward_results(
     parameters: Sequence[Tensor],
     matrices: Sequence[Tensor],
 ) -> list[list[Tensor]]:
-    """Buffers: the gradients of inputs, carried states, parameters and matrices, those that are not zero."""
+    """Buffers: the gradients of inputs, carried states and lines, parameters and matrices, those that are not zero."""
     graph = cut.graph
     return [
         [x.new_empty(x.shape) for x, node in zip(inputs, graph.grad_inputs, strict=True) if node is not None],
-        [states[k].new_empty(states[k].shape) for k in cut.carried],
+        [states[k].new_empty(states[k].shape) for k in cut.arriving],
         [p.new_empty(p.shape) for p, node in zip(parameters, graph.grad_parameters, strict=True) if node is not None],
-        [matrices[k].new_empty(matrices[k].shape) for k in sorted({k for k, *_ in graph.outers})],
+        [matrices[k].new_empty(matrices[k].shape) for k in cut.learned],
     ]
 
 
@@ -147,17 +162,19 @@ def compute_backward(
     Args:
         saved: the checkpoints and the products that the forward loop gave.
         keep: whether these are all products.
-        last_gradients: those of the carried states.
+        last_gradients: those of the carried states and lines.
     """
     cut, x = get_cut(key), inputs[0]
     graph, widths = cut.graph, widths_of(cut, inputs, states, matrices)
     reverse: Reverse = cut.backward(keep)
     ahead, back = reverse.encoded.programs
-    checkpoints, products = grouped(saved, [len(reverse.states)])
+    sequences, checkpoints, products = grouped(saved, [len(graph.lines), len(reverse.states)])
+    wanted = dict(zip(cut.arriving, last_gradients, strict=True))
+    (states, _), (ends, backs) = split(graph, states), split(graph, map(wanted.get, range(len(states))))
     inputs = [rows_contiguous(leaf) for leaf in inputs]
     # The leaves of the backward program, in their order.
-    counts = len(inputs), len(states), len(states), len(graph.output_gradients)
-    read, before, after, arriving, kept = grouped(back.leaves, counts)
+    counts = len(inputs), len(states), len(states), len(graph.output_gradients), len(sequences)
+    read, before, after, arriving, newest, kept = grouped(back.leaves, counts)
     zero = x.new_zeros(()).expand
     given = [
         zero((x.shape[0], *x.shape[1:-1], widths[back.widths[k]])) if gradient is None else gradient
@@ -167,9 +184,10 @@ def compute_backward(
         rows_contiguous(gradient.to(node.dtype)) for node, gradient in zip(graph.output_gradients, given, strict=True)
     ]
     carry = [
-        states[k].new_zeros(states[k].shape) if arrives is None else arrives.contiguous().clone()
-        for k, arrives in zip(cut.carried, last_gradients, strict=True)
+        states[k].new_zeros(states[k].shape) if ends[k] is None else ends[k].contiguous().clone() for k in cut.carried
     ]
+    steps, lines = x.shape[0], Lines(sequences, x.shape[0])
+    lines_back = Lines.of_gradients(lines, backs)
     summed = [k for k in reverse.parameters if k is not None]
     synapses = {number: (widths[post], widths[pre]) for number, post, pre in graph.pairs}
     totals = [
@@ -182,15 +200,15 @@ def compute_backward(
         )
         for k in summed
     ]
-    replayed = [
-        *zip(ahead.leaves, inputs, strict=False),
-        *zip(ahead.leaves[sum(counts[:2]) :], products, strict=True),
-    ]
+    older, found = grouped(ahead.leaves[sum(counts[:2]) :], [len(sequences)])
+    replayed = [*zip(ahead.leaves, inputs, strict=False), *lines.rows(older), *zip(found, products, strict=True)]
     given = [*zip(read, inputs, strict=True), *zip(arriving, given, strict=True), *zip(kept, products, strict=False)]
+    given += lines.rows(newest)
     first = [states[k].contiguous() for k in reverse.states]
-    by_matrix = _MatrixGradients(reverse, matrices)
+    by_matrix = MatrixGradients(reverse, matrices, lines)
+    table = reverse.arrivals.table(x, steps, output_gradients, ends, backs)
     # Of the rows, the gradients of the inputs stay; the others only until the matrices have theirs.
-    steps, span = x.shape[0], _span(x)
+    span = _span(x)
     made = {}
     for k in reverse.rows:
         shape = steps if k in reverse.inputs else span, *x.shape[1:-1], widths[back.widths[k]]
@@ -201,7 +219,8 @@ def compute_backward(
         call = Backward(
             replayed=[(k, tensor[part]) for k, tensor in replayed],
             given=[(k, tensor[part]) for k, tensor in given],
-            made=[*rows.items()],
+            made=[*rows.items(), *lines_back.rows(reverse.lines, part)],
+            lines=(lines.windows(older, part), lines.windows(newest, part) | lines_back.windows(reverse.lines, part)),
             states=([ahead.leaves[len(inputs) + k] for k in reverse.states], [before[k] for k in reverse.states]),
             after=ahead.results[0 if keep else len(cut.products) :],
             products=((), ()) if keep else (ahead.results[: len(cut.products)], kept),
@@ -212,6 +231,7 @@ def compute_backward(
             checkpoints=[checkpoint[number:] for checkpoint in checkpoints],
             carry=carry,
             totals=totals,
+            flags=table.values[part],
             parameters=[p.contiguous() for p in parameters],
             inners=inners,
             matrices=matrices,
@@ -221,11 +241,13 @@ def compute_backward(
             every=EVERY,
         )
         _way(reverse.encoded, matrices).run_backward(reverse.encoded, call)
-        by_matrix.add([leaf[part] for leaf in inputs], rows)
+        by_matrix.add([leaf[part] for leaf in inputs], rows, part, table)
+    firsts = dict(zip(cut.carried, carry, strict=True))
+    gradients = merged(graph, [*map(firsts.get, range(len(states)))], lines_back.first())
     wanted = (p for p, node in zip(parameters, graph.grad_parameters, strict=True) if node is not None)
     return [
         *(made[k].view(x.shape) for k, x in zip(reverse.inputs, inputs, strict=True) if k is not None),
-        *carry,
+        *(gradients[k] for k in cut.arriving),
         *(total.sum_to_size(p.shape).to(p.dtype) for total, p in zip(totals, wanted, strict=True)),
         *by_matrix.values(),
     ]
@@ -235,29 +257,6 @@ def _span(x: Tensor) -> int:
     """The steps between two additions to the gradients of matrices: whole segments, and all of them on a card."""
     rows = max(1, prod(x.shape[1:-1]))
     return x.shape[0] if x.is_cuda else min(x.shape[0], EVERY * -(-FEWEST_ROWS // (EVERY * rows)))
-
-
-class _MatrixGradients:
-    """The gradients of matrices, a span of steps at a time."""
-
-    def __init__(self, reverse: Reverse, matrices: Sequence[Tensor]):
-        self.reverse, self.matrices = reverse, matrices
-        self.columns: dict[int, Tensor] = {}
-
-    def add(self, inputs: Sequence[Tensor], rows: dict[int, Tensor]) -> None:
-        """Add the steps of these inputs and rows."""
-        for number, *pair in self.reverse.factors:
-            arriving, x = (matrix(inputs[k] if is_input else rows[k]) for is_input, k in pair)
-            total = self.columns.get(number)
-            columns = x.new_empty((x.shape[1], arriving.shape[1]))
-            if not x.is_cuda and gather_outer_product(x, arriving, columns, MOST_ACTIVE):
-                self.columns[number] = columns if total is None else total.add_(columns)
-            else:
-                self.columns[number] = torch.mm(x.t(), arriving) if total is None else total.addmm_(x.t(), arriving)
-
-    def values(self) -> list[Tensor]:
-        """The gradients, in the order of the matrices."""
-        return [self.columns[number].t().contiguous() for number in sorted(self.columns)]
 
 
 def _way(encoded: network_native.Encoded, matrices: Sequence[Tensor]) -> Any:

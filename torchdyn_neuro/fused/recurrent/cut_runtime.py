@@ -12,12 +12,14 @@ from ...core.state import State, fill, leaves
 from ...core.transforms import batched
 from ...native.compiler import NUMBERS
 from ..layout import laid_out
+from ..operators.direct import Operation, direct, grouped
 from ..operators.replay import registered_step, replayed_gradients
-from ..operators.runtime import grouped, watched
+from ..operators.runtime import watched
 from ..record.trace import NotPointwise
 from . import cut_loops
 from .cut import Cut, get_cut
 from .cut_loops import backward_results, forward_results, keeps, widths_of
+from .lines import check_lines, merged, split
 
 _library = torch.library.Library("torchdyn_neuro", "FRAGMENT")
 _library.define(
@@ -50,7 +52,7 @@ def ready_cut(
         cut: the step.
         output: the structure of the outputs.
         values: its parameters.
-        matrices: those of its products.
+        matrices: those of its products, then lags and shares.
         numbers: what follows them that no frame goes with: its plain numbers, the number of rows.
         x, state: input and first state.
         marks: the numbers of the results that have no gradient.
@@ -60,6 +62,7 @@ def ready_cut(
     graph = cut.graph
     several = bool(graph.matrices or graph.pairs)
     synapses = {number: pair for number, *pair in graph.pairs}
+    states, histories = split(graph, states)
     counts = dict.fromkeys(synapses, 2) | {graph.row: 0}
     axes = [[counts.get(number, 1) for number in group] for group in graph.widths[:2]]
     axes = [axes[0] or [1] * len(inputs), axes[1] or [1] * len(states)]
@@ -78,6 +81,8 @@ def ready_cut(
         leaf if alone else leaf.expand(frame(leaf, count))
         for (leaf, count), alone in zip(groups[1], shared, strict=True)
     ]
+    check_lines(module, cut, histories, frame, matrices)
+    states = merged(graph, states, histories)
     _check(module, cut, inputs, states, matrices)
     widths = widths_of(cut, inputs, states, matrices)
     pairs = []
@@ -111,7 +116,7 @@ def _check(
     reason = None
     if torch.is_autocast_enabled(inputs[0].device.type):
         reason = "autocast, under which a product has a narrower type than the state"
-    elif cut.dtype not in NUMBERS or len({*cut.dtypes, *(weight.dtype for weight in matrices)}) > 1:
+    elif cut.dtype not in NUMBERS or len({*cut.dtypes, *(m.dtype for m in matrices if m.is_floating_point())}) > 1:
         reason = "matrices of other types than the frames"
     elif None in widths_of(cut, inputs, states, matrices):
         shapes = ", ".join(" x ".join(map(str, weight.shape)) for weight in matrices)
@@ -140,9 +145,11 @@ def _run(
         return torch.ops.torchdyn_neuro.cut_forward(*given, training)
     if not training:
         return cut_forward(*given, False)
-    cut, counts = get_cut(key), (len(inputs), len(states), len(parameters))
+    cut = get_cut(key)
     keep = keeps(cut, inputs, widths_of(cut, inputs, states, matrices))
-    return _Loop.apply(key, owner, counts, inners, keep, marks, *inputs, *states, *parameters, *matrices)
+    operation = Operation(cut_forward, _setup_context, _autograd_backward)
+    operands = inputs, states, parameters, matrices
+    return direct(operation, lambda *groups: (key, owner, *groups[:3], inners, groups[3], True, keep), operands, marks)
 
 
 def cut_forward(key: str, owner: int, inputs: list[Tensor], *operands: Any) -> list[Tensor]:
@@ -191,10 +198,10 @@ def _setup_context(ctx: Any, inputs: tuple, output: Sequence[Tensor]) -> None:
 
 def _autograd_backward(ctx: Any, gradients: Sequence[Tensor | None]) -> tuple:
     cut = get_cut(ctx.key)
-    graph, count, held = cut.graph, len(cut.graph.outputs), len(cut.graph.states)
+    graph, count, held = cut.graph, len(cut.graph.outputs), ctx.counts[1]
     inputs, states, parameters, matrices, saved = grouped(ctx.saved_tensors, ctx.counts)
     output_gradients, last_gradients = list(gradients[:count]), gradients[count : count + held]
-    arriving = [last_gradients[k] for k in cut.carried]
+    arriving = [last_gradients[k] for k in cut.arriving]
     if all(gradient is None for gradient in (*output_gradients, *arriving)):
         nothing = ([None] * size for size in ctx.counts)
         groups = [*nothing]
@@ -211,40 +218,13 @@ def _autograd_backward(ctx: Any, gradients: Sequence[Tensor | None]) -> tuple:
             run(ctx.key, inputs, states, parameters, ctx.inners, matrices, saved, ctx.keep, output_gradients, arriving)
         )
         grad_inputs = [None if node is None else next(results) for node in graph.grad_inputs]
-        carried = {k: next(results) for k in cut.carried}
+        carried = {k: next(results) for k in cut.arriving}
         grad_parameters = [None if node is None else next(results) for node in graph.grad_parameters]
-        by_matrix = {k: next(results) for k in sorted({k for k, *_ in graph.outers})}
+        by_matrix = {k: next(results) for k in cut.learned}
         grad_states = [carried.get(k) for k in range(held)]
         groups = [grad_inputs, grad_states, grad_parameters, [by_matrix.get(k) for k in range(len(matrices))]]
     first, second, third, fourth = groups
     return None, None, first, second, third, None, fourth, None, None
-
-
-class _Loop(torch.autograd.Function):
-    """The same loop without the way through torch's dispatcher, which takes longer than a short loop."""
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        key: str,
-        owner: int,
-        counts: tuple[int, int, int],
-        inners: list[int],
-        keep: bool,
-        marks: Sequence[int],
-        *operands: Tensor,
-    ) -> tuple[Tensor, ...]:
-        inputs, states, parameters, matrices = grouped(operands, counts)
-        given = key, owner, inputs, states, parameters, inners, matrices, True, keep
-        results = cut_forward(*given)
-        _setup_context(ctx, given, results)
-        ctx.mark_non_differentiable(*(results[k] for k in marks))
-        return tuple(results)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor | None) -> tuple:
-        _, _, inputs, states, parameters, _, matrices, *_ = _autograd_backward(ctx, list(gradients))
-        return (*(None,) * 6, *inputs, *states, *parameters, *matrices)
 
 
 for _device in ("CPU", "CUDA"):

@@ -1,13 +1,17 @@
 // Steps with matrix products inside: a thread carries some rows of the batch through all steps of a program, whose
-// segments act on each element by itself. After dense.h and synapses.h.
+// segments act on each element by itself. After dense.h, synapses.h, lines.h.
 typedef void (*Run)(void* const* tensors, const I* sizes);
 // Sizes of a loop before its strides; bytes; kinds of words.
-enum { STEP_SIZES = 6, WIDEST_NUMBER = 8, SEGMENT = 0, PRODUCT = 1, SUM = 2, DOT = 4 };
+enum { STEP_SIZES = 6, WIDEST_NUMBER = 8, SEGMENT = 0, PRODUCT = 1, SUM = 2, TAPS = 4, WINDOW = 5, DOT = 6 };
+
 // A program. sizes: how many frames, sequences, sequences that are read, words; then the bytes of a row of each frame,
 // the sequence of each frame or -1, the strides of the sequences in bytes, the words. A segment is a word SEGMENT, its
 // function, the number of its width, and how many and which frames it reads, parameters it loads, frames that it reads as
-// they repeat (the frame, the axis, the numbers of the widths of the axes), frames it writes; a product is PRODUCT, the matrix, the frames, and the numbers of their widths; what goes along an axis of synapses is SUM or
-// the word after it, the axis, the frames, and the numbers of the widths of the axes; DOT likewise, of two frames.
+// they repeat (the frame, the axis, the numbers of the widths of the axes), frames it writes; a product is PRODUCT, the
+// matrix, the frames, and the numbers of their widths; what goes along an axis of synapses is SUM or the word after it, the
+// axis, the frames, and the numbers of the widths of the axes; DOT likewise, of two frames; a line is read by TAPS or
+// WINDOW, the place of its lags among the matrices, whether it is added to, the frames of now and of what is read, and
+// their widths.
 struct Program {
   I frames, sequences, given, words;
   const I *bytes, *sequence, *strides, *word, *end;
@@ -53,7 +57,7 @@ static inline void fresh(const Program& of, char* const* sequences, I steps) {
 template <class F> struct Machine {
   const Run* functions;
   char* const* parameters;
-  const I* layout;
+  const I *layout, *moves;
   char* const* matrices;
   const I* widths;
   double most_active;
@@ -62,7 +66,7 @@ template <class F> struct Machine {
   void** tensors;
   I* sizes;
 
-  void segment(const Program& program, const I*& word, char* const* at, I rows, I row) const {
+  void segment(const Program& program, const I*& word, char* const* at, I t, I rows, I row) const {
     const Run function = functions[*word++];
     const I width = widths[*word++];
     const I *const reads = word, *const loads = reads + 1 + *reads, *const spreads = loads + 1 + *loads;
@@ -79,7 +83,7 @@ template <class F> struct Machine {
         sizes[size++] = 0;
       }
       for (I n = 1; n <= *loads; ++n) {
-        tensors[tensor++] = parameters[loads[n]];
+        tensors[tensor++] = parameters[loads[n]] + t * moves[loads[n]];
         sizes[size++] = layout[2 * loads[n]];
         sizes[size++] = layout[2 * loads[n] + 1];
       }
@@ -94,15 +98,24 @@ template <class F> struct Machine {
     }
   }
 
-  void run(const Program& program, char* const* at, I rows, I row) const {
+  void run(const Program& program, char* const* at, I t, I rows, I row) const {
     const I* word = program.word;
     while (word < program.end) {
       const I kind = *word++;
       if (kind == SEGMENT) {
-        segment(program, word, at, rows, row);
+        segment(program, word, at, t, rows, row);
       } else if (kind == DOT) {
         dot_along(word[0], (const F*)at[word[1]], (const F*)at[word[2]], (F*)at[word[3]], rows, widths[word[4]],
                   widths[word[5]]);
+        word += 6;
+      } else if (kind >= TAPS) {
+        char* const now = at[word[2]];
+        F* const frame = (F*)at[word[3]];
+        const I stride = program.strides[program.sequence[word[2]]], width = widths[word[4]];
+        if (kind == TAPS)
+          line_taps(word[1], now, stride, frame, (const I*)matrices[word[0]], (const F*)matrices[word[0] + 1], row, rows, width);
+        else
+          line_window(word[1], now, stride, frame, widths[word[5]] / width, rows, width);
         word += 6;
       } else if (kind >= SUM) {
         (kind == SUM ? sum_along<F> : repeat_along<F>)(word[0], (const F*)at[word[1]], (F*)at[word[2]], rows,
@@ -119,10 +132,10 @@ template <class F> struct Machine {
 };
 
 template <class F> static inline Machine<F> machine(
-    const Run* functions, char* const* parameters, const I* layout, I count, char* const* matrices, const I* widths,
-    I entries, I frames, double most_active) {
-  return {functions, parameters, layout, matrices, widths, most_active, allocate<int32_t>(entries), allocate<F>(entries),
-          allocate<void*>(frames + count), allocate<I>(STEP_SIZES + frames + 2 * count)};
+    const Run* functions, char* const* parameters, const I* layout, const I* moves, I count, char* const* matrices,
+    const I* widths, I entries, I frames, double most_active) {
+  return {functions, parameters, layout, moves, matrices, widths, most_active, allocate<int32_t>(entries),
+          allocate<F>(entries), allocate<void*>(frames + count), allocate<I>(STEP_SIZES + frames + 2 * count)};
 }
 template <class F> static inline void scrap(const Machine<F>& machine) {
   free(machine.places);
@@ -132,17 +145,18 @@ template <class F> static inline void scrap(const Machine<F>& machine) {
 }
 
 // What both directions are given: sizes T, rows, every, threads, how many widths, states, parameters; then the widths and
-// (inner, size) of each parameter.
+// (inner, size) of each parameter, and by how many bytes each moves from step to step.
 struct Call {
   I T, rows, every, threads, states, parameters, together, widest;
-  const I *widths, *layout, *rest;
+  const I *widths, *layout, *moves, *rest;
 };
 static inline Call call(const I* s) {
   const I count = s[4];
-  Call c = {s[0], s[1], s[2], s[3], s[5], s[6], 0, 0, s + 7, s + 7 + count, 0};
+  Call c = {s[0], s[1], s[2], s[3], s[5], s[6], 0, 0, s + 7, s + 7 + count, 0, 0};
   for (I k = 0; k < count; ++k) c.widest = most(c.widest, c.widths[k]);
   c.together = rows_together(c.rows, c.widest);
-  c.rest = c.layout + 2 * c.parameters;
+  c.moves = c.layout + 2 * c.parameters;
+  c.rest = c.moves + c.parameters;
   return c;
 }
 
@@ -158,8 +172,8 @@ template <class F> static void network_forward(const Run* functions, char* const
   fresh(steps, t, T);
 #pragma omp parallel num_threads(given.threads)
   {
-    const Machine<F> own = machine<F>(functions, parameter, given.layout, given.parameters, matrix, given.widths,
-                                      together * given.widest, steps.frames, most_active);
+    const Machine<F> own = machine<F>(functions, parameter, given.layout, given.moves, given.parameters, matrix,
+                                      given.widths, together * given.widest, steps.frames, most_active);
     const Frames frame = frames(steps, t, WIDEST_NUMBER * together * given.widest);
 #pragma omp for schedule(dynamic)
     for (I row = 0; row < rows; row += together) {
@@ -177,7 +191,7 @@ template <class F> static void network_forward(const Run* functions, char* const
               bring(checkpoint[k] + ((now / every - 1) * rows + row) * size, frame.at[before[k]], count * size);
           }
         frame.place(now, row);
-        own.run(steps, frame.at, count, row);
+        own.run(steps, frame.at, now, count, row);
         for (I k = 0; k < states; ++k) {
           char* const next = frame.at[after[k]];
           frame.at[after[k]] = frame.at[before[k]];
@@ -222,8 +236,8 @@ template <class F> static void network_backward(const Run* functions, char* cons
   fresh(back, t + ahead.sequences, T);
 #pragma omp parallel num_threads(given.threads)
   {
-    Machine<F> own = machine<F>(functions, parameter, given.layout, given.parameters, matrix, given.widths,
-                                together * given.widest, most(ahead.frames, back.frames), 0);
+    Machine<F> own = machine<F>(functions, parameter, given.layout, given.moves, given.parameters, matrix,
+                                given.widths, together * given.widest, most(ahead.frames, back.frames), 0);
     const Frames forward = frames(ahead, t, stretch), reverse = frames(back, t + ahead.sequences, stretch);
     char* const history = allocate<char>((every + 1) * kept * stretch);
 #pragma omp for schedule(dynamic)
@@ -252,7 +266,7 @@ template <class F> static void network_backward(const Run* functions, char* cons
           }
           for (I k = 0; k < products; ++k) forward.at[ahead_products[k]] = at + (states + k) * stretch;
           forward.place(now, row);
-          own.run(ahead, forward.at, count, row);
+          own.run(ahead, forward.at, now, count, row);
         }
         own.most_active = 0;  // gradients are seldom zero
         for (I now = end - 1; now >= begin; --now) {
@@ -260,7 +274,7 @@ template <class F> static void network_backward(const Run* functions, char* cons
           for (I k = 0; k < states; ++k) reverse.at[back_states[k]] = at + k * stretch;
           for (I k = 0; k < products; ++k) reverse.at[back_products[k]] = at + (states + k) * stretch;
           reverse.place(now, row);
-          own.run(back, reverse.at, count, row);
+          own.run(back, reverse.at, now, count, row);
           for (I k = 0; k < totals; ++k) {
             const I size = back.bytes[summed[k]];
             char* const to = total[k] + row * size;

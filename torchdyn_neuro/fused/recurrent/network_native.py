@@ -12,15 +12,19 @@ import torch
 from torch import Tensor
 
 from ...native.compiler import arrays, header_library
-from ...sparse.event_product import gather_headers
+from ...sparse.event_product import all_finite, gather_headers
 from ..cpp.kernels import parameter_layout
+from ..layout import laid_out
 from ..operators.registry import get_loop
-from ..record.graph import StepGraph, pattern_of
+from ..record.graph import LineRead, StepGraph, pattern_of
+from .lines import matrices_of
 from .operands import MOST_ACTIVE, Backward, Forward
 from .steps import Dot, Meeting, Product, Program, Segment
 
-_HEADERS = gather_headers("sparse/dense.h", "fused/recurrent/synapses.h", "fused/recurrent/network.h")
-_SEGMENT, _PRODUCT, _SUM, _REPEAT, _DOT = range(5)
+_HEADERS = gather_headers(
+    *("sparse/dense.h", "fused/recurrent/synapses.h", "fused/recurrent/lines.h", "fused/recurrent/network.h")
+)
+_SEGMENT, _PRODUCT, _SUM, _REPEAT, _TAPS, _WINDOW, _DOT = range(7)
 _LARGEST_MATRIX = 2 * 2**20
 """Bytes of a matrix that the caches of one core keep close."""
 
@@ -44,16 +48,22 @@ class Encoded:
         self.shared = graph.shared
         self.language, self.programs = language, programs
         self.keys: list[str] = []
+        reads = [(program, s) for program in programs for s in program.products if isinstance(s.matrix, LineRead)]
+        pairs = [(step.matrix.taps, program.widths[step.source]) for program, step in reads]
+        self.taps = [*dict.fromkeys(pair for pair in pairs if pair[0] >= 0)]
         self.matrices: list[tuple[int, bool]] = []
         self.words = [[word for step in program.steps for word in self._words(program, step)] for program in programs]
 
     def _words(self, program: Program, step: Segment | Product | Meeting | Dot) -> list[int]:
         if isinstance(step, Product):
             ends = step.source, step.target
+            if isinstance(step.matrix, LineRead):
+                return self._line(program, step)
             if step.matrix < 0:
                 axis, *axes = self.along(step.matrix)
                 return [_REPEAT if step.transposed else _SUM, axis, *ends, *axes]
-            place = _place(self.matrices, (step.matrix, step.transposed))
+            # Behind lags and shares.
+            place = 2 * len(self.taps) + _place(self.matrices, (step.matrix, step.transposed))
             return [_PRODUCT, place, *ends, *(program.widths[k] for k in ends)]
         if isinstance(step, Meeting):
             return []
@@ -74,11 +84,29 @@ class Encoded:
         number, axis = pattern_of(matrix)
         return (-1, self.row, number) if axis == -3 else (axis, *self.pairs[number])
 
+    def _line(self, program: Program, step: Product) -> list[int]:
+        """How a line is read, or added to: the frames of now and of all that is read, and their widths."""
+        ends = (step.target, step.source) if step.transposed else (step.source, step.target)
+        taps, widths = step.matrix.taps, [program.widths[k] for k in ends]
+        what = [_WINDOW, 0] if taps < 0 else [_TAPS, 2 * self.taps.index((taps, widths[0]))]
+        return [*what, int(step.transposed), *ends, *widths]
+
     @functools.cached_property
     def functions(self) -> ctypes.Array:
         """The addresses of the segments' loops."""
         addresses = [ctypes.cast(get_loop(key).kernels.forward_function, ctypes.c_void_p) for key in self.keys]
         return (ctypes.c_void_p * len(addresses))(*addresses)
+
+    def taps_of(self, call: Forward | Backward) -> list[Tensor]:
+        """Lags, behind how many, (inner, size) and how they lie in a frame, and shares likewise."""
+        found = []
+        for number, width in self.taps:
+            lags, shares = call.matrices[number : number + 2]
+            like, inner = laid_out(lags[0], (*call.given[0][1].shape[1:-1], call.widths[width]))
+            shape = len(lags), *like.shape
+            head = torch.tensor([len(lags), inner, like.numel()])
+            found += [torch.cat([head, lags.expand(shape).flatten()]), shares.expand(shape).contiguous()]
+        return found
 
     def values(self, matrices: Sequence[Tensor]) -> list[Tensor]:
         """Each matrix as its product reads it, [inputs, outputs]."""
@@ -112,39 +140,44 @@ def _place(known: list, entry: object) -> int:
 
 def takes(encoded: Encoded, matrices: Sequence[Tensor]) -> bool:
     """Whether these loops run programs: whether their segments are in C++ and the matrices are small."""
-    return (
-        encoded.language == "cpp"
-        and not encoded.shared
-        and all(matrix.numel() * matrix.element_size() <= _LARGEST_MATRIX for matrix in matrices)
-    )
+    small = all(matrix.numel() * matrix.element_size() <= _LARGEST_MATRIX for matrix in matrices_of(matrices))
+    return encoded.language == "cpp" and not encoded.shared and small
 
 
-def _described(call: Forward | Backward) -> list[int]:
-    """What both directions are given."""
-    sizes = [*call.shape, call.every, torch.get_num_threads(), len(call.widths), len(call.first), len(call.parameters)]
-    return [*sizes, *call.widths, *parameter_layout(call.parameters, call.inners, range(len(call.parameters)))]
+def _described(call: Forward | Backward, flags: int = 0) -> list[int]:
+    """What both directions are given; ``flags``: how many parameters have a value for each step."""
+    count = len(call.parameters)
+    sizes = [*call.shape, call.every, torch.get_num_threads(), len(call.widths), len(call.first), count + flags]
+    layout = [*parameter_layout(call.parameters, call.inners, range(count)), *[1, 1] * flags]
+    return [*sizes, *call.widths, *layout, *[0] * count, *[flags] * flags]
+
+
+def _most_active(matrices: Sequence[Tensor]) -> ctypes.c_double:
+    """Zero times what is not finite is not zero: then nothing is left out."""
+    return ctypes.c_double(MOST_ACTIVE if all(map(all_finite, matrices_of(matrices))) else 0.0)
 
 
 def run_forward(encoded: Encoded, call: Forward) -> None:
     """Fill the sequences of the outputs, the last states and the checkpoints."""
-    read = encoded.values(call.matrices)
+    read = [*encoded.taps_of(call), *encoded.values(call.matrices)]
     pairs = [*call.given, *call.made]
     tensors = [*(tensor for _, tensor in pairs), *call.first, *call.last, *call.checkpoints, *call.parameters, *read]
     sizes = [*_described(call), *call.before, *call.after, *encoded.described(0, call, pairs, len(call.given))]
     run = library(call.dtype).network_forward
-    run(encoded.functions, *arrays(tensors, sizes), ctypes.c_double(MOST_ACTIVE))
+    run(encoded.functions, *arrays(tensors, sizes), _most_active(call.matrices))
 
 
 def run_backward(encoded: Encoded, call: Backward) -> None:
     """Fill the sequences of the gradients and the totals, and turn ``carry`` into the gradients of the first states."""
-    read = encoded.values(call.matrices)
+    read = [*encoded.taps_of(call), *encoded.values(call.matrices)]
     pairs = [*call.given, *call.made]
     tensors = [tensor for _, tensor in (*call.replayed, *pairs)]
-    tensors += [*call.first, *call.checkpoints, *call.carry, *call.totals, *call.parameters, *read]
-    sizes = [*_described(call), len(call.products[0]), len(call.carry), len(call.totals)]
+    flags = [*call.flags[0]]
+    tensors += [*call.first, *call.checkpoints, *call.carry, *call.totals, *call.parameters, *flags, *read]
+    sizes = [*_described(call, len(flags)), len(call.products[0]), len(call.carry), len(call.totals)]
     sizes += [*call.states[0], *call.states[1], *call.after, *call.products[0], *call.products[1]]
     sizes += [*call.arriving, *call.leaving, *call.summed, *(total.element_size() for total in call.totals)]
     sizes += encoded.described(0, call, call.replayed, len(call.replayed))
     sizes += encoded.described(1, call, pairs, len(call.given))
     run = library(call.dtype).network_backward
-    run(encoded.functions, *arrays(tensors, sizes), ctypes.c_double(MOST_ACTIVE))
+    run(encoded.functions, *arrays(tensors, sizes), _most_active(call.matrices))

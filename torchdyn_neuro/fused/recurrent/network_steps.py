@@ -1,12 +1,14 @@
 """The loops of a program step by step: a kernel for each segment and a product of all threads, or of a card."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor
 
-from ...sparse.event_product import gather_product, matrix
+from ...sparse.event_product import all_finite, gather_product, matrix
 from ..operators.registry import get_loop
+from ..record.graph import LineRead
+from .lines import add_to, matrices_of, read_from
 from .network_native import Encoded
 from .operands import MOST_ACTIVE, Backward, Forward
 from .steps import Dot, Meeting, Product, Program
@@ -26,7 +28,7 @@ def run_forward(encoded: Encoded, call: Forward) -> None:
         later = call.last if (steps - t) % 2 else spare
         frames |= _rows(pairs, t)
         frames |= dict(zip(placed, (*now, *later), strict=True))
-        run(program, frames)
+        run(program, frames, _up_to(call.lines, t, steps))
         now = later
 
 
@@ -55,13 +57,13 @@ def run_backward(encoded: Encoded, call: Backward) -> None:
             forward |= _rows(call.replayed, begin + r)
             forward |= dict(zip((*call.states[0], *call.after), held, strict=True))
             forward |= dict(zip(call.products[0], (rows[r] for rows in found), strict=True))
-            replay(ahead, forward)
+            replay(ahead, forward, _up_to(call.lines[0], begin + r, call.shape[0]))
         for r in reversed(range(count)):
             held = [rows[r] for rows in (*passed, *found)]
             reverse |= _rows(pairs, begin + r)
             reverse |= dict(zip((*call.states[1], *call.products[1]), held, strict=True))
             reverse |= dict(zip((*call.arriving, *call.leaving), (*now, *later), strict=True))
-            run(back, reverse)
+            run(back, reverse, _up_to(call.lines[1], begin + r, call.shape[0]), call.flags[begin + r])
             for total, k in zip(call.totals, call.summed, strict=True):
                 total.add_(reverse[k].view(total.shape))
             for gradient, k in zip(later, call.leaving, strict=True):
@@ -95,8 +97,13 @@ def _rows(pairs: Iterable[tuple[int, Tensor]], t: int) -> dict[int, Tensor]:
     return {k: sequence[t] for k, sequence in pairs}
 
 
+def _up_to(lines: Mapping[int, Tensor], t: int, steps: int) -> dict[int, Tensor]:
+    """Of lines that so many steps are given to, what step t can read."""
+    return {k: rows[t : rows.shape[0] - steps + t + 1] for k, rows in lines.items()}
+
+
 class _Runner:
-    """Runs a step of a program; ``frames`` says where each frame lies."""
+    """Runs a step of a program; ``frames`` says where each frame lies, ``lines`` what it can read."""
 
     def __init__(self, encoded: Encoded, call: Forward | Backward, most_active: float):
         self.call, self.most_active, self.encoded = call, most_active, encoded
@@ -104,9 +111,23 @@ class _Runner:
         self.values: dict[tuple[int, bool], Tensor] = {}
         if self.gathers:
             self.values = dict(zip(encoded.matrices, encoded.values(call.matrices), strict=True))
+            self.gathers = all(map(all_finite, matrices_of(call.matrices)))
 
-    def __call__(self, program: Program, frames: dict[int, Tensor]) -> None:
+    def __call__(
+        self,
+        program: Program,
+        frames: dict[int, Tensor],
+        lines: Mapping[int, Tensor],
+        flags: Iterable[Tensor] = (),
+    ) -> None:
+        parameters, inners = [*self.call.parameters, *flags], self.call.inners
+        inners = [*inners, *[1] * (len(parameters) - len(inners))]
         for step in program.steps:
+            if isinstance(step, Product) and isinstance(step.matrix, LineRead):
+                line, frame = (step.target, step.source) if step.transposed else (step.source, step.target)
+                taps = self.call.matrices[step.matrix.taps :][:2] if step.matrix.taps >= 0 else ()
+                (add_to if step.transposed else read_from)(lines[line], frames[frame], *taps)
+                continue
             if isinstance(step, Product) and step.matrix < 0:
                 self._along(step, frames[step.source], frames[step.target])
                 continue
@@ -122,9 +143,11 @@ class _Runner:
             read, written = ([frames[k][None] for k in group] for group in (step.reads, step.writes))
             kernels = get_loop(step.key).kernels
             spread = [self._repeated(matrix, frames[k]) for k, matrix in step.spread]
-            parameters = [*self.call.parameters, *(each for each, _ in spread)]
-            inners = [*self.call.inners, *(inner for _, inner in spread)]
-            kernels.forward(read, [], parameters, inners, written, [], [], 1)
+            # Without the flags of the backward pass, which this step does not read.
+            absent = [(read[0], 1)] * (step.known - len(parameters)) if spread else []
+            given = [*parameters, *(each for each, _ in (*absent, *spread))]
+            lie = [*inners, *(inner for _, inner in (*absent, *spread))]
+            kernels.forward(read, [], given, lie, written, [], [], 1)
 
     def _repeated(self, pattern: int, source: Tensor) -> tuple[Tensor, int]:
         """A frame that repeats along an axis of synapses as a parameter of a kernel, and how it lies."""
@@ -166,7 +189,7 @@ class _Runner:
     def _multiply(self, step: Product, source: Tensor, target: Tensor) -> None:
         if self.gathers:
             weight = self.values[step.matrix, step.transposed]
-            if gather_product(source, weight, None, target, self.most_active):
+            if gather_product(source, weight, None, target, self.most_active, known=True):
                 return
         else:
             weight = self.call.matrices[step.matrix]

@@ -4,7 +4,7 @@ Frames are numbers of a :class:`~.program.Program`. Sequences are [T, B, \\*], c
 else is contiguous.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from torch import Tensor, dtype
@@ -19,13 +19,14 @@ class Forward(NamedTuple):
     Args:
         given: frames that are rows of sequences, with these.
         made: likewise, and filled.
+        lines: of frames that are rows of lines, all that can be read: from as many rows before as a line is long.
         before, after: the frames of the states before and after a step.
         first: the first states.
         last: filled with the last ones.
         checkpoints: of each state, filled; ``None`` where none are kept.
         parameters: values of the parameters.
         inners: how they lie in a frame.
-        matrices: those of the products.
+        matrices: those of the products, then lags and shares of lines.
         shape: steps and rows.
         dtype: type of the products.
         widths: of frames, by their numbers.
@@ -34,6 +35,7 @@ class Forward(NamedTuple):
 
     given: Sequence[tuple[int, Tensor]]
     made: Sequence[tuple[int, Tensor]]
+    lines: Mapping[int, Tensor]
     before: Sequence[int]
     after: Sequence[int]
     first: Sequence[Tensor]
@@ -53,7 +55,8 @@ class Backward(NamedTuple):
 
     Args:
         replayed: frames of the replay that are rows of sequences, with these.
-        given, made: as forward, of the backward program.
+        given, made: as forward, of the backward program; rows of the gradients of lines are added to.
+        lines: as forward, of the replay and of the backward program.
         states: the frames of the states before a step, in either program.
         after: those after a step of the replay.
         products: the frames of the products that are computed again, in either program.
@@ -63,12 +66,14 @@ class Backward(NamedTuple):
         checkpoints: of these.
         carry: the gradients of the last states, which become those of the first ones.
         totals: filled, zero at first: the gradients of parameters, summed over time.
+        flags: [steps, \\*], one for each parameter of the backward program behind ``parameters``.
         parameters, inners, matrices, shape, dtype, widths, every: as forward.
     """
 
     replayed: Sequence[tuple[int, Tensor]]
     given: Sequence[tuple[int, Tensor]]
     made: Sequence[tuple[int, Tensor]]
+    lines: tuple[Mapping[int, Tensor], Mapping[int, Tensor]]
     states: tuple[Sequence[int], Sequence[int]]
     after: Sequence[int]
     products: tuple[Sequence[int], Sequence[int]]
@@ -79,6 +84,7 @@ class Backward(NamedTuple):
     checkpoints: Sequence[Tensor]
     carry: Sequence[Tensor]
     totals: Sequence[Tensor]
+    flags: Tensor
     parameters: Sequence[Tensor]
     inners: Sequence[int]
     matrices: Sequence[Tensor]

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from ..operators.registry import loop_key
-from ..record.graph import PRODUCTS, Node, StepGraph, ordered, pattern, pattern_of
+from ..record.graph import PRODUCTS, LineRead, Node, StepGraph, is_pattern, ordered, pattern, pattern_of
 from .steps import Dot, Meeting, Product, Program, Segment, sources_of
 
 ROW, CARRIED, READ = range(3)
@@ -30,6 +30,7 @@ def program_of(
     leaves: Sequence[Node],
     results: Sequence[tuple[Node, int]],
     language: str,
+    lines: Sequence[int] = (),
 ) -> Program:
     """The program that computes ``results``.
 
@@ -39,8 +40,9 @@ def program_of(
         results: what is wanted, and what becomes of it (:data:`ROW`, :data:`CARRIED`, :data:`READ`). Rows and what is
             carried have frames of their own; what is only read may be in any frame.
         language: of the segments.
+        lines: the numbers of the leaves that are given to lines of frames; if omitted, the first results are.
     """
-    return _Builder(graph, leaves, language).program([node for node, _ in results], [use for _, use in results])
+    return _Builder(graph, leaves, language).program([node for node, _ in results], [use for _, use in results], lines)
 
 
 class _Builder:
@@ -51,7 +53,7 @@ class _Builder:
         self.width = _widths_of(graph)
         self.steps: list[_Work | Product | Meeting | Dot] = []
 
-    def program(self, results: Sequence[Node], uses: Sequence[int]) -> Program:
+    def program(self, results: Sequence[Node], uses: Sequence[int], lines: Sequence[int]) -> Program:
         count, given = len(self.nodes), frozenset(self.frames)
         # The first that needs a frame for itself gets the one in which the node is computed.
         own: dict[Node, int] = {}
@@ -72,12 +74,16 @@ class _Builder:
             self._work(wanted, copied, results, places)
             for node in ready:
                 frames = [self.frames[source] for source in factors[node]]
-                if node.op == "product" and len(frames) == 2:
-                    self.steps.append(Dot(node.args[1], *frames, self._add(node)))
-                elif node.op == "product":
-                    self.steps.append(Product(*node.args[1:], *frames, self._add(node)))
-                else:
+                if node.op != "product":
                     self.steps.append(Meeting(node.op == "matmul" and node.args[2], *frames, self._add(node)))
+                    continue
+                matrix, transposed = node.args[1:]
+                if len(frames) == 2:
+                    self.steps.append(Dot(matrix, *frames, self._add(node)))
+                    continue
+                if isinstance(matrix, LineRead) and not transposed:
+                    frames = [lines[matrix.line] if lines else places.get(matrix.line, frames[0])]
+                self.steps.append(Product(matrix, transposed, *frames, self._add(node)))
             if not waiting:
                 break
             waiting = [node for node in waiting if node not in self.frames]
@@ -91,7 +97,7 @@ class _Builder:
     def _factors(self, node: Node) -> list[Node]:
         """What a product is of: of a sum of products that need not be written down these."""
         source = node.sources[0]
-        if node.op == "product" and node.args[1] < 0 and not node.args[2] and source.op == "mul":
+        if is_pattern(node) and not node.args[2] and source.op == "mul":
             number, axis = pattern_of(node.args[1])
             across = pattern(number, -3 - axis)
             for one, other in (source.args, source.args[::-1]):
@@ -104,9 +110,7 @@ class _Builder:
         read = {*results}
         for step in steps:
             read.update(step.reads if isinstance(step, Segment) else sources_of(step))
-        return [
-            step for step in steps if not (isinstance(step, Product) and step.target not in read and step.matrix < 0)
-        ]
+        return [step for step in steps if not (isinstance(step, Product) and step.copies and step.target not in read)]
 
     def _missing(self, node: Node) -> bool:
         """Whether a product is still missing for a node."""
@@ -195,8 +199,9 @@ class _Builder:
         used = {node for node in ordered(outputs) if node.op == "input"}
         parameters = tuple(k for k, leaf in enumerate(graph.parameters) if leaf in used)
         writes = tuple(place for _, place in work.results)
+        known = len(graph.parameters)
         repeated = tuple((self.frames[self.nodes[k].args[0]], self.nodes[k].args[1]) for k in spread)
-        return Segment(loop_key(pointwise, self.language), work.width, tuple(read), parameters, writes, repeated)
+        return Segment(loop_key(pointwise, self.language), work.width, tuple(read), parameters, writes, repeated, known)
 
 
 @dataclass
@@ -210,14 +215,14 @@ class _Work:
 
 def repeats(node: Node) -> bool:
     """Whether a node is a frame that only repeats along an axis of synapses."""
-    return node.op == "product" and node.args[1] < 0 and node.args[2]
+    return is_pattern(node) and node.args[2]
 
 
 def _fixed(graph: StepGraph) -> frozenset[Node]:
     """What depends on parameters alone, which a segment computes once for many elements."""
     found = set(graph.parameters)
-    groups = (graph.next_states, graph.outputs, graph.grad_states, graph.grad_inputs, graph.grad_parameters)
-    results = [node for group in groups for node in group if node is not None]
+    groups = graph.next_states, graph.outputs, graph.lines, graph.grad_states, graph.grad_inputs, graph.grad_parameters
+    results = [node for group in (*groups, graph.grad_lines) for node in group if node is not None]
     for node in ordered([*results, *(node for _, *pair in graph.outers for node in pair)]):
         if node.op != "input" and all(source in found for source in node.sources):
             found.add(node)
@@ -240,7 +245,13 @@ def _widths_of(graph: StepGraph) -> Callable[[Node], int]:
 
     def width(node: Node) -> int:
         for each in ordered([node], frozenset(known)):
-            if each.op == "product" and each.args[1] < 0:
+            if each.op == "product" and isinstance(each.args[1], LineRead):
+                _, line, transposed = each.args
+                if line.matrix < 0 or transposed:
+                    known[each] = width(graph.lines[line.line])
+                else:
+                    known[each] = graph.matrices[line.matrix][1] if graph.matrices else 0
+            elif is_pattern(each):
                 number, axis = pattern_of(each.args[1])
                 known[each] = number if each.args[2] else graph.row if axis == -3 else pairs[number][-3 - axis]
             elif each.op == "outer":

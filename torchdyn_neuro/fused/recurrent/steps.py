@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ..record.graph import Node
+from ..record.graph import LineRead, Node
 
 
 @dataclass(frozen=True)
@@ -16,6 +16,7 @@ class Segment:
         parameters: the numbers of the parameters that it loads.
         writes: the frames that are its outputs.
         spread: the frames that it reads as they repeat along an axis of synapses, and the :func:`pattern` of each.
+        known: how many parameters a step has; to the loop these frames are further ones.
     """
 
     key: str
@@ -24,6 +25,7 @@ class Segment:
     parameters: tuple[int, ...]
     writes: tuple[int, ...]
     spread: tuple[tuple[int, int], ...] = ()
+    known: int = 0
 
 
 @dataclass(frozen=True)
@@ -31,16 +33,22 @@ class Product:
     """A frame times a matrix.
 
     Args:
-        matrix: the number of the matrix W; below zero that of a sum over an axis of synapses.
+        matrix: the number of the matrix W; below zero that of a sum over an axis of synapses; or how a line of frames
+            is read, of which ``source`` is the newest frame (transposed: to which is added, with ``target``).
         transposed: false for x W^T, as in a linear layer; true for x W, as in its gradient.
         source: the frame x.
         target: the frame that is filled.
     """
 
-    matrix: int
+    matrix: int | LineRead
     transposed: bool
     source: int
     target: int
+
+    @property
+    def copies(self) -> bool:
+        """Whether what it fills only repeats along an axis of synapses."""
+        return self.transposed and isinstance(self.matrix, int) and self.matrix < 0
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,6 @@ A kernel is called ``run``. Tensors that may be absent come with a flag ``HAS_..
 import functools
 from collections.abc import Sequence
 
-import torch
-
 from ..plan.loops import BackwardPlan, ForwardPlan
 from ..plan.schedule import few_alive, registers
 from ..record.graph import Node
@@ -115,7 +113,7 @@ def emit_backward(plan: BackwardPlan, every: int) -> str:
         text.lines(f"ds{k}_arrives = tl.full((), HAS_dlast{k}, tl.int1)")
     text.lines(*(f"dy{k}_arrives = tl.full((), HAS_dy{k}, tl.int1)" for k in plan.output_gradients))
     for k in grad_parameters:
-        text.lines(f"dp{k} = {zeros(torch.promote_types(graph.parameters[k].dtype, torch.float32))}")
+        text.lines(f"dp{k} = {zeros(graph.summed_as(k))}")
     text.lines(f"place = (T + {every - 1}) // {every} - 1", f"left = T - place * {every}")
     (_segments_in_registers if written_out else _segments_in_memory)(text, plan, names, every)
     text.lines(*(store(f"dfirst{k} + start + lane", f"ds{k}") for k in plan.carried))

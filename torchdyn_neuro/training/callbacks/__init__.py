@@ -6,6 +6,7 @@ from .gradient_norms import GradientNorms
 from .histograms import Histograms
 from .models import BestModel, LastModel
 from .pictures import Pictures
+from .plastic_weights import PlasticWeights
 from .progress import PlainProgress, Progress
 from .repeatable import Repeatable
 
@@ -18,6 +19,7 @@ __all__ = [
     "LastModel",
     "Pictures",
     "PlainProgress",
+    "PlasticWeights",
     "Progress",
     "Repeatable",
 ]

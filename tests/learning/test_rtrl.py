@@ -1,0 +1,87 @@
+"""Real-time recurrent learning finds the gradient of back-propagation, forward in time."""
+
+import pytest
+import torch
+from torch import nn
+from torch.testing import assert_close
+
+import torchdyn_neuro as tdn
+from torchdyn_neuro import decoding, losses
+from torchdyn_neuro.learning import BPTT, RTRL
+
+from .models import LABELS, found, furthest, lively, sequence
+
+# Torch decomposes some operations of forward mode by scripts, which it warns of itself.
+pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script:FutureWarning")
+
+
+@pytest.fixture(autouse=True)
+def eager():
+    """The definition; the kernels have tests of their own and take seconds to compile."""
+    with tdn.backend("eager"):
+        yield
+
+
+def spiking():
+    cell = tdn.ALIF(tdn.Learned(3.0), tdn.Learned(9.0), beta=2.0, detach_reset=False, v_init=tdn.Learned(0.1))
+    layers = [nn.Linear(3, 3), tdn.Recurrent(cell, nn.Linear(3, 3, bias=False)), tdn.ExponentialSynapse(tdn.Learned(4.0))]
+    return lively(nn.Sequential(*layers, nn.Linear(3, 2), tdn.LeakyIntegrator(3.0)))
+
+
+def coupled_inside_the_step():
+    network = tdn.CTRNN(3, tdn.Learned(3.0), integrator=tdn.RK4(), activation=tdn.rates.Tanh())
+    return lively(nn.Sequential(nn.Linear(3, 3), network, nn.Linear(3, 2), tdn.LeakyIntegrator(3.0)), 2.0)
+
+
+def noisy_and_delayed():
+    layer = tdn.Network(tdn.LIF(4.0, noise=tdn.WhiteNoise(0.3)), nn.Linear(3, 3), delay=2.0)
+    model = lively(tdn.Chain(nn.Linear(3, 3), layer, nn.Linear(3, 2), tdn.LeakyIntegrator(3.0)))
+    with torch.no_grad():
+        model[0].bias.fill_(2.0)
+    return model
+
+
+@pytest.mark.parametrize("make", [spiking, coupled_inside_the_step, noisy_and_delayed])
+@pytest.mark.parametrize(
+    "loss", [losses.MembraneCrossEntropy(decoding.MaxMembrane()), losses.EveryStep()], ids=["max", "every step"]
+)
+def test_it_is_the_gradient(make, loss):
+    torch.manual_seed(0)
+    model, x = make(), sequence(8, 3)
+    reference, expected = found(BPTT(), model, x, loss=loss)
+    outcome, got = found(RTRL(at_once=20), model, x, loss=loss)
+    assert furthest(got, expected) < 1e-10
+    assert_close(outcome.loss, reference.loss)
+    assert_close(outcome.decoded, reference.decoded)
+
+
+def test_norms_go_by_their_running_statistics():
+    torch.manual_seed(0)
+    norm = nn.BatchNorm1d(3)
+    model = lively(nn.Sequential(nn.Linear(3, 3), tdn.Stepwise(norm), tdn.LIF(3.0), nn.Linear(3, 2)))
+    x, start = sequence(6, 3), {name: value.clone() for name, value in norm.state_dict().items()}
+    _, expected = found(BPTT(), model.eval(), x)
+    _, got = found(RTRL(), model.train(), x)
+    assert furthest(got, expected) < 1e-10
+    alone = nn.BatchNorm1d(3).double()
+    alone.load_state_dict(start)
+    alone(model[0](x).flatten(0, 1))
+    assert_close(norm.running_var, alone.running_var)
+
+
+class Twice(nn.Module):
+    """A model whose order nobody knows."""
+
+    def __init__(self):
+        super().__init__()
+        self.cell = tdn.LIF()
+
+    def forward(self, x):
+        return self.cell(x) + x
+
+
+def test_what_it_refuses():
+    with pytest.raises(TypeError, match=r"^RTRL: expected layers one after the other .*, got .*Twice.*; "):
+        RTRL().prepare(Twice())
+    with pytest.raises(TypeError, match=r"^RTRL: expected weights that stay .*, got Plastic.*; "):
+        RTRL().prepare(tdn.Chain(tdn.Plastic(nn.Linear(2, 2), tdn.Hebbian()), tdn.LIF()))

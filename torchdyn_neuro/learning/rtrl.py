@@ -1,0 +1,173 @@
+"""Real-time recurrent learning."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, jvp, vmap
+
+from ..core.dynamics import Dynamics
+from ..core.plastic import Plastic
+from ..core.state import State, fill, leaves
+from ..core.stepwise import Stepwise
+from .errors import Errors
+from .layers import Part, RunningNorm, batch_norm, parts_of
+from .method import LearningMethod, Outcome, with_gradients
+
+
+class RTRL(LearningMethod):
+    r"""Real-time recurrent learning: the exact gradient, forward in time, for small networks.
+
+    .. math:: \frac{ds_t}{d\theta} = \frac{\partial s_t}{\partial s_{t-1}} \frac{ds_{t-1}}{d\theta}
+        + \frac{\partial s_t}{\partial \theta}
+
+    by one Jacobian-vector product of the whole step for each parameter. Memory, [parameters, B, states], and time per
+    step do not depend on T, but grow with the number of parameters. The result is the gradient of BPTT, for any loss
+    that can be read while time goes on. Norms over the batch go by their running statistics, as in :class:`EProp`.
+
+    Args:
+        at_once: how many parameters are taken together; all of them if omitted. Fewer need less memory in a step.
+
+    Shape:
+        - as :class:`LearningMethod`; models of layers one after the other
+
+    Raises:
+        TypeError: for a model whose layers do not run one after the other, and for a loss that needs the whole sequence
+            at once.
+
+    Source: Williams & Zipser (1989), Neural Comput. 1:270.
+
+    Example:
+        >>> import torch, torchdyn_neuro as tdn
+        >>> model = nn.Sequential(nn.Linear(3, 2), tdn.Recurrent(tdn.LIF(), nn.Linear(2, 2)), tdn.LeakyIntegrator())
+        >>> loss = tdn.losses.MembraneCrossEntropy()
+        >>> RTRL()(model, torch.rand(10, 4, 3), torch.tensor([0, 1, 0, 1]), loss).loss.backward()
+        >>> model[1].connection.weight.grad.shape
+        torch.Size([2, 2])
+    """
+
+    def __init__(self, at_once: int | None = None):
+        super().__init__()
+        self.at_once = at_once
+
+    def prepare(self, model: nn.Module) -> None:
+        _Frames(parts_of("RTRL", model))
+
+    def learn(self, model: nn.Module, x: Tensor, target: Tensor, loss: nn.Module) -> Outcome:
+        errors = Errors("RTRL", loss, target, len(x), "end")
+        frames = _Frames(parts_of("RTRL", model), errors)
+        with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
+            gradients = self._forward(frames, x, errors)
+            value, decoded = errors.result()
+            frames.settle()
+        return Outcome(with_gradients(value, gradients), decoded)
+
+    def _forward(self, frames: "_Frames", x: Tensor, errors: Errors) -> dict[nn.Parameter, Tensor]:
+        learned = {name: parameter for name, parameter in frames.named_parameters() if parameter.requires_grad}
+        values = {name: parameter.detach() for name, parameter in learned.items()}
+        directions = _directions(values)
+        count = sum(value.numel() for value in values.values())
+        state = frames.start(x[0])
+        influence = self._push(lambda values: _floats(functional_call(frames, values, (x[0],))), directions, values)
+        total = x.new_zeros(count, dtype=torch.promote_types(x.dtype, torch.float32))
+        for x_t in x.unbind(0):
+
+            def step(values: dict[str, Tensor], floats: list[Tensor], x_t: Tensor = x_t) -> tuple[Tensor, list[Tensor]]:
+                y, after = functional_call(frames, values, (x_t, _with_floats(state, floats)))
+                return y, _floats(after)
+
+            slopes, influence = self._push(step, (*directions, influence), values, _floats(state))
+            frames.watching = True
+            y, state = frames(x_t, state)
+            frames.watching = False
+            error = errors.slope(y.unsqueeze(0))
+            if error is not None:
+                total += torch.einsum("pbc,bc->p", slopes.flatten(2), error[0].flatten(1))
+        parts = total.split([value.numel() for value in values.values()])
+        return {parameter: part.view_as(parameter) for parameter, part in zip(learned.values(), parts, strict=True)}
+
+    def _push(self, function, directions, *at):
+        """The derivatives of ``function`` at a point, in all directions."""
+        along = lambda *tangents: jvp(function, at, tangents)[1]  # noqa: E731
+        return vmap(along, randomness="same", chunk_size=self.at_once)(*directions)
+
+
+class _Frames(nn.Module):
+    """A model as a function of a frame and a state."""
+
+    def __init__(self, parts: list[Part], errors: Errors | None = None):
+        super().__init__()
+        self.plain: list[bool] = []
+        self.parts = nn.ModuleList()
+        clock = 1.0
+        for part in parts:
+            module, norm = part.module, batch_norm(part.module)
+            if isinstance(module, Plastic):
+                raise TypeError(
+                    "RTRL: expected weights that stay while a sequence runs, got Plastic, which moves them; use BPTT"
+                )
+            clock = module.dt if isinstance(module, Dynamics) else clock
+            self.parts.append(module if norm is None else RunningNorm(norm))
+            self.plain.append(part.framewise or norm is not None)
+        if errors is not None:
+            self.parts.append(errors.reading(clock))
+            self.plain.append(True)
+        self.watching = False
+        """Whether norms take account of what they are given."""
+
+    def start(self, x_t: Tensor) -> tuple[State, ...]:
+        """The state of all parts before the first frame."""
+        states = []
+        for module, x_t in self._with_frames(x_t):
+            states.append(module.initial_state(x_t) if isinstance(module, Dynamics) else ())
+        return tuple(states)
+
+    def _with_frames(self, x_t: Tensor) -> Iterator[tuple[nn.Module, Tensor]]:
+        for index, module in enumerate(self.parts):
+            yield module, x_t
+            x_t = self._step(index, x_t, module.initial_state(x_t) if isinstance(module, Dynamics) else ())[0]
+
+    def _step(self, index: int, x_t: Tensor, state: State) -> tuple[Tensor, State]:
+        module = self.parts[index]
+        if isinstance(module, Dynamics):
+            return module.step(x_t, state)
+        if isinstance(module, Stepwise):
+            return module.step(x_t), ()
+        return (module(x_t) if self.plain[index] else module(x_t.unsqueeze(0)).squeeze(0)), ()
+
+    def forward(self, x_t: Tensor, state: tuple[State, ...] | None = None):
+        if state is None:
+            return self.start(x_t)
+        states = []
+        for index, before in enumerate(state):
+            if self.watching and isinstance(self.parts[index], RunningNorm):
+                self.parts[index].watch(x_t)
+            x_t, after = self._step(index, x_t, before)
+            states.append(after)
+        return x_t, tuple(states)
+
+    def settle(self) -> None:
+        """Let norms move their running statistics, at the end of a sequence."""
+        for part in self.parts:
+            if isinstance(part, RunningNorm):
+                part.settle()
+
+
+def _directions(values: dict[str, Tensor]) -> tuple[dict[str, Tensor]]:
+    """For each entry of each parameter a direction in which only it changes."""
+    count, first, found = sum(value.numel() for value in values.values()), 0, {}
+    for name, value in values.items():
+        one = value.new_zeros(count, value.numel())
+        one[first : first + value.numel()] = torch.eye(value.numel(), dtype=value.dtype, device=value.device)
+        found[name] = one.view(count, *value.shape)
+        first += value.numel()
+    return (found,)
+
+
+def _floats(state: State) -> list[Tensor]:
+    return [leaf for leaf in leaves(state) if leaf.is_floating_point()]
+
+
+def _with_floats(state: State, floats: list[Tensor]) -> State:
+    remaining = iter(floats)
+    return fill(state, [next(remaining) if leaf.is_floating_point() else leaf for leaf in leaves(state)])

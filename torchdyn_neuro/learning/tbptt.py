@@ -1,0 +1,112 @@
+"""Truncated back-propagation through time."""
+
+import torch
+from torch import Tensor, nn
+
+from ..core.checks import whole_number
+from ..core.context import intercepting, interceptor
+from ..core.dynamics import Dynamics
+from ..core.state import State, detach_state, first_frame
+from ..losses import EveryStep
+from .errors import check_loss
+from .method import Gradients, LearningMethod, Outcome, with_gradients
+
+
+class TBPTT(LearningMethod):
+    r"""Truncated back-propagation through time: k steps at a time, the state handed on without its history.
+
+    .. math:: \sum_{i} \frac{k}{T}\, \frac{d}{d\theta} \mathrm{judge}(\mathrm{decoder}(y_1 \dots y_{ik}), target)
+
+    where each derivative reaches back to the start of its piece. A loss of the whole sequence is judged at the end of
+    each piece as if the sequence ended there; one of every step (``EveryStep``) as it is. With ``steps`` of T or more the
+    result is that of BPTT. Memory grows with ``steps``, not with T. A norm over the batch takes the statistics of each
+    piece.
+
+    Args:
+        steps: length k of a piece.
+
+    Shape:
+        - as :class:`LearningMethod`; any model that calls each of its dynamics once
+
+    Raises:
+        ValueError: if ``steps`` is below 1, or a model calls one of its dynamics twice.
+        TypeError: for a loss that needs the whole sequence at once.
+
+    Source: Williams & Peng (1990), Neural Comput. 2:490.
+
+    Example:
+        >>> import torch, torchdyn_neuro as tdn
+        >>> model = nn.Sequential(nn.Linear(3, 2), tdn.LeakyIntegrator())
+        >>> loss = tdn.losses.MembraneCrossEntropy()
+        >>> TBPTT(steps=4)(model, torch.rand(10, 4, 3), torch.tensor([0, 1, 0, 1]), loss).loss.backward()
+        >>> model[0].weight.grad.shape
+        torch.Size([2, 3])
+    """
+
+    def __init__(self, steps: int = 10):
+        super().__init__()
+        self.steps = whole_number("TBPTT", "steps", steps, 1)
+
+    def learn(self, model: nn.Module, x: Tensor, target: Tensor, loss: nn.Module) -> Outcome:
+        check_loss("TBPTT", loss)
+        every_step = isinstance(loss, EveryStep)
+        if every_step:
+            loss.check_target(target, len(x))
+        parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        carrying, gradients = _Carrying(), Gradients()
+        value, kept, seen = torch.zeros((), device=x.device), None, 0
+        for piece in x.split(self.steps):
+            with torch.enable_grad():
+                y = carrying.run(model, piece)
+                kept = loss.decoder.start(y[0]) if kept is None else kept.detach()
+                shares = []
+                for step, y_t in enumerate(y.unbind(0), start=seen):
+                    kept = loss.decoder.keep(kept, y_t)
+                    if every_step:
+                        shares.append(loss.criterion(y_t, loss.target_at(target, step)) / len(x))
+                seen += len(piece)
+                share = sum(shares) if every_step else self._judged(loss, kept, seen, target) * (len(piece) / len(x))
+            value = value + share.detach()
+            if share.requires_grad:
+                found = torch.autograd.grad(share, parameters, allow_unused=True)
+                for parameter, gradient in zip(parameters, found, strict=True):
+                    gradients.add(parameter, gradient)
+        if not every_step:
+            value = self._judged(loss, kept.detach(), seen, target)
+        return Outcome(with_gradients(value, gradients), loss.decoder.finish(kept.detach(), seen))
+
+    @staticmethod
+    def _judged(loss: nn.Module, kept: Tensor, steps: int, target: Tensor) -> Tensor:
+        return loss.judge(loss.decoder.finish(kept, steps), target)
+
+
+class _Carrying:
+    """Runs a model piece by piece, with the states of all its dynamics handed on, cut from their history."""
+
+    def __init__(self) -> None:
+        self.states: dict[Dynamics, State] = {}
+
+    def run(self, model: nn.Module, x: Tensor) -> Tensor:
+        """The outputs of the next piece."""
+        outer, visited = interceptor(), set()
+
+        def carry(module: Dynamics, x: State) -> State:
+            if outer is not None:
+                raise RuntimeError(
+                    "TBPTT: expected to run the model by itself, got one that is being streamed or recorded; train "
+                    "outside"
+                )
+            if module in visited:
+                raise ValueError(
+                    f"TBPTT: expected each dynamics to be called once per pass, got a second call of "
+                    f"{type(module).__name__}; give each place in the model a module of its own"
+                )
+            visited.add(module)
+            module.check_input(x)
+            state = self.states.get(module)
+            y, state = module.scan(x, module.initial_state(first_frame(x)) if state is None else state)
+            self.states[module] = detach_state(state)
+            return y
+
+        with intercepting(carry):
+            return model(x)

@@ -1,0 +1,30 @@
+"""What a loss on decoded outputs is."""
+
+from torch import Tensor, nn
+
+from ..decoding.decoder import Decoder
+
+
+class DecodedLoss(nn.Module):
+    r"""Base of the losses of what a decoder reads from the outputs of a whole sequence.
+
+    .. math:: L = \mathrm{judge}(\mathrm{decoder}(y), target)
+
+    Args:
+        decoder: from outputs over time to one value per class.
+
+    Shape:
+        - input: outputs [T, B, C], targets [B]
+        - output: scalar
+    """
+
+    def __init__(self, decoder: Decoder):
+        super().__init__()
+        self.decoder = decoder
+
+    def judge(self, decoded: Tensor, target: Tensor) -> Tensor:
+        """The loss of decoded outputs [B, C]."""
+        raise NotImplementedError(f"{type(self).__name__} does not define judge(decoded, target)")
+
+    def forward(self, y: Tensor, target: Tensor) -> Tensor:
+        return self.judge(self.decoder(y), target)
