@@ -212,10 +212,6 @@ class Recording:
     def _numbered(self, operands: Operands, widths: Sequence[Any], numbers: dict[Any, int]) -> Operands:
         synapses = [width for width in numbers if isinstance(width, tuple)]
 
-        def known(width: Any) -> Any:
-            shared = (*width, SHARED) if isinstance(width, tuple) and width not in numbers else width
-            return shared if shared in numbers else width
-
         def number(width: Any) -> int:
             if not isinstance(width, tuple) or width in numbers:
                 return numbers.get(width, 0)
@@ -227,7 +223,8 @@ class Recording:
         groups = zip(operands, (widths[:count], widths[count:], self.lasts), strict=True)
 
         def numbered(operand: Operand, width: Any) -> Operand:
-            width = known(width)
+            if isinstance(width, tuple) and width not in numbers and (*width, SHARED) in numbers:
+                width = *width, SHARED
             # One value for each synapse is that, where there is one neuron on a side, too.
             broadcast = (False,) * len(operand.broadcast) if width in synapses else operand.broadcast
             return replace(operand, width=number(width), broadcast=broadcast)
@@ -242,13 +239,12 @@ class Recording:
         return [shape if len(shape) == 2 else shape[0] if shape else None for shape in shapes]
 
     def _describe_matrices(self) -> list[tuple[torch.dtype, bool, tuple[int, ...]]]:
-        weights = self.matrix_values()
-        return [(w.dtype, self.training and w.requires_grad, tuple(w.shape)) for w in weights]
+        return [(w.dtype, self.training and w.requires_grad, tuple(w.shape)) for w in self.matrix_values()]
 
     def matrix_values(self) -> list[Tensor]:
         """The matrices of products, then lags and shares, as they are now."""
-        values = [getattr(layer, name) for layer, name in self.live_matrices]
-        return [*values, *(value for layer in self.live_taps for value in layer.taps())]
+        weights = (getattr(layer, name) for layer, name in self.live_matrices)
+        return [*weights, *(value for layer in self.live_taps for value in layer.taps())]
 
     def operands(self) -> list[Tensor]:
         """The values of all sources, as they are now."""

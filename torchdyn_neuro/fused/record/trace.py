@@ -181,8 +181,7 @@ def _record(
             own = tuple(_met(recorder, node, o) for node, o in zip(p_nodes, operands[2], strict=True))
             numbers = {"matrices": tuple(widths.matrices), "widths": (*of_each, own)}
             numbers["pairs"] = tuple((number, *pair) for number, pair in widths.pairs.items() if pair)
-            numbers["shared"] = widths.pairs.shared
-            numbers["row"] = -1 if recorder.synapses.row is None else recorder.synapses.row
+            numbers |= {"shared": widths.pairs.shared, "row": recorder.synapses.numbers.get((), -1)}
         after, ys = (
             [_result(recorder, y, (*(s[k] for k in held), *x), several) for y in group]
             for group in (next_states, outputs)
@@ -275,9 +274,8 @@ def _check(
     sizes |= {full_shape(shape, number, NO_PAIRS)[-1] for number in every}
     frames = [(y, (*shape[:-1], y.shape[-1] if y.shape and y.shape[-1] in sizes else shape[-1])) for y in outputs]
     frames += [(after, tuple(before.shape)) for before, after in zip(states, next_states, strict=True)]
-    for result, frame in frames:
-        if tuple(result.shape) != frame:
-            raise NotPointwise("a result whose shape is not that of the frame")
+    if any(tuple(result.shape) != frame for result, frame in frames):
+        raise NotPointwise("a result whose shape is not that of the frame")
 
 
 def explained(module: nn.Module, error: Exception) -> str:

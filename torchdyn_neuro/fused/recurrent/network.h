@@ -144,22 +144,6 @@ template <class F> static inline void scrap(const Machine<F>& machine) {
   free(machine.sizes);
 }
 
-// What both directions are given: sizes T, rows, every, threads, how many widths, states, parameters; then the widths and
-// (inner, size) of each parameter, and by how many bytes each moves from step to step.
-struct Call {
-  I T, rows, every, threads, states, parameters, together, widest;
-  const I *widths, *layout, *moves, *rest;
-};
-static inline Call call(const I* s) {
-  const I count = s[4];
-  Call c = {s[0], s[1], s[2], s[3], s[5], s[6], 0, 0, s + 7, s + 7 + count, 0, 0};
-  for (I k = 0; k < count; ++k) c.widest = most(c.widest, c.widths[k]);
-  c.together = rows_together(c.rows, c.widest);
-  c.moves = c.layout + 2 * c.parameters;
-  c.rest = c.moves + c.parameters;
-  return c;
-}
-
 // tensors: sequences, first states, last states, checkpoints (null where not kept), parameters, matrices. sizes: those
 // of a call, the frames of states before and after a step, the program.
 template <class F> static void network_forward(const Run* functions, char* const* t, const I* s, double most_active) {

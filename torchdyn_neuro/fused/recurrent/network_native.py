@@ -22,7 +22,7 @@ from .operands import MOST_ACTIVE, Backward, Forward
 from .steps import Dot, Meeting, Product, Program, Segment
 
 _HEADERS = gather_headers(
-    *("sparse/dense.h", "fused/recurrent/synapses.h", "fused/recurrent/lines.h", "fused/recurrent/network.h")
+    "sparse/dense.h", *(f"fused/recurrent/{name}.h" for name in ("synapses", "lines", "call", "network"))
 )
 _SEGMENT, _PRODUCT, _SUM, _REPEAT, _TAPS, _WINDOW, _DOT = range(7)
 _LARGEST_MATRIX = 2 * 2**20

@@ -59,10 +59,3 @@ template <class F> static inline void dot_along(I axis, const F* from, const F* 
     }
   }
 }
-// Numbers of a frame above which a thread carries one row: its frames have to stay in the caches.
-enum { WIDE = 1 << 15 };
-
-// Rows that a thread carries together: they share the weights in its caches. Whatever the number of threads.
-static inline I rows_together(I rows, I widest) {
-  return widest > WIDE ? 1 : least(rows >= 64 ? 8 : rows >= 8 ? 4 : 1, DENSE_ROWS);
-}
