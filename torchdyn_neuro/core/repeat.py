@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+import torch
+
 from .state import State
 
 Body = Callable[[State, State], State]
@@ -36,7 +38,7 @@ def repeat(body: Body, x: State, state: State, count: int) -> list[State]:
 
 def is_recorded() -> bool:
     """Whether a step is written down and not run, so that a shape says nothing and is not looked at."""
-    return _record.get() is not None
+    return not torch.compiler.is_compiling() and _record.get() is not None
 
 
 @contextmanager
