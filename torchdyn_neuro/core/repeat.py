@@ -7,6 +7,8 @@ from typing import Protocol
 
 from torch import Tensor
 
+import torch
+
 from .state import State
 
 Body = Callable[[State, State], State]
@@ -49,7 +51,7 @@ def repeat(body: Body, x: State, state: State, count: int) -> list[State]:
 
 def is_recorded() -> bool:
     """Whether a step is written down and not run, so that a shape says nothing and is not looked at."""
-    return _record.get() is not None
+    return not torch.compiler.is_compiling() and _record.get() is not None
 
 
 def count_rows(frame: Tensor) -> int | Tensor:

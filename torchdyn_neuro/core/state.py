@@ -226,9 +226,15 @@ def stack_frames(outputs: list[State]) -> State:
     return map_state(_stacked, outputs[0], *outputs[1:])
 
 
+@assume_constant_result
+def _knows_autocast(device: str) -> bool:
+    # The compilers before torch 2.14 cannot ask.
+    return torch.amp.is_autocast_available(device)
+
+
 def _stacked(*ys: Tensor) -> Tensor:
     device = ys[0].device.type
-    if not torch.amp.is_autocast_available(device) or not torch.is_autocast_enabled(device):
+    if not _knows_autocast(device) or not torch.is_autocast_enabled(device):
         return torch.stack(ys)
     # Autocast refuses to stack some types, though frames of one type need no cast.
     with torch.autocast(device, enabled=False):

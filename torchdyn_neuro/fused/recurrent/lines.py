@@ -4,7 +4,6 @@ It is one sequence [steps + T, B, \\*]. Nothing is shifted: step t fills row ``s
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -36,7 +35,8 @@ def merged(graph: StepGraph, held: Sequence[Any], lines: Sequence[Any]) -> list[
 
 def matrices_of(factors: Sequence[Tensor]) -> list[Tensor]:
     """The matrices of products among all factors; lags and shares follow."""
-    return [*takewhile(Tensor.is_floating_point, factors)]
+    count = next((k for k, factor in enumerate(factors) if not factor.is_floating_point()), len(factors))
+    return list(factors[:count])
 
 
 def check_lines(
