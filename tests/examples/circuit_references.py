@@ -98,13 +98,13 @@ def wong_wang(coherence, trials, *, steps=2000, dt=1.0, seed=1):
     return S, first[:, 0] < first[:, 1], first.min(1)
 
 
-def facilitating_network(W, excites, current, *, sigma=1.26, tau=20.0, seed=1):
+def facilitating_network(W, excites, current, *, sigma=1.26, tau=20.0, synapse=10.0, seed=1):
     """Spikes [T, cells] of integrate-and-fire cells with the synapses of Mongillo et al. (2008), eqs. 1 to 3.
 
-    current: [T, cells]; 1 ms steps, refractory period 2 ms.
+    current: [T, cells]; 1 ms steps, refractory period 2 ms; currents decay with ``synapse``, and carry W.
     """
     rng = np.random.default_rng(seed)
-    cells = len(excites)
+    cells, fades = len(excites), math.exp(-1 / synapse)
     v, u, x, rest, sent = np.zeros(cells), np.full(cells, 0.2), np.ones(cells), np.zeros(cells), np.zeros(cells)
     decay = math.exp(-1 / tau)
     spread = sigma * math.sqrt((1 - decay**2) / (2 * tau))
@@ -119,6 +119,6 @@ def facilitating_network(W, excites, current, *, sigma=1.26, tau=20.0, seed=1):
         u = 0.2 + (u - 0.2) * math.exp(-1 / 1500)
         x = 1 - (1 - x) * math.exp(-1 / 200)
         u = np.where(fired, u + 0.2 * (1 - u), u)
-        sent = np.where(excites, u * x, 1.0) * fired
+        sent = sent * fades + np.where(excites, u * x, 1.0) * fired / synapse
         x = np.where(fired, x * (1 - u), x)
     return spikes

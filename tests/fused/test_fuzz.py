@@ -2,6 +2,7 @@
 
 import ast
 import math
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -11,7 +12,7 @@ from .fuzz.generate import KINDS, generate
 from .fuzz.minimise import minimise
 from .fuzz.program import Program
 from .fuzz.rounding import Rounded
-from .fuzz.run import _compared, difference, run
+from .fuzz.run import _compared, difference, fuses, run
 from .fuzz.search import search
 
 # Programs that depend on more than numbers are recorded anew after each change, which takes longer: one of each below.
@@ -48,6 +49,14 @@ def test_a_seed_gives_one_program():
         ast.parse(program.module_source())
         for event in program.events:
             ast.parse(event)
+
+
+def test_a_search_may_do_without_what_is_refused():
+    kinds = tuple(kind for kind in KINDS if kind not in ("refused", "shapes"))
+    program = generate(0, "bfloat16", kinds)
+    assert len(program.statements) >= 6
+    assert fuses(program)
+    assert not fuses(replace(program, statements=(*program.statements, "w0 = x0.cumsum(0)")))
 
 
 SUSPECT = Program(

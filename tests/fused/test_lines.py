@@ -2,104 +2,16 @@
 
 import pytest
 import torch
-from torch import nn
 
 import torchdyn_neuro as tdn
 from torchdyn_neuro import Learned
 from torchdyn_neuro.core.state import leaves, lines_of, map_state
-from torchdyn_neuro.fused.recurrent import network_native, network_steps
+from torchdyn_neuro.fused.operators.cuda_graph import repeated
+from torchdyn_neuro.fused.recurrent import cut_loops, network_native, network_steps
 
 from .agreement import assert_agrees, run
-from .test_products import Rate
-
-N, M = 7, 5
-GENERATOR_SEED = 5
-
-
-def numbers(*shape, dtype=torch.float64):
-    return torch.rand(*shape, generator=torch.Generator().manual_seed(GENERATOR_SEED), dtype=torch.float64).to(dtype)
-
-
-def drive(steps=23, batch=5, *frame, dtype=torch.float64):
-    return 3 * numbers(steps, batch, *(frame or (N,)), dtype=dtype)
-
-
-def lif(**options):
-    return tdn.LIF(Learned(10.0), **options)
-
-
-def learned(*shape):
-    """Delays of a whole number of steps, of a fraction, and longer than a sequence of few steps."""
-    return Learned(0.4 + 6 * numbers(*shape)) if shape else Learned(2.3)
-
-
-class TwoLines(tdn.Dynamics):
-    """One delay reads two lines to which the same frame is given."""
-
-    pointwise = None
-
-    def __init__(self):
-        super().__init__()
-        self.delay, self.map = tdn.Delay(learned(N), max_delay=7.0), nn.Linear(N, N)
-
-    def initial_state(self, x_t):
-        v = torch.zeros_like(x_t)
-        return v, self.delay.initial_state(v), self.delay.initial_state(v)
-
-    def step(self, x_t, state):
-        v, first, second = state
-        a, first = self.delay.step(v, first)
-        b, second = self.delay.step(v, second)
-        v = torch.tanh(x_t + self.map(a) - 0.5 * b)
-        return v, (v, first, second)
-
-
-def rate(integrator=None):
-    return Rate(Learned(6.0), integrator=integrator or tdn.Euler())
-
-
-def loop(connection, neuron=None):
-    return tdn.Recurrent(neuron or lif(), connection)
-
-
-def delay(*args, **options):
-    return tdn.Delay(*args, max_delay=7.0, **options)
-
-
-def delayed(*args, inputs=N, **options):
-    return tdn.DelayedLinear(inputs, N, *args, max_delay=7.0, **options)
-
-
-CASES = {
-    "whole steps": lambda: loop(tdn.Chain(tdn.Delay(3.0), nn.Linear(N, N))),
-    "no step": lambda: loop(tdn.Chain(tdn.Delay(0.0), nn.Linear(N, N))),
-    "a fraction": lambda: loop(tdn.Chain(tdn.Delay(2.3), nn.Linear(N, N))),
-    "learned": lambda: loop(tdn.Chain(delay(learned()), nn.Linear(N, N))),
-    "learned, for each neuron": lambda: loop(tdn.Chain(delay(learned(N)), nn.Linear(N, N))),
-    "gaussian": lambda: loop(tdn.Chain(delay(learned(N), kernel="gaussian"), nn.Linear(N, N))),
-    "gaussian, one": lambda: loop(tdn.Chain(delay(learned(), kernel="gaussian"), nn.Linear(N, N))),
-    "linear": lambda: loop(delayed(3.0, bias=True)),
-    "linear, learned": lambda: loop(delayed(learned(), bias=True)),
-    "linear, for each input": lambda: loop(delayed(learned(N))),
-    "linear, for each synapse": lambda: loop(delayed(learned(N, N), bias=True)),
-    "linear, for each synapse, fixed": lambda: loop(delayed(6 * numbers(N, N).round())),
-    "linear, for each synapse, gaussian": lambda: loop(delayed(learned(N, N), kernel="gaussian")),
-    "linear, gaussian": lambda: loop(delayed(learned(), kernel="gaussian")),
-    "behind a synapse": lambda: loop(
-        tdn.Chain(tdn.ExponentialSynapse(Learned(5.0)), delay(learned(N)), nn.Linear(N, N))
-    ),
-    "before a synapse": lambda: loop(tdn.Chain(delay(learned(N)), tdn.AlphaSynapse(Learned(5.0)), nn.Linear(N, N))),
-    "no matrix": lambda: loop(delay(learned(N)), rate()),
-    "other widths": lambda: loop(tdn.Chain(nn.Linear(N, M), delay(learned(M)), nn.Linear(M, N)), rate()),
-    "other widths, for each synapse": lambda: loop(
-        tdn.Chain(nn.Linear(N, M), delayed(learned(N, M), inputs=M)), rate()
-    ),
-    "two, one after the other": lambda: loop(tdn.Chain(delay(learned(N)), nn.Linear(N, N), delay(learned())), rate()),
-    "in the neuron": lambda: loop(nn.Linear(N, N), tdn.Chain(tdn.ExponentialSynapse(3.0), delay(learned(N)), lif())),
-    "feedback of three steps": lambda: tdn.Network(lif(), tdn.Chain(delay(learned(N)), nn.Linear(N, N)), delay=3.0),
-    "rates": lambda: loop(delayed(learned(N, N)), rate(tdn.RK4())),
-    "one delay for two lines": TwoLines,
-}
+from .graph_stand_in import stand_in
+from .line_cases import CASES, N, assert_equal, delay, delayed, drive, learned, loop, numbers, rate
 
 
 @pytest.mark.parametrize("steps", [1, 6, 23])
@@ -153,8 +65,24 @@ def test_step_by_step_as_on_a_card(name, monkeypatch):
     monkeypatch.setattr(network_steps, "run_backward", lambda *args: calls.append(1) or backward(*args))
     found = assert_agrees(module, drive(), relative=1e-10)
     assert len(calls) == 2
-    for one, other in zip((*found[0], *found[1]), (*expected[0], *expected[1]), strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-12)
+    assert_equal(found, expected)
+
+
+@pytest.mark.parametrize("name", ["learned, for each neuron", "linear, for each synapse", "gaussian"])
+def test_a_recording_replays_it_with_other_delays(name, monkeypatch):
+    monkeypatch.setattr(network_native, "takes", lambda *_: False)
+    graphs = stand_in(monkeypatch)
+    recorded = repeated(cut_loops.compute_forward), repeated(cut_loops.compute_backward)
+    monkeypatch.setattr(cut_loops, "loops", lambda x: recorded)
+    torch.manual_seed(0)
+    module = CASES[name]().double()
+    for k in range(5):
+        assert_equal(run(module, drive(11) + 0.1 * k, "cpp"), run(module, drive(11) + 0.1 * k, "eager"))
+        for layer in module.modules():
+            if isinstance(layer, tdn.DelayLine):
+                with torch.no_grad():
+                    layer.delay.raw += 0.3
+    assert (graphs.recorded, graphs.replayed) == (2, 6)
 
 
 @pytest.mark.parametrize("shape", [(5, 1, N), (40, 70, N), (9, 3, 2, N)])
@@ -235,104 +163,3 @@ def test_a_matrix_that_is_too_large_for_the_caches():
     torch.manual_seed(0)
     module = loop(tdn.DelayedLinear(160, 160, Learned(20 * numbers(160, 160)), max_delay=21.0)).double()
     assert_agrees(module, 2 * numbers(12, 3, 160), relative=1e-10)
-
-
-@pytest.mark.parametrize("shape", [(), (N,), (N, N)])
-def test_a_delay_without_a_value_ends_as_in_eager(shape):
-    module = loop(delayed(learned(*shape)))
-    with torch.no_grad():
-        module.connection.delay.raw.fill_(torch.nan)
-    outcomes = []
-    for backend in ("eager", "auto"):
-        with tdn.backend(backend):
-            try:
-                outcomes.append(module(drive(dtype=torch.float32)).isnan())
-            except (RuntimeError, IndexError) as error:
-                outcomes.append(type(error))
-    assert outcomes[0] is outcomes[1] or torch.equal(*outcomes)
-
-
-class Twice(TwoLines):
-    """Gives a line two frames in a step."""
-
-    def step(self, x_t, state):
-        v, first, second = state
-        _, first = self.delay.step(v, first)
-        return super().step(x_t, (v, first, second))
-
-
-class Untouched(TwoLines):
-    """Leaves a line as it is."""
-
-    def step(self, x_t, state):
-        y, (v, first, _) = super().step(x_t, state)
-        return y, (v, first, state[2])
-
-
-class Fading(TwoLines):
-    """Changes what is in a line."""
-
-    def step(self, x_t, state):
-        y, (v, first, second) = super().step(x_t, state)
-        return y, (v, first._replace(history=0.9 * first.history), second)
-
-
-class LooksBeside(TwoLines):
-    """Looks at frames beside the delay."""
-
-    def step(self, x_t, state):
-        y, after = super().step(x_t, state)
-        return y + 0.1 * state[1].history.mean(), after
-
-
-class Older(TwoLines):
-    """Gives a delay other frames than those of its state."""
-
-    def step(self, x_t, state):
-        return super().step(x_t, (state[0], state[1]._replace(history=state[1].history.tanh()), state[2]))
-
-
-class Exchanged(TwoLines):
-    """Exchanges two lines."""
-
-    def step(self, x_t, state):
-        v, first, second = state
-        y, (v, first, second) = super().step(x_t, (v + x_t, first, second))
-        return y, (v, second, first)
-
-
-@pytest.mark.parametrize("kind", [Twice, Untouched, Fading, LooksBeside, Older, Exchanged])
-def test_a_line_that_takes_another_way_runs_eagerly(kind):
-    torch.manual_seed(0)
-    module = kind().double()
-    assert tdn.why_eager(module, drive()) is not None
-    state = map_state(lambda leaf: numbers(*leaf.shape), module.initial_state(drive()[0]))
-    state = state[0], state[1], state[2]._replace(history=state[2].history.flip(0))
-    results = [run(module, drive(), backend, state) for backend in ("eager", "auto")]
-    for expected, got in zip(*((*values, *gradients) for values, gradients in results), strict=True):
-        assert torch.equal(got, expected)
-
-
-def test_hooks_on_a_delay_run_eagerly():
-    module, seen = CASES["learned"]().double(), []
-    module.connection[0].register_forward_hook(lambda *_: seen.append(1))
-    assert "hooks on Delay" in tdn.why_eager(module, drive())
-    module(drive(9))
-    assert len(seen) == 9
-
-
-def test_a_subclass_is_not_taken_for_a_delay():
-    class Other(tdn.Delay):
-        def read(self, line):
-            return super().read(line).square()
-
-    module = loop(tdn.Chain(Other(3.0), nn.Linear(N, N)), rate()).double()
-    assert tdn.why_eager(module, drive()) is not None
-    assert_agrees(module, drive(), relative=1e-10, backend="auto")
-
-
-def test_it_compiles_and_runs():
-    torch.manual_seed(0)
-    module, x = CASES["learned"](), drive(4, dtype=torch.float32)
-    compiled = torch.compile(module, backend="eager")
-    torch.testing.assert_close(compiled(x), module(x))

@@ -229,6 +229,22 @@ def test_the_gradient_of_a_narrow_parameter_is_rounded_once():
     assert torch.equal(*results)
 
 
+def test_a_parameter_that_no_result_needs_keeps_its_axes_and_its_type():
+    # Without axes it would be a number of float16, which does not hold the factor.
+    def function(m, x, s):
+        torch.sub(x.half(), m.p, alpha=1e5)
+        return x * x, s
+
+    module = Step(function, parameter=torch.tensor([0.3], dtype=torch.float64))
+    x = torch.linspace(-1, 2, 6, dtype=torch.float64).reshape(2, 1, 3).requires_grad_()
+    results = []
+    for backend in ("eager", "cpp"):
+        with tdn.backend(backend):
+            (first,) = torch.autograd.grad(module(x).sum(), x, create_graph=True)
+            results.append((first, *torch.autograd.grad(first.square().sum(), x)))
+    torch.testing.assert_close(*results)
+
+
 def assert_summed_before_rounded(shape, backend):
     # All sums are exact in float64; 2^130 is infinite in float32, and 2^105 - 2^80 rounded to 2^105.
     x = torch.tensor([[[2.0**130, 2.0**105, 2.0**80], [-(2.0**130), 2.0**80 - 2.0**105, 2.0**81]]], dtype=torch.float64)

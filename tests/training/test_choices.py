@@ -14,7 +14,7 @@ from torchdyn_neuro.training.choices import check_choices, choices_in, choices_o
 CONFIGS = Path(__file__).parents[2] / "configs"
 # Lightning and its dependencies warn about their own future.
 pytestmark = [pytest.mark.filterwarnings("ignore:::lightning"), pytest.mark.filterwarnings("ignore::FutureWarning")]
-CHOICES = ["neuron=adex", "neuron.a=1.5", "~encoder", "model.hidden=[16,16]", "seed=3"]
+CHOICES = ["neuron=adex", "neuron.a=1.5", "~encoder", "model.hidden=[16,16]", "seed=3", "+data.root='../shared'"]
 
 
 @pytest.fixture
@@ -49,8 +49,8 @@ def command(*words):
         ([], CHOICES),
         (["neuron=lif"], CHOICES[2:]),
         (["neuron.a=2"], [CHOICES[0], *CHOICES[2:]]),
-        (["++model.hidden=[8]", "+encoder.steps=2", "~seed"], CHOICES[:3]),
-        (["model={}"], [*CHOICES[:3], CHOICES[4]]),
+        (["++model.hidden=[8]", "+encoder.steps=2", "~seed"], [*CHOICES[:3], CHOICES[5]]),
+        (["model={}"], [*CHOICES[:3], *CHOICES[4:]]),
         (["optimizer.lr=1", "-m", "--config-dir", "here", "neurons=4"], CHOICES),
     ],
 )
@@ -91,6 +91,13 @@ def test_a_checkpoint_that_is_not_there():
         ("data.root=${oc.env:HOME}", "which looks things up"),
         ("data.root=${ oc.env : HOME}", "which looks things up"),
         ("name=a-${oc.env:HOME}", "which looks things up"),
+        ("experiment=../../theirs", "which leads elsewhere"),
+        ("experiment='/theirs/a'", "which leads elsewhere"),
+        ("experiment=[ei_digits,'../theirs']", "which leads elsewhere"),
+        ("optimizer/inner=../theirs", "which leads elsewhere"),
+        ("experiment=${name}", "which leads elsewhere"),
+        ("name=../../theirs", "which leads elsewhere"),
+        ("+more={a: [{b: ../theirs}]}", "which leads elsewhere"),
         ("--config-dir=/theirs", "no choice"),
         ("-m", "no choice"),
         ("neuron", "no choice"),

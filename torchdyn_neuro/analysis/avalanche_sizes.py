@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ..core.checks import positive_number
-from .spike_trains import checked_trains
+from .spike_trains import checked_trains, counted
 
 
 class Avalanches(NamedTuple):
@@ -63,4 +63,5 @@ def avalanche_sizes(spikes: Tensor, *, bin: float | None = None, dt: float = 1.0
     ends = ends[ends > begins[0]] if len(begins) else ends[:0]
     begins = begins[: len(ends)]
     total = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
-    return Avalanches(total[ends] - total[begins], (ends - begins).double() * steps * dt)
+    durations = counted(owner, (ends - begins).double() * steps * dt, spikes)
+    return Avalanches(total[ends] - total[begins], durations)

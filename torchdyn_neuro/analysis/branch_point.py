@@ -11,8 +11,9 @@ from .special_points import BranchPoint
 def branch_point(
     system: Any, parameter: Parameter, between: tuple[float, float], start: State, *, number: int = 1, **at: Unpack[At]
 ) -> BranchPoint:
-    r"""The value of a parameter at which a second branch crosses: a pitchfork or a transcritical bifurcation;
-    or at which, degenerate, fixed points fill a line.
+    r"""The value of a parameter at which a second branch crosses: a pitchfork or a transcritical bifurcation.
+
+    Where fixed points fill a curve at that value, as of :math:`\dot x = \mu x`, and no branch leaves, its kind says so.
 
     Args:
         system, parameter, between, start, number, at: as of :func:`hopf_point`.

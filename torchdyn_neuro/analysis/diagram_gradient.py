@@ -18,7 +18,7 @@ from .jacobian import jacobian_of, rates_and_jacobian
 from .refused_gradient import refused
 
 _SINGULAR = 1e-7
-"""The smallest singular value below which, relative to the largest, a Jacobian has no inverse as far as it is known."""
+"""The smallest singular value below which, relative to the largest of a branch, a Jacobian has no inverse."""
 
 
 def with_derivatives(field: Field, parameter: Parameter, diagram: Any, gradient: bool) -> Any:
@@ -69,16 +69,17 @@ def _refusing(part: NamedTuple, anchor: Tensor, message: str) -> NamedTuple:
 
 def regular_branch(field: Field, parameter: Parameter, branch: Branch) -> Branch:
     """A branch whose states and eigenvalues follow the other parameters, each at its value of this one."""
-    states, values, singular = [], [], []
-    for state, value in zip(branch.states, branch.parameter, strict=True):
+    points = list(zip(branch.states, branch.parameter, strict=True))
+    with torch.no_grad():
+        sizes = [torch.linalg.svdvals(jacobian_of(field.with_value(parameter, value), x)) for x, value in points]
+        singular = torch.stack([size[-1] for size in sizes]) <= _SINGULAR * torch.stack(sizes).amax()
+    states, values = [], []
+    for (state, value), flat in zip(points, singular.tolist(), strict=True):
         at = field.with_value(parameter, value)
-        with torch.no_grad():
-            sizes = torch.linalg.svdvals(jacobian_of(at, state))
-            singular.append(sizes[-1] <= _SINGULAR * sizes[0])
-        x = state if singular[-1] else implicit(lambda z, at=at: rates_and_jacobian(at, z), state)
+        x = state if flat else implicit(lambda z, at=at: rates_and_jacobian(at, z), state)
         states.append(x)
         values.append(sorted_eigenvalues(jacobian_of(at, x)))
-    without = torch.stack(singular)[:, None]
+    without = singular[:, None]
     message = (
         f"{field.owner}: expected a gradient of fixed points away from bifurcations, got one where branches meet or "
         "turn, at which a fixed point has no derivative; leave that point out, or take that of the fold or crossing"
@@ -112,4 +113,5 @@ def regular_cycles(field: Field, parameter: Parameter, branch: CycleBranch) -> C
             (highs, without[:, None]),
         )
     )
+    states[0] = refused(states[0], lows, message)
     return branch._replace(period=period, low=low, high=high, states=states)

@@ -118,7 +118,7 @@ class DynamicsField(Field):
         with torch.no_grad():
             for cell, tree in cells(self.module, self.form.tree(rows)):
                 if isinstance(cell, Spiking) and cell.threshold.reset != "none":
-                    below = below & (tree.v < cell.threshold.level(cell, tree)).flatten(1).all(-1)
+                    below = below & (tree.v < cell.threshold.level(cell, tree)).reshape(len(rows), -1).all(-1)
         return below.reshape(state.shape[:-1])
 
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from ..core.checks import positive_number
-from .spike_trains import checked_trains
+from .spike_trains import checked_trains, counted
 
 
 def fano(spikes: Tensor, *, window: float, dt: float = 1.0) -> Tensor:
@@ -43,4 +43,4 @@ def fano(spikes: Tensor, *, window: float, dt: float = 1.0) -> Tensor:
     windows = len(fired) // steps
     counts = fired[: windows * steps].reshape(windows, steps, *fired.shape[1:]).sum(1).double()
     mean = counts.mean(0)
-    return torch.where(mean > 0, counts.var(0) / mean, torch.nan)
+    return counted("fano", torch.where(mean > 0, counts.var(0) / mean, torch.nan), spikes)

@@ -42,7 +42,7 @@ class FlatState:
                     f"{len(given)}; pass the state that scan() returned"
                 )
             moving = [leaf for leaf, flows in zip(given, self.flows, strict=True) if flows]
-            tensor = torch.cat([leaf.flatten(1) for leaf in moving], -1)
+            tensor = torch.cat([leaf.reshape(leaf.shape[0], -1) for leaf in moving], -1)
         if not tensor.is_floating_point() or not tensor.ndim or tensor.shape[-1] != self.size:
             raise ValueError(
                 f"{self.owner}: expected states [..., {self.size}] ({', '.join(self.names())}), got "
@@ -66,7 +66,7 @@ class FlatState:
         """What flows of a state, or of its rate of change, as vectors [B, n]."""
         given = _all_leaves(self.template, change)
         kept = [leaf for leaf, flows in zip(given, self.flows, strict=True) if flows]
-        return torch.cat([leaf.expand(rows, *leaf.shape[1:]).flatten(1) for leaf in kept], -1)
+        return torch.cat([leaf.expand(rows, *leaf.shape[1:]).reshape(rows, -1) for leaf in kept], -1)
 
     def names(self) -> tuple[str, ...]:
         """The names of the components."""

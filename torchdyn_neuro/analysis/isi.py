@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from ..core.checks import positive_number
-from .spike_trains import checked_trains
+from .spike_trains import checked_trains, counted
 
 
 def isi(spikes: Tensor, *, dt: float = 1.0) -> Tensor:
@@ -34,4 +34,4 @@ def isi(spikes: Tensor, *, dt: float = 1.0) -> Tensor:
     step, neuron = trains.nonzero(as_tuple=True)
     times[number[step, neuron] - 1, neuron] = step.double() * dt
     intervals = times[1:most] - times[: max(0, most - 1)]
-    return intervals.reshape(len(intervals), *fired.shape[1:])
+    return counted("isi", intervals.reshape(len(intervals), *fired.shape[1:]), spikes)

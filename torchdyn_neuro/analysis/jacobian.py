@@ -57,8 +57,12 @@ def rates_and_jacobian(field: Callable[[Tensor], Tensor], state: Tensor) -> tupl
         rates = field(leaf)
         if not rates.requires_grad:
             return rates, torch.zeros_like(rates).unsqueeze(-1) * torch.zeros_like(leaf).unsqueeze(-2)
-        options = {"is_grads_batched": True, "allow_unused": True, "materialize_grads": True}
-        (rows,) = torch.autograd.grad(rates, leaf, _units(rates), **options)
+        options = {"retain_graph": True, "allow_unused": True, "materialize_grads": True}
+        units = _units(rates)
+        try:
+            (rows,) = torch.autograd.grad(rates, leaf, units, is_grads_batched=True, **options)
+        except RuntimeError:  # a derivative of the user's own that knows one row alone
+            rows = torch.stack([torch.autograd.grad(rates, leaf, unit, **options)[0] for unit in units])
     return rates.detach(), rows.movedim(0, -2)
 
 

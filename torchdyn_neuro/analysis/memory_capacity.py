@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from ..core.checks import whole_number
+from .refused_gradient import refused
 
 
 def memory_capacity(signal: Tensor, states: Tensor, *, longest: int) -> Tensor:
@@ -60,4 +61,6 @@ def memory_capacity(signal: Tensor, states: Tensor, *, longest: int) -> Tensor:
     # The share of the variance that lies in the span of the states, each direction by itself.
     left_vectors, sizes, _ = torch.linalg.svd(x, full_matrices=False)
     basis = left_vectors[:, sizes > 1e-12 * sizes[0]] if sizes[0] > 0 else left_vectors[:, :0]
-    return (basis.T @ past).square().sum(0) / past.square().sum(0)
+    found = (basis.T @ past).square().sum(0) / past.square().sum(0)
+    message = "expected a measure without a gradient, got one asked of it; take the loss of a readout, or call detach()"
+    return refused(found, states, f"memory_capacity: {message}")

@@ -10,6 +10,7 @@ from ..core.state import State
 from .as_field import as_field
 from .directional import directional
 from .field import At, Field
+from .refused_gradient import drawn
 
 Axis = tuple[str | int, float, float]
 """A component of the state, by name or place, and its range."""
@@ -26,7 +27,6 @@ class Nullclines(NamedTuple):
     y: list[Tensor]
 
 
-@torch.no_grad()
 def nullclines(
     system: Any,
     *,
@@ -38,7 +38,7 @@ def nullclines(
 ) -> Nullclines:
     r"""The nullclines :math:`\dot x = 0` and :math:`\dot y = 0` of two variables in a plane.
 
-    They are found on a grid and then moved onto the curve itself by Newton's method.
+    They are found on a grid and then moved onto the curve itself by Newton's method, and carry no gradient.
 
     Args:
         system: dynamics, a function ``f(state, *parameters)`` or a field.
@@ -59,7 +59,9 @@ def nullclines(
         tensor(True)
     """
     plane = Plane(as_field(system, **at), x, y, others, whole_number("nullclines", "points", points, 2))
-    return plane.nullclines(plane.rates())
+    with torch.no_grad():
+        found = plane.nullclines(plane.rates())
+    return Nullclines(*([drawn(plane.field, plane.base, line) for line in lines] for lines in found))
 
 
 class Plane:

@@ -1,5 +1,6 @@
 """All that is seen in the plane of two variables."""
 
+from functools import partial
 from typing import Any, NamedTuple, Unpack
 
 import torch
@@ -9,10 +10,11 @@ from ..core.checks import whole_number
 from ..core.state import State
 from .as_field import as_field
 from .eigenvalues import sorted_eigenvalues
-from .field import At
+from .field import At, Field
 from .fixed_points import fixed_points
 from .jacobian import jacobian_of
 from .nullclines import Axis, Nullclines, Plane
+from .refused_gradient import drawn
 from .stability import classify
 from .trajectory import trajectory
 
@@ -39,7 +41,6 @@ class PhasePlane(NamedTuple):
     trajectories: Tensor
 
 
-@torch.no_grad()
 def phase_plane(
     system: Any,
     *,
@@ -51,7 +52,7 @@ def phase_plane(
     times: Any = None,
     **at: Unpack[At],
 ) -> PhasePlane:
-    """Direction of the flow, nullclines, fixed points and trajectories in the plane of two variables.
+    """Direction of the flow, nullclines, fixed points and trajectories in the plane of two variables; no gradient.
 
     Args:
         system: dynamics, a function ``f(state, *parameters)`` or a field.
@@ -71,13 +72,25 @@ def phase_plane(
     if (starts is None) != (times is None):
         raise ValueError("phase_plane: expected starts and times of trajectories together, got one of them; pass both")
     field = as_field(system, **at)
-    plane = Plane(field, x, y, others, whole_number("phase_plane", "points", points, 2))
+    with torch.no_grad():
+        plane = Plane(field, x, y, others, whole_number("phase_plane", "points", points, 2))
+        found = _seen(field, plane, (x, y), starts, times)
+    keep = partial(drawn, field, plane.base)
+    return found._replace(
+        rates=keep(found.rates),
+        nullclines=Nullclines(*([keep(line) for line in lines] for lines in found.nullclines)),
+        fixed_points=keep(found.fixed_points),
+        trajectories=keep(found.trajectories),
+    )
+
+
+def _seen(field: Field, plane: Plane, axes: tuple[Axis, Axis], starts: Tensor | None, times: Any) -> PhasePlane:
     rates = plane.rates()
     places = list(plane.places)
     size = len(plane.base)
     fixed, kinds = plane.base.new_zeros(0, 2), []
     if size == 2:
-        corners = torch.tensor([x[1:], y[1:]], dtype=plane.base.dtype, device=plane.base.device)
+        corners = torch.tensor([axis[1:] for axis in axes], dtype=plane.base.dtype, device=plane.base.device)
         low, high = plane.states(corners[:, 0]), plane.states(corners[:, 1])
         found = fixed_points(field, low=low, high=high, count=32).states
         inside = ((found >= low) & (found <= high)).all(-1)

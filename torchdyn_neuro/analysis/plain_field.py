@@ -61,9 +61,9 @@ class PlainField(Field):
             )
         if input is not None or between_spikes:
             wraps = isinstance(function, nn.Module)
-            way = (
-                "pass the dynamics inside it, not compiled" if wraps else "pass what it depends on as parameters=(...)"
-            )
+            way = "pass what it depends on as parameters=(...)"
+            if wraps:
+                way = "pass the dynamics inside it, not compiled, or its layers as Chain(*model)"
             raise ValueError(
                 f"{owner}: expected input and between_spikes with Dynamics only, got one for a "
                 f"{'module that is none' if wraps else 'function'}; {way}"

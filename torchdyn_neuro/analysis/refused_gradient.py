@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ..core.transforms import active_transform
+from .field import Field
 from .solve import known
 
 
@@ -31,6 +32,20 @@ class _Refused(torch.autograd.Function):
             raise ValueError(ctx.message)
         # Inside vmap, where nothing can be raised, no number stands for what is none.
         return torch.where(asked, torch.nan, gradient), torch.zeros_like(anchor), None, None
+
+
+def drawn(field: Field, state: Tensor, value: Tensor) -> Tensor:
+    """What is there to be drawn and has no gradient.
+
+    Args:
+        field: the field that is drawn.
+        state: a state of it.
+        value: what is drawn.
+    """
+    if not torch.is_grad_enabled():
+        return value
+    message = "expected a picture without a gradient, got one asked of it; take that of trajectory, fixed_point or f"
+    return refused(value, field(state).sum(), f"{field.owner}: {message}")
 
 
 def refused(value: Tensor, anchor: Tensor, message: str, without: Tensor | bool = True) -> Tensor:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from .placed import check_placed
+from .refused_gradient import refused
 
 
 def checked_trains(owner: str, spikes: Any, axes: int = 1) -> Tensor:
@@ -26,3 +27,12 @@ def checked_trains(owner: str, spikes: Any, axes: int = 1) -> Tensor:
     if spikes.is_floating_point() and not torch.isfinite(spikes).all():
         raise ValueError(f"{owner}: expected spikes of 0 and 1, got values that are no numbers; look for their origin")
     return fired
+
+
+def counted(owner: str, value: Tensor, spikes: Tensor) -> Tensor:
+    """What is counted of spikes, and so has no gradient; one that is asked for is refused."""
+    message = (
+        f"{owner}: expected to count spikes, got a gradient asked of their number or times, which have none; take a "
+        "loss of rates or potentials, or call detach()"
+    )
+    return refused(value, spikes, message)

@@ -79,10 +79,11 @@ class Activity:
         return found / count_rows(post) if self.weights == "mean" else found
 
     def each(self) -> "Activity":
-        """The same, seen by each synapse of each row: :meth:`outer` gives [B, post, pre, \\*] whatever the weights."""
-        if self.by_row:
-            return self
-        return replace(self, weights="rows", weight=self.weight.expand(self.post.shape[0], *self.weight.shape))
+        """The same, seen by each synapse of each row: :meth:`outer` gives [B, post, pre, \\*] whatever the weights.
+
+        A weight that the rows share is [1, post, pre, \\*] there.
+        """
+        return self if self.by_row else replace(self, weights="rows", weight=self.weight.unsqueeze(0))
 
     def gather(self, change: Tensor) -> Tensor:
         """A change [B, post, pre, \\*] for each row as one of the weights: itself, its mean or its sum."""

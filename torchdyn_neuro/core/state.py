@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.serialization import add_safe_globals
 
-from .torch_private import COMPILER_RETURNS_REPLACED, register_namedtuple
+from .torch_private import COMPILER_RETURNS_REPLACED, assume_constant_result, register_namedtuple
 
 State = Any
 """A tree of tensors: a tensor or a (named) tuple of states; ``()`` is nothing."""
@@ -63,6 +63,7 @@ def shared_fields(kind: type) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=1024)
+@assume_constant_result
 def _marked(kind: type, mark: str) -> tuple[str, ...]:
     hints = get_type_hints(kind, include_extras=True)
     return tuple(

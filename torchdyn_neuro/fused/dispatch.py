@@ -24,7 +24,8 @@ from .record.graph import counted_rows
 from .record.guards import ambient, observed
 from .record.numbers import with_uniform
 from .record.recorder import Operand
-from .record.recording import FrozenStep, Recording, recordings_of
+from .record.recording import Recording, recordings_of
+from .record.step import FrozenStep
 from .record.trace import NotPointwise, explained
 from .recurrent.cut import Cut, cut_of, cut_parameters
 from .recurrent.cut_runtime import ready_cut
@@ -141,16 +142,14 @@ def _fuse(module: Dynamics, recording: Recording, call: Signature, language: str
         ):
             raise NotPointwise("frames of several widths and a parameter of one value for each row of neurons")
         graph = recording.trace(step, inputs, states, fit, language == "cpp", matrices, pairs)
-    except NotPointwise as error:
-        raise NotPointwise(explained(module, error)) from None
     except Exception as error:
-        # A step that fails on the recorder's small tensors is not one that treats every element alike.
+        # A step that fails on the recorder's small tensors is not one that treats every element alike, either.
         raise NotPointwise(explained(module, error)) from None
     products = graph.has_products
     if (matrices or pairs) and not products:
         raise NotPointwise(explained(module, NotPointwise("frames of several widths and no product between them")))
     used = cut_parameters(graph) if products else loop_parameters(graph)
-    step = step.with_sources(used)
+    step = step.with_sources(used, fit)
     flags = None
     if training:
         # Of the inputs and states as they came, before more gradients were asked for on the way.

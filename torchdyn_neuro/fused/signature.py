@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import torch
 
 from ..core.state import State, leaves, lines_of, shared_leaves
-from .record.recording import structure
+from .record.step import structure
 from .record.synapses import SHARED
 
 

@@ -5,11 +5,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ..core.context import step_observer
 from ..core.dynamics import Dynamics
-from ..core.layers import step_layer
+from ..core.layers import has_hooks, step_layer
 from ..core.network import Network
 from ..core.stand_in import stand_in
 from ..core.state import State, fill, leaves, state_dtype
+from ..core.time_loop import eager_loop
 from .jacobian import Jacobian, jacobian
 from .layers import RunningNorm, is_linear
 
@@ -49,24 +51,25 @@ class Cell:
         return [parameter for parameter in self.own.parameters() if parameter.requires_grad]
 
     def walk(self, x: Tensor, states: list[State]) -> tuple[Walk, list[State]]:
-        """Step over a piece of a sequence [T, B, N], with the hooks of the parts."""
-        outputs, states = [], list(states)
-        befores: list[list[State]] = [[] for _ in self.parts]
-        fed: dict[int, list[Tensor]] = {index: [] for index in self.networks}
-        for x_t in x.unbind(0):
-            for index, part in enumerate(self.parts):
-                if not isinstance(part, Dynamics):
-                    x_t = part(x_t)
-                    continue
-                state = states[index]
-                own = state.neuron if index in fed else state
-                if index in fed:
-                    fed[index].append(_fed(part, state, x_t))
-                befores[index].append(own)
-                x_t, states[index] = step_layer(part, x_t, state)
-            outputs.append(x_t)
-        stacked = [[torch.stack(column) for column in zip(*map(leaves, rows), strict=True)] for rows in befores]
-        return Walk(x, torch.stack(outputs), stacked, {i: torch.stack(given) for i, given in fed.items()}), states
+        """Run over a piece of a sequence [T, B, N], part by part, each on the chosen backend and with its hooks."""
+        given, states = x, list(states)
+        befores: list[list[Tensor]] = []
+        fed: dict[int, Tensor] = {}
+        for index, part in enumerate(self.parts):
+            if not isinstance(part, Dynamics):
+                x = part(x)
+                befores.append([])
+                continue
+            watched = part.around(_Watched, _Watched)
+            if has_hooks(part) or step_observer() is not None:
+                seen, states[index] = eager_loop(watched, x, states[index])
+            else:
+                seen, states[index] = watched.scan(x, states[index])
+            x, own, given_back = seen
+            befores.append(leaves(own))
+            if index in self.networks:
+                fed[index] = given_back
+        return Walk(given, x, befores, fed), states
 
     def linearized(self, walk: Walk, states: list[State], learned: list[nn.Parameter]) -> Jacobian:
         """The Jacobian of each step of a walk.
@@ -143,6 +146,33 @@ class Cell:
         for part in self.parts:
             if isinstance(part, RunningNorm):
                 part.settle()
+
+
+class _Watched(Dynamics):
+    """A part that puts out, beside its output, its own state before each step and what its connection is given.
+
+    Args:
+        module: the part.
+    """
+
+    pointwise = None
+
+    def __init__(self, module: Dynamics):
+        super().__init__(dt=module.dt)
+        self.module = module
+
+    def initial_state(self, x_t: State) -> State:
+        return self.module.initial_state(x_t)
+
+    def check_input(self, x: State) -> None:
+        self.module.check_input(x)
+
+    def step(self, x_t: Tensor, state: State) -> tuple[tuple[State, ...], State]:
+        own, fed = state, ()
+        if isinstance(self.module, Network):
+            own, fed = state.neuron, _fed(self.module, state, x_t)
+        y_t, after = step_layer(self.module, x_t, state)
+        return (y_t, own, fed), after
 
 
 def _fed(network: Network, state: State, x_t: Tensor) -> Tensor:

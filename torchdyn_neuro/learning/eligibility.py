@@ -22,8 +22,8 @@ class Eligibility:
         + \frac{\partial y^t_j}{\partial x^t_j}\, z^t_i, \qquad
         \Delta_{ji} = \sum_t L^t_j\, e^t_{ji}
 
-    The traces are [B, post, pre] for each value in the state; where the slopes are the same for all neurons, as those of
-    a LIF without a gradient through its reset, they are [B, 1, pre]. A piece of k steps costs one update of them,
+    The traces are [B, post, pre] for each value in the state; where the slopes are the same for all neurons, as those
+    of a LIF without a gradient through its reset, they are [B, 1, pre]. A piece of k steps costs one update of them,
     whatever k is: within the piece, the sums over time are turned round,
 
     .. math:: \Delta_{ji} = \sum_b \lambda^0_j\, \epsilon^0_{ji} + \sum_{b,t} \Bigl(
@@ -92,35 +92,43 @@ class Eligibility:
 
 def _backward(
     jacobian: Jacobian, last: Adjoint, signal: Tensor | None, steps: int = 0
-) -> tuple[dict[int, list[Tensor | None]], Adjoint]:
-    """The adjoint of the state after each step, and of the state before the first."""
+) -> tuple[dict[int, Tensor], Adjoint]:
+    """The adjoint of the state after each step, [T, B, N] or [T, B, 1], and of the state before the first."""
     steps = steps if signal is None else len(signal)
-    carry = {pair: slope.unbind(0) for pair, slope in jacobian.carry.items()}
+    carry = [(m, n, slope.unbind(0)) for (m, n), slope in jacobian.carry.items()]
     reads = [] if signal is None else [(n, (slope * signal).unbind(0)) for n, slope in jacobian.read.items()]
-    along: dict[int, list[Tensor | None]] = {m: [None] * steps for m in range(jacobian.size)}
+    along: dict[int, list[tuple[int, Tensor]]] = {}
     adjoint = last
     for t in reversed(range(steps)):
-        before: Adjoint = {}
         for m, value in adjoint.items():
-            along[m][t] = value
-        for (m, n), slope in carry.items():
-            if m in adjoint:
-                before[n] = _plus(before.get(n), slope[t] * adjoint[m])
-        for n, read in reads:
-            before[n] = _plus(before.get(n), read[t])
+            along.setdefault(m, []).append((t, value))
+        before: Adjoint = {n: read[t] for n, read in reads}
+        for m, n, slope in carry:
+            if m not in adjoint:
+                continue
+            if n not in before:
+                before[n] = slope[t] * adjoint[m]
+            else:
+                before[n] = torch.addcmul(before[n], slope[t], adjoint[m])
         adjoint = before
-    return along, adjoint
+    return {m: _over_time(values, steps) for m, values in along.items()}, adjoint
 
 
-def _weighted(jacobian: Jacobian, source: Source, along: dict[int, list[Tensor | None]]) -> Tensor | None:
+def _over_time(values: list[tuple[int, Tensor]], steps: int) -> Tensor:
+    """Values of some steps, the last first, as one tensor with zeros elsewhere."""
+    widest = max((value for _, value in values), key=Tensor.numel)
+    at: list[Tensor] = [torch.zeros_like(widest)] * steps
+    for t, value in values:
+        at[t] = value if value.shape == widest.shape else value.expand(widest.shape)
+    return torch.stack(at)
+
+
+def _weighted(jacobian: Jacobian, source: Source, along: dict[int, Tensor]) -> Tensor | None:
     """How much something depends on a source in each step, by way of the state after it: [T, B, N] or [T, B, 1]."""
     total = None
     for m, gain in jacobian.gain.get(source, {}).items():
-        known = [value for value in along[m] if value is not None]
-        if known:
-            widest = max(known, key=lambda value: value.shape[-1])
-            values = [widest.new_zeros(()) if value is None else value for value in along[m]]
-            total = _plus(total, gain * torch.stack([value.expand(widest.shape) for value in values]))
+        if m in along:
+            total = _plus(total, gain * along[m])
     return total
 
 

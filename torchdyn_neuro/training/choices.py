@@ -82,7 +82,21 @@ def _refused(choice: Override, text: str) -> str | None:
         return "which is several"
     if re.search(r"\$\{[^}]*:", text):
         return "which looks things up"
-    return None
+    # What has no dot names a file of the configuration, or a part of the folder of a run.
+    leads = (
+        word for word in _strings(choice.value()) if word.startswith(("/", "file:")) or ".." in word or "$" in word
+    )
+    return "which leads elsewhere" if "." not in choice.key_or_group and any(leads) else None
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        value = [*value.keys(), *value.values()]
+    for each in value if isinstance(value, list) else [value]:
+        if isinstance(each, (list, Mapping)):
+            yield from _strings(each)
+        elif each is not None:
+            yield str(each)
 
 
 def held_by_checkpoints(word: str) -> bool:

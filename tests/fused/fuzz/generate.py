@@ -11,9 +11,10 @@ from torch import Tensor
 from .changes import Change, change, number
 from .expressions import DTYPES, constant, template
 from .program import HEAD, Program
+from .run import fuses
 
-KINDS = ("special", "layouts", "absent", "second", "attributes", "hooks", "shapes", "modes")
-"""What may be in a program besides operations; a search can do without each."""
+KINDS = ("special", "layouts", "absent", "second", "attributes", "hooks", "shapes", "modes", "refused")
+"""What may be in a program besides operations; a search can do without each. ``refused``: what cannot fuse."""
 
 
 def generate(seed: int, dtype: str, kinds: tuple[str, ...] = KINDS) -> Program:
@@ -42,6 +43,9 @@ class _Generator:
             inputs.append(choose.choice([self.dtype, self.wide, "bfloat16", "float32", "float64"]))
         states = [self._state_dtype() for _ in range(choose.choice([0, 1, 1, 2, 2, 3]))]
         self.holder = self.space["self"] = torch.nn.Module()
+        self.begun = Program(
+            frame, tuple(inputs), tuple((f"s{k}", kind, f"s{k}") for k, kind in enumerate(states)), (), (), (), (), ()
+        )
         generator = torch.Generator().manual_seed(0)
         for name, kind in [(f"x{k}", d) for k, d in enumerate(inputs)] + [(f"s{k}", d) for k, d in enumerate(states)]:
             start = torch.randn(frame, generator=generator, dtype=torch.float64)
@@ -142,9 +146,17 @@ class _Generator:
             bad = value.is_floating_point() and value.isfinite().double().mean() < 0.5
             if bad and self.choose.random() < 0.8:
                 continue
+            if "refused" not in self.kinds and not self._fuses(name, line, value):
+                continue
             self._know(name, value)
             self.statements.append(line)
             return
+
+    def _fuses(self, name: str, line: str, value: Tensor) -> bool:
+        """Whether the step so far fuses with one more line."""
+        lines = {"before": self.before, "setup": self.setup, "statements": [*self.statements, line]}
+        outputs = (name if value.shape == self.begun.frame else "x0",)
+        return fuses(replace(self.begun, outputs=outputs, **{k: tuple(found) for k, found in lines.items()}))
 
     def _fill(self, slot: str, name: str) -> str:
         choose = self.choose

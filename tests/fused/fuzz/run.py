@@ -201,6 +201,17 @@ def _weights(like: Tensor, shift: int) -> Tensor:
     return torch.sin(shift * count + shift).to(like.dtype)
 
 
+def fuses(program: Program) -> bool:
+    """Whether a step is recorded, with gradients wanted; nothing is compiled."""
+    space: dict[str, Any] = {"__name__": "fuzzed"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        exec(compile(program.module_source(), "<fuzzed>", "exec"), space)
+        xs = [_Numbers(0, False)((1, *program.frame), dtype) for dtype in program.inputs]
+        with tdn.backend("cpp"):
+            return tdn.why_eager(space["Fuzzed"](), tuple(x.requires_grad_() for x in xs)) is None
+
+
 def difference(program: Program, reasons: Counter | None = None) -> str | None:
     """How the default backend differs from the eager one, if it does; ``reasons`` counts fused calls and refusals."""
     exact = run(program, "eager")

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..record.guards import under
-from ..record.recording import FrozenStep
+from ..record.step import FrozenStep
 
 _steps: "weakref.WeakValueDictionary[int, FrozenStep]" = weakref.WeakValueDictionary()
 _numbers = itertools.count()

@@ -7,7 +7,7 @@ import torch
 
 from .places import Source
 from .recorder import Operand
-from .recording import FrozenStep
+from .step import FrozenStep
 
 _SIZE = 2
 

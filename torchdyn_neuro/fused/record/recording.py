@@ -1,4 +1,4 @@
-"""A step recorded once: its graph, the step itself for second derivatives, and whether both still hold."""
+"""A step recorded once: its graph, and whether it still holds."""
 
 import weakref
 from collections.abc import Sequence
@@ -8,89 +8,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...core.stand_in import stand_in
-from ...core.state import State, fill, leaves, lines_of, map_state
+from ...core.state import State
 from .audit import Audit
 from .builder import Refusal
 from .frozen import RECORDINGS, Frozen
 from .graph import StepGraph
-from .guards import ModuleGuard, WorldGuard, ambient, observed
+from .guards import ModuleGuard, WorldGuard, observed
 from .numbers import Log, Numbers, lifted, other_numbers
 from .places import Source
 from .reads import World
 from .recorder import Operand
+from .step import FrozenStep
 from .synapses import NO_PAIRS, SHARED, Pairs
 from .trace import NotPointwise, Operands, trace_other_numbers, trace_step
-
-
-class FrozenStep:
-    """``(inputs, states, parameters) -> (outputs, next_states)`` of a module as it was, on lists of tensors.
-
-    Args:
-        module: a frozen copy of the dynamics.
-        sources: where the parameters are.
-        x: an input, for its structure.
-        state: a state, for its structure.
-        output_dtype: type of the outputs, that of the step if omitted.
-        matrices: where the matrices of products, and lags and shares, are; their values follow the parameters, but in
-            a recording.
-
-    Attributes:
-        lines: the numbers of the states that are lines of past frames.
-        output: the structure of the outputs, once it has run.
-        world: what outside the module it depends on, once that is known.
-        changes: until then, the attributes of the modules that it ran on, after and before.
-        settings: those of torch under which it was recorded.
-    """
-
-    def __init__(
-        self,
-        module: nn.Module,
-        sources: Sequence[Source],
-        x: State,
-        state: State,
-        output_dtype: torch.dtype | None = None,
-        matrices: Sequence[Source] = (),
-    ):
-        self.module = module
-        self.sources, self.matrices = tuple(sources), tuple(matrices)
-        self.x = structure(x)
-        self.state = structure(state)
-        self.output_dtype = output_dtype
-        self.lines = tuple(k for k, line in enumerate(lines_of(self.state)) if line)
-        self.output: State = None
-        self.world: WorldGuard | None = None
-        self.changes: list[tuple[dict, dict]] = []
-        self.settings = ambient()
-        self._owners = [module.get_submodule(source.path) for source in (*self.sources, *self.matrices)]
-
-    def __call__(
-        self, inputs: Sequence[Tensor], states: Sequence[Tensor], parameters: Sequence[Tensor]
-    ) -> tuple[list[Tensor], list[Tensor]]:
-        values: dict[nn.Module, dict[str | None, Tensor]] = {}
-        for owner, source, value in zip(self._owners, (*self.sources, *self.matrices), parameters, strict=False):
-            values.setdefault(owner, {})[source.name] = value
-        module = stand_in(self.module, values)
-        before = None if self.world else [(each, dict(vars(each))) for each in module.modules()]
-        y, state = module.step(fill(self.x, inputs), fill(self.state, states))
-        if before is not None:
-            self.changes += [(vars(each), attributes) for each, attributes in before]
-        if self.output_dtype is not None:
-            y = map_state(lambda leaf: leaf.to(self.output_dtype), y)
-        self.output = structure(y)
-        return leaves(y), leaves(state)
-
-    def with_sources(self, used: Sequence[int]) -> "FrozenStep":
-        """The same step with some of its sources only; the others are read where they were frozen."""
-        kept = [self.sources[k] for k in used]
-        step = FrozenStep(self.module, kept, self.x, self.state, self.output_dtype, self.matrices)
-        step.output, step.world, step.settings = self.output, self.world, self.settings
-        return step
-
-
-def structure(tree: State) -> State:
-    """A tree of the same structure that holds no tensor."""
-    return map_state(lambda leaf: True, tree)
 
 
 class Recording:

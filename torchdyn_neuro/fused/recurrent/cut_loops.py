@@ -38,8 +38,9 @@ def widths_of(cut: Cut, inputs: Sequence[Tensor], states: Sequence[Tensor], matr
     for number, state in zip(graph.widths[1] or (0,) * len(states), states, strict=True):
         axes = 0 if number == graph.row else 2 if number in synapses else 1
         pairs += zip(synapses.get(number, (number,)), state.shape[-axes:] if axes else (1,), strict=True)
-    program = cut.forward(keep=False).programs[0]
-    pairs += zip((program.widths[k] for k in program.results), (line.shape[-1] for line in histories), strict=False)
+    if histories:  # while torch compiles a call without lines it must not meet the program
+        program = cut.forward(keep=False).programs[0]
+        pairs += zip((program.widths[k] for k in program.results), (line.shape[-1] for line in histories), strict=False)
     for numbers, weight in zip(graph.matrices or ((0, 0),) * len(matrices), matrices, strict=True):
         pairs += zip(numbers, weight.shape, strict=True)
     for number, width in pairs:
