@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from sklearn.linear_model import LogisticRegression
 
 from torchdyn_neuro.data.yin_yang import yin_yang
@@ -79,6 +80,19 @@ def test_bellec_2018(picture):
     figures = load("papers/Bellec_2018").main(picture)
     assert figures["ALIF"] >= 0.95
     assert figures["LIF"] < 0.6  # of two bits, chance is a half
+
+
+def test_bellec_2020(picture):
+    """A few iterations; a whole run checks what it finds itself, and memory is that of tests/learning."""
+    example = load("papers/Bellec_2020")
+    figures = example.main(picture, iterations=8, lengths=())
+    assert set(figures["accuracy"]) == set(example.METHODS)
+    assert all(0.4 < accuracy < 1 for accuracy in figures["accuracy"].values())
+    assert 0.1 < figures["cosine"]["recurrent weights"] < 1
+    torch.manual_seed(0)
+    x, side = example.trials(500)
+    cues = x[: example.CUES * (example.CUE + example.GAP)].unflatten(2, (4, example.GROUP)).sum((0, 3))
+    assert ((cues[:, 1] > cues[:, 0]).long() == side).float().mean() > 0.99  # the side that was right
 
 
 def lateness(times, dt=0.1):

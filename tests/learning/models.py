@@ -50,7 +50,7 @@ def found(method, model, x, target=LABELS, loss=None):
 def furthest(got, expected) -> float:
     """The largest difference of two sets of gradients, relative to the largest entry of each."""
     assert got.keys() == expected.keys()
-    assert all(gradient.abs().max() > 1e-9 for gradient in expected.values()), "a gradient that is not there shows nothing"
+    assert all(gradient.abs().max() > 1e-9 for gradient in expected.values()), "no gradient shows nothing"
     return max(((got[name] - g).abs().max() / g.abs().max()).item() for name, g in expected.items())
 
 

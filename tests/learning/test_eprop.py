@@ -58,7 +58,7 @@ def test_one_layer_learns_the_gradient_of_any_loss(loss):
 @pytest.mark.parametrize("cell", CELLS)
 def test_one_layer_learns_the_gradient_with_any_cell(cell):
     model, x = driven(cell), sequence()
-    assert 0 < model[:2](x).std()
+    assert model[:2](x).std() > 0
     _, expected = found(BPTT(), model, x)
     _, got = found(EProp(error="end"), model, x)
     assert furthest(got, expected) < 1e-12
@@ -110,9 +110,8 @@ def test_two_recurrent_steps_by_hand():
     """
     k, w, u, c = math.exp(-1 / 2), 5.0, 1.5, 0.7
     x1, x2, target = 0.6, 0.35, 0.2
-    model = nn.Sequential(
-        nn.Linear(1, 1, bias=False), tdn.Recurrent(tdn.LIF(2.0), nn.Linear(1, 1, bias=False)), nn.Linear(1, 1, bias=False)
-    ).double()
+    weights = [nn.Linear(1, 1, bias=False) for _ in range(3)]
+    model = nn.Sequential(weights[0], tdn.Recurrent(tdn.LIF(2.0), weights[1]), weights[2]).double()
     for parameter, value in zip(model.parameters(), (w, u, c), strict=True):
         nn.init.constant_(parameter, value)
     loss = losses.EveryStep(nn.MSELoss(), steady=False)
@@ -214,14 +213,19 @@ def test_random_feedback_reaches_every_layer_directly():
     model = lively(nn.Sequential(nn.Linear(5, 6), tdn.LIF(3.0), nn.Linear(6, 4), tdn.LIF(3.0), nn.Linear(4, 2)))
     x, loss, method = sequence(), losses.EveryStep(), EProp("random")
     method.prepare(model)
-    assert {name: tuple(weight.shape) for name, weight in method.weights.items()} == {"stage0": (6, 2), "stage1": (4, 2)}
+    assert {name: tuple(weight.shape) for name, weight in method.weights.items()} == {
+        "stage0": (6, 2),
+        "stage1": (4, 2),
+    }
     assert not any(weight.requires_grad for weight in method.weights.values())
     z1 = model[:2](x)
     z2 = model[2:4](z1.detach())
     y = model[4](z2).detach().requires_grad_()
     error = torch.autograd.grad(loss(y, LABELS), y)[0]
     signals = [error @ method.weights[name].T for name in ("stage0", "stage1")]
-    expected = torch.autograd.grad((z1 * signals[0]).sum() + (z2 * signals[1]).sum(), [model[0].weight, model[2].weight])
+    expected = torch.autograd.grad(
+        (z1 * signals[0]).sum() + (z2 * signals[1]).sum(), [model[0].weight, model[2].weight]
+    )
     _, got = found(method, model, x, loss=loss)
     assert_close(got["0.weight"], expected[0], rtol=1e-11, atol=0)
     assert_close(got["2.weight"], expected[1], rtol=1e-11, atol=0)

@@ -67,7 +67,9 @@ def test_an_order_that_is_not_known():
 
 def test_losses():
     model, x = readout(nn.Linear(5, 6), tdn.LIF()).double(), sequence()
-    with pytest.raises(TypeError, match=r"^EProp: expected a loss of decoded outputs .*got CrossEntropyLoss.*; use one"):
+    with pytest.raises(
+        TypeError, match=r"^EProp: expected a loss of decoded outputs .*got CrossEntropyLoss.*; use one"
+    ):
         found(EProp(), model, x, loss=nn.CrossEntropyLoss())
     with pytest.raises(TypeError, match=r"^EProp: expected a decoder that reads while time goes on .*got Median; "):
         found(EProp(), model, x, loss=losses.MembraneCrossEntropy(Median()))
@@ -85,7 +87,9 @@ def test_an_error_that_is_only_known_at_the_end():
     with pytest.raises(ValueError, match=words):
         found(EProp(error="end"), nn.Sequential(nn.Linear(5, 6), tdn.LIF(), nn.Linear(6, 2), own).double(), x)
     deep = readout(nn.Linear(5, 6), tdn.LIF(), nn.Linear(6, 6), tdn.LIF()).double()
-    with pytest.raises(ValueError, match=r'^EProp: expected feedback that reaches every layer.*got feedback="symmetric"'):
+    with pytest.raises(
+        ValueError, match=r'^EProp: expected feedback that reaches every layer.*got feedback="symmetric"'
+    ):
         found(EProp(error="end"), deep, x)
 
 

@@ -9,7 +9,7 @@ import torchdyn_neuro as tdn
 from torchdyn_neuro import decoding, losses
 from torchdyn_neuro.learning import BPTT, RTRL
 
-from .models import LABELS, found, furthest, lively, sequence
+from .models import found, furthest, lively, sequence
 
 # Torch decomposes some operations of forward mode by scripts, which it warns of itself.
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script:FutureWarning")
@@ -24,7 +24,11 @@ def eager():
 
 def spiking():
     cell = tdn.ALIF(tdn.Learned(3.0), tdn.Learned(9.0), beta=2.0, detach_reset=False, v_init=tdn.Learned(0.1))
-    layers = [nn.Linear(3, 3), tdn.Recurrent(cell, nn.Linear(3, 3, bias=False)), tdn.ExponentialSynapse(tdn.Learned(4.0))]
+    layers = [
+        nn.Linear(3, 3),
+        tdn.Recurrent(cell, nn.Linear(3, 3, bias=False)),
+        tdn.ExponentialSynapse(tdn.Learned(4.0)),
+    ]
     return lively(nn.Sequential(*layers, nn.Linear(3, 2), tdn.LeakyIntegrator(3.0)))
 
 

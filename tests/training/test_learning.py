@@ -46,7 +46,14 @@ def test_recurrent_models(tmp_path, choice, model):
     short = [option.replace("trainer.limit", "+trainer.limit").replace("++", "+") for option in SHORT]
     units = "model.network.excitatory=8" if model == "ei_rate" else "model.network.units=40"
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        overrides = [f"model={model}", f"learning={choice}", units, "steps=8", "threads=1", f"folder={tmp_path / 'run'}"]
+        overrides = [
+            f"model={model}",
+            f"learning={choice}",
+            units,
+            "steps=8",
+            "threads=1",
+            f"folder={tmp_path / 'run'}",
+        ]
         config = compose("train", [*overrides, *short])
     assert math.isfinite(run(config))
 
@@ -66,7 +73,7 @@ def test_refusals_come_before_the_run_and_in_one_line(composed, tmp_path):
 
 
 def test_everything_a_trainer_does_with_gradients(composed, tmp_path):
-    """Mixed precision, accumulation, clipping, norms of gradients, feedback that is learned, a checkpoint that goes on."""
+    """Mixed precision, accumulation, clipping, norms of gradients, learned feedback, a checkpoint that goes on."""
     options = [
         "learning=eprop", "learning.feedback=adaptive", "trainer.precision=bf16-mixed", "model.hidden=[6,5]",
         "+trainer.accumulate_grad_batches=2", "trainer.gradient_clip_val=0.5", "trainer.limit_train_batches=2",

@@ -22,8 +22,8 @@ class Eligibility:
         + \frac{\partial y^t_j}{\partial x^t_j}\, z^t_i, \qquad
         \Delta_{ji} = \sum_t L^t_j\, e^t_{ji}
 
-    The traces are [B, post, pre] for each value in the state; where the slopes are the same for all neurons, as those of
-    a LIF without a gradient through its reset, they are [B, 1, pre]. A piece of k steps costs one update of them,
+    The traces are [B, post, pre] for each value in the state; where the slopes are the same for all neurons, as those
+    of a LIF without a gradient through its reset, they are [B, 1, pre]. A piece of k steps costs one update of them,
     whatever k is: within the piece, the sums over time are turned round,
 
     .. math:: \Delta_{ji} = \sum_b \lambda^0_j\, \epsilon^0_{ji} + \sum_{b,t} \Bigl(

@@ -14,24 +14,24 @@ class EProp(ForwardInTime):
     .. math:: \frac{dE}{dW_{ji}} \approx \sum_t L^t_j\, \bar e^t_{ji}, \qquad L^t_j = \sum_k B_{jk}
         \frac{\partial E}{\partial y^t_k}
 
-    The eligibility :math:`e^t_{ji}` (:class:`Eligibility`) follows all ways inside the neuron, as its step has them: leak,
-    adaptation, synapses in front, and the reset unless ``detach_reset`` cuts it. What is left out is the way through
-    other neurons. With a readout that is a linear filter, the same for all outputs (``LeakyIntegrator``), the trace goes
-    through that filter, :math:`\bar e`; with another one it does not. Memory is independent of the length of the
-    sequence: [B, post, pre] for each value in the state of a neuron and of the readout.
+    The eligibility :math:`e^t_{ji}` (:class:`Eligibility`) follows all ways inside the neuron, as its step has them:
+    leak, adaptation, synapses in front, and the reset unless ``detach_reset`` cuts it. What is left out is the way
+    through other neurons. With a readout that is a linear filter, the same for all outputs (``LeakyIntegrator``), the
+    trace goes through that filter, :math:`\bar e`; with another one it does not. Memory is independent of the length
+    of the sequence: [B, post, pre] for each value in the state of a neuron and of the readout.
 
     The learning signal of each layer:
 
-    - ``"symmetric"``: B is the transposed readout. With several layers the error goes back through the layers at the same
-      step (OSTL).
+    - ``"symmetric"``: B is the transposed readout. With several layers the error goes back through the layers at the
+      same step (OSTL).
     - ``"random"``: B is drawn once; every layer has its own and gets the error of the outputs directly.
     - ``"adaptive"``: so at first, and then B is learned as the readout is; with weight decay the two become alike. The
       weights are parameters of the method: give them to the optimizer, after :meth:`prepare`.
 
-    What is exact. For one hidden layer without recurrent connections, ``"symmetric"`` feedback and a linear readout, the
-    result is the gradient, of the loss at the end (``error="end"``) or of the running one (see :class:`Errors`), which
-    is not the same loss. It always is for the readout. With recurrent connections it is that of a network in which
-    spikes that are fed back count as constants. A loss of every step needs no choice.
+    What is exact. For one hidden layer without recurrent connections, ``"symmetric"`` feedback and a linear readout,
+    the result is the gradient, of the loss at the end (``error="end"``) or of the running one (see :class:`Errors`),
+    which is not the same loss. It always is for the readout. With recurrent connections it is that of a network in
+    which spikes that are fed back count as constants. A loss of every step needs no choice.
 
     Args:
         feedback: ``"symmetric"``, ``"random"`` or ``"adaptive"``.
@@ -116,9 +116,9 @@ class EProp(ForwardInTime):
             return
         if behind is None:
             raise ValueError(
-                "EProp: expected a readout that is a linear filter, the same for all outputs, for an error that is only "
-                'known at the end, got one that is not; pass error="running", or use LeakyIntegrator with MeanMembrane, '
-                "LastMembrane or a loss of every step"
+                "EProp: expected a readout that is a linear filter, the same for all outputs, for an error that is "
+                'only known at the end, got one that is not; pass error="running", or use LeakyIntegrator with '
+                "MeanMembrane, LastMembrane or a loss of every step"
             )
         if self.feedback == "symmetric" and sequence.hidden[0] < len(sequence.stages) - 2:
             raise ValueError(

@@ -102,7 +102,6 @@ class Errors:
         self.value = self.value + total.detach()
         return slope
 
-
     def _decode(self, kept: Tensor) -> None:
         """Keep what the decoder needs of a piece."""
         if not self.every_step:

@@ -68,8 +68,8 @@ class ForwardInTime(LearningMethod):
     known. A subclass writes :meth:`go_on`.
 
     Args:
-        error: ``"running"`` (the loss is judged after every step as if the sequence ended there) or ``"end"``. A loss of
-            every step (``EveryStep``) is itself with both.
+        error: ``"running"`` (the loss is judged after every step as if the sequence ended there) or ``"end"``. A loss
+            of every step (``EveryStep``) is itself with both.
         block: steps that are worked on at once.
     """
 

@@ -83,8 +83,8 @@ class RunningNorm(nn.Module):
 
     .. math:: y = \gamma \frac{x - \mu}{\sqrt{\sigma^2 + \epsilon}} + \beta
 
-    Who learns forward in time knows no statistics of a sequence that is not over. With the running ones the norm acts on
-    each neuron by itself, and as it will act in evaluation.
+    Who learns forward in time knows no statistics of a sequence that is not over. With the running ones the norm acts
+    on each neuron by itself, and as it will act in evaluation.
 
     Args:
         norm: the batch norm.

@@ -13,9 +13,10 @@ class LocalLosses(ForwardInTime):
 
     .. math:: \frac{d}{dW^l} E\bigl(\mathrm{readout}(G^l\, z^l), target\bigr)
 
-    No gradient leaves a layer. Within it the eligibility runs forward as in :class:`EProp`; the local readout is that of
-    the model behind its weights (a leaky integrator, say), and the last layer learns from the loss itself. For a layer
-    without recurrent connections and a readout that is a linear filter the result is the gradient of the local loss.
+    No gradient leaves a layer. Within it the eligibility runs forward as in :class:`EProp`; the local readout is that
+    of the model behind its weights (a leaky integrator, say), and the last layer learns from the loss itself. For a
+    layer without recurrent connections and a readout that is a linear filter the result is the gradient of the local
+    loss.
 
     Args:
         error: ``"running"`` or ``"end"``, as in :class:`EProp`.

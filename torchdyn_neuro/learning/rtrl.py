@@ -1,6 +1,8 @@
 """Real-time recurrent learning."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -71,11 +73,7 @@ class RTRL(LearningMethod):
         influence = self._push(lambda values: _floats(functional_call(frames, values, (x[0],))), directions, values)
         total = x.new_zeros(count, dtype=torch.promote_types(x.dtype, torch.float32))
         for x_t in x.unbind(0):
-
-            def step(values: dict[str, Tensor], floats: list[Tensor], x_t: Tensor = x_t) -> tuple[Tensor, list[Tensor]]:
-                y, after = functional_call(frames, values, (x_t, _with_floats(state, floats)))
-                return y, _floats(after)
-
+            step = partial(_step, frames, x_t, state)
             slopes, influence = self._push(step, (*directions, influence), values, _floats(state))
             frames.watching = True
             y, state = frames(x_t, state)
@@ -86,7 +84,7 @@ class RTRL(LearningMethod):
         parts = total.split([value.numel() for value in values.values()])
         return {parameter: part.view_as(parameter) for parameter, part in zip(learned.values(), parts, strict=True)}
 
-    def _push(self, function, directions, *at):
+    def _push(self, function: Callable[..., Any], directions: tuple[Any, ...], *at: Any) -> Any:
         """The derivatives of ``function`` at a point, in all directions."""
         along = lambda *tangents: jvp(function, at, tangents)[1]  # noqa: E731
         return vmap(along, randomness="same", chunk_size=self.at_once)(*directions)
@@ -118,14 +116,10 @@ class _Frames(nn.Module):
     def start(self, x_t: Tensor) -> tuple[State, ...]:
         """The state of all parts before the first frame."""
         states = []
-        for module, x_t in self._with_frames(x_t):
-            states.append(module.initial_state(x_t) if isinstance(module, Dynamics) else ())
-        return tuple(states)
-
-    def _with_frames(self, x_t: Tensor) -> Iterator[tuple[nn.Module, Tensor]]:
         for index, module in enumerate(self.parts):
-            yield module, x_t
-            x_t = self._step(index, x_t, module.initial_state(x_t) if isinstance(module, Dynamics) else ())[0]
+            states.append(module.initial_state(x_t) if isinstance(module, Dynamics) else ())
+            x_t, _ = self._step(index, x_t, states[-1])
+        return tuple(states)
 
     def _step(self, index: int, x_t: Tensor, state: State) -> tuple[Tensor, State]:
         module = self.parts[index]
@@ -151,6 +145,14 @@ class _Frames(nn.Module):
         for part in self.parts:
             if isinstance(part, RunningNorm):
                 part.settle()
+
+
+def _step(
+    frames: _Frames, x_t: Tensor, state: State, values: dict[str, Tensor], floats: list[Tensor]
+) -> tuple[Tensor, list[Tensor]]:
+    """A step as a function of the parameters and of the numbers in the state."""
+    y, after = functional_call(frames, values, (x_t, _with_floats(state, floats)))
+    return y, _floats(after)
 
 
 def _directions(values: dict[str, Tensor]) -> tuple[dict[str, Tensor]]:

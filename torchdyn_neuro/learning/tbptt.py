@@ -18,9 +18,9 @@ class TBPTT(LearningMethod):
     .. math:: \sum_{i} \frac{k}{T}\, \frac{d}{d\theta} \mathrm{judge}(\mathrm{decoder}(y_1 \dots y_{ik}), target)
 
     where each derivative reaches back to the start of its piece. A loss of the whole sequence is judged at the end of
-    each piece as if the sequence ended there; one of every step (``EveryStep``) as it is. With ``steps`` of T or more the
-    result is that of BPTT. Memory grows with ``steps``, not with T. A norm over the batch takes the statistics of each
-    piece.
+    each piece as if the sequence ended there; one of every step (``EveryStep``) as it is. With ``steps`` of T or more
+    the result is that of BPTT. Memory grows with ``steps``, not with T. A norm over the batch takes the statistics of
+    each piece.
 
     Args:
         steps: length k of a piece.

@@ -24,10 +24,11 @@ class ThreeFactor(ForwardInTime):
         H_{ji} = A_+ S_j\, \bar x_i - A_-\, x_i\, \bar y_j \quad (\text{``stdp''})
 
     where :math:`\psi` is the slope of the output of a neuron in its input at the same step (with the surrogate of the
-    spike), :math:`\bar x` and :math:`\bar y` are traces of pre- and postsynaptic activity, each read before the activity
-    of the step is added under ``"stdp"`` (and behind it under ``"hebbian"``), and B is drawn once. It is no gradient, but a
-    change that the optimizer takes for one. Hidden layers learn the weights of their linear layers; biases too under
-    ``"hebbian"``, while those under ``"stdp"`` and parameters of cells stay. The last layer learns from its error as in :class:`EProp`.
+    spike), :math:`\bar x` and :math:`\bar y` are traces of pre- and postsynaptic activity, each read before the
+    activity of the step is added under ``"stdp"`` (and behind it under ``"hebbian"``), and B is drawn once. It is no
+    gradient, but a change that the optimizer takes for one. Hidden layers learn the weights of their linear layers;
+    biases too under ``"hebbian"``, while those under ``"stdp"`` and parameters of cells stay. The last layer learns
+    from its error as in :class:`EProp`.
 
     Args:
         coincidence: ``"hebbian"`` or ``"stdp"``.
