@@ -75,7 +75,7 @@ def prepared(images: Tensor) -> Tensor:
 
 
 def main(
-    picture: Path = Path("pictures/Diehl_Cook_2015.png"), cells: int = 250, epochs: int = 6, least: float = 0.88
+    picture: Path = Path("pictures/Diehl_Cook_2015.png"), cells: int = 200, epochs: int = 5, least: float = 0.88
 ) -> dict[str, Any]:
     generator = torch.Generator().manual_seed(0)
     data = Digits().load()
