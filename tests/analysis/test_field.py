@@ -283,28 +283,3 @@ def test_values_out_of_bounds_are_refused():
 def test_a_range_is_asked_for_in_the_name_of_the_search():
     with pytest.raises(ValueError, match=r"^hopf_point: expected a range"):
         tdn.analysis.hopf_point(lambda x, m: m - x, "m", (1.0, 1.0), torch.zeros(1), parameters=(0.0,))
-
-
-class OwnSlope(torch.autograd.Function):
-    """tanh with a derivative by hand, for one row at a time."""
-
-    @staticmethod
-    def forward(x):
-        return torch.tanh(x)
-
-    @staticmethod
-    def setup_context(ctx, inputs, output):
-        ctx.save_for_backward(output)
-
-    @staticmethod
-    def backward(ctx, gradient):
-        (y,) = ctx.saved_tensors
-        return gradient * (1 - y * y)
-
-
-def test_a_function_with_a_derivative_of_its_own():
-    starts = torch.linspace(-2, 2, 9)[:, None]
-    found, expected = (
-        fixed_points(lambda r, F=F: -r + F(2.0 * r), starts).states for F in (OwnSlope.apply, torch.tanh)
-    )
-    torch.testing.assert_close(found, expected)

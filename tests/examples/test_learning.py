@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from .loading import load
 
@@ -61,3 +62,22 @@ def test_fremaux_2010(picture):
     assert centred["first"] < 0.7  # of two actions, chance is a half
     assert centred["last"] > 0.85
     assert raw["last"] < centred["last"] - 0.2
+
+
+def test_diehl_cook_2015(picture):
+    """A smaller network after one passage; that of the script reaches 88 %."""
+    figures = load("papers/Diehl_Cook_2015").main(picture, cells=60, epochs=1, least=0.65)
+    names = figures["names"]
+    assert figures["accuracy"][0] >= 0.65
+    assert ((names > 0).sum(0) > 0).all()  # every digit has a neuron
+    assert torch.allclose(figures["weight"].sum(1), torch.tensor(6.4), rtol=1e-4)
+
+
+def test_masquelier_2008(picture):
+    """Fewer neurons for a shorter time than in the script."""
+    figures = load("papers/Masquelier_2008").main(picture, seconds=12, rows=8, least=1)
+    assert (figures["hit"][0] == 1).all()  # by firing all the time
+    assert (figures["others"][0] > 30).all()
+    assert figures["others"][-1].float().mean() < 10
+    early, late = figures["latency"]
+    assert late < 0.8 * early

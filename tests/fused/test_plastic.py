@@ -25,7 +25,7 @@ def connected(rule=None, pre=PRE, post=POST, **options):
 
 
 def cell():
-    return tdn.LIF(tdn.Learned(5.0), v_th=0.2)
+    return tdn.LIF(tdn.Learned(5.0), v_th=0.05)
 
 
 @register_state
@@ -62,6 +62,31 @@ class Rewarded(tdn.LearningRule):
         return weight + activity.gather(change), PairTraces(pre, post, eligibility)
 
 
+@register_state
+class Sides(NamedTuple):
+    """A trace on either side."""
+
+    pre: Tensor
+    post: Tensor
+
+
+class Pairs(tdn.LearningRule):
+    """Pairs of spikes, and a decay with each spike behind."""
+
+    def __init__(self):
+        super().__init__(w_min=-0.4, w_max=0.4)
+        self.tau = tdn.core.quantities.Positive(tdn.Learned(4.0))
+
+    def initial_traces(self, activity):
+        return Sides(torch.zeros_like(activity.pre), torch.zeros_like(activity.post))
+
+    def update(self, weight, activity, traces, dt):
+        pre, post = traces.pre * torch.exp(-dt / self.tau()) + activity.pre, traces.post * 0.8
+        change = activity.outer(activity.post, pre) - activity.outer(post, activity.pre)
+        change = change - 0.3 * weight * activity.outer(activity.post)
+        return weight + 0.1 * change, Sides(pre, post + activity.post)
+
+
 class Normalised(tdn.LearningRule):
     """The weights of a neuron keep their sum of squares."""
 
@@ -91,6 +116,27 @@ MODULATED = {
     "network": lambda: tdn.Network(cell(), connected(Rewarded(), PRE, PRE)),
     "inside": lambda: tdn.Chain(nn.Linear(PRE, PRE), tdn.Chain(connected(Rewarded()), cell())),
     "beside another": lambda: tdn.Chain(connected(Rewarded()), cell(), connected(hebbian(), POST, 2), cell()),
+}
+
+
+SHARED = {
+    "chain": lambda w: tdn.Chain(connected(weights=w), tdn.LeakyIntegrator(tdn.Learned(5.0))),
+    "bounds": lambda w: tdn.Chain(connected(hebbian(w_min=-0.3, w_max=0.25), weights=w), cell()),
+    "bias and mask": lambda w: tdn.Chain(
+        tdn.Plastic(tdn.sparse(nn.Linear(PRE, POST), 0.5), hebbian(), weights=w), cell()
+    ),
+    "frozen": lambda w: tdn.Chain(connected(frozen=True, weights=w), cell()),
+    "traces": lambda w: tdn.Chain(connected(Pairs(), weights=w), cell()),
+    "one neuron": lambda w: tdn.Chain(connected(Pairs(), post=1, weights=w), tdn.LeakyIntegrator()),
+    "one input": lambda w: tdn.Chain(nn.Linear(PRE, 1), connected(pre=1, weights=w), tdn.LeakyIntegrator()),
+    "beside weights per row": lambda w: tdn.Chain(
+        connected(weights=w), cell(), connected(Normalised(), POST, 4), tdn.LeakyIntegrator()
+    ),
+    "of one size with weights per row": lambda w: tdn.Chain(
+        connected(weights=w), cell(), nn.Linear(POST, PRE), connected(), tdn.LeakyIntegrator()
+    ),
+    "network": lambda w: tdn.Network(cell(), connected(pre=PRE, post=PRE, weights=w)),
+    "behind a layer": lambda w: tdn.Chain(nn.Linear(PRE, PRE), cell(), connected(weights=w), cell()),
 }
 
 
@@ -124,6 +170,51 @@ def test_a_modulator_over_time_agrees(name):
     _, (dx, dm, *_) = assert_fused(module, modulated(STEPS, ROWS))
     assert dx.abs().max() > 0
     assert dm.abs().max() > 0
+
+
+@pytest.mark.parametrize("weights", ["mean", "sum"])
+@pytest.mark.parametrize("name", SHARED)
+def test_weights_that_the_batch_shares_agree(name, weights):
+    module = SHARED[name](weights).double()
+    (y, *_), _ = assert_fused(module, drive(STEPS, ROWS, PRE))
+    assert y.abs().sum() > 0
+
+
+def test_the_number_of_rows_may_change():
+    """It is no part of what was recorded, though the mean depends on it."""
+    for weights in ("mean", "sum"):
+        module = SHARED["chain"](weights).double()
+        for rows in (4, 1, 7):
+            assert_fused(module, drive(STEPS, rows, PRE))
+    module = SHARED["traces"]("mean")
+    assert_fused(module, drive(19, 9, PRE, dtype=torch.float32), relative=1e-5)
+
+
+class Turned(tdn.LearningRule):
+    def update(self, weight, activity, traces, dt):
+        return 0.9 * weight + 0.1 * weight.mT, traces
+
+
+class Doubled(tdn.LearningRule):
+    def update(self, weight, activity, traces, dt):
+        return weight @ weight, traces
+
+
+class Averaged(tdn.LearningRule):
+    def update(self, weight, activity, traces, dt):
+        return weight - 0.1 * activity.over_inputs(weight), traces
+
+
+@pytest.mark.parametrize(
+    ("rule", "reason"), [(Turned, "axes exchanged"), (Doubled, "not a frame of neurons times"), (Averaged, "sum")]
+)
+def test_what_does_not_fuse_says_why(rule, reason):
+    module = tdn.Network(cell(), connected(rule(), PRE, PRE, weights="mean")).double()
+    x = drive(STEPS, ROWS, PRE)
+    assert reason in tdn.why_eager(module, x)
+    with tdn.backend("eager"):
+        expected = module(x)
+    assert torch.equal(module(x), expected)
 
 
 def test_single_precision_agrees():
@@ -161,8 +252,9 @@ def test_pieces_are_the_whole():
     assert all(torch.equal(a, b) for a, b in zip(leaves(end), leaves(last), strict=True))
 
 
-def test_second_derivatives_agree():
-    module, x, found = CASES["chain"]().double(), drive(6, 2, PRE).requires_grad_(), []
+@pytest.mark.parametrize("make", [CASES["chain"], lambda: SHARED["chain"]("mean")], ids=["rows", "mean"])
+def test_second_derivatives_agree(make):
+    module, x, found = make().double(), drive(6, 2, PRE).requires_grad_(), []
     for name in ("eager", "cpp"):
         with tdn.backend(name):
             y, (state, _) = module.scan(x)
@@ -174,8 +266,8 @@ def test_second_derivatives_agree():
 
 def test_what_changes_between_calls_is_seen():
     """Whether it is frozen, the bounds and the mask are part of what was recorded."""
-    module, x = CASES["mask"]().double(), drive(STEPS, ROWS, PRE)
-    layer = module[0]
+    layer = tdn.Plastic(tdn.sparse(nn.Linear(PRE, POST), 0.5), hebbian())
+    module, x = tdn.Chain(layer, tdn.LeakyIntegrator()).double(), drive(STEPS, ROWS, PRE)
     mask = layer.connection.parametrizations["weight"][0].mask
     for change in (
         lambda: setattr(layer, "frozen", True),

@@ -10,7 +10,6 @@ from tests.contract_cases import NEURONS, build, concrete_dynamics, sequence
 from .agreement import assert_agrees
 
 UNFUSED = {
-    "Plastic": "every synapse has a state of its own",
     "Delay": "its scan shifts the whole sequence at once, without a loop",
     "DelayedLinear": "as Delay, and it sums over the neurons before it",
 }

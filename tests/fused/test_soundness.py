@@ -147,6 +147,24 @@ def test_a_second_derivative_is_taken_under_the_settings_of_the_forward_pass():
     torch.testing.assert_close(found, expected)
 
 
+def test_a_second_derivative_stacks_what_autocast_would_not():
+    class Narrow(Scaled):
+        def step(self, x_t, state):
+            v = state[0] * 0.5 + x_t
+            return (v * v).half(), (v,)
+
+    cell, x = Narrow(), numbers(3, 1, 2).requires_grad_()
+
+    def gradient():
+        with torch.autocast("cpu", torch.bfloat16):
+            (g,) = torch.autograd.grad(cell(x).sum(), x, create_graph=True)
+            return g, torch.autograd.grad(g.sum(), x)[0]
+
+    found, expected = both_ways(gradient)
+    assert all(gradient.any() for gradient in expected)
+    torch.testing.assert_close(found, expected)
+
+
 def test_a_hook_on_a_quantity_acts_once():
     cell, x = tdn.LeakyIntegrator(tau_mem=5.0).double(), numbers(5, 2, 3)
     cell.R.register_forward_hook(lambda module, args, value: value * 3.0)

@@ -123,6 +123,7 @@ def test_slopes_are_finite_at_the_bounds():
 def test_gradients_reach_what_is_learned():
     learning = tdn.PairSTDP(tdn.Learned(A_PLUS), tdn.Learned(A_MINUS), tdn.Learned(TAU_PLUS), tdn.Learned(TAU_MINUS))
     layer = tdn.Plastic(torch.nn.Linear(3, 2), learning)
+    torch.nn.init.constant_(layer.connection.weight, 0.5)  # so that both neurons spike
     _, (state, _) = tdn.Chain(layer, tdn.LIF(tau_mem=2.0)).scan(3 * random_spikes(30, 2, 3, p=0.5).float())
     state.weight.square().sum().backward()
     assert all(parameter.grad.abs().sum() > 0 for parameter in learning.parameters())

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from .checks import one_of
 from .quantities import Parametrized
+from .repeat import count_rows
 from .state import Shared, State, register_state
 from .weighted import Weighted
 
@@ -56,9 +57,9 @@ class Activity:
         return self.weights == "rows"
 
     @property
-    def rows(self) -> int:
+    def rows(self) -> int | Tensor:
         """How often a change that is the same for all rows is made: once, or for each row where they are summed."""
-        return self.post.shape[0] if self.weights == "sum" else 1
+        return count_rows(self.post) if self.weights == "sum" else 1
 
     def outer(self, post: Tensor, pre: Tensor | None = None) -> Tensor:
         """The product of two activities at every synapse, in the shape of the weights.
@@ -75,13 +76,14 @@ class Activity:
             found = post.unsqueeze(-1) * pre.unsqueeze(-2) if self.by_row else post.mT @ pre
         else:
             found = self.connection.pairs(self.weight, post, pre, self.by_row)
-        return found / post.shape[0] if self.weights == "mean" else found
+        return found / count_rows(post) if self.weights == "mean" else found
 
     def each(self) -> "Activity":
-        """The same, seen by each synapse of each row: :meth:`outer` gives [B, post, pre, \\*] whatever the weights."""
-        if self.by_row:
-            return self
-        return replace(self, weights="rows", weight=self.weight.expand(self.post.shape[0], *self.weight.shape))
+        """The same, seen by each synapse of each row: :meth:`outer` gives [B, post, pre, \\*] whatever the weights.
+
+        A weight that the rows share is [1, post, pre, \\*] there.
+        """
+        return self if self.by_row else replace(self, weights="rows", weight=self.weight.unsqueeze(0))
 
     def gather(self, change: Tensor) -> Tensor:
         """A change [B, post, pre, \\*] for each row as one of the weights: itself, its mean or its sum."""

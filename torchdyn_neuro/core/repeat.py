@@ -3,12 +3,27 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Protocol
+
+from torch import Tensor
+
+import torch
 
 from .state import State
 
 Body = Callable[[State, State], State]
 """``(x, state) -> state``: depends on its arguments and on quantities, and on no other tensor."""
-Record = Callable[[Body, State, State, int], list[State] | None]
+
+
+class Record(Protocol):
+    """What is told of repetitions and of the batch while a step is recorded."""
+
+    def __call__(self, body: Body, x: State, state: State, count: int) -> list[State] | None:
+        """The states after each call; ``None`` to have them run."""
+
+    def count_rows(self) -> Tensor:
+        """What stands for the number of rows."""
+
 
 _record: ContextVar[Record | None] = ContextVar("record", default=None)
 
@@ -36,7 +51,13 @@ def repeat(body: Body, x: State, state: State, count: int) -> list[State]:
 
 def is_recorded() -> bool:
     """Whether a step is written down and not run, so that a shape says nothing and is not looked at."""
-    return _record.get() is not None
+    return not torch.compiler.is_compiling() and _record.get() is not None
+
+
+def count_rows(frame: Tensor) -> int | Tensor:
+    """The number of rows of a batch: while a step is recorded what will stand for it."""
+    record = _record.get()
+    return frame.shape[0] if record is None else record.count_rows()
 
 
 @contextmanager

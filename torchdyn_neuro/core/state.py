@@ -73,12 +73,21 @@ def _marked(kind: type, mark: str) -> tuple[str, ...]:
 
 def lines_of(state: State) -> list[bool]:
     """Of each leaf of a state, in order, whether it is a :data:`Line`."""
+    return _leaves_marked(state, "line")
+
+
+def shared_leaves(state: State) -> list[bool]:
+    """Of each leaf of a state, in order, whether it is :data:`Shared`."""
+    return _leaves_marked(state, "shared")
+
+
+def _leaves_marked(state: State, mark: str) -> list[bool]:
     if not isinstance(state, tuple):
         return [False]
-    marked = _marked(type(state), "line") if hasattr(state, "_fields") else ()
+    marked = _marked(type(state), mark) if hasattr(state, "_fields") else ()
     names = getattr(state, "_fields", ("",) * len(state))
-    flags = [(name in marked, lines_of(child)) for name, child in zip(names, state, strict=True)]
-    return [flag or line for line, found in flags for flag in found]
+    flags = [(name in marked, _leaves_marked(child, mark)) for name, child in zip(names, state, strict=True)]
+    return [flag or each for flag, found in flags for each in found]
 
 
 def map_state(function: Callable[..., Any], state: State, *others: State) -> State:
@@ -217,9 +226,15 @@ def stack_frames(outputs: list[State]) -> State:
     return map_state(_stacked, outputs[0], *outputs[1:])
 
 
+@assume_constant_result
+def _knows_autocast(device: str) -> bool:
+    # The compilers before torch 2.14 cannot ask.
+    return torch.amp.is_autocast_available(device)
+
+
 def _stacked(*ys: Tensor) -> Tensor:
     device = ys[0].device.type
-    if not torch.amp.is_autocast_available(device) or not torch.is_autocast_enabled(device):
+    if not _knows_autocast(device) or not torch.is_autocast_enabled(device):
         return torch.stack(ys)
     # Autocast refuses to stack some types, though frames of one type need no cast.
     with torch.autocast(device, enabled=False):

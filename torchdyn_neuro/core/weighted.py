@@ -50,8 +50,8 @@ class Weighted:
 
     def current(self, weight: Tensor, x: Tensor, rows: bool) -> Tensor:
         """What the connection gives for a frame ``x`` [B, pre, \\*] with this weight: one for each row, or for all."""
-        if rows and self.dense:
-            y = (weight * x.unsqueeze(-2)).sum(-1)
+        if self.dense:
+            y = (weight * x.unsqueeze(-2)).sum(-1) if rows else x @ weight.mT
             return y if self.connection.bias is None else y + self.connection.bias
         return vmap(self._call)(weight, x) if rows else self._call(weight, x)
 

@@ -3,23 +3,26 @@
 import ctypes
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..core.dynamics import Dynamics
-from ..core.state import State, fill, first_frame, first_leaf, leaves
-from ..core.torch_private import assume_constant_result, dispatch_mode_count
+from ..core.state import State, fill, first_frame, leaves
+from ..core.torch_private import assume_constant_result
 from ..native.compiler import CompilerUnavailableError
+from .beside import number_of_rows, plain_numbers
 from .layout import laid_out_all, memory_order
 from .operators import runtime
 from .operators.registry import get_loop, loop_key, unavailable
 from .operators.replay import register_step
 from .plan.loops import loop_parameters
 from .record.gradients import Differentiable, differentiable
+from .record.graph import counted_rows
 from .record.guards import ambient, observed
+from .record.numbers import with_uniform
 from .record.recorder import Operand
 from .record.recording import Recording, recordings_of
 from .record.step import FrozenStep
@@ -42,6 +45,7 @@ class Fused:
         differentiable: which results have a gradient; absent where none is wanted.
         numbers: the plain numbers of the step, which its loop takes behind its parameters.
         numbers_dtype: their type.
+        counts_rows: whether the number of rows follows behind them.
         training: whether gradients are wanted.
         tried: what came of compiling it, ``None`` if all is well; empty until then.
     """
@@ -54,6 +58,7 @@ class Fused:
     differentiable: Differentiable | None = None
     numbers: tuple[float, ...] = ()
     numbers_dtype: torch.dtype = torch.float32
+    counts_rows: bool = False
     training: bool = False
     tried: list[CompilerUnavailableError | None] = field(default_factory=list)
 
@@ -126,7 +131,7 @@ def _fuse(module: Dynamics, recording: Recording, call: Signature, language: str
     sources = [recording.sources[k] for k in fitting]
     step = recording.frozen_step(sources, call.x, call.state, call.output_dtype)
     try:
-        if any(len(o.broadcast) != ndim + (o.width in pairs) for o in (*inputs, *states)):
+        if any(len(o.broadcast) != pairs.axes(o.width, ndim) for o in (*inputs, *states)):
             axes = sorted({len(operand.broadcast) for operand in operands})
             raise NotPointwise(f"inputs and states with {' and '.join(map(str, axes))} axes")
         if pairs and language != "cpp":
@@ -162,12 +167,16 @@ def _fuse(module: Dynamics, recording: Recording, call: Signature, language: str
     if recording.numbers is not None:
         graph = recording.numbers.added_to(graph)
         plain = {"numbers": recording.numbers.values, "numbers_dtype": recording.numbers.leaf.dtype}
+    rows = counted_rows(graph)
+    if rows is not None:
+        graph = with_uniform(graph, rows)
     key, cut = "", None
     if products:
         cut = cut_of(graph, training, language)
     else:
         key = loop_key(graph, language)
     used = tuple(fitting[k] for k in used)
+    plain["counts_rows"] = rows is not None
     return Fused(step, used, register_step(step), key, cut, flags, training=training, **plain)
 
 
@@ -203,7 +212,9 @@ def ready_fused(
         if not torch.compiler.is_compiling():
             found.compile()
         count, marks = len(found.used), _without_gradient(found, x)
-        operands = values[:count], values[count:], plain_numbers(found, x)
+        beside = [numbers for numbers in (plain_numbers(found.numbers, found.numbers_dtype, x),) if numbers is not None]
+        beside += [number_of_rows(x)] if found.counts_rows else []
+        operands = values[:count], values[count:], beside
         return ready_cut(module, found.owner, found.cut, found.step.output, *operands, x, state, marks)
     sequences, states = leaves(x), leaves(state)
     shapes = [*(leaf.shape[1:] for leaf in sequences), *(leaf.shape for leaf in states)]
@@ -244,7 +255,7 @@ def _run(
         states = [leaf.permute(order) for leaf in states]
         values = [value.reshape((1,) * (len(order) - value.ndim) + value.shape).permute(order) for value in values]
         frame = states[0].shape if states else sequences[0].shape[1:]
-    parameters, inners = laid_out_all(values, frame, plain_numbers(found, x))
+    parameters, inners = laid_out_all(values, frame, plain_numbers(found.numbers, found.numbers_dtype, x))
     training = torch.is_grad_enabled() and any(t.requires_grad for t in (*sequences, *states, *parameters))
     marks = _without_gradient(found, x) if training else ()
     results = runtime.run_loop(found.key, found.owner, sequences, states, parameters, inners, training, marks)
@@ -261,22 +272,6 @@ def check_compiled(found: Fused, language: str) -> None:
     """Raise ``CompilerUnavailableError`` if a step was not compiled, or will not be."""
     if not torch.compiler.is_compiling() and (found.tried or unavailable(language)):
         found.compile()
-
-
-def plain_numbers(found: Fused, x: State) -> Tensor | None:
-    """The plain numbers of a step as an operand of its loop, if it has any."""
-    if not found.numbers:
-        return None
-    device = first_leaf(x).device
-    if torch.compiler.is_compiling() or dispatch_mode_count() > 0:
-        return torch.tensor(found.numbers, dtype=found.numbers_dtype, device=device)
-    return _held(found.numbers, found.numbers_dtype, device)
-
-
-@lru_cache(maxsize=256)
-def _held(numbers: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    with torch.inference_mode(False):
-        return torch.tensor(numbers, dtype=dtype, device=device)
 
 
 def _without_gradient(found: Fused, x: State) -> list[int]:

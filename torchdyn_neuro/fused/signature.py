@@ -1,11 +1,13 @@
 """What the recording of a step depends on, besides the module."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
 
-from ..core.state import State, leaves, lines_of
+from ..core.state import State, leaves, lines_of, shared_leaves
 from .record.step import structure
+from .record.synapses import SHARED
 
 
 class Signature(NamedTuple):
@@ -15,7 +17,7 @@ class Signature(NamedTuple):
     state: State
     tensors: tuple[tuple[torch.dtype, tuple[bool, ...], bool], ...]
     output_dtype: torch.dtype | None
-    widths: tuple[int | tuple[int, int], ...] | None = None
+    widths: tuple[int | tuple[int, ...], ...] | None = None
 
 
 def signature(x: State, state: State, output_dtype: torch.dtype | None) -> Signature:
@@ -28,11 +30,20 @@ def signature(x: State, state: State, output_dtype: torch.dtype | None) -> Signa
     tensors += [(leaf.dtype, (False,) * ndim, training and leaf.requires_grad) for leaf, ndim in held]
     widths = None
     if not torch.compiler.is_compiling():
-        # Of a state with a value for each synapse both of its axes.
-        frame = len(tensors[0][1])
-        widths = tuple(leaf.shape[-1] for leaf in leaves(x))
-        widths += tuple(leaf.shape[-1] if ndim != frame + 1 else tuple(leaf.shape[-2:]) for leaf, ndim in held)
+        # Of a state with a value for each synapse both of its axes, and of one value for each row none.
+        frame, flags = leaves(x)[0].ndim - 1, shared_leaves(state)
+        widths = tuple(_width(leaf.shape[1:], leaf.ndim - 1, frame, 0) for leaf in leaves(x))
+        widths += tuple(
+            (*leaf.shape, SHARED) if shared else _width(leaf.shape, ndim, frame, 1)
+            for (leaf, ndim), shared in zip(held, flags, strict=True)
+        )
     return Signature(structure(x), structure(state), tuple(tensors), output_dtype, widths)
+
+
+def _width(shape: Sequence[int], ndim: int, frame: int, most: int) -> int | tuple[int, ...]:
+    """The last axis of a frame, or all axes that one of another kind, of so many axes, has in its place."""
+    more = ndim - frame
+    return shape[-1] if more == 0 or not -1 <= more <= most or frame < 2 else tuple(shape[len(shape) - 1 - more :])
 
 
 def classes_of(tree: State) -> Any:

@@ -73,9 +73,10 @@ class RewardSTDP(LearningRule):
         self.tau_d = None if tau_d is None else Positive(tau_d, unit="ms")
 
     def initial_traces(self, activity: Activity, dt: float) -> RewardState:
-        each = activity.each()
-        dopamine = () if self.tau_d is None else activity.post.new_zeros(activity.post.shape[0])
-        return RewardState(torch.zeros_like(each.weight), dopamine, self.rule.initial_traces(each, dt))
+        each, rows = activity.each(), activity.post.shape[0]
+        eligibility = each.weight.new_zeros(rows, *each.weight.shape[1:])
+        dopamine = () if self.tau_d is None else activity.post.new_zeros(rows)
+        return RewardState(eligibility, dopamine, self.rule.initial_traces(each, dt))
 
     def update(self, weight: Tensor, activity: Activity, traces: RewardState, dt: float) -> tuple[Tensor, RewardState]:
         eligibility, dopamine, spikes = traces

@@ -61,7 +61,11 @@ class Delay(DelayLine):
         super().__init__(delay, max_delay=max_delay, kernel=kernel, width=width, final_width=final_width, dt=dt)
 
     def read(self, line: Tensor) -> Tensor:
-        return sum(share * self._frames_before(line, lag) for lag, share in zip(*self.taps(), strict=True))
+        (lag, *lags), (share, *shares) = self.taps()
+        y = share * self._frames_before(line, lag)
+        for lag, share in zip(lags, shares, strict=True):
+            y = y + share * self._frames_before(line, lag)
+        return y
 
     def _frames_before(self, line: Tensor, lag: Tensor) -> Tensor:
         """The frames ``lag`` steps ago, [T, B, \\*]."""

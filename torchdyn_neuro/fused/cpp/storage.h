@@ -139,7 +139,9 @@ static inline void load_parameter(To* to, const From* from, I start, int width, 
       }
     } else {
       const To value = Held<To>::of(from[entry]);
-      for (; left > 0 && j < width; --left, ++j) to[j] = value;
+      const int run = left < width - j ? (int)left : width - j;
+      for (int r = 0; r < run; ++r) to[j + r] = value;
+      j += run;
       left = inner;
       entry = entry + 1 == size ? 0 : entry + 1;
     }

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from ...core.state import stack_frames
 from ..record.guards import under
 from ..record.step import FrozenStep
 
@@ -55,8 +56,8 @@ def replayed_gradients(
         with under(step.settings):
             for x_t in zip(*(x.unbind(0) for x in inputs), strict=True):
                 outputs, states = step(x_t, states, parameters)
-                frames.append(outputs)
-        return [*(torch.stack(ys) for ys in zip(*frames, strict=True)), *states]
+                frames.append(tuple(outputs))
+        return [*stack_frames(frames), *states]
 
     return _differentiate(run, (inputs, states, parameters), (*output_gradients, *last_gradients))
 

@@ -6,8 +6,7 @@ guards of a recording compare.
 """
 
 import types
-from collections.abc import Callable, Mapping
-from enum import Enum
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -20,6 +19,7 @@ from .builder import Refusal
 from .lines import LineStandIn, is_plain_line
 from .places import ABSENT, Attributes, Contents, Place, Source
 from .products import ProductStandIn, is_plain_linear
+from .values import CONTAINERS, is_atom, is_plain_object
 
 RECORDINGS = "_recordings"
 """The attribute in which a module keeps what was recorded of it."""
@@ -28,7 +28,6 @@ _KEPT = frozenset((RECORDINGS, "_around"))
 INTERNALS = (frozenset(nn.Module().__dict__) | _KEPT) - {"training"}
 _GROUPS = ("_parameters", "_buffers", "_modules")
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-_ATOMS = (float, int, bool, str, bytes, complex, types.NoneType, types.EllipsisType, torch.dtype, torch.device, slice)
 
 
 class Frozen:
@@ -76,19 +75,24 @@ class Frozen:
         self.live_taps: list[nn.Module] = []
         self.live: list[Any] = []
         self._made: dict[int, Any] = {}
-        self._given: set[int] = set()  # layers whose weight is given, not read
         self._before: list[tuple[Any, Any]] = []
         self._delays: list[LineStandIn] = []
         self.module = self._module(root, "")
         for k, new in enumerate(self._delays):
             new.taps = len(self.matrices) + 2 * k  # behind the matrices
 
-    def _module(self, module: nn.Module, path: str | None) -> nn.Module:
-        """The copy of a module; ``path`` is ``None`` for one that is in an attribute, whose tensors are no operands."""
+    def _module(self, module: nn.Module, path: str | None, given: bool = False) -> nn.Module:
+        """The copy of a module.
+
+        Args:
+            module: what is copied.
+            path: ``None`` for one that is in an attribute, whose tensors are no operands.
+            given: whether it is a layer whose weight somebody gives it, so that it reads none of its own.
+        """
         made = self._made.get(id(module))
         if made is not None:
             return made
-        if path and is_plain_linear(module) and id(module) not in self._given:
+        if path and is_plain_linear(module) and not given:
             matrix, narrow = self._matrix(module, path, "weight"), module.weight.dtype.itemsize < 4
             return self._stand_in(module, path, ProductStandIn(matrix, module.bias, narrow))
         if path and is_plain_line(module):
@@ -133,13 +137,11 @@ class Frozen:
                 elif path is not None:
                     self.sources.append(Source(path, key))
                     self.live.append(attributes[group])
-        if isinstance(module, Plastic):
-            self._given.add(id(module.connection))
         for key, child in attributes["_modules"].items():
             self.structure.append(Place(attributes["_modules"], key, child, f"{name}.{key}"))
             if child is not None:
                 inner = None if path is None else f"{path}.{key}" if path else key
-                own["_modules"][key] = self._module(child, inner)
+                own["_modules"][key] = self._module(child, inner, isinstance(module, Plastic))
 
     def _matrix(self, module: nn.Module, path: str, name: str) -> int:
         """The number of the matrix that an attribute of a module is."""
@@ -259,26 +261,3 @@ class Frozen:
                     raise Refusal(f"a step that changes {', '.join(changed)}, which is not part of its state")
             elif len(now) != len(before) or any(a is not b for a, b in zip(now, before, strict=True)):
                 raise Refusal(f"a step that changes a {type(now).__name__}, which is not part of its state")
-
-
-def is_atom(value: Any) -> bool:
-    """Whether a value is immutable, all through, and can be compared."""
-    kind = type(value)
-    if kind in _ATOMS or isinstance(value, Enum):
-        return True
-    return kind in (tuple, frozenset) and all(map(is_atom, value))
-
-
-def is_plain_object(value: Any) -> bool:
-    """Whether all that an object holds is in its dictionary."""
-    kind = type(value)
-    if type(getattr(value, "__dict__", None)) is not dict or kind.__new__ is not object.__new__:
-        return False
-    return not any(vars(base).get("__slots__") for base in kind.__mro__)
-
-
-CONTAINERS: dict[type, Callable[[Any], tuple]] = {
-    list: tuple,
-    dict: lambda content: (*content, *content.values()),
-    set: lambda content: tuple(sorted(content, key=repr)),
-}

@@ -24,6 +24,11 @@ The format, from the leaves up:
   (outputs, inputs), ``widths`` of which the inputs, the states, the outputs and the parameters are; all are of the
   first if omitted. A frame may have a value for each synapse, [post, pre]; ``pairs`` gives the number of its width and
   of those of its axes. A :func:`pattern` in the place of W is a sum over one of these axes, or what repeats along it.
+  A frame may have one value for each row, such as a neuromodulator; the number of its width is ``row``, -1 if there is
+  none, and a pattern is the sum over all else, or what repeats along it.
+- Weights that the batch shares have a value for each synapse and no rows; ``shared`` has the numbers of their widths.
+  ``"matmul"`` is a frame times such weights, x W^T or (third argument) x W; ``"outer"`` of two frames is their product
+  over the batch, a^T b, of the width that the third argument numbers. The leaf ``"rows"`` is the number of rows.
 """
 
 from collections.abc import Iterable
@@ -32,6 +37,10 @@ from typing import NamedTuple
 
 import torch
 
+PRODUCTS = ("product", "matmul", "outer")
+"""Operations that are none on one element."""
+ROWS = "rows"
+"""The argument of the leaf that is the number of rows of the batch."""
 NUMBERS = "numbers"
 """The argument of the leaf that is a list of plain numbers."""
 
@@ -69,6 +78,8 @@ class StepGraph:
     matrices: tuple[tuple[int, int], ...] = ()
     widths: tuple[tuple[int, ...], ...] = ((), (), (), ())
     pairs: tuple[tuple[int, int, int], ...] = ()
+    row: int = -1
+    shared: frozenset[int] = frozenset()
     lines: tuple[Node, ...] = ()
     line_places: tuple[int, ...] = ()
     grad_lines: tuple[Node | None, ...] = ()
@@ -77,7 +88,7 @@ class StepGraph:
     def has_products(self) -> bool:
         """Whether a step holds products, or lines of past frames."""
         results = (*self.next_states, *self.outputs)
-        return bool(self.lines) or any(node.op == "product" for node in ordered(results))
+        return bool(self.lines) or any(node.op in PRODUCTS for node in ordered(results))
 
     def summed_as(self, number: int) -> torch.dtype:
         """The type in which the gradient of a parameter is summed up over neurons and steps."""
@@ -85,7 +96,7 @@ class StepGraph:
 
     def describe(self) -> str:
         """A text that is equal for graphs that compute the same, whatever the order in which they were recorded."""
-        apart = ("uniform", "outers", "matrices", "widths", "pairs", "line_places")
+        apart = ("uniform", "outers", "matrices", "widths", "pairs", "row", "shared", "line_places")
         groups = [getattr(self, field.name) for field in fields(self) if field.name not in apart]
         groups += [pair for _, *pair in self.outers]
         numbers: dict[Node, int] = {}
@@ -102,6 +113,7 @@ class StepGraph:
             lines.append(" ".join("-" if node is None else f"%{numbers[node]} {node.dtype}" for node in group))
         lines.append(f"uniform {sorted(self.uniform)} outers {[matrix for matrix, _, _ in self.outers]}")
         lines.append(f"matrices {self.matrices} widths {self.widths} pairs {self.pairs} lines {self.line_places}")
+        lines.append(f"row {self.row} shared {sorted(self.shared)}")
         return "\n".join(lines)
 
 
@@ -130,22 +142,35 @@ def pattern(number: int, axis: int) -> int:
 
     Args:
         number: of the width of the synapses.
-        axis: -1 for that of the presynaptic neurons, -2 for that of the postsynaptic ones.
+        axis: -1 for that of the presynaptic neurons, -2 for that of the postsynaptic ones; -3 for all of a row, where
+            ``number`` may also be that of neurons.
     """
-    return -(2 * number + axis + 3)
+    return -(3 * number + axis + 4)
+
+
+def is_pattern(node: Node) -> bool:
+    """Whether a node is a product with a :func:`pattern`."""
+    return node.op == "product" and isinstance(node.args[1], int) and node.args[1] < 0
 
 
 def pattern_of(matrix: int | LineRead) -> tuple[int, int] | None:
     """The number and the axis of a :func:`pattern`; ``None`` for a matrix or a line."""
     if isinstance(matrix, LineRead) or matrix >= 0:
         return None
-    number, place = divmod(-matrix - 1, 2)
-    return number, place - 2
+    number, place = divmod(-matrix - 1, 3)
+    return number, place - 3
 
 
 def holds_numbers(leaf: Node) -> bool:
     """Whether a leaf is a list of plain numbers and not an operand with an entry for each element."""
     return leaf.args == (NUMBERS,)
+
+
+def counted_rows(graph: StepGraph) -> Node | None:
+    """The leaf of a graph that is the number of rows, if it has one."""
+    groups = graph.next_states, graph.outputs, graph.grad_states, graph.grad_inputs, graph.grad_parameters
+    every = [*(node for group in groups for node in group), *(node for _, *pair in graph.outers for node in pair)]
+    return next((node for node in ordered(node for node in every if node) if node.args == (ROWS,)), None)
 
 
 def ordered(results: Iterable[Node], stop: frozenset[Node] = frozenset()) -> list[Node]:

@@ -78,12 +78,17 @@ class Numbers(NamedTuple):
 
     def added_to(self, graph: StepGraph) -> StepGraph:
         """A graph with its numbers as the last of its parameters."""
-        return replace(
-            graph,
-            parameters=(*graph.parameters, self.leaf),
-            grad_parameters=(*graph.grad_parameters, None),
-            uniform=graph.uniform | {len(graph.parameters)},
-        )
+        return with_uniform(graph, self.leaf)
+
+
+def with_uniform(graph: StepGraph, leaf: Node) -> StepGraph:
+    """A graph with one more parameter, which is the same for all elements and has no gradient."""
+    return replace(
+        graph,
+        parameters=(*graph.parameters, leaf),
+        grad_parameters=(*graph.grad_parameters, None),
+        uniform=graph.uniform | {len(graph.parameters)},
+    )
 
 
 @contextmanager

@@ -16,8 +16,9 @@ from ...core import constrained
 from .audit import Audit, kind_of
 from .builder import Refusal
 from .code import code_of, code_reads, content
-from .frozen import CONTAINERS, Frozen, is_atom, is_plain_object
+from .frozen import Frozen
 from .places import ABSENT, Contents, Place
+from .values import CONTAINERS, is_atom, is_plain_object
 
 _TRUSTED = ("torch", "torchdyn_neuro", "builtins", "math", "cmath", "operator", "_operator", "typing", "abc", "enum")
 _NUMBERS_AND_TEXTS = (bool, int, float, complex, str, bytes, range, slice)

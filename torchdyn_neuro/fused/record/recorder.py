@@ -1,9 +1,9 @@
 """A mode of torch that writes down what a step computes as the nodes of a graph."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import nan, prod
+from math import prod
 from typing import Any
 
 import torch
@@ -15,24 +15,10 @@ from .graph import Node, ordered
 from .lines import Lines
 from .numbers import Log
 from .ops import COMPOSITES, OPS
-from .synapses import Pairs, Synapses, full_shape, of_width, width_of
+from .shared import TURNS, is_turned, multiplied
+from .synapses import NO_PAIRS, Pairs, Synapses, full_shape, of_width, width_of
+from .views import AXES, FILLS, IDENTITIES, VALUE_POSITION
 
-_IDENTITIES = {"detach", "alias", "clone", "lift_fresh_copy", "contiguous", "expand", "view", "_unsafe_view"}
-_AXES = {"expand", "unsqueeze", "squeeze"}
-_FILLS = {
-    "zeros_like": 0.0,
-    "ones_like": 1.0,
-    "new_zeros": 0.0,
-    "new_ones": 1.0,
-    "zeros": 0.0,
-    "_efficientzerotensor": 0.0,
-    "ones": 1.0,
-    # Torch fills these in a second operation.
-    "empty_like": nan,
-    "new_empty": nan,
-    "empty": nan,
-}
-_VALUE_POSITION = {"full_like": 1, "full": 1, "new_full": 2, "scalar_tensor": 0}
 _RESULTS = (*FLOATS, torch.bool, torch.uint8, torch.int64)
 _ON_KEYS = {"add", "where"}
 """What is done with the keys of random numbers."""
@@ -63,15 +49,10 @@ class Recorder(Builder, TorchDispatchMode):
     """
 
     def __init__(
-        self,
-        audit: Any = None,
-        log: Log | None = None,
-        matrices: Sequence[tuple[int, int]] = (),
-        pairs: Pairs | None = None,
-        ndim: int = 0,
+        self, audit: Any = None, log: Log | None = None, matrices: Any = (), pairs: Pairs = NO_PAIRS, ndim: int = 0
     ) -> None:
         super().__init__()
-        self.synapses = Synapses(self, ndim, pairs or {})
+        self.synapses = Synapses(self, ndim, pairs)
         self.lines = Lines(self)
         self.audit = audit
         self.log = log or Log()
@@ -123,11 +104,19 @@ class Recorder(Builder, TorchDispatchMode):
         node = Node("input", (float(count),), operand.dtype)
         self.leaves.add(tensor.untyped_storage()._cdata)
         self.synapses.homes[node] = None if fixed else operand.width
+        if not fixed and operand.width not in self.synapses.pairs:
+            self.synapses.frames[operand.width] = node
         self._bind(tensor, node)
         return tensor.requires_grad_(operand.gradient and alike), node
 
     def node(self, tensor: Tensor) -> Node:
         """What has been recorded for a tensor."""
+        if self.synapses.shared and is_turned(tensor):
+            raise Refusal("weights with their axes exchanged outside of a product")
+        return self.known_node(tensor)
+
+    def known_node(self, tensor: Tensor) -> Node:
+        """:meth:`node`, also of what is turned."""
         known = self.known.get(tensor.untyped_storage()._cdata)
         if known is None:
             raise Refusal(
@@ -135,6 +124,13 @@ class Recorder(Builder, TorchDispatchMode):
                 "buffer of one value per neuron"
             )
         return known
+
+    def plain_leaf(self, name: str) -> Tensor:
+        """A leaf that no frame goes with."""
+        tensor, node = torch.ones(()), self._interned("input", (name,), torch.float32)
+        self.synapses.homes[node] = None
+        self._bind(tensor, node)
+        return tensor
 
     def whole(self, tensor: Tensor) -> Node:
         """What has been recorded for a tensor that is a result."""
@@ -230,7 +226,13 @@ class Recorder(Builder, TorchDispatchMode):
 
     def _recorded(self, name: str, func: Any, args: tuple, kwargs: dict) -> Callable[[Tensor], Node]:
         """How the result of a call will be known."""
-        if name in _IDENTITIES or (self.synapses.pairs and name in _AXES):
+        if self.synapses.shared and name in TURNS and args[0].ndim == 2:
+            source = self.known_node(args[0])
+            return lambda result: source
+        if self.synapses.shared and name == "mm":
+            nodes = self.known_node(args[0]), self.known_node(args[1])
+            return lambda result: multiplied(self.synapses, func, *args, nodes)
+        if name in IDENTITIES or (self.synapses.pairs and name in AXES):
             source = self.node(args[0])
             return lambda result: self._identity(name, func, args[0], result, source)
         if name == "sum" and self.synapses.pairs:
@@ -241,8 +243,8 @@ class Recorder(Builder, TorchDispatchMode):
             if source is None or self.arriving.isdisjoint(ordered([source])):
                 raise Refusal("a gradient of zero that comes from no other, such as that of torch.sgn or of x**0")
             return lambda result: self._zero_of(source, result.dtype)
-        if name in _FILLS or name in _VALUE_POSITION:
-            value = _FILLS[name] if name in _FILLS else args[_VALUE_POSITION[name]]
+        if name in FILLS or name in VALUE_POSITION:
+            value = FILLS[name] if name in FILLS else args[VALUE_POSITION[name]]
             return lambda result: self._constant(value, result.dtype)
         if name == "lift_fresh" and args[0].numel() == 1:
             return lambda result: self._constant(result.item(), result.dtype)

@@ -3,7 +3,6 @@
 import weakref
 from collections.abc import Sequence
 from dataclasses import replace
-from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -20,7 +19,7 @@ from .places import Source
 from .reads import World
 from .recorder import Operand
 from .step import FrozenStep
-from .synapses import Pairs
+from .synapses import NO_PAIRS, SHARED, Pairs
 from .trace import NotPointwise, Operands, trace_other_numbers, trace_step
 
 
@@ -68,7 +67,7 @@ class Recording:
         parameters: Sequence[Operand],
         on_cpu: bool,
         matrices: Sequence[tuple[int, int]] = (),
-        pairs: Pairs = MappingProxyType({}),
+        pairs: Pairs = NO_PAIRS,
     ) -> StepGraph:
         """Record the step and find what it depends on; raises :class:`NotPointwise`.
 
@@ -108,8 +107,8 @@ class Recording:
         return values if same else None
 
     def with_widths(
-        self, operands: Operands, widths: Sequence[int | tuple[int, int]] | None
-    ) -> tuple[Operands, list[tuple[int, int]], dict[int, tuple[int, int]]]:
+        self, operands: Operands, widths: Sequence[int | tuple[int, ...]] | None
+    ) -> tuple[Operands, list[tuple[int, int]], Pairs]:
         """Inputs, states and all sources with the numbers of their widths, those of the matrices and of synapses.
 
         They are as they were, and there are none of matrices, where all widths are the same.
@@ -121,23 +120,24 @@ class Recording:
         if self.taps and widths is None:
             raise NotPointwise("lines of frames while torch compiles")
         shapes = [shape for *_, shape in self.described_matrices[: len(self.matrices)]]
-        synapses = dict.fromkeys(width for width in widths or () if isinstance(width, tuple))
+        synapses = dict.fromkeys(width for width in widths or () if isinstance(width, tuple))  # or one for each row
         frames = [width for width in widths or () if width not in synapses]
-        every = [*frames, *(size for shape in (*shapes, *synapses) for size in shape), *synapses]
+        every = [*frames, *(size for shape in (*shapes, *synapses) for size in shape[:2]), *synapses]
         numbers = {width: k for k, width in enumerate(dict.fromkeys(every))}
         matrices = [(numbers[outputs], numbers[inputs]) for outputs, inputs in shapes]
         if synapses:
             self.by_width = True
             self.lasts = self._lasts(self.operands())
-            pairs = {numbers[pair]: (numbers[pair[0]], numbers[pair[1]]) for pair in synapses}
+            pairs = Pairs((numbers[pair], tuple(numbers[width] for width in pair[:2])) for pair in synapses)
+            pairs.shared = frozenset(numbers[pair] for pair in synapses if pair[2:])
             return self._numbered(operands, widths, numbers), matrices, pairs
         # A leaf of width one broadcasts; a product of that width does not, where it is not that of all.
         alike = len({*numbers} - {1}) <= 1 and not any(1 in shape for shape in shapes)
         if not shapes or len(numbers) == 1 or (alike and widths):
-            return operands, [], {}
+            return operands, [], NO_PAIRS
         if widths is None:
             raise NotPointwise("frames of several widths while torch compiles")
-        return self._numbered(operands, widths, numbers), matrices, {}
+        return self._numbered(operands, widths, numbers), matrices, NO_PAIRS
 
     def _numbered(self, operands: Operands, widths: Sequence[Any], numbers: dict[Any, int]) -> Operands:
         synapses = [width for width in numbers if isinstance(width, tuple)]
@@ -146,13 +146,15 @@ class Recording:
             if not isinstance(width, tuple) or width in numbers:
                 return numbers.get(width, 0)
             # One value for each postsynaptic neuron, or for each presynaptic one.
-            fitting = [pair for pair in synapses if width == (pair[0], 1)]
+            fitting = [pair for pair in synapses if pair and width == (pair[0], 1)]
             return numbers[fitting[0]] if fitting else numbers.get(width[1], 0)
 
         count = len(operands[0])
         groups = zip(operands, (widths[:count], widths[count:], self.lasts), strict=True)
 
         def numbered(operand: Operand, width: Any) -> Operand:
+            if isinstance(width, tuple) and width not in numbers and (*width, SHARED) in numbers:
+                width = *width, SHARED
             # One value for each synapse is that, where there is one neuron on a side, too.
             broadcast = (False,) * len(operand.broadcast) if width in synapses else operand.broadcast
             return replace(operand, width=number(width), broadcast=broadcast)
@@ -167,13 +169,12 @@ class Recording:
         return [shape if len(shape) == 2 else shape[0] if shape else None for shape in shapes]
 
     def _describe_matrices(self) -> list[tuple[torch.dtype, bool, tuple[int, ...]]]:
-        weights = self.matrix_values()
-        return [(w.dtype, self.training and w.requires_grad, tuple(w.shape)) for w in weights]
+        return [(w.dtype, self.training and w.requires_grad, tuple(w.shape)) for w in self.matrix_values()]
 
     def matrix_values(self) -> list[Tensor]:
         """The matrices of products, then lags and shares, as they are now."""
-        values = [getattr(layer, name) for layer, name in self.live_matrices]
-        return [*values, *(value for layer in self.live_taps for value in layer.taps())]
+        weights = (getattr(layer, name) for layer, name in self.live_matrices)
+        return [*weights, *(value for layer in self.live_taps for value in layer.taps())]
 
     def operands(self) -> list[Tensor]:
         """The values of all sources, as they are now."""

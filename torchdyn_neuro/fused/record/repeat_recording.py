@@ -10,11 +10,11 @@ from ...core.repeat import Body as Function
 from ...core.state import State, fill, leaves
 from ...core.torch_private import run_backward
 from .builder import NARROW
-from .graph import Node, ordered
+from .graph import PRODUCTS, ROWS, Node, ordered
 from .recorder import Recorder
 from .repeat import Body, Derivative
 
-_OUTSIDE = ("normal", "random_bits", "product")
+_OUTSIDE = ("normal", "random_bits", *PRODUCTS)
 """What a round has no place for: a number that is drawn, a matrix."""
 
 
@@ -30,6 +30,11 @@ class RepeatRecorder:
     def __init__(self, recorder: Recorder, varying: Sequence[Node], parameters: Sequence[Tensor]):
         self.recorder, self.varying = recorder, frozenset(varying)
         self.parameters = [parameter for parameter in parameters if parameter.requires_grad]
+
+    def count_rows(self) -> Tensor:
+        """A leaf that will be the number of rows."""
+        with self.recorder.unwatched(), self.recorder.silence():
+            return self.recorder.plain_leaf(ROWS)
 
     def __call__(self, function: Function, x: State, state: State, count: int) -> list[State] | None:
         recorder, given, before = self.recorder, leaves(x), leaves(state)

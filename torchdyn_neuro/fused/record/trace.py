@@ -8,7 +8,7 @@ really do. Both must record the same: what depends on shapes or on values, and n
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from types import MappingProxyType, TracebackType
+from types import TracebackType
 from typing import NamedTuple
 
 import torch
@@ -22,7 +22,7 @@ from .graph import Node, StepGraph, ordered
 from .numbers import Log
 from .recorder import Operand, Recorder
 from .repeat_recording import RepeatRecorder
-from .synapses import Pairs, full_shape
+from .synapses import NO_PAIRS, Pairs, full_shape
 
 FlatStep = Callable[[Sequence[Tensor], Sequence[Tensor], Sequence[Tensor]], tuple[Sequence[Tensor], Sequence[Tensor]]]
 """``(inputs, states, parameters) -> (outputs, next_states)`` on lists of tensors."""
@@ -46,7 +46,7 @@ def trace_step(
     on_cpu: bool = True,
     log: Log | None = None,
     matrices: Matrices = (),
-    pairs: Pairs = MappingProxyType({}),
+    pairs: Pairs = NO_PAIRS,
     lines: Sequence[int] = (),
 ) -> StepGraph:
     """Record a step.
@@ -100,7 +100,7 @@ def trace_other_numbers(
     parameters: Sequence[Operand],
     on_cpu: bool,
     matrices: Matrices = (),
-    pairs: Pairs = MappingProxyType({}),
+    pairs: Pairs = NO_PAIRS,
     lines: Sequence[int] = (),
 ) -> tuple[StepGraph, Log] | None:
     """Record a step once more, with other plain numbers; ``None`` if it cannot be recorded with these."""
@@ -162,6 +162,7 @@ def _record(
     width, several = recorder.synapses.width, widths.several
     first = 5 if alike else 2
     shape = tuple(range(first, first + ndim))
+    recorder.synapses.rows = first
     with torch.inference_mode(False):
         groups = [
             [recorder.leaf(o, shape, alike and not (several and _spreads(o)), group is operands[2]) for o in group]
@@ -179,7 +180,8 @@ def _record(
             of_each = [tuple(width(leaf) for leaf in group) for group in (x, [s[k] for k in held], outputs)]
             own = tuple(_met(recorder, node, o) for node, o in zip(p_nodes, operands[2], strict=True))
             numbers = {"matrices": tuple(widths.matrices), "widths": (*of_each, own)}
-            numbers["pairs"] = tuple((number, *pair) for number, pair in widths.pairs.items())
+            numbers["pairs"] = tuple((number, *pair) for number, pair in widths.pairs.items() if pair)
+            numbers |= {"shared": widths.pairs.shared, "row": recorder.synapses.numbers.get((), -1)}
         after, ys = (
             [_result(recorder, y, (*(s[k] for k in held), *x), several) for y in group]
             for group in (next_states, outputs)
@@ -268,14 +270,12 @@ def _check(
         if before.dtype != after.dtype:
             raise NotPointwise(f"a state that turns from {before.dtype} into {after.dtype}")
     sizes = {shape[-1], *(leaf.shape[-1] for leaf in (*inputs, *states) if widths.several)}
-    sizes |= {
-        full_shape(shape, number, {})[-1] for pair in (*widths.matrices, *widths.pairs.values()) for number in pair
-    }
+    every = (number for pair in (*widths.matrices, *widths.pairs.values()) for number in pair)
+    sizes |= {full_shape(shape, number, NO_PAIRS)[-1] for number in every}
     frames = [(y, (*shape[:-1], y.shape[-1] if y.shape and y.shape[-1] in sizes else shape[-1])) for y in outputs]
     frames += [(after, tuple(before.shape)) for before, after in zip(states, next_states, strict=True)]
-    for result, frame in frames:
-        if tuple(result.shape) != frame:
-            raise NotPointwise("a result whose shape is not that of the frame")
+    if any(tuple(result.shape) != frame for result, frame in frames):
+        raise NotPointwise("a result whose shape is not that of the frame")
 
 
 def explained(module: nn.Module, error: Exception) -> str:

@@ -13,7 +13,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ..record.graph import LineRead, Node, StepGraph, ordered
+from ..record.graph import PRODUCTS, LineRead, Node, StepGraph, is_pattern, ordered
 from ..record.repeat import arrivals_of, keeps_zero
 
 
@@ -139,7 +139,7 @@ def _is_line(node: Node) -> bool:
 
 def _keeps_zero(node: Node) -> bool:
     """Whether zeros come out wherever zeros go in: of a product only if it goes along a line or an axis of synapses."""
-    return (_is_line(node) or node.args[1] < 0) if node.op == "product" else keeps_zero(node)
+    return (_is_line(node) or is_pattern(node)) if node.op in PRODUCTS else keeps_zero(node)
 
 
 class Table:

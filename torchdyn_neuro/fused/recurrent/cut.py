@@ -10,7 +10,7 @@ import torch
 from ...native.compiler import CompilerUnavailableError
 from ...sparse.event_product import event_library
 from ..operators.registry import get_loop
-from ..record.graph import LineRead, Node, StepGraph, learned, ordered
+from ..record.graph import PRODUCTS, LineRead, Node, StepGraph, is_pattern, learned, ordered
 from ..record.repeat import expanded
 from .arrivals import Arrivals
 from .lines import merged
@@ -63,7 +63,7 @@ class Cut:
         graph = self.graph
         groups = graph.next_states, graph.outputs, graph.grad_states, graph.grad_inputs, graph.grad_parameters
         results = [node for group in groups for node in group if node is not None]
-        products = [node for node in ordered(results) if node.op == "product"]
+        products = [node for node in ordered(results) if node.op in PRODUCTS]
         return tuple(dict.fromkeys(node.dtype for node in (*products, *graph.lines)))
 
     def forward(self, keep: bool) -> Encoded:
@@ -74,7 +74,7 @@ class Cut:
             results += _used(self.products, ROW) if keep else []
             leaves = *graph.inputs, *graph.states
             program = program_of(graph, leaves, results, self.language)
-            self._forward[keep] = Encoded(self.language, graph.pairs, program)
+            self._forward[keep] = Encoded(self.language, graph, program)
         return self._forward[keep]
 
     def backward(self, keep: bool) -> "Reverse":
@@ -169,7 +169,7 @@ class Reverse:
             cut.language,
             range(count, count + len(graph.lines)),
         )
-        self.encoded = Encoded(cut.language, graph.pairs, self.replay, self.program)
+        self.encoded = Encoded(cut.language, graph, self.replay, self.program)
         lines, found = iter(self.program.results[: len(back)]), self.program.results[len(back) :]
         self.lines = tuple(-1 if node is None else next(lines) for node in graph.grad_lines)
         places = dict(zip(rows, found, strict=False))
@@ -201,8 +201,9 @@ def _window_of(node: Node) -> int | None:
 
 def _products(results: Sequence[Node]) -> tuple[Node, ...]:
     """Those that are worth a place; what is only repeated along an axis, or read from a line, is not."""
-    products = [node for node in ordered(results) if node.op == "product" and not isinstance(node.args[1], LineRead)]
-    return tuple(node for node in products if not (node.args[1] < 0 and node.args[2]))
+    nodes = [node for node in ordered(results) if node.op in ("product", "matmul")]
+    nodes = [node for node in nodes if node.op == "matmul" or not isinstance(node.args[1], LineRead)]
+    return tuple(node for node in nodes if not (is_pattern(node) and node.args[2]))
 
 
 def _replayed(graph: StepGraph, results: Sequence[Node], given: frozenset[Node]) -> tuple[int, ...]:

@@ -34,10 +34,10 @@ def widths_of(cut: Cut, inputs: Sequence[Tensor], states: Sequence[Tensor], matr
     (states, histories), matrices = split(graph, states), matrices_of(matrices)
     synapses = {number: pair for number, *pair in graph.pairs}
     pairs = [*zip(graph.widths[0] or (0,) * len(inputs), (x.shape[-1] for x in inputs), strict=True)]
+    pairs = [(number, 1 if number == graph.row else width) for number, width in pairs]
     for number, state in zip(graph.widths[1] or (0,) * len(states), states, strict=True):
-        pairs += zip(
-            synapses.get(number, (number,)), state.shape[-2:] if number in synapses else state.shape[-1:], strict=True
-        )
+        axes = 0 if number == graph.row else 2 if number in synapses else 1
+        pairs += zip(synapses.get(number, (number,)), state.shape[-axes:] if axes else (1,), strict=True)
     if histories:  # while torch compiles a call without lines it must not meet the program
         program = cut.forward(keep=False).programs[0]
         pairs += zip((program.widths[k] for k in program.results), (line.shape[-1] for line in histories), strict=False)
@@ -193,7 +193,11 @@ def compute_backward(
     synapses = {number: (widths[post], widths[pre]) for number, post, pre in graph.pairs}
     totals = [
         x.new_zeros(
-            (*x.shape[1:-1], *synapses.get(back.widths[k], (widths[back.widths[k]],))), dtype=back.frames[k].dtype
+            (
+                *(() if back.widths[k] in graph.shared else x.shape[1:-1]),
+                *synapses.get(back.widths[k], (widths[back.widths[k]],)),
+            ),
+            dtype=back.frames[k].dtype,
         )
         for k in summed
     ]
@@ -243,7 +247,7 @@ def compute_backward(
     gradients = merged(graph, [*map(firsts.get, range(len(states)))], lines_back.first())
     wanted = (p for p, node in zip(parameters, graph.grad_parameters, strict=True) if node is not None)
     return [
-        *(made[k] for k in reverse.inputs if k is not None),
+        *(made[k].view(x.shape) for k, x in zip(reverse.inputs, inputs, strict=True) if k is not None),
         *(gradients[k] for k in cut.arriving),
         *(total.sum_to_size(p.shape).to(p.dtype) for total, p in zip(totals, wanted, strict=True)),
         *by_matrix.values(),

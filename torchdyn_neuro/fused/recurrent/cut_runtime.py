@@ -39,7 +39,7 @@ def ready_cut(
     output: State,
     values: list[Tensor],
     matrices: list[Tensor],
-    numbers: Tensor | None,
+    numbers: Sequence[Tensor],
     x: State,
     state: State,
     marks: Sequence[int],
@@ -53,7 +53,7 @@ def ready_cut(
         output: the structure of the outputs.
         values: its parameters.
         matrices: those of its products, then lags and shares.
-        numbers: its plain numbers, if it has any.
+        numbers: what follows them that no frame goes with: its plain numbers, the number of rows.
         x, state: input and first state.
         marks: the numbers of the results that have no gradient.
     """
@@ -63,19 +63,23 @@ def ready_cut(
     several = bool(graph.matrices or graph.pairs)
     synapses = {number: pair for number, *pair in graph.pairs}
     states, histories = split(graph, states)
-    axes = [2 if number in synapses else 1 for number in graph.widths[1]] or [1] * len(states)
+    counts = dict.fromkeys(synapses, 2) | {graph.row: 0}
+    axes = [[counts.get(number, 1) for number in group] for group in graph.widths[:2]]
+    axes = [axes[0] or [1] * len(inputs), axes[1] or [1] * len(states)]
+    groups = [*zip(inputs, axes[0], strict=True)], [*zip(states, axes[1], strict=True)]
     lead = torch.broadcast_shapes(
-        *(leaf.shape[1 : -1 if several else None] for leaf in inputs),
-        *(leaf.shape[: -count if several else None] for leaf, count in zip(states, axes, strict=True)),
+        *(leaf.shape[1 : leaf.ndim - count if several else None] for leaf, count in groups[0]),
+        *(leaf.shape[: leaf.ndim - count if several else None] for leaf, count in groups[1]),
     )
 
     def frame(leaf: Tensor, count: int = 1) -> Sequence[int]:
-        return (*lead, *leaf.shape[-count:]) if several else lead
+        return (*lead, *leaf.shape[leaf.ndim - count :]) if several else lead
 
-    inputs = [leaf if leaf.shape[1:] == frame(leaf) else leaf.expand(leaf.shape[0], *frame(leaf)) for leaf in inputs]
+    inputs = [leaf.expand(leaf.shape[0], *frame(leaf, count)) for leaf, count in groups[0]]
+    shared = [number in graph.shared for number in graph.widths[1]] or [False] * len(states)
     states = [
-        leaf if leaf.shape == frame(leaf, count) else leaf.expand(frame(leaf, count))
-        for leaf, count in zip(states, axes, strict=True)
+        leaf if alone else leaf.expand(frame(leaf, count))
+        for (leaf, count), alone in zip(groups[1], shared, strict=True)
     ]
     check_lines(module, cut, histories, frame, matrices)
     states = merged(graph, states, histories)
@@ -86,15 +90,14 @@ def ready_cut(
         if number not in synapses:
             pairs.append(laid_out(value, frame(value if value.ndim else inputs[0])))
             continue
-        goal = *lead, *(widths[k] for k in synapses[number])
+        goal = *(() if number in graph.shared else lead), *(widths[k] for k in synapses[number])
         if any(size not in (1, whole) for size, whole in zip(value.shape[::-1], goal[::-1], strict=False)):
             raise NotPointwise(
                 f"{type(module).__name__}: expected parameters that broadcast to a value for each synapse, "
                 f"{goal[-2]} x {goal[-1]}, got one of shape {tuple(value.shape)}; run it with backend('eager')"
             )
         pairs.append(laid_out(value, goal))
-    if numbers is not None:
-        pairs.append((numbers, 1))
+    pairs += [(each, 1) for each in numbers]
     parameters, inners = [value for value, _ in pairs], [inner for _, inner in pairs]
     operands = (*inputs, *states, *parameters, *matrices)
     training = torch.is_grad_enabled() and any(t.requires_grad for t in operands)

@@ -6,16 +6,16 @@ template <class F> static inline void line_taps(
     I transposed, char* at, I stride, F* frame, const I* taps, const F* share, I row, I rows, I width) {
   const I count = taps[0], inner = taps[1], size = taps[2], first = row * width, all = rows * width;
   const I* lag = taps + 3;
-  if (!transposed)
-    for (I i = 0; i < all; ++i) frame[i] = 0;
   for (I k = 0; k < count; ++k, lag += size, share += size) {
     if (size == 1) {
       F* const line = (F*)(at - *lag * stride);
       const F part = *share;
       if (transposed)
         for (I i = 0; i < all; ++i) line[i] += part * frame[i];
-      else
+      else if (k)
         for (I i = 0; i < all; ++i) frame[i] += part * line[i];
+      else
+        for (I i = 0; i < all; ++i) frame[i] = part * line[i];  // not added to zero, which has a sign
       continue;
     }
     I entry = first / inner % size, left = inner - first % inner;
@@ -24,7 +24,7 @@ template <class F> static inline void line_taps(
       if (transposed)
         *line += share[entry] * frame[i];
       else
-        frame[i] += share[entry] * *line;
+        frame[i] = k ? frame[i] + share[entry] * *line : share[entry] * *line;
       if (--left == 0) {
         left = inner;
         if (++entry == size) entry = 0;

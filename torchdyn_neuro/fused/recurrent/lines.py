@@ -4,7 +4,6 @@ It is one sequence [steps + T, B, \\*]. Nothing is shifted: step t fills row ``s
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -20,19 +19,24 @@ if TYPE_CHECKING:
 
 def split(graph: StepGraph, states: Iterable[Any]) -> tuple[list[Any], list[Any]]:
     """All states of a step, or what goes with them: those of the graph, and the lines."""
+    if not graph.lines:
+        return [*states], []
     pairs = [*enumerate(states)]
     return [s for k, s in pairs if k not in graph.line_places], [s for k, s in pairs if k in graph.line_places]
 
 
 def merged(graph: StepGraph, held: Sequence[Any], lines: Sequence[Any]) -> list[Any]:
     """What :func:`split` takes apart."""
+    if not graph.lines:
+        return [*held]
     rest, found = iter(held), dict(zip(graph.line_places, lines, strict=True))
     return [found[k] if k in found else next(rest) for k in range(len(held) + len(lines))]
 
 
 def matrices_of(factors: Sequence[Tensor]) -> list[Tensor]:
     """The matrices of products among all factors; lags and shares follow."""
-    return [*takewhile(Tensor.is_floating_point, factors)]
+    count = next((k for k, factor in enumerate(factors) if not factor.is_floating_point()), len(factors))
+    return list(factors[:count])
 
 
 def check_lines(
@@ -160,9 +164,10 @@ def read_from(rows: Tensor, frame: Tensor, lags: Tensor | None = None, shares: T
     if lags is None:
         _side_by_side(frame, rows).copy_(rows.flatten(1, -2).transpose(0, 1))
         return
-    frame.zero_()
-    for lag, share in zip(lags, shares, strict=True):
-        frame.addcmul_(rows.gather(0, _places(rows, lag))[0], share)
+    read = (rows.gather(0, _places(rows, lag))[0] for lag in lags)
+    torch.mul(next(read), shares[0], out=frame)
+    for row, share in zip(read, shares[1:], strict=True):
+        frame.addcmul_(row, share)
 
 
 def add_to(rows: Tensor, frame: Tensor, lags: Tensor | None = None, shares: Tensor | None = None) -> None:

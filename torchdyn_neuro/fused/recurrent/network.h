@@ -2,17 +2,16 @@
 // segments act on each element by itself. After dense.h, synapses.h, lines.h.
 typedef void (*Run)(void* const* tensors, const I* sizes);
 // Sizes of a loop before its strides; bytes; kinds of words.
-enum { STEP_SIZES = 6, WIDEST_NUMBER = 8, SEGMENT = 0, PRODUCT = 1, SUM = 2, TAPS = 4, WINDOW = 5 };
-
-// Rows that a thread carries together: they share the weights in its caches. Whatever the number of threads.
-static inline I rows_together(I rows) { return least(rows >= 64 ? 8 : rows >= 8 ? 4 : 1, DENSE_ROWS); }
+enum { STEP_SIZES = 6, WIDEST_NUMBER = 8, SEGMENT = 0, PRODUCT = 1, SUM = 2, TAPS = 4, WINDOW = 5, DOT = 6 };
 
 // A program. sizes: how many frames, sequences, sequences that are read, words; then the bytes of a row of each frame,
 // the sequence of each frame or -1, the strides of the sequences in bytes, the words. A segment is a word SEGMENT, its
-// function, the number of its width, and how many and which frames it reads, parameters it loads, frames it writes; a
-// product is PRODUCT, the matrix, the frames, and the numbers of their widths; what goes along an axis of synapses is SUM or
-// the word after it, the axis, the frames, and the numbers of the widths of the axes; a line is read by TAPS or WINDOW, the
-// place of its lags among the matrices, whether it is added to, the frames of now and of what is read, and their widths.
+// function, the number of its width, and how many and which frames it reads, parameters it loads, frames that it reads as
+// they repeat (the frame, the axis, the numbers of the widths of the axes), frames it writes; a product is PRODUCT, the
+// matrix, the frames, and the numbers of their widths; what goes along an axis of synapses is SUM or the word after it, the
+// axis, the frames, and the numbers of the widths of the axes; DOT likewise, of two frames; a line is read by TAPS or
+// WINDOW, the place of its lags among the matrices, whether it is added to, the frames of now and of what is read, and
+// their widths.
 struct Program {
   I frames, sequences, given, words;
   const I *bytes, *sequence, *strides, *word, *end;
@@ -67,23 +66,36 @@ template <class F> struct Machine {
   void** tensors;
   I* sizes;
 
-  void segment(const I*& word, char* const* at, I t, I rows, I row) const {
+  void segment(const Program& program, const I*& word, char* const* at, I t, I rows, I row) const {
     const Run function = functions[*word++];
     const I width = widths[*word++];
-    const I given[STEP_SIZES] = {1, rows * width, 1, 1, 0, row * width};
-    for (int k = 0; k < STEP_SIZES; ++k) sizes[k] = given[k];
-    I tensor = 0, size = STEP_SIZES;
-    for (I n = *word++; n > 0; --n) {
-      tensors[tensor++] = at[*word++];
-      sizes[size++] = 0;
+    const I *const reads = word, *const loads = reads + 1 + *reads, *const spreads = loads + 1 + *loads;
+    const I* const writes = spreads + 1 + 4 * *spreads;
+    word = writes + 1 + *writes;
+    // What repeats within a row is read row by row.
+    const I turns = *spreads ? rows : 1, count = *spreads ? 1 : rows;
+    for (I turn = 0; turn < turns; ++turn) {
+      const I given[STEP_SIZES] = {1, count * width, 1, 1, 0, (row + turn) * width};
+      for (int k = 0; k < STEP_SIZES; ++k) sizes[k] = given[k];
+      I tensor = 0, size = STEP_SIZES;
+      for (I n = 1; n <= *reads; ++n) {
+        tensors[tensor++] = at[reads[n]] + turn * program.bytes[reads[n]];
+        sizes[size++] = 0;
+      }
+      for (I n = 1; n <= *loads; ++n) {
+        tensors[tensor++] = parameters[loads[n]] + t * moves[loads[n]];
+        sizes[size++] = layout[2 * loads[n]];
+        sizes[size++] = layout[2 * loads[n] + 1];
+      }
+      for (I n = 0; n < *spreads; ++n) {
+        const I* const each = spreads + 1 + 4 * n;
+        tensors[tensor++] = at[each[0]] + turn * program.bytes[each[0]];
+        sizes[size++] = each[1] == -1 ? widths[each[3]] : 1;
+        sizes[size++] = widths[each[each[1] == -1 ? 2 : 3]];
+      }
+      for (I n = 1; n <= *writes; ++n) tensors[tensor++] = at[writes[n]] + turn * program.bytes[writes[n]];
+      function(tensors, sizes);
     }
-    for (I n = *word++; n > 0; --n, ++word) {
-      tensors[tensor++] = parameters[*word] + t * moves[*word];
-      sizes[size++] = layout[2 * *word];
-      sizes[size++] = layout[2 * *word + 1];
-    }
-    for (I n = *word++; n > 0; --n) tensors[tensor++] = at[*word++];
-    function(tensors, sizes);
   }
 
   void run(const Program& program, char* const* at, I t, I rows, I row) const {
@@ -91,7 +103,11 @@ template <class F> struct Machine {
     while (word < program.end) {
       const I kind = *word++;
       if (kind == SEGMENT) {
-        segment(word, at, t, rows, row);
+        segment(program, word, at, t, rows, row);
+      } else if (kind == DOT) {
+        dot_along(word[0], (const F*)at[word[1]], (const F*)at[word[2]], (F*)at[word[3]], rows, widths[word[4]],
+                  widths[word[5]]);
+        word += 6;
       } else if (kind >= TAPS) {
         char* const now = at[word[2]];
         F* const frame = (F*)at[word[3]];
@@ -126,21 +142,6 @@ template <class F> static inline void scrap(const Machine<F>& machine) {
   free(machine.values);
   free(machine.tensors);
   free(machine.sizes);
-}
-
-// What both directions are given: sizes T, rows, every, threads, how many widths, states, parameters; then the widths and
-// (inner, size) of each parameter, and by how many bytes each moves from step to step.
-struct Call {
-  I T, rows, every, threads, states, parameters, together, widest;
-  const I *widths, *layout, *moves, *rest;
-};
-static inline Call call(const I* s) {
-  const I count = s[4];
-  Call c = {s[0], s[1], s[2], s[3], s[5], s[6], rows_together(s[1]), 0, s + 7, s + 7 + count, 0, 0};
-  for (I k = 0; k < count; ++k) c.widest = most(c.widest, c.widths[k]);
-  c.moves = c.layout + 2 * c.parameters;
-  c.rest = c.moves + c.parameters;
-  return c;
 }
 
 // tensors: sequences, first states, last states, checkpoints (null where not kept), parameters, matrices. sizes: those

@@ -16,15 +16,15 @@ from ...sparse.event_product import all_finite, gather_headers
 from ..cpp.kernels import parameter_layout
 from ..layout import laid_out
 from ..operators.registry import get_loop
-from ..record.graph import LineRead, pattern_of
+from ..record.graph import LineRead, StepGraph, pattern_of
 from .lines import matrices_of
 from .operands import MOST_ACTIVE, Backward, Forward
-from .program import Product, Program, Segment
+from .steps import Dot, Meeting, Product, Program, Segment
 
 _HEADERS = gather_headers(
-    *("sparse/dense.h", "fused/recurrent/synapses.h", "fused/recurrent/lines.h", "fused/recurrent/network.h")
+    "sparse/dense.h", *(f"fused/recurrent/{name}.h" for name in ("synapses", "lines", "call", "network"))
 )
-_SEGMENT, _PRODUCT, _SUM, _REPEAT, _TAPS, _WINDOW = range(6)
+_SEGMENT, _PRODUCT, _SUM, _REPEAT, _TAPS, _WINDOW, _DOT = range(7)
 _LARGEST_MATRIX = 2 * 2**20
 """Bytes of a matrix that the caches of one core keep close."""
 
@@ -39,12 +39,13 @@ class Encoded:
 
     Args:
         language: of their segments.
-        pairs: the numbers of the widths of frames of synapses, and of their axes.
+        graph: for the numbers of its widths.
         programs: in the order in which they are encoded.
     """
 
-    def __init__(self, language: str, pairs: Sequence[tuple[int, int, int]], *programs: Program):
-        self.pairs = {number: pair for number, *pair in pairs}
+    def __init__(self, language: str, graph: StepGraph, *programs: Program):
+        self.pairs, self.row = {number: pair for number, *pair in graph.pairs}, graph.row
+        self.shared = graph.shared
         self.language, self.programs = language, programs
         self.keys: list[str] = []
         reads = [(program, s) for program in programs for s in program.products if isinstance(s.matrix, LineRead)]
@@ -53,21 +54,35 @@ class Encoded:
         self.matrices: list[tuple[int, bool]] = []
         self.words = [[word for step in program.steps for word in self._words(program, step)] for program in programs]
 
-    def _words(self, program: Program, step: Segment | Product) -> list[int]:
+    def _words(self, program: Program, step: Segment | Product | Meeting | Dot) -> list[int]:
         if isinstance(step, Product):
             ends = step.source, step.target
             if isinstance(step.matrix, LineRead):
                 return self._line(program, step)
             if step.matrix < 0:
-                number, axis = pattern_of(step.matrix)
-                return [_REPEAT if step.transposed else _SUM, axis, *ends, *self.pairs[number]]
+                axis, *axes = self.along(step.matrix)
+                return [_REPEAT if step.transposed else _SUM, axis, *ends, *axes]
             # Behind lags and shares.
             place = 2 * len(self.taps) + _place(self.matrices, (step.matrix, step.transposed))
             return [_PRODUCT, place, *ends, *(program.widths[k] for k in ends)]
+        if isinstance(step, Meeting):
+            return []
+        if isinstance(step, Dot):
+            axis, *axes = self.along(step.matrix)
+            return [_DOT, axis, step.source, step.other, step.target, *axes]
         words = [_SEGMENT, _place(self.keys, step.key), step.width]
-        for group in (step.reads, step.parameters, step.writes):
+        for group in (step.reads, step.parameters):
             words += [len(group), *group]
-        return words
+        words.append(len(step.spread))
+        for frame, matrix in step.spread:
+            axis, *axes = self.along(matrix)
+            words += [frame, axis, *axes]
+        return [*words, len(step.writes), *step.writes]
+
+    def along(self, matrix: int) -> tuple[int, int, int]:
+        """The axis of a pattern, and the numbers of the widths of the two axes that it is one of."""
+        number, axis = pattern_of(matrix)
+        return (-1, self.row, number) if axis == -3 else (axis, *self.pairs[number])
 
     def _line(self, program: Program, step: Product) -> list[int]:
         """How a line is read, or added to: the frames of now and of all that is read, and their widths."""
@@ -125,9 +140,8 @@ def _place(known: list, entry: object) -> int:
 
 def takes(encoded: Encoded, matrices: Sequence[Tensor]) -> bool:
     """Whether these loops run programs: whether their segments are in C++ and the matrices are small."""
-    return encoded.language == "cpp" and all(
-        matrix.numel() * matrix.element_size() <= _LARGEST_MATRIX for matrix in matrices_of(matrices)
-    )
+    small = all(matrix.numel() * matrix.element_size() <= _LARGEST_MATRIX for matrix in matrices_of(matrices))
+    return encoded.language == "cpp" and not encoded.shared and small
 
 
 def _described(call: Forward | Backward, flags: int = 0) -> list[int]:

@@ -8,80 +8,21 @@ value for each synapse has the width post times pre.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
 from ..operators.registry import loop_key
-from ..record.graph import LineRead, Node, StepGraph, ordered, pattern_of
+from ..record.graph import PRODUCTS, LineRead, Node, StepGraph, is_pattern, ordered, pattern, pattern_of
+from .steps import Dot, Meeting, Product, Program, Segment, sources_of
 
 ROW, CARRIED, READ = range(3)
 """What becomes of a result: it is a row of a sequence, a state of the next step, or only looked at."""
 _WORTH_A_FRAME = 4
 """Work of a node from which it is handed on to a later segment; that of an addition is 1, of a product none."""
-_COSTS = {"input": 0, "constant": 0, "product": 0, "neg": 0} | dict.fromkeys(
+_COSTS = {"input": 0, "constant": 0, **dict.fromkeys(PRODUCTS, 0), "neg": 0} | dict.fromkeys(
     ("tanh", "exp", "expm1", "log", "log1p", "sigmoid", "sin", "cos", "sinh", "cosh", "erf", "pow", "normal"), 20
 )
-
-
-@dataclass(frozen=True)
-class Segment:
-    """Elementwise operations.
-
-    Args:
-        key: the key of the loop that runs it, over one step and without states.
-        width: the number of its width.
-        reads: the frames that are its inputs.
-        parameters: the numbers of the parameters that it loads.
-        writes: the frames that are its outputs.
-    """
-
-    key: str
-    width: int
-    reads: tuple[int, ...]
-    parameters: tuple[int, ...]
-    writes: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Product:
-    """A frame times a matrix.
-
-    Args:
-        matrix: the number of the matrix W; below zero that of a sum over an axis of synapses; or how a line of frames
-            is read, of which ``source`` is the newest frame (transposed: to which is added, with ``target``).
-        transposed: false for x W^T, as in a linear layer; true for x W, as in its gradient.
-        source: the frame x.
-        target: the frame that is filled.
-    """
-
-    matrix: int | LineRead
-    transposed: bool
-    source: int
-    target: int
-
-
-@dataclass(frozen=True, eq=False)
-class Program:
-    """Segments and products in their order.
-
-    Args:
-        frames: a node for each frame: what it is.
-        widths: the number of the width of each frame.
-        leaves: the frames that are given, in the order of the leaves.
-        results: the frames of the results, in their order.
-        steps: what is done.
-    """
-
-    frames: tuple[Node, ...]
-    widths: tuple[int, ...]
-    leaves: tuple[int, ...]
-    results: tuple[int, ...]
-    steps: tuple[Segment | Product, ...]
-
-    @property
-    def products(self) -> tuple[Product, ...]:
-        """The products among the steps."""
-        return tuple(step for step in self.steps if isinstance(step, Product))
 
 
 def program_of(
@@ -110,7 +51,7 @@ class _Builder:
         self.nodes: list[Node] = list(leaves)
         self.frames: dict[Node, int] = {node: k for k, node in enumerate(leaves)}
         self.width = _widths_of(graph)
-        self.steps: list[_Work | Product] = []
+        self.steps: list[_Work | Product | Meeting | Dot] = []
 
     def program(self, results: Sequence[Node], uses: Sequence[int], lines: Sequence[int]) -> Program:
         count, given = len(self.nodes), frozenset(self.frames)
@@ -122,32 +63,58 @@ class _Builder:
                     own[node] = k
         copies = [k for k, node in enumerate(results) if uses[k] != READ and own.get(node) != k]
         places: dict[int, int] = {}
-        waiting = [node for node in ordered(results, given) if node.op == "product"]
+        waiting = [node for node in ordered(results, given) if node.op in PRODUCTS]
         while True:
-            ready = [node for node in waiting if not self._missing(node.args[0])]
-            sources = [node.args[0] for node in ready]
+            factors = {node: self._factors(node) for node in waiting}
+            ready = [node for node in waiting if not any(self._missing(source) for source in factors[node])]
+            sources = [source for node in ready for source in factors[node]]
             wanted = [node for node in dict.fromkeys((*sources, *results)) if node not in self.frames]
-            wanted = [node for node in wanted if node.op != "product" and not self._missing(node)]
+            wanted = [node for node in wanted if node.op not in PRODUCTS and not self._missing(node)]
             copied = [k for k in copies if k not in places and not self._missing(results[k])]
             self._work(wanted, copied, results, places)
             for node in ready:
-                given, matrix, transposed = node.args
-                source = self.frames[given]
+                frames = [self.frames[source] for source in factors[node]]
+                if node.op != "product":
+                    self.steps.append(Meeting(node.op == "matmul" and node.args[2], *frames, self._add(node)))
+                    continue
+                matrix, transposed = node.args[1:]
+                if len(frames) == 2:
+                    self.steps.append(Dot(matrix, *frames, self._add(node)))
+                    continue
                 if isinstance(matrix, LineRead) and not transposed:
-                    source = lines[matrix.line] if lines else places.get(matrix.line, source)
-                self.steps.append(Product(matrix, transposed, source, self._add(node)))
+                    frames = [lines[matrix.line] if lines else places.get(matrix.line, frames[0])]
+                self.steps.append(Product(matrix, transposed, *frames, self._add(node)))
             if not waiting:
                 break
             waiting = [node for node in waiting if node not in self.frames]
         self._hand_on()
         found = tuple(places[k] if k in places else self.frames[node] for k, node in enumerate(results))
         widths = tuple(self.width(node) for node in self.nodes)
-        steps = tuple(step if isinstance(step, Product) else self._segment(step) for step in self.steps)
-        return Program(tuple(self.nodes), widths, tuple(range(count)), found, steps)
+        steps = [self._segment(step) if isinstance(step, _Work) else step for step in self.steps]
+        steps = self._without_copies(steps, found)
+        return Program(tuple(self.nodes), widths, tuple(range(count)), found, tuple(steps))
+
+    def _factors(self, node: Node) -> list[Node]:
+        """What a product is of: of a sum of products that need not be written down these."""
+        source = node.sources[0]
+        if is_pattern(node) and not node.args[2] and source.op == "mul":
+            number, axis = pattern_of(node.args[1])
+            across = pattern(number, -3 - axis)
+            for one, other in (source.args, source.args[::-1]):
+                if one in self.frames and not repeats(one) and repeats(other) and other.args[1] == across and axis > -3:
+                    return [one, other.args[0]]
+        return node.sources
+
+    def _without_copies(self, steps: list[Any], results: Sequence[int]) -> list[Any]:
+        """The steps without frames that only repeat others and that nobody reads as they are."""
+        read = {*results}
+        for step in steps:
+            read.update(step.reads if isinstance(step, Segment) else sources_of(step))
+        return [step for step in steps if not (isinstance(step, Product) and step.copies and step.target not in read)]
 
     def _missing(self, node: Node) -> bool:
         """Whether a product is still missing for a node."""
-        return any(each.op == "product" for each in ordered([node], frozenset(self.frames)))
+        return any(each.op in PRODUCTS for each in ordered([node], frozenset(self.frames)))
 
     def _add(self, node: Node) -> int:
         place = len(self.nodes)
@@ -194,6 +161,9 @@ class _Builder:
         results = [node for node, _ in work.results]
         made: dict[Node, Node] = {}
         read: dict[int, Node] = {}
+        spread: dict[int, Node] = {}
+        # A loop has one input at least, which is as wide as its results.
+        whole = next((node for node in frames if self.width(node) == work.width and not repeats(node)), None)
 
         def rebuilt(node: Node) -> Node:
             """The node with frames as leaves."""
@@ -201,7 +171,8 @@ class _Builder:
                 return made[node]
             if node in frames:
                 made[node] = Node("input", (float(frames[node]),), node.dtype)
-                read[frames[node]] = made[node]
+                spreads = whole is not None and repeats(node)
+                (spread if spreads else read)[frames[node]] = made[node]
             elif node.op == "input":
                 made[node] = node
             else:
@@ -214,22 +185,23 @@ class _Builder:
             rebuilt(node)  # sources first, so that nothing goes deep
         outputs = tuple(rebuilt(node) for node in results)
         if not read:
-            # A loop has one input at least.
-            rebuilt(next(node for node in frames if self.width(node) == work.width))
+            rebuilt(whole)
         nothing = {"states": (), "state_gradients": (), "next_states": (), "grad_states": (), "output_gradients": ()}
         pointwise = StepGraph(
             **nothing,
             inputs=tuple(read.values()),
-            parameters=graph.parameters,
+            parameters=(*graph.parameters, *spread.values()),
             outputs=outputs,
             grad_inputs=(None,) * len(read),
-            grad_parameters=(None,) * len(graph.parameters),
+            grad_parameters=(None,) * (len(graph.parameters) + len(spread)),
             uniform=graph.uniform,
         )
         used = {node for node in ordered(outputs) if node.op == "input"}
         parameters = tuple(k for k, leaf in enumerate(graph.parameters) if leaf in used)
         writes = tuple(place for _, place in work.results)
-        return Segment(loop_key(pointwise, self.language), work.width, tuple(read), parameters, writes)
+        known = len(graph.parameters)
+        repeated = tuple((self.frames[self.nodes[k].args[0]], self.nodes[k].args[1]) for k in spread)
+        return Segment(loop_key(pointwise, self.language), work.width, tuple(read), parameters, writes, repeated, known)
 
 
 @dataclass
@@ -239,6 +211,11 @@ class _Work:
     width: int
     frames: dict[Node, int]
     results: list[tuple[Node, int]]
+
+
+def repeats(node: Node) -> bool:
+    """Whether a node is a frame that only repeats along an axis of synapses."""
+    return is_pattern(node) and node.args[2]
 
 
 def _fixed(graph: StepGraph) -> frozenset[Node]:
@@ -274,9 +251,13 @@ def _widths_of(graph: StepGraph) -> Callable[[Node], int]:
                     known[each] = width(graph.lines[line.line])
                 else:
                     known[each] = graph.matrices[line.matrix][1] if graph.matrices else 0
-            elif each.op == "product" and each.args[1] < 0:
+            elif is_pattern(each):
                 number, axis = pattern_of(each.args[1])
-                known[each] = number if each.args[2] else pairs[number][-3 - axis]
+                known[each] = number if each.args[2] else graph.row if axis == -3 else pairs[number][-3 - axis]
+            elif each.op == "outer":
+                known[each] = each.args[2]
+            elif each.op == "matmul":
+                known[each] = pairs[known[each.args[1]]][1 if each.args[2] else 0]
             elif each.op == "product":
                 sizes = graph.matrices[each.args[1]] if graph.matrices else (0, 0)
                 known[each] = sizes[1] if each.args[2] else sizes[0]

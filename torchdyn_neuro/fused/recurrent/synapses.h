@@ -32,3 +32,30 @@ template <class F> static inline void repeat_along(I axis, const F* from, F* to,
         for (I i = 0; i < pre; ++i) to[i] = from[o];
     }
 }
+// The sum along an axis of a frame of synapses times one of neurons: axis -1, W x; -2, x W.
+template <class F> static inline void dot_along(I axis, const F* from, const F* with, F* to, I rows, I post, I pre) {
+  for (I row = 0; row < rows; ++row, from += post * pre) {
+    if (axis == -2) {
+      for (I i = 0; i < pre; ++i) to[i] = 0;
+      for (I o = 0; o < post; ++o) {
+        const F factor = with[o];
+        for (I i = 0; i < pre; ++i) to[i] += factor * from[o * pre + i];
+      }
+      to += pre;
+      with += post;
+    } else {
+      for (I o = 0; o < post; ++o) {
+        const F* const line = from + o * pre;
+        F part[SUMS] = {0};
+        I i = 0;
+        for (; i + SUMS <= pre; i += SUMS)
+          for (int k = 0; k < SUMS; ++k) part[k] += line[i + k] * with[i + k];
+        for (int k = 0; i < pre; ++i, ++k) part[k] += line[i] * with[i];
+        for (int half = SUMS / 2; half > 0; half /= 2)
+          for (int k = 0; k < half; ++k) part[k] += part[k + half];
+        *to++ = part[0];
+      }
+      with += pre;
+    }
+  }
+}
