@@ -106,13 +106,13 @@ def main(
     mosaic = torch.full((rows * columns, SIDE + 1, SIDE + 1), torch.nan)
     mosaic[:cells, :SIDE, :SIDE] = weight[order].unflatten(1, (SIDE, SIDE))
     mosaic = mosaic.unflatten(0, (rows, columns)).permute(0, 2, 1, 3).flatten(0, 1).flatten(1)
-    axes[0].imshow(mosaic, cmap="magma")
+    axes[0].imshow(mosaic.numpy(), cmap="magma")
     axes[0].set(xticks=[], yticks=[], title="weights of all neurons, by the digit they stand for")
     axes[1].plot(range(1, epochs + 1), [100 * share for share in found], "o-")
     axes[1].axhline(100 * least, color="black", linestyle=":", linewidth=0.8)
     axes[1].set(xlabel="epoch", ylabel="correct (%)", title="new digits", xticks=range(1, epochs + 1))
     confusion = torch.zeros(10, 10).index_put_((test.labels[: len(guessed)], guessed), torch.ones(()), accumulate=True)
-    axes[2].imshow(confusion, cmap="Blues")
+    axes[2].imshow(confusion.numpy(), cmap="Blues")
     for digit, other in confusion.nonzero().tolist():
         dark = confusion[digit, other] > 0.6 * confusion.max()
         text = f"{confusion[digit, other]:.0f}"
