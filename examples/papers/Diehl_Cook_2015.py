@@ -27,7 +27,7 @@ import matplotlib.pyplot as plt
 SIDE, BATCH, STEPS = 8, 40, 100  # the last: ms for which a digit is shown
 DRIVE = 16.0  # spikes of all pixels in a ms
 TOTAL = 6.4  # sum of the weights of a neuron
-LEARNING, THRESHOLD, SLOWING = 1e-3, 6e-3, 0.8  # change of a weight, of a threshold; the factor from epoch to epoch
+LEARNING, THRESHOLD, SLOWING = 2e-3, 1e-2, 0.8  # change of a weight, of a threshold; the factor from epoch to epoch
 
 
 def network(cells: int, generator: torch.Generator) -> tdn.Chain:
@@ -36,7 +36,7 @@ def network(cells: int, generator: torch.Generator) -> tdn.Chain:
     start = torch.rand(cells, SIDE**2, generator=generator) + 0.03
     pixels.weight.data = TOTAL * start / start.sum(1, keepdim=True)
     rule = tdn.Rules(tdn.PairSTDP(w_min=0.0, w_max=1.0), tdn.WeightNormalization(TOTAL))
-    balance = tdn.ThresholdHomeostasis(rate=0.8, tau=None, rows="mean")
+    balance = tdn.ThresholdHomeostasis(rate=0.3, tau=None, rows="mean")
     cell = tdn.LIF(50.0, v_th=0.6, reset="value", t_ref=5.0, adaptation=balance)
     return tdn.Chain(
         tdn.Plastic(pixels, rule, weights="mean"), tdn.Network(cell, tdn.LateralInhibition(cells, 100.0), delay=1.0)

@@ -146,6 +146,25 @@ def test_a_product_may_overflow_that_a_multiply_add_does_not_round():
     assert difference(program) is None
 
 
+def test_erf_of_a_small_narrow_number_may_be_zero():
+    # erf(x) is 2 x / sqrt(pi) to within x^3; torch gives 0 where the error of its formula, 2^-24, is larger.
+    x = torch.full((32,), 2.0**-60, dtype=torch.bfloat16)
+    true = 2.0**-60 * 2 / math.sqrt(math.pi)
+    program = Program(
+        frame=(32,),
+        inputs=("bfloat16",),
+        states=(),
+        before=(),
+        setup=(),
+        statements=("v0 = torch.erf(torch.full_like(x0, 2.0**-60))",),
+        outputs=("v0",),
+        events=("call(1, grad=False)",),
+    )
+    (fused,) = run(program, "auto")
+    assert torch.equal(dict(fused.results)["result 0"][0], torch.full_like(x, true))
+    assert difference(program) is None
+
+
 @pytest.mark.parametrize(
     "between", ["f0.__code__ = (lambda: 3.0).__code__", "parametrize.register_parametrization(m, 'h0', Scale(3.0))"]
 )

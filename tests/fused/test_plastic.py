@@ -46,7 +46,7 @@ class Rewarded(tdn.LearningRule):
         super().__init__(**bounds)
         self.tau = tdn.core.quantities.Positive(tdn.Learned(4.0))
 
-    def initial_traces(self, activity):
+    def initial_traces(self, activity, dt):
         each = activity.each()
         return PairTraces(
             torch.zeros_like(activity.pre), torch.zeros_like(activity.post), torch.zeros_like(each.weight)
@@ -77,7 +77,7 @@ class Pairs(tdn.LearningRule):
         super().__init__(w_min=-0.4, w_max=0.4)
         self.tau = tdn.core.quantities.Positive(tdn.Learned(4.0))
 
-    def initial_traces(self, activity):
+    def initial_traces(self, activity, dt):
         return Sides(torch.zeros_like(activity.pre), torch.zeros_like(activity.post))
 
     def update(self, weight, activity, traces, dt):

@@ -5,9 +5,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Protocol
 
-from torch import Tensor
-
 import torch
+from torch import Tensor
 
 from .state import State
 
