@@ -85,7 +85,7 @@ def test_bellec_2018(picture):
 def test_bellec_2020(picture):
     """A few iterations; a whole run checks what it finds itself, and memory is that of tests/learning."""
     example = load("papers/Bellec_2020")
-    figures = example.main(picture, iterations=8, lengths=())
+    figures = example.main(picture, iterations=6, lengths=())
     assert set(figures["accuracy"]) == set(example.METHODS)
     assert all(0.4 < accuracy < 1 for accuracy in figures["accuracy"].values())
     assert 0.1 < figures["cosine"]["recurrent weights"] < 1

@@ -27,7 +27,7 @@ class Peak(TorchDispatchMode):
             if isinstance(made, torch.Tensor) and _has_memory(made):
                 self.alive[made] = None
         self.calls += 1
-        if self.calls % 60 == 0:
+        if self.calls % 8 == 0:
             storages = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in self.alive}
             self.peak = max(self.peak, sum(storages.values()))
         return result
@@ -68,7 +68,7 @@ METHODS = {
 @pytest.mark.parametrize("name", METHODS)
 def test_memory_is_flat(name):
     short, long = peak(METHODS[name](), 15), peak(METHODS[name](), 40)
-    assert long < 1.1 * short
+    assert long < 1.2 * short  # looked at every few operators; BPTT grows by the length, 2.7
 
 
 def test_real_time_recurrent_learning_too():
