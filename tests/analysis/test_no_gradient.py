@@ -22,7 +22,9 @@ PLANE = {"x": (0, -1.0, 1.0), "y": (1, -1.0, 1.0), "points": 20}
 
 
 @pytest.mark.parametrize(
-    "measure", [isi, cv, lambda s: fano(s, window=5.0), lambda s: avalanche_sizes(s).durations], ids=str
+    "measure",
+    [isi, cv, lambda s: fano(s, window=5.0), lambda s: avalanche_sizes(s).durations],
+    ids=["isi", "cv", "fano", "avalanche_sizes"],
 )
 def test_what_is_counted_of_spikes(measure):
     spikes = (torch.arange(60).reshape(20, 3) % 7 < 3).float()
