@@ -11,6 +11,7 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
+import torchdyn_neuro as tdn
 from torchdyn_neuro.data.yin_yang import yin_yang
 
 from .loading import EXAMPLES, NAMES, PATHS, load
@@ -85,7 +86,9 @@ def test_bellec_2018(picture):
 def test_bellec_2020(picture):
     """A few iterations; a whole run checks what it finds itself, and memory is that of tests/learning."""
     example = load("papers/Bellec_2020")
-    figures = example.main(picture, iterations=6, lengths=())
+    # The kernels take longer to compile than so few iterations to run.
+    with tdn.backend("eager"):
+        figures = example.main(picture, iterations=6, lengths=())
     assert set(figures["accuracy"]) == set(example.METHODS)
     assert all(0.4 < accuracy < 1 for accuracy in figures["accuracy"].values())
     assert 0.1 < figures["cosine"]["recurrent weights"] < 1
