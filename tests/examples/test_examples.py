@@ -11,7 +11,6 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-import torchdyn_neuro as tdn
 from torchdyn_neuro.data.yin_yang import yin_yang
 
 from .loading import EXAMPLES, NAMES, PATHS, load
@@ -86,9 +85,7 @@ def test_bellec_2018(picture):
 def test_bellec_2020(picture):
     """A few iterations; a whole run checks what it finds itself, and memory is that of tests/learning."""
     example = load("papers/Bellec_2020")
-    # The kernels take longer to compile than so few iterations to run.
-    with tdn.backend("eager"):
-        figures = example.main(picture, iterations=6, lengths=())
+    figures = example.main(picture, iterations=6, lengths=())
     assert set(figures["accuracy"]) == set(example.METHODS)
     assert all(0.4 < accuracy < 1 for accuracy in figures["accuracy"].values())
     assert 0.1 < figures["cosine"]["recurrent weights"] < 1
