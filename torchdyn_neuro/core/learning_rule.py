@@ -132,6 +132,11 @@ class Activity:
         """What :meth:`mean` gives, one value for each postsynaptic neuron, in a shape that meets the weights."""
         return values.unsqueeze(2 if self.by_row else 1)
 
+    def present(self, weight: Tensor) -> Tensor:
+        """The weights, with zeros where a sparse connection has none."""
+        mask = None if self.connection is None else self.connection.mask
+        return weight if mask is None else weight * mask.to(weight.dtype)
+
     def field(self, name: str) -> Tensor:
         """A field of the state of the neurons behind, such as ``"v"``.
 

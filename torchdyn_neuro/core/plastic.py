@@ -162,10 +162,7 @@ class Plastic(Dynamics):
         modulator = None if modulator is None else modulator.to(weight.dtype)
         activity = Activity(pre, post, weight, neurons, modulator, weighted, self.weights)
         weight, traces = self.rule.update(weight, activity, traces, self.dt)
-        weight = self.rule.bound(weight)
-        if weighted.mask is not None:
-            weight = weight * weighted.mask.to(weight.dtype)
-        return type(state)(weight, traces)
+        return type(state)(activity.present(self.rule.bound(weight)), traces)
 
     @torch.no_grad()
     def commit(self, state: State) -> None:

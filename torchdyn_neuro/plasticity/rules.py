@@ -14,7 +14,7 @@ class Rules(LearningRule):
     .. math:: W \to \mathrm{rule}_n(\dots\, \mathrm{rule}_1(W))
 
     Every rule sees the same activity and has traces of its own. The bounds of each are kept behind it, and those of all
-    of them at the end of every step.
+    of them at the end of every step. None sees a weight where a sparse connection has none.
 
     Args:
         rules: what is applied, in order; at least one.
@@ -62,7 +62,7 @@ class Rules(LearningRule):
         after = []
         for rule, own in zip(self.rules, traces, strict=True):
             weight, trace = rule.update(weight, replace(activity, weight=weight), own, dt)
-            weight = rule.bound(weight)
+            weight = activity.present(rule.bound(weight))
             after.append(trace)
         return weight, tuple(after)
 
