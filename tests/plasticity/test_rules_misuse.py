@@ -21,3 +21,72 @@ def test_rules_in_a_row_do_not_count_absent_weights():
     there = sparse.parametrizations.weight[0].mask.any(-1)
     assert there.any()
     assert_close(state.weight.sum(-1)[:, there], torch.ones(2, int(there.sum())))
+
+
+FEW = torch.tensor([0.1, 0.2, 0.3, 0.4])
+BY_NEURON = {
+    "Hebbian.eta": lambda q: tdn.Hebbian(q),
+    "Hebbian.alpha": lambda q: tdn.Hebbian(0.1, alpha=q),
+    "Oja.eta": lambda q: tdn.Oja(q),
+    "Oja.alpha": lambda q: tdn.Oja(0.1, alpha=q),
+    "BCM.eta": lambda q: tdn.BCM(q),
+    "BCM.decay": lambda q: tdn.BCM(0.1, decay=q),
+    "BCM.tau": lambda q: tdn.BCM(0.1, tau=10 * q),
+    "Covariance.eta": lambda q: tdn.Covariance(q),
+    "SynapticScaling.eta": lambda q: tdn.SynapticScaling(q),
+    "TripletRate.tau_minus": lambda q: tdn.TripletRate(tdn.TripletSTDP(0.1, 0.1, 9e3, 9e3, tau_minus=q)),
+    "PairSTDP.A_plus": lambda q: tdn.PairSTDP(q, 0.0),
+    "VoltageSTDP.A_LTD": lambda q: tdn.VoltageSTDP(q, theta_minus=-1.0, v_rest=0.0),
+}
+
+
+@pytest.mark.parametrize("name", BY_NEURON)
+@pytest.mark.parametrize("weights", WEIGHTS)
+@pytest.mark.parametrize("conv", [False, True])
+def test_one_value_for_each_neuron_is_that_of_the_neuron_behind(name, weights, conv):
+    """As many inputs as neurons: along the wrong axis the values would fit as well."""
+    torch.manual_seed(0)
+    connection = nn.Conv1d(4, 4, 2, bias=False) if conv else nn.Linear(4, 4, bias=False)
+    x, make = torch.rand(5, 2, 4, *(3,) * conv), BY_NEURON[name]
+
+    def learned(quantity):
+        net = tdn.Chain(tdn.Plastic(connection, make(quantity), weights=weights), tdn.LeakyIntegrator(5.0))
+        with tdn.backend("eager"):
+            return net.scan(x)[1][0].weight - net[0].connection.weight
+
+    found = learned(FEW[:, None] if conv else FEW)
+    for neuron, value in enumerate(FEW.tolist()):
+        axis = 1 if weights == "rows" else 0
+        assert_close(found.select(axis, neuron), learned(value).select(axis, neuron), rtol=1e-4, atol=1e-6)
+    assert found.abs().max() > 1e-4
+
+
+def test_sanger_takes_one_rate_for_each_neuron():
+    pre, post, weight = torch.rand(1, 4), torch.rand(1, 4), torch.rand(1, 4, 4)
+    activity = tdn.Activity(pre, post, weight)
+    found = tdn.Sanger(FEW).update(weight, activity, (), 1.0)[0] - weight
+    one = tdn.Sanger(1.0).update(weight, activity, (), 1.0)[0] - weight
+    assert_close(found, FEW[:, None] * one)
+
+
+@pytest.mark.parametrize("tau_d", [10.0, None])
+def test_reward_takes_one_eligibility_time_for_each_neuron_and_one_time_of_dopamine(tau_d):
+    torch.manual_seed(0)
+    connection, x, reward = nn.Linear(4, 4), 2 * torch.rand(8, 4, 4).round(), torch.rand(8, 4)
+
+    def learned(tau_e):
+        plastic = tdn.Plastic(connection, tdn.RewardSTDP(tdn.PairSTDP(0.1, 0.1), tau_e, tau_d))
+        state = plastic.initial_state(x[0])
+        for pre, modulator in zip(x, reward, strict=True):
+            state = plastic.learn(pre, pre.flip(1), state, modulator=modulator)
+        return state.weight - connection.weight
+
+    found = learned(10 * FEW)
+    for neuron, value in enumerate((10 * FEW).tolist()):
+        assert_close(found[:, neuron], learned(value)[:, neuron], rtol=1e-4, atol=1e-6)
+
+
+def test_a_time_of_dopamine_for_each_neuron_is_refused():
+    plastic = tdn.Plastic(nn.Linear(4, 4), tdn.RewardSTDP(tdn.PairSTDP(), tau_d=10 * FEW))
+    with pytest.raises(ValueError, match="expected one tau_d"):
+        plastic.initial_state(torch.zeros(4, 4))

@@ -74,7 +74,7 @@ class Covariance(LearningRule):
 
     def update(self, weight: Tensor, activity: Activity, traces: State, dt: float) -> tuple[Tensor, State]:
         pre, post = activity.pre - traces.pre, activity.post - traces.post
-        weight = weight + dt * self.eta() * activity.outer(post, pre)
+        weight = weight + activity.outer(dt * self.eta() * post, pre)
         if self.tau is not None:
             passed = -torch.expm1(-dt / self.tau())
             traces = CovarianceTraces(traces.pre + passed * pre, traces.post + passed * post)

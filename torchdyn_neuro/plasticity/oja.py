@@ -54,5 +54,5 @@ class Oja(LearningRule):
         post = activity.post
         decay = dt * self.eta() * self.alpha() * post.square()
         mean = dt * self.eta() * exprel(-decay)  # of what is left of a change, over the step
-        lost = self.alpha() * activity.total(mean * post.square())
+        lost = activity.total(self.alpha() * mean * post.square())
         return weight + activity.outer(mean * post, activity.pre) - lost * weight, traces

@@ -73,6 +73,11 @@ class RewardSTDP(LearningRule):
         self.tau_d = None if tau_d is None else Positive(tau_d, unit="ms")
 
     def initial_traces(self, activity: Activity, dt: float) -> RewardState:
+        if self.tau_d is not None and self.tau_d().numel() > 1:
+            raise ValueError(
+                f"RewardSTDP: expected one tau_d, for the dopamine is one value for each row, got shape "
+                f"{tuple(self.tau_d().shape)}; pass one number"
+            )
         each, rows = activity.each(), activity.post.shape[0]
         eligibility = each.weight.new_zeros(rows, *each.weight.shape[1:])
         dopamine = () if self.tau_d is None else activity.post.new_zeros(rows)
@@ -80,15 +85,15 @@ class RewardSTDP(LearningRule):
 
     def update(self, weight: Tensor, activity: Activity, traces: RewardState, dt: float) -> tuple[Tensor, RewardState]:
         eligibility, dopamine, spikes = traces
-        each, rate = activity.each(), 1 / self.tau_e()
-        present = activity.modulator
+        each, tau_e = activity.each(), activity.at_neurons(self.tau_e())
+        rate, present = 1 / tau_e, activity.modulator
         if self.tau_d is not None:
             rate, present = rate + 1 / self.tau_d(), dopamine
             dopamine = dopamine * torch.exp(-dt / self.tau_d()) + activity.modulator
         passed = -torch.expm1(-dt * rate) / rate
-        change = activity.gather(eligibility * activity.at_rows(passed * present))
+        change = activity.gather(eligibility * passed * activity.at_rows(present))
         asked, spikes = self.rule.change(each.weight, each, spikes, dt)
-        eligibility = eligibility * torch.exp(-dt / self.tau_e()) + asked
+        eligibility = eligibility * torch.exp(-dt / tau_e) + asked
         return weight + change, RewardState(eligibility, dopamine, spikes)
 
     def bound(self, weight: Tensor) -> Tensor:

@@ -50,10 +50,12 @@ class TripletRate(LearningRule):
 
     def update(self, weight: Tensor, activity: Activity, traces: State, dt: float) -> tuple[Tensor, State]:
         rule, pre, post = self.rule, activity.pre / 1000, activity.post / 1000  # per ms
-        up = rule.tau_plus() * (rule.A2_plus() + rule.A3_plus() * rule.tau_y() * post)
-        down = rule.tau_minus() * (rule.A2_minus() + rule.A3_minus() * rule.tau_x() * pre)
+        # Each quantity on the side of its trace, or of the spike at which it acts, as in the rule of spikes.
+        up = rule.A2_plus() + rule.A3_plus() * rule.tau_y() * post
+        down = rule.A2_minus() + rule.A3_minus() * rule.tau_x() * pre
         passed = dt * rule.eta() * post
-        return weight + activity.outer(passed * up, pre) - activity.outer(passed, pre * down), traces
+        grown = activity.outer(passed * up, pre * rule.tau_plus())
+        return weight + grown - activity.outer(passed * rule.tau_minus(), pre * down), traces
 
     def bound(self, weight: Tensor) -> Tensor:
         return self.rule.bound(weight)
