@@ -104,3 +104,12 @@ def test_wrong_arguments():
         tdn.ThresholdHomeostasis(rows="rows")
     with pytest.raises(ValueError, match="0 or a number above it"):
         tdn.ThresholdHomeostasis(rate=-1.0)
+
+
+@pytest.mark.parametrize("rows", ["each", "mean", "sum"])
+def test_an_empty_batch_moves_no_threshold(rows):
+    cell = tdn.LIF(adaptation=tdn.ThresholdHomeostasis(0.05, rows=rows))
+    y, state = cell.scan(torch.rand(5, 0, 3))
+    assert y.shape == (5, 0, 3)
+    if rows != "each":
+        assert torch.equal(state.adaptation.theta, torch.zeros(3))

@@ -41,13 +41,12 @@ BY_NEURON = {
 
 
 @pytest.mark.parametrize("name", BY_NEURON)
-@pytest.mark.parametrize("weights", WEIGHTS)
-@pytest.mark.parametrize("conv", [False, True])
+@pytest.mark.parametrize(("weights", "conv"), [("rows", False), ("mean", False), ("rows", True)])
 def test_one_value_for_each_neuron_is_that_of_the_neuron_behind(name, weights, conv):
     """As many inputs as neurons: along the wrong axis the values would fit as well."""
     torch.manual_seed(0)
     connection = nn.Conv1d(4, 4, 2, bias=False) if conv else nn.Linear(4, 4, bias=False)
-    x, make = torch.rand(5, 2, 4, *(3,) * conv), BY_NEURON[name]
+    x, make = torch.rand(3, 2, 4, *(3,) * conv), BY_NEURON[name]
 
     def learned(quantity):
         net = tdn.Chain(tdn.Plastic(connection, make(quantity), weights=weights), tdn.LeakyIntegrator(5.0))
@@ -90,3 +89,36 @@ def test_a_time_of_dopamine_for_each_neuron_is_refused():
     plastic = tdn.Plastic(nn.Linear(4, 4), tdn.RewardSTDP(tdn.PairSTDP(), tau_d=10 * FEW))
     with pytest.raises(ValueError, match="expected one tau_d"):
         plastic.initial_state(torch.zeros(4, 4))
+
+
+@pytest.mark.parametrize("weights", WEIGHTS)
+@pytest.mark.parametrize(
+    "rule", [tdn.Hebbian(0.1), tdn.BCM(0.1), tdn.SynapticScaling(0.1), tdn.PairSTDP(), tdn.Sanger(0.1)]
+)
+def test_an_empty_batch_teaches_nothing(rule, weights):
+    net = tdn.Chain(tdn.Plastic(nn.Linear(3, 2), rule, weights=weights), tdn.LIF())
+    for backend in ("eager", "auto"):
+        with tdn.backend(backend):
+            _, (state, _) = net.scan(torch.rand(4, 0, 3))
+        if weights == "rows":
+            assert state.weight.shape == (0, 2, 3)
+        else:
+            assert torch.equal(state.weight, net[0].connection.weight)
+            value = getattr(state.traces, "value", torch.zeros(()))
+            assert value.isfinite().all()
+
+
+def test_an_empty_batch_is_not_written_back():
+    net = tdn.Chain(tdn.Plastic(nn.Linear(3, 2), tdn.Oja()), tdn.LIF())
+    _, state = net.scan(torch.rand(4, 0, 3))
+    with pytest.raises(ValueError, match="a batch with rows"):
+        tdn.commit(net, state)
+
+
+def test_weights_of_another_kind_are_not_written_back():
+    """The mean over neurons of a weight that the rows share would fit the module as well."""
+    net = tdn.Chain(tdn.Plastic(nn.Linear(3, 2), tdn.Oja(), weights="mean"), tdn.LIF())
+    _, state = net.scan(torch.rand(4, 5, 3))
+    net[0].weights = "rows"
+    with pytest.raises(ValueError, match=r"expected weights \[B, 2, 3\]"):
+        tdn.commit(net, state)

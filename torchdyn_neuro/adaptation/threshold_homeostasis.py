@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ..core.checks import one_of
 from ..core.quantities import NonNegative, Positive, Quantity
+from ..core.repeat import is_recorded
 from ..core.state import Shared, State, register_state, zeros_state
 from ..core.terms import Adaptation
 
@@ -81,7 +82,7 @@ class ThresholdHomeostasis(Adaptation):
 
     def initial_state(self, x_t: State) -> State:
         zeros = zeros_state(x_t)
-        return SharedThreshold(zeros[0]) if self.shared else zeros
+        return SharedThreshold(zeros.sum(0)) if self.shared else zeros
 
     def threshold(self, value: State, v: Tensor, dt: float) -> Tensor:
         return value.theta if self.shared else value
@@ -94,6 +95,8 @@ class ThresholdHomeostasis(Adaptation):
             return value
         if not self.shared:
             return super().jump(value, spikes)
+        if not is_recorded() and not spikes.shape[0]:
+            return value  # an empty batch has no mean
         fired = spikes.mean(0) if self.rows == "mean" else spikes.sum(0)
         return SharedThreshold(value.theta + fired * self.increment())
 

@@ -133,7 +133,7 @@ class Activity:
         return values.unsqueeze(2 if self.by_row else 1)
 
     def at_neurons(self, quantity: Tensor) -> Tensor:
-        """A quantity, one or one for each postsynaptic neuron, [post] or [post, 1, \\*], in a shape that meets the weights."""
+        """A quantity, one or one for each postsynaptic neuron, in a shape that meets the weights."""
         return quantity.unsqueeze(1) if quantity.ndim else quantity
 
     def present(self, weight: Tensor) -> Tensor:

@@ -151,8 +151,8 @@ class Plastic(Dynamics):
                 f"Plastic: expected the activity of {weight.shape[places]} neurons behind the connection, got "
                 f"{post.shape[1]}; let nothing between change their number"
             )
-        if self.frozen:
-            return state
+        if self.frozen or (not is_recorded() and not post.shape[0]):
+            return state  # of an empty batch there is neither a mean nor a change
         if self.modulated and modulator is None:
             raise ValueError(
                 f"Plastic: expected a neuromodulator for {type(self.rule).__name__}, got none; pass "
@@ -166,9 +166,23 @@ class Plastic(Dynamics):
 
     @torch.no_grad()
     def commit(self, state: State) -> None:
-        """Make the weights of a state those of the module; of weights per row, their mean."""
-        weight = state.weight.mean(0) if self.weights == "rows" else state.weight
-        Weighted(self.connection).parameter.copy_(weight)
+        """Make the weights of a state those of the module; of weights per row, their mean.
+
+        Raises:
+            ValueError: if the weights of the state are not of this connection, or of an empty batch.
+        """
+        parameter, rows = Weighted(self.connection).parameter, self.weights == "rows"
+        if state.weight.shape[rows:] != parameter.shape or state.weight.ndim != parameter.ndim + rows:
+            wanted = (*("B",) * rows, *parameter.shape)
+            raise ValueError(
+                f"Plastic: expected weights [{', '.join(map(str, wanted))}] in the state, for "
+                f"weights={self.weights!r}, got shape {tuple(state.weight.shape)}; pass what scan() of this very connection returned"
+            )
+        if not state.weight.shape[0]:
+            raise ValueError(
+                "Plastic: expected the state of a batch with rows, got one without; there is nothing to write"
+            )
+        parameter.copy_(state.weight.mean(0) if rows else state.weight)
 
     def extra_repr(self) -> str:
         frozen = "frozen, " if self.frozen else ""
