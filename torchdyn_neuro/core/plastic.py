@@ -176,7 +176,8 @@ class Plastic(Dynamics):
             wanted = (*("B",) * rows, *parameter.shape)
             raise ValueError(
                 f"Plastic: expected weights [{', '.join(map(str, wanted))}] in the state, for "
-                f"weights={self.weights!r}, got shape {tuple(state.weight.shape)}; pass what scan() of this very connection returned"
+                f"weights={self.weights!r}, got shape {tuple(state.weight.shape)}; pass what scan() of this very "
+                "connection returned"
             )
         if not state.weight.shape[0]:
             raise ValueError(
