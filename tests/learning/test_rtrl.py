@@ -89,3 +89,25 @@ def test_what_it_refuses():
         RTRL().prepare(Twice())
     with pytest.raises(TypeError, match=r"^RTRL: expected weights that stay .*, got Plastic.*; "):
         RTRL().prepare(tdn.Chain(tdn.Plastic(nn.Linear(2, 2), tdn.Hebbian()), tdn.LIF()))
+
+
+@pytest.mark.parametrize("tied", ["module", "parameter"])
+def test_weights_at_two_places_get_one_gradient_and_stay_the_parameters_that_they_are(tied):
+    torch.manual_seed(0)
+    first = nn.Linear(6, 6)
+    second = first if tied == "module" else nn.Linear(6, 6)
+    second.weight = first.weight
+    neuron = tdn.LIF(tdn.Learned(15.0))
+    model = lively(nn.Sequential(nn.Linear(5, 6), neuron, first, neuron, second, tdn.LeakyIntegrator()))
+    parameters, x = list(model.parameters()), sequence()
+    _, expected = found(BPTT(), model, x)
+    _, got = found(RTRL(), model, x)
+    assert all(one is other for one, other in zip(parameters, model.parameters(), strict=True))
+    assert furthest(got, expected) < 1e-4
+
+
+def test_plastic_connections_however_deep_are_refused():
+    plastic = tdn.Plastic(nn.Linear(6, 6), tdn.Hebbian())
+    model = nn.Sequential(nn.Linear(5, 6), tdn.Network(tdn.LIF(), plastic), tdn.LeakyIntegrator())
+    with pytest.raises(TypeError, match="RTRL: expected weights that stay"):
+        RTRL().prepare(model)

@@ -65,12 +65,12 @@ class RTRL(LearningMethod):
         return Outcome(with_gradients(value, gradients), decoded)
 
     def _forward(self, frames: "_Frames", x: Tensor, errors: Errors) -> dict[nn.Parameter, Tensor]:
-        learned = {name: parameter for name, parameter in frames.named_parameters() if parameter.requires_grad}
+        learned = {names[0]: parameter for parameter, names in frames.learned().items()}
         values = {name: parameter.detach() for name, parameter in learned.items()}
         directions = _directions(values)
         count = sum(value.numel() for value in values.values())
         state = frames.start(x[0])
-        influence = self._push(lambda values: _floats(functional_call(frames, values, (x[0],))), directions, values)
+        influence = self._push(lambda values: _floats(frames.with_values(values, x[0])), directions, values)
         total = x.new_zeros(count, dtype=torch.promote_types(x.dtype, torch.float32))
         for x_t in x.unbind(0):
             step = partial(_step, frames, x_t, state)
@@ -100,7 +100,7 @@ class _Frames(nn.Module):
         clock = 1.0
         for part in parts:
             module, norm = part.module, batch_norm(part.module)
-            if isinstance(module, Plastic):
+            if any(isinstance(inner, Plastic) for inner in module.modules()):
                 raise TypeError(
                     "RTRL: expected weights that stay while a sequence runs, got Plastic, which moves them; use BPTT"
                 )
@@ -112,6 +112,21 @@ class _Frames(nn.Module):
             self.plain.append(True)
         self.watching = False
         """Whether norms take account of what they are given."""
+
+    def learned(self) -> dict[nn.Parameter, list[str]]:
+        """Each parameter that can be learned, and all places that hold it: one for each module that does."""
+        found: dict[nn.Parameter, list[str]] = {}
+        for path, module in self.named_modules():
+            for name, parameter in module._parameters.items():
+                if parameter is not None and parameter.requires_grad:
+                    found.setdefault(parameter, []).append(f"{path}.{name}")
+        return found
+
+    def with_values(self, values: dict[str, Tensor], *given: Any) -> Any:
+        """What it gives with other values of its parameters, each under the first of its names."""
+        spread = {name: values[names[0]] for names in self.learned().values() for name in names}
+        # Tied by torch, a module at two places would be given its value twice, and would never get its own one back.
+        return functional_call(self, spread, given, tie_weights=False)
 
     def start(self, x_t: Tensor) -> tuple[State, ...]:
         """The state of all parts before the first frame."""
@@ -151,7 +166,7 @@ def _step(
     frames: _Frames, x_t: Tensor, state: State, values: dict[str, Tensor], floats: list[Tensor]
 ) -> tuple[Tensor, list[Tensor]]:
     """A step as a function of the parameters and of the numbers in the state."""
-    y, after = functional_call(frames, values, (x_t, _with_floats(state, floats)))
+    y, after = frames.with_values(values, x_t, _with_floats(state, floats))
     return y, _floats(after)
 
 
