@@ -32,6 +32,17 @@ def has_hooks(layer: nn.Module) -> bool:
     )
 
 
+def is_plain_linear(layer: nn.Module) -> bool:
+    """Whether a layer computes x W^T + b and nothing else: an ``nn.Linear``, or a class that says so of its forward.
+
+    A subclass that overrides ``forward`` may compute anything.
+    """
+    if "forward" in vars(layer):
+        return False
+    kind = next(kind for kind in type(layer).__mro__ if "forward" in vars(kind))
+    return kind is nn.Linear or bool(vars(kind).get("plain_linear", False))
+
+
 def runs_apart(layer: Dynamics) -> bool:
     """Whether a layer may not run in one piece with its neighbours: it is watched, or changes the width of frames."""
     return has_hooks(layer) or not layer._keeps_width or scan_in_place(layer) is not None

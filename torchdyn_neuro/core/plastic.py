@@ -53,7 +53,8 @@ class Plastic(Dynamics):
         - output: [B, post, \*] current
 
     Raises:
-        TypeError: if the connection has no weight of its own or the rule is none.
+        TypeError: if the connection has no weight [post, pre, \*] of its own or the rule is none; for frames of
+            another type.
         ValueError: if ``weights`` is none of the three; for frames of another width; from ``forward`` and ``scan`` of
             the connection alone.
 
@@ -108,10 +109,15 @@ class Plastic(Dynamics):
                 f"Plastic: expected frames [B, {weight.shape[1]}], got shape {tuple(x_t.shape)}; flatten the neurons "
                 "into one axis, and give a connection with as many inputs"
             )
+        if x_t.is_floating_point() and widen(x_t).dtype != weight.dtype:
+            raise TypeError(
+                f"Plastic: expected frames in {weight.dtype} to match the weights, got {x_t.dtype}; convert the module "
+                "(module.double(), module.float()) or the input"
+            )
         if rows:
             # Memory of its own for each row, without which no tangent can be written beside it.
             weight = weight.expand(x_t.shape[0], *weight.shape).clone()
-        pre = widen(x_t)
+        pre = widen(x_t).to(weight.dtype)
         with torch.no_grad():
             post = torch.zeros_like(weighted.current(weight, torch.zeros_like(pre), rows))
         activity = Activity(torch.zeros_like(pre), post, weight.detach(), connection=weighted, weights=self.weights)

@@ -5,6 +5,10 @@ from torch.func import functional_call, vjp, vmap
 from torch.nn.utils.parametrize import is_parametrized
 
 from .dynamics import Dynamics
+from .layers import is_plain_linear
+
+_OTHERWISE = (nn.modules.conv._ConvTransposeNd, nn.LayerNorm, nn.RMSNorm, nn.Embedding, nn.EmbeddingBag, nn.Bilinear)
+"""Layers whose weight has other axes than post and pre."""
 
 
 class Weighted:
@@ -23,8 +27,13 @@ class Weighted:
         self.name = _place(connection)
 
     def check(self) -> None:
-        """Raise ``ValueError`` if the weight has not two axes at least, for post and pre."""
+        """Raise ``ValueError`` if the weight has not two axes at least, for post and pre; ``TypeError`` for others."""
         weight = self.parameter
+        if weight.ndim > 1 and isinstance(self.connection, _OTHERWISE):
+            raise TypeError(
+                f"Plastic: expected a layer whose weight is [post, pre, *], got {type(self.connection).__name__}, "
+                "whose weight has other axes; use nn.Linear or a convolution"
+            )
         if weight.ndim < 2:
             raise ValueError(
                 f"Plastic: expected a weight [post, pre, *], got shape {tuple(weight.shape)}; use nn.Linear or a "
@@ -46,7 +55,7 @@ class Weighted:
     @property
     def dense(self) -> bool:
         """Whether each output is a weighted sum over one axis of inputs."""
-        return isinstance(self.connection, nn.Linear)
+        return isinstance(self.connection, nn.Linear) and is_plain_linear(self.connection)
 
     def current(self, weight: Tensor, x: Tensor, rows: bool) -> Tensor:
         """What the connection gives for a frame ``x`` [B, pre, \\*] with this weight: one for each row, or for all."""
@@ -56,7 +65,10 @@ class Weighted:
         return vmap(self._call)(weight, x) if rows else self._call(weight, x)
 
     def _call(self, weight: Tensor, x: Tensor) -> Tensor:
-        return functional_call(self.connection, {self.name: weight}, (x,))
+        values, bias = {self.name: weight}, getattr(self.connection, "bias", None)
+        if isinstance(bias, nn.Parameter) and bias.dtype != weight.dtype:
+            values["bias"] = bias.to(weight.dtype)  # the state has more digits than the module
+        return functional_call(self.connection, values, (x,))
 
     def pairs(self, weight: Tensor, post: Tensor, pre: Tensor, rows: bool) -> Tensor:
         """``post`` times ``pre`` for each weight: summed over the places that share it and, unless by rows, the batch.

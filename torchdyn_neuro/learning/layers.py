@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from ..activity import CurrentScale
 from ..core.chain import Chain
 from ..core.dynamics import Dynamics
+from ..core.layers import is_plain_linear
 from ..core.stepwise import Stepwise, holds_dynamics
 from ..models.classifier import SpikingClassifier
 
@@ -69,7 +70,7 @@ def run_part(part: Part, x: Tensor) -> Tensor:
 
 def is_linear(module: nn.Module) -> bool:
     """Whether a layer is x W^T + b and nothing else."""
-    return isinstance(module, nn.Linear) or bool(getattr(module, "plain_linear", False))
+    return is_plain_linear(module)
 
 
 def batch_norm(module: nn.Module) -> nn.Module | None:
