@@ -122,3 +122,33 @@ def test_weights_of_another_kind_are_not_written_back():
     net[0].weights = "rows"
     with pytest.raises(ValueError, match=r"expected weights \[B, 2, 3\]"):
         tdn.commit(net, state)
+
+
+ROWS, FEWER, NARROW = torch.rand(4, 3), torch.rand(1, 3), torch.rand(4, 1)
+
+
+@pytest.mark.parametrize("weights", WEIGHTS)
+def test_by_hand_nothing_is_repeated_to_fit(weights):
+    """One row, or one input, would meet the weights of all."""
+    plastic, post = tdn.Plastic(nn.Linear(3, 2), tdn.RewardSTDP(tdn.PairSTDP()), weights=weights), torch.ones(4, 2)
+    state, reward = plastic.initial_state(ROWS), torch.rand(4)
+    plastic.learn(ROWS, post, plastic.step(ROWS, state)[1], modulator=reward)
+    for frames in (NARROW, *((FEWER,) if weights == "rows" else ())):
+        with pytest.raises(ValueError, match=r"expected frames \[4, 3\] for this state"):
+            plastic.step(frames, state)
+        with pytest.raises(ValueError, match=r"expected frames \[4, 3\] for this state"):
+            plastic.learn(frames, post, state, modulator=reward)
+    for behind, modulator in ((post[:1], reward), (post, reward[:2]), (post, reward[:, None])):
+        with pytest.raises(ValueError, match="of as many rows as pre"):
+            plastic.learn(ROWS, behind, state, modulator=modulator)
+
+
+@pytest.mark.parametrize("bound", [float("nan"), "0", torch.zeros(3), True])
+def test_bounds_are_numbers(bound):
+    with pytest.raises(TypeError, match="Hebbian: expected w_max to be a number or None"):
+        tdn.Hebbian(w_max=bound)
+
+
+def test_bounds_of_rules_inside_others_must_overlap_too():
+    with pytest.raises(ValueError, match="bounds that a weight can keep"):
+        tdn.Rules(tdn.RewardSTDP(tdn.PairSTDP(w_min=1.0)), tdn.Hebbian(w_max=0.0))

@@ -170,6 +170,7 @@ class LearningRule(Parametrized):
         w_max: the greatest weight; none if omitted.
 
     Raises:
+        TypeError: if ``w_min`` or ``w_max`` is no number.
         ValueError: if ``w_min`` is above ``w_max``.
     """
 
@@ -178,6 +179,11 @@ class LearningRule(Parametrized):
 
     def __init__(self, *, w_min: float | None = None, w_max: float | None = None):
         super().__init__()
+        for name, bound in (("w_min", w_min), ("w_max", w_max)):
+            if bound is not None and (isinstance(bound, bool) or not isinstance(bound, (int, float)) or bound != bound):
+                raise TypeError(
+                    f"{type(self).__name__}: expected {name} to be a number or None, got {bound!r}; pass e.g. 0.0"
+                )
         if w_min is not None and w_max is not None and w_min > w_max:
             raise ValueError(f"{type(self).__name__}: expected w_min <= w_max, got {w_min} and {w_max}; exchange them")
         self.w_min, self.w_max = w_min, w_max

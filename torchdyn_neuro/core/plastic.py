@@ -135,6 +135,8 @@ class Plastic(Dynamics):
     def step(self, x_t: Tensor, state: State) -> tuple[Tensor, State]:
         """The current of a step; the weights stay, until :meth:`learn` tells what it did to the neurons behind."""
         weighted = Weighted(self.connection)
+        if not is_recorded():
+            self._check_frame(weighted, x_t, state.weight)
         y_t = weighted.current(state.weight, x_t.to(state.weight.dtype), self.weights == "rows")
         return y_t.to(x_t.dtype), state
 
@@ -157,6 +159,14 @@ class Plastic(Dynamics):
                 f"Plastic: expected the activity of {weight.shape[places]} neurons behind the connection, got "
                 f"{post.shape[1]}; let nothing between change their number"
             )
+        if not is_recorded():
+            self._check_frame(weighted, pre, weight)
+            given = (post.shape[:1], *(() if modulator is None else (modulator.shape,)))
+            if any(shape != pre.shape[:1] for shape in given):
+                raise ValueError(
+                    f"Plastic: expected post [{pre.shape[0]}, *] and a modulator [{pre.shape[0]}], of as many rows as "
+                    f"pre, got {' and '.join(str(tuple(shape)) for shape in given)}; give one of each for each row"
+                )
         if self.frozen or (not is_recorded() and not post.shape[0]):
             return state  # of an empty batch there is neither a mean nor a change
         if self.modulated and modulator is None:
@@ -169,6 +179,16 @@ class Plastic(Dynamics):
         activity = Activity(pre, post, weight, neurons, modulator, weighted, self.weights)
         weight, traces = self.rule.update(weight, activity, traces, self.dt)
         return type(state)(activity.present(self.rule.bound(weight)), traces)
+
+    def _check_frame(self, weighted: Weighted, x_t: Tensor, weight: Tensor) -> None:
+        """Raise for a frame that would meet the weights by being repeated."""
+        rows, width = weight.shape[0] if self.weights == "rows" else x_t.shape[0], weight.shape[-1]
+        if x_t.shape[0] != rows or (weighted.dense and x_t.shape[1:] != (width,)):
+            wanted = f"[{rows}, {width}]" if weighted.dense else f"[{rows}, *]"
+            raise ValueError(
+                f"Plastic: expected frames {wanted} for this state, got shape {tuple(x_t.shape)}; pass frames of the "
+                "batch that the state began with"
+            )
 
     @torch.no_grad()
     def commit(self, state: State) -> None:

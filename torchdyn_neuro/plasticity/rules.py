@@ -42,8 +42,9 @@ class Rules(LearningRule):
             if not isinstance(rule, LearningRule):
                 raise TypeError(f"Rules: expected learning rules, got {type(rule).__name__}; pass e.g. Oja()")
         self.rules = nn.ModuleList(rules)
-        lowest = max((rule.w_min for rule in rules if rule.w_min is not None), default=None)
-        highest = min((rule.w_max for rule in rules if rule.w_max is not None), default=None)
+        inner = [part for rule in rules for part in rule.modules() if isinstance(part, LearningRule)]
+        lowest = max((rule.w_min for rule in inner if rule.w_min is not None), default=None)
+        highest = min((rule.w_max for rule in inner if rule.w_max is not None), default=None)
         if lowest is not None and highest is not None and lowest > highest:
             raise ValueError(
                 f"Rules: expected bounds that a weight can keep, got one rule with w_min={lowest:g} and one with "
