@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from .checks import one_of
+from .constrained import Constrained
 from .quantities import Parametrized
 from .repeat import count_rows
 from .state import Shared, State, register_state
@@ -132,9 +133,9 @@ class Activity:
         """What :meth:`mean` gives, one value for each postsynaptic neuron, in a shape that meets the weights."""
         return values.unsqueeze(2 if self.by_row else 1)
 
-    def at_neurons(self, quantity: Tensor) -> Tensor:
+    def at_neurons(self, quantity: Constrained) -> Tensor:
         """A quantity, one or one for each postsynaptic neuron, in a shape that meets the weights."""
-        return quantity.unsqueeze(1) if quantity.ndim else quantity
+        return quantity().unsqueeze(1) if quantity.start.ndim else quantity()
 
     def present(self, weight: Tensor) -> Tensor:
         """The weights, with zeros where a sparse connection has none."""

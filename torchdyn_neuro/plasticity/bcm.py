@@ -69,7 +69,7 @@ class BCM(LearningRule):
     def update(self, weight: Tensor, activity: Activity, traces: State, dt: float) -> tuple[Tensor, State]:
         post, threshold = activity.post, traces.value
         change = activity.outer(dt * self.eta() * post * (post - threshold), activity.pre)
-        lost = -torch.expm1(-dt * activity.at_neurons(self.decay())) * activity.rows
+        lost = -torch.expm1(-dt * activity.at_neurons(self.decay)) * activity.rows
         square = activity.mean(post.square()) / self.rate()
         threshold = threshold + (square - threshold) * -torch.expm1(-dt / self.tau())
         return weight + change - lost * weight, activity.keep(threshold)

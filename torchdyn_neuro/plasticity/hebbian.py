@@ -50,7 +50,7 @@ class Hebbian(LearningRule):
         self.alpha = Positive(alpha)
 
     def update(self, weight: Tensor, activity: Activity, traces: State, dt: float) -> tuple[Tensor, State]:
-        eta, alpha = activity.at_neurons(self.eta()), activity.at_neurons(self.alpha())
+        eta, alpha = activity.at_neurons(self.eta), activity.at_neurons(self.alpha)
         target = activity.outer(activity.post, activity.pre) / alpha
         passed = -torch.expm1(-dt * eta * alpha)
         return weight + passed * (target - activity.rows * weight), traces

@@ -85,7 +85,7 @@ class RewardSTDP(LearningRule):
 
     def update(self, weight: Tensor, activity: Activity, traces: RewardState, dt: float) -> tuple[Tensor, RewardState]:
         eligibility, dopamine, spikes = traces
-        each, tau_e = activity.each(), activity.at_neurons(self.tau_e())
+        each, tau_e = activity.each(), activity.at_neurons(self.tau_e)
         rate, present = 1 / tau_e, activity.modulator
         if self.tau_d is not None:
             rate, present = rate + 1 / self.tau_d(), dopamine

@@ -53,4 +53,4 @@ class Sanger(LearningRule):
         post, inputs = activity.post, 2 if activity.by_row else 1
         before = activity.overlap(post, post).tril() @ weight.flatten(inputs)
         change = activity.outer(post, activity.pre) - before.reshape(weight.shape)
-        return weight + dt * activity.at_neurons(self.eta()) * change, traces
+        return weight + dt * activity.at_neurons(self.eta) * change, traces
