@@ -69,12 +69,13 @@ class Words(tdn.Dynamics):
 def shipped(dtype: torch.dtype) -> dict[str, Example]:
     """An example of each class of the library that fuses into one kernel, as the contract tests build and drive it.
 
-    Not those with products inside, such as ``PlasticLinear``, which sums over synapses.
+    Not those with products inside, such as ``PlasticLinear`` and ``Plastic``, which sum over synapses.
     """
+    synaptic = tdn.PlasticLinear, tdn.Plastic
     return {
         cls.__name__: Example(build(cls).to(dtype), sequence(cls, STEPS, 2, NEURONS, dtype=dtype))
         for cls in concrete_dynamics()
-        if cls.pointwise is not False and cls is not tdn.PlasticLinear and not _has_product(build(cls))
+        if cls.pointwise is not False and cls not in synaptic and not _has_product(build(cls))
     }
 
 

@@ -18,6 +18,7 @@ ELEMENTWISE = (
     *(nn.Softshrink, CurrentScale),
 )
 """Layers without parameters that act on each element by itself."""
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
 class Part(NamedTuple):
@@ -76,7 +77,7 @@ def is_linear(module: nn.Module) -> bool:
 def batch_norm(module: nn.Module) -> nn.Module | None:
     """The norm over the batch that a layer is, wrapped or not."""
     inner = module.module if isinstance(module, Stepwise) else module
-    return inner if isinstance(inner, nn.modules.batchnorm._BatchNorm) else None
+    return inner if isinstance(inner, BATCH_NORMS) else None
 
 
 class RunningNorm(nn.Module):
