@@ -33,7 +33,7 @@ BY_NEURON = {
     "BCM.decay": lambda q: tdn.BCM(0.1, decay=q),
     "BCM.tau": lambda q: tdn.BCM(0.1, tau=10 * q),
     "Covariance.eta": lambda q: tdn.Covariance(q),
-    "SynapticScaling.eta": lambda q: tdn.SynapticScaling(q),
+    "SynapticScaling.eta": lambda q: tdn.SynapticScaling(q, tau=2.0, target=1.0),
     "TripletRate.tau_minus": lambda q: tdn.TripletRate(tdn.TripletSTDP(0.1, 0.1, 9e3, 9e3, tau_minus=q)),
     "PairSTDP.A_plus": lambda q: tdn.PairSTDP(q, 0.0),
     "VoltageSTDP.A_LTD": lambda q: tdn.VoltageSTDP(q, theta_minus=-1.0, v_rest=0.0),
