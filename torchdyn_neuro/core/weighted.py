@@ -7,7 +7,10 @@ from torch.nn.utils.parametrize import is_parametrized
 from .dynamics import Dynamics
 from .layers import is_plain_linear
 
-_OTHERWISE = (nn.modules.conv._ConvTransposeNd, nn.LayerNorm, nn.RMSNorm, nn.Embedding, nn.EmbeddingBag, nn.Bilinear)
+_OTHERWISE = (
+    *(nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d),
+    *(nn.LayerNorm, nn.RMSNorm, nn.Embedding, nn.EmbeddingBag, nn.Bilinear),
+)
 """Layers whose weight has other axes than post and pre."""
 
 
