@@ -70,6 +70,16 @@ def whole_number(owner: str, name: str, value: Any, least: int) -> int:
     return number
 
 
+def is_whole(steps: float) -> bool:
+    """Whether a time that lasts so many steps is a whole number of them, but for rounding.
+
+    Example:
+        >>> is_whole(0.3 / 0.1), is_whole(2.5)
+        (True, False)
+    """
+    return abs(steps - round(steps)) <= 1e-6 * max(1.0, steps)
+
+
 def warn(message: str) -> None:
     """Warn at the line of the user's code that led here, however deep the package is at work."""
     package = str(Path(__file__).parents[1])

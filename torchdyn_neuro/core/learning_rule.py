@@ -6,14 +6,11 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from .checks import one_of
 from .constrained import Constrained
 from .quantities import Parametrized
 from .repeat import count_rows
 from .state import Shared, State, register_state
 from .weighted import Weighted
-
-WEIGHTS = ("rows", "mean", "sum")
 
 
 @register_state
@@ -94,7 +91,7 @@ class Activity:
 
     def at_rows(self, values: Tensor) -> Tensor:
         """One value for each row, [B], in a shape that meets [B, post, pre, \\*]."""
-        return values.reshape(-1, *(1,) * (self.each().weight.ndim - 1))
+        return values.reshape(-1, *(1,) * (self.weight.ndim - self.by_row))
 
     def over_inputs(self, values: Tensor) -> Tensor:
         """The sum over all inputs of each postsynaptic neuron, of values in the shape of the weights; axes are kept."""
@@ -128,6 +125,10 @@ class Activity:
     def keep(self, value: State) -> RowTrace | SharedTrace:
         """A trace of the weights, not of the rows: one for each row if each has weights of its own, one if not."""
         return RowTrace(value) if self.by_row else SharedTrace(value)
+
+    def start(self, value: float | Tensor) -> RowTrace | SharedTrace:
+        """The first value of what :meth:`mean` moves on: ``value`` at each postsynaptic neuron."""
+        return self.keep(torch.zeros_like(self.mean(self.post)) + value)
 
     def at_weights(self, values: Tensor) -> Tensor:
         """What :meth:`mean` gives, one value for each postsynaptic neuron, in a shape that meets the weights."""
@@ -218,8 +219,3 @@ class LearningRule(Parametrized):
     def extra_repr(self) -> str:
         bounds = (("w_min", self.w_min), ("w_max", self.w_max))
         return ", ".join(f"{name}={value:g}" for name, value in bounds if value is not None)
-
-
-def check_weights(weights: str) -> str:
-    """``weights`` if it is one of the three ways; ``ValueError`` otherwise."""
-    return one_of("Plastic", "weights", weights, *WEIGHTS)

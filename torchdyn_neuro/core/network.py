@@ -4,9 +4,10 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from .checks import positive_number
+from .checks import is_whole, positive_number
 from .context import without_drawing
 from .dynamics import Dynamics
+from .feedback import fed_back, source_of
 from .fits import check_width, in_its_type
 from .layers import check_one_clock, step_layer
 from .modulated import check_modulator, for_layer, reads_modulator, split_modulator
@@ -140,7 +141,7 @@ class Network(Dynamics):
 
     def _whole_steps(self) -> int:
         owner, steps = type(self).__name__, self.delay / self.dt
-        if abs(steps - round(steps)) > 1e-6 * max(1.0, steps):
+        if not is_whole(steps):
             raise ValueError(
                 f"{owner}: expected a delay of a whole number of steps of {self.dt:g} ms, got {self.delay} ms; pass a "
                 "multiple, or put a Delay into the connection"
@@ -201,7 +202,7 @@ class Network(Dynamics):
             y_t, neuron = step_layer(self.neuron, self._coupled(x_t), state.neuron)
             dtype = y_t.dtype if callable(x_t) else first_leaf(x_t).dtype
             return y_t.to(dtype), NetworkState(neuron)
-        oldest = state.output if self.steps == 1 else state.output[0]
+        oldest = fed_back(self, state)
         before = oldest.to(first_leaf(x_t).dtype)
         fed = for_layer(self.connection, before, modulator)
         feedback, connection = step_layer(self.connection, fed, state.connection)
@@ -221,8 +222,8 @@ class Network(Dynamics):
 
         def drive(fraction: float, state: State) -> State:
             given = x_t(fraction, state) if callable(x_t) else widen(x_t)
-            fed_back = self.neuron.observe(state) if self.source == "output" else getattr(state, self.source)
-            return self._with_feedback(given, widen(self.connection(in_its_type(self.connection, fed_back))))
+            source = in_its_type(self.connection, source_of(self, state))
+            return self._with_feedback(given, widen(self.connection(source)))
 
         return drive
 

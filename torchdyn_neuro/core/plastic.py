@@ -5,8 +5,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from .checks import one_of
 from .dynamics import Dynamics
-from .learning_rule import Activity, LearningRule, check_weights
+from .learning_rule import Activity, LearningRule
 from .repeat import is_recorded
 from .state import Shared, State, register_state, widen
 from .weighted import Weighted
@@ -93,7 +94,7 @@ class Plastic(Dynamics):
 
     @weights.setter
     def weights(self, weights: str) -> None:
-        self._weights = check_weights(weights)
+        self._weights = one_of("Plastic", "weights", weights, "rows", "mean", "sum")
 
     @property
     def modulated(self) -> bool:
@@ -153,21 +154,11 @@ class Plastic(Dynamics):
             modulator: the neuromodulator, [B], for rules that read it.
         """
         weight, traces = state
-        weighted, places = Weighted(self.connection), 1 if self.weights == "rows" else 0
-        if not is_recorded() and post.shape[1] != weight.shape[places]:
-            raise ValueError(
-                f"Plastic: expected the activity of {weight.shape[places]} neurons behind the connection, got "
-                f"{post.shape[1]}; let nothing between change their number"
-            )
+        weighted, empty = Weighted(self.connection), False
         if not is_recorded():
-            self._check_frame(weighted, pre, weight)
-            given = (post.shape[:1], *(() if modulator is None else (modulator.shape,)))
-            if any(shape != pre.shape[:1] for shape in given):
-                raise ValueError(
-                    f"Plastic: expected post [{pre.shape[0]}, *] and a modulator [{pre.shape[0]}], of as many rows as "
-                    f"pre, got {' and '.join(str(tuple(shape)) for shape in given)}; give one of each for each row"
-                )
-        if self.frozen or (not is_recorded() and not post.shape[0]):
+            self._check_activity(weighted, pre, post, modulator, weight)
+            empty = not post.shape[0]
+        if self.frozen or empty:
             return state  # of an empty batch there is neither a mean nor a change
         if self.modulated and modulator is None:
             raise ValueError(
@@ -179,6 +170,24 @@ class Plastic(Dynamics):
         activity = Activity(pre, post, weight, neurons, modulator, weighted, self.weights)
         weight, traces = self.rule.update(weight, activity, traces, self.dt)
         return type(state)(activity.present(self.rule.bound(weight)), traces)
+
+    def _check_activity(
+        self, weighted: Weighted, pre: Tensor, post: Tensor, modulator: Tensor | None, weight: Tensor
+    ) -> None:
+        """Raise for activity of other neurons or rows than the weights have."""
+        neurons = weight.shape[1 if self.weights == "rows" else 0]
+        if post.shape[1] != neurons:
+            raise ValueError(
+                f"Plastic: expected the activity of {neurons} neurons behind the connection, got {post.shape[1]}; let "
+                "nothing between change their number"
+            )
+        self._check_frame(weighted, pre, weight)
+        given = (post.shape[:1], *(() if modulator is None else (modulator.shape,)))
+        if any(shape != pre.shape[:1] for shape in given):
+            raise ValueError(
+                f"Plastic: expected post [{pre.shape[0]}, *] and a modulator [{pre.shape[0]}], of as many rows as "
+                f"pre, got {' and '.join(str(tuple(shape)) for shape in given)}; give one of each for each row"
+            )
 
     def _check_frame(self, weighted: Weighted, x_t: Tensor, weight: Tensor) -> None:
         """Raise for a frame that would meet the weights by being repeated."""

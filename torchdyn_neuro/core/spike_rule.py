@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from .checks import one_of, positive_number
+from .checks import is_whole, one_of, positive_number
 from .quantities import readable
 from .surrogate import Surrogate
 
@@ -50,7 +50,7 @@ def whole_steps(cell: "Spiking", t_ref: float) -> float:
     No ``int``, which a fused loop would take for part of the equation and not for a number that follows dt.
     """
     steps = t_ref / cell.dt
-    if abs(steps - round(steps)) > 1e-6 * max(1.0, steps) and not cell.integrator.crossings:
+    if not is_whole(steps) and not cell.integrator.crossings:
         whole = max(1, round(steps)) * cell.dt
         raise ValueError(
             f"{type(cell).__name__}: expected t_ref to be a whole number of steps of {cell.dt:g} ms, got "

@@ -13,6 +13,9 @@ from .inputs import check_tensor, refuse_scripting
 from .state import State, detach_state, first_frame, shared_fields
 from .torch_private import tree_leaves, tree_map
 
+Carried = dict[Dynamics, tuple[State, State]]
+"""The initial state of dynamics, and the one to go on from."""
+
 
 class Streaming(nn.Module):
     r"""Carries the states of all dynamics of a model from call to call.
@@ -46,27 +49,12 @@ class Streaming(nn.Module):
         if not any(isinstance(module, Dynamics) for module in model.modules()):
             raise ValueError(f"Streaming: expected a model with dynamics, got none in {type(model).__name__}")
         self.model = model
-        self._states: dict[Dynamics, tuple[State, State]] = {}
+        self._states: Carried = {}
 
     def forward(self, x: Any) -> Any:
         check_model_input("Streaming", self.model, x)
-        visited: set[Dynamics] = set()
-
-        def carry(module: Dynamics, x: State) -> State:
-            if module in visited:
-                raise ValueError(
-                    f"Streaming: expected each dynamics to be called once per pass, got a second call of "
-                    f"{type(module).__name__}; give each place in the model a module of its own"
-                )
-            visited.add(module)
-            module.check_input(x)
-            initial, state = self._states.get(module) or (module.initial_state(first_frame(x)), None)
-            y, state = module.scan(x, initial if state is None else state)
-            self._states[module] = detach_state(initial), detach_state(state)
-            return y
-
-        with torch.no_grad(), intercepting(carry):
-            return self.model(x)
+        with torch.no_grad():
+            return run_carrying("Streaming", self.model, x, self._states)
 
     def step(self, x_t: Any) -> Any:
         """The model on one frame [B, *], or a tree of frames: the output [B, *]."""
@@ -108,6 +96,38 @@ class Streaming(nn.Module):
             return
         chosen = _as_mask(mask)
         self.map_states(lambda module, initial, state: (initial, _reset_rows(chosen, state, initial)))
+
+
+def run_carrying(owner: str, model: nn.Module, x: Any, states: Carried) -> Any:
+    """``model(x)``, the next piece of a sequence, with the states of all dynamics inside handed on.
+
+    Args:
+        owner: who runs it, for the message.
+        model: any model.
+        x: its input.
+        states: of its dynamics after the piece before, empty at first; those after this one, cut from their history,
+            take their places.
+
+    Raises:
+        ValueError: if one of the dynamics is called twice.
+    """
+    visited: set[Dynamics] = set()
+
+    def carry(module: Dynamics, x: State) -> State:
+        if module in visited:
+            raise ValueError(
+                f"{owner}: expected each dynamics to be called once per pass, got a second call of "
+                f"{type(module).__name__}; give each place in the model a module of its own"
+            )
+        visited.add(module)
+        module.check_input(x)
+        initial, state = states.get(module) or (module.initial_state(first_frame(x)), None)
+        y, state = module.scan(x, initial if state is None else state)
+        states[module] = detach_state(initial), detach_state(state)
+        return y
+
+    with intercepting(carry):
+        return model(x)
 
 
 def _each_tensor(function: Any, tree: Any) -> Any:

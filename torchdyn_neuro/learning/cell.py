@@ -7,13 +7,14 @@ from torch import Tensor, nn
 
 from ..core.context import step_observer
 from ..core.dynamics import Dynamics
-from ..core.layers import has_hooks, step_layer
+from ..core.feedback import fed_back
+from ..core.layers import has_hooks, is_plain_linear, step_layer
 from ..core.network import Network
 from ..core.stand_in import stand_in
 from ..core.state import State, fill, leaves, state_dtype
 from ..core.time_loop import eager_loop
 from .jacobian import Jacobian, jacobian
-from .layers import RunningNorm, is_linear
+from .layers import RunningNorm
 
 
 class Walk(NamedTuple):
@@ -170,21 +171,13 @@ class _Watched(Dynamics):
     def step(self, x_t: Tensor, state: State) -> tuple[tuple[State, ...], State]:
         own, fed = state, ()
         if isinstance(self.module, Network):
-            own, fed = state.neuron, _fed(self.module, state, x_t)
+            own, fed = state.neuron, fed_back(self.module, state)
+            fed = fed.to(x_t.dtype) if self.module.steps else fed
         y_t, after = step_layer(self.module, x_t, state)
         return (y_t, own, fed), after
 
 
-def _fed(network: Network, state: State, x_t: Tensor) -> Tensor:
-    """What the connection of a network is given in a step."""
-    if not network.steps:
-        neuron = network.neuron
-        return neuron.observe(state.neuron) if network.source == "output" else getattr(state.neuron, network.source)
-    oldest = state.output if network.steps == 1 else state.output[0]
-    return oldest.to(x_t.dtype)
-
-
 def projected(connection: nn.Module, x: Tensor) -> Tensor:
     """A linear connection on frames, without its hooks."""
-    assert is_linear(connection)
+    assert is_plain_linear(connection)
     return connection.forward(x)

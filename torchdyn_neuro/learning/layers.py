@@ -8,7 +8,6 @@ from torch import Tensor, nn
 from ..activity import CurrentScale
 from ..core.chain import Chain
 from ..core.dynamics import Dynamics
-from ..core.layers import is_plain_linear
 from ..core.stepwise import Stepwise, holds_dynamics
 from ..models.classifier import SpikingClassifier
 
@@ -67,11 +66,6 @@ def parts_of(owner: str, model: nn.Module, name: str = "", framewise: bool = Fal
 def run_part(part: Part, x: Tensor) -> Tensor:
     """A layer without time on a piece of a sequence [T, B, \\*]."""
     return Chain(part.module)(x) if part.framewise else part.module(x)
-
-
-def is_linear(module: nn.Module) -> bool:
-    """Whether a layer is x W^T + b and nothing else."""
-    return is_plain_linear(module)
 
 
 def batch_norm(module: nn.Module) -> nn.Module | None:

@@ -7,12 +7,13 @@ from torch import Tensor, nn
 
 from ..core.chain import Chain
 from ..core.dynamics import Dynamics
+from ..core.layers import is_plain_linear
 from ..core.network import Network
 from ..core.state import State, widen
 from ..integrators import Euler, ExponentialEuler
 from .cell import Cell, Walk
 from .jacobian import Jacobian, Source
-from .layers import ELEMENTWISE, Part, RunningNorm, batch_norm, is_linear, parts_of, run_part
+from .layers import ELEMENTWISE, Part, RunningNorm, batch_norm, parts_of, run_part
 from .method import Gradients
 
 
@@ -181,7 +182,7 @@ def stages_of(owner: str, model: nn.Module) -> list[Stage]:
             continue
         if stage.projection is not None or stage.inner or stage.tail:
             stage = _opened(stages)
-        if is_linear(module):
+        if is_plain_linear(module):
             stage.projection = part
         elif any(parameter.requires_grad for parameter in module.parameters()):
             raise TypeError(
@@ -218,7 +219,7 @@ def _pointwise(owner: str, part: Part) -> nn.Module:
         )
     if not isinstance(module, Network):
         return module
-    if not is_linear(module.connection) or isinstance(module.connection, Chain):
+    if not is_plain_linear(module.connection) or isinstance(module.connection, Chain):
         raise TypeError(
             f"{owner}: expected a linear layer as recurrent connection, got {type(module.connection).__name__} at "
             f"{part.name!r}; use BPTT or TBPTT"

@@ -4,9 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from ..core.checks import whole_number
-from ..core.context import intercepting, interceptor
-from ..core.dynamics import Dynamics
-from ..core.state import State, detach_state, first_frame
+from ..core.context import interceptor
+from ..core.streaming import Carried, run_carrying
 from ..losses import EveryStep
 from .errors import check_loss
 from .method import Gradients, LearningMethod, Outcome, with_gradients
@@ -53,11 +52,16 @@ class TBPTT(LearningMethod):
         if every_step:
             loss.check_target(target, len(x))
         parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        carrying, gradients = _Carrying(), Gradients()
+        if interceptor() is not None:
+            raise RuntimeError(
+                "TBPTT: expected to run the model by itself, got one that is being streamed or recorded; train outside"
+            )
+        states: Carried = {}
+        gradients = Gradients()
         value, kept, seen = torch.zeros((), device=x.device), None, 0
         for piece in x.split(self.steps):
             with torch.enable_grad():
-                y = carrying.run(model, piece)
+                y = run_carrying("TBPTT", model, piece, states)
                 kept = loss.decoder.start(y[0]) if kept is None else kept.detach()
                 shares = []
                 for step, y_t in enumerate(y.unbind(0), start=seen):
@@ -78,35 +82,3 @@ class TBPTT(LearningMethod):
     @staticmethod
     def _judged(loss: nn.Module, kept: Tensor, steps: int, target: Tensor) -> Tensor:
         return loss.judge(loss.decoder.finish(kept, steps), target)
-
-
-class _Carrying:
-    """Runs a model piece by piece, with the states of all its dynamics handed on, cut from their history."""
-
-    def __init__(self) -> None:
-        self.states: dict[Dynamics, State] = {}
-
-    def run(self, model: nn.Module, x: Tensor) -> Tensor:
-        """The outputs of the next piece."""
-        outer, visited = interceptor(), set()
-
-        def carry(module: Dynamics, x: State) -> State:
-            if outer is not None:
-                raise RuntimeError(
-                    "TBPTT: expected to run the model by itself, got one that is being streamed or recorded; train "
-                    "outside"
-                )
-            if module in visited:
-                raise ValueError(
-                    f"TBPTT: expected each dynamics to be called once per pass, got a second call of "
-                    f"{type(module).__name__}; give each place in the model a module of its own"
-                )
-            visited.add(module)
-            module.check_input(x)
-            state = self.states.get(module)
-            y, state = module.scan(x, module.initial_state(first_frame(x)) if state is None else state)
-            self.states[module] = detach_state(state)
-            return y
-
-        with intercepting(carry):
-            return model(x)

@@ -64,7 +64,7 @@ class BCM(LearningRule):
         self.threshold = NonNegative(threshold)
 
     def initial_traces(self, activity: Activity, dt: float) -> RowTrace | SharedTrace:
-        return activity.keep(torch.zeros_like(activity.mean(activity.post)) + self.threshold())
+        return activity.start(self.threshold())
 
     def update(self, weight: Tensor, activity: Activity, traces: State, dt: float) -> tuple[Tensor, State]:
         post, threshold = activity.post, traces.value

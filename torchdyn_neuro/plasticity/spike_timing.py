@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..core.checks import one_of, positive_number
+from ..core.checks import is_whole, one_of, positive_number
 from ..core.learning_rule import Activity, LearningRule
 from ..core.state import State, register_state
 
@@ -95,7 +95,7 @@ class SpikeTiming(LearningRule):
     def _steps(self, name: str, dt: float) -> int:
         delay = getattr(self, name)
         steps = delay / dt
-        if abs(steps - round(steps)) > 1e-6 * max(1.0, steps):
+        if not is_whole(steps):
             raise ValueError(
                 f"{type(self).__name__}: expected {name} to be a whole number of steps of {dt:g} ms, got {delay:g} ms; "
                 "pass a multiple"

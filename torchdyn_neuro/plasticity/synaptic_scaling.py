@@ -61,7 +61,7 @@ class SynapticScaling(LearningRule):
 
     def initial_traces(self, activity: Activity, dt: float) -> RowTrace | SharedTrace:
         start = self.target if self.start is None else self.start
-        return activity.keep(torch.zeros_like(activity.mean(activity.post)) + start())
+        return activity.start(start())
 
     def update(self, weight: Tensor, activity: Activity, traces: State, dt: float) -> tuple[Tensor, State]:
         mean = traces.value

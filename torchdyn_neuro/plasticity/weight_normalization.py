@@ -65,7 +65,7 @@ class WeightNormalization(LearningRule):
                 f"WeightNormalization: expected every to be a whole number of steps of {dt:g} ms, got {self.every:g} "
                 f"ms; pass {max(1, round(steps)) * dt:g}"
             )
-        return activity.keep(torch.zeros_like(activity.mean(activity.post)))
+        return activity.start(0.0)
 
     def update(self, weight: Tensor, activity: Activity, traces: State, dt: float) -> tuple[Tensor, State]:
         if self.every is None:

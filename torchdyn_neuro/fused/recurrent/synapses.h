@@ -1,6 +1,17 @@
 // Frames of synapses, [post, pre] in each row: the sum over an axis (-1: of pre, -2: of post), and what repeats along it.
 static inline void bring(char* to, const char* from, I bytes) { __builtin_memcpy(to, from, (__SIZE_TYPE__)bytes); }
 enum { SUMS = 16 };
+// The sum of count terms, of which sixteen go on side by side.
+template <class F, class Term> static inline F sum_of(I count, Term term) {
+  F part[SUMS] = {0};
+  I i = 0;
+  for (; i + SUMS <= count; i += SUMS)
+    for (int k = 0; k < SUMS; ++k) part[k] += term(i + k);
+  for (int k = 0; i < count; ++i, ++k) part[k] += term(i);
+  for (int half = SUMS / 2; half > 0; half /= 2)
+    for (int k = 0; k < half; ++k) part[k] += part[k + half];
+  return part[0];
+}
 template <class F> static inline void sum_along(I axis, const F* from, F* to, I rows, I post, I pre) {
   for (I row = 0; row < rows; ++row, from += post * pre) {
     if (axis == -2) {
@@ -11,14 +22,7 @@ template <class F> static inline void sum_along(I axis, const F* from, F* to, I 
     } else {
       for (I o = 0; o < post; ++o) {
         const F* const line = from + o * pre;
-        F part[SUMS] = {0};
-        I i = 0;
-        for (; i + SUMS <= pre; i += SUMS)
-          for (int k = 0; k < SUMS; ++k) part[k] += line[i + k];
-        for (int k = 0; i < pre; ++i, ++k) part[k] += line[i];
-        for (int half = SUMS / 2; half > 0; half /= 2)
-          for (int k = 0; k < half; ++k) part[k] += part[k + half];
-        *to++ = part[0];
+        *to++ = sum_of<F>(pre, [=](I i) { return line[i]; });
       }
     }
   }
@@ -46,14 +50,7 @@ template <class F> static inline void dot_along(I axis, const F* from, const F* 
     } else {
       for (I o = 0; o < post; ++o) {
         const F* const line = from + o * pre;
-        F part[SUMS] = {0};
-        I i = 0;
-        for (; i + SUMS <= pre; i += SUMS)
-          for (int k = 0; k < SUMS; ++k) part[k] += line[i + k] * with[i + k];
-        for (int k = 0; i < pre; ++i, ++k) part[k] += line[i] * with[i];
-        for (int half = SUMS / 2; half > 0; half /= 2)
-          for (int k = 0; k < half; ++k) part[k] += part[k + half];
-        *to++ = part[0];
+        *to++ = sum_of<F>(pre, [=](I i) { return line[i] * with[i]; });
       }
       with += pre;
     }
