@@ -159,8 +159,8 @@ def is_small(matrices: Sequence[Tensor]) -> bool:
 
 def described(call: Forward | Backward, flags: int = 0, threads: int | None = None) -> list[int]:
     """What all drivers are given; ``flags``: how many parameters have a value for each step."""
-    count = len(call.parameters)
-    sizes = [*call.shape, call.every, threads or torch.get_num_threads(), len(call.widths), len(call.first), count + flags]
+    count, threads = len(call.parameters), threads or torch.get_num_threads()
+    sizes = [*call.shape, call.every, threads, len(call.widths), len(call.first), count + flags]
     layout = [*parameter_layout(call.parameters, call.inners, range(count)), *[1, 1] * flags]
     return [*sizes, *call.widths, *layout, *[0] * count, *[flags] * flags]
 

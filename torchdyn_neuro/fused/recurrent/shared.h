@@ -2,9 +2,9 @@
 // post] here, so that an input that spikes reads and writes whole lines. After network.h, outer.h.
 enum { MATMUL = 7, TILES = 8, ROWS = 9, TILE_BYTES = 24576, ALIGNED = 64 };
 
-// Memory of its own for each frame, at whole lines.
-static inline char* lines_of(I bytes) {
-  return (char*)(((uintptr_t)memory_of(bytes + 2 * ALIGNED) + ALIGNED - 1) & ~(uintptr_t)(ALIGNED - 1));
+// Memory that frames of whole lines of a cache begin in.
+static inline char* lined(void* memory) {
+  return (char*)(((uintptr_t)memory + ALIGNED - 1) & ~(uintptr_t)(ALIGNED - 1));
 }
 static inline I whole_lines(I bytes) { return (bytes + ALIGNED - 1) & ~(I)(ALIGNED - 1); }
 
@@ -141,9 +141,8 @@ template <class F> static void shared_forward(const Run* functions, char* const*
   I total = 0;
   for (I k = 0; k < steps.frames; ++k)
     if (lies[k] == k) total += whole_lines(steps.bytes[k] * (alone[k] ? 1 : rows));
-  char *const memory = (char*)memory_of(total + 2 * ALIGNED), *next = memory;
+  char *const memory = (char*)memory_of(total + ALIGNED), *next = lined(memory);
   large_pages(memory, total);
-  next = (char*)(((uintptr_t)memory + ALIGNED - 1) & ~(uintptr_t)(ALIGNED - 1));
   char** const places = allocate<char*>(steps.frames);
   for (I k = 0; k < steps.frames; ++k) {
     if (lies[k] != k) continue;
@@ -164,9 +163,8 @@ template <class F> static void shared_forward(const Run* functions, char* const*
     I* const first = allocate<I>(rows + 1);
     Outer<F>* const outers = allocate<Outer<F>>(products);
     for (I k = 0; k < products; ++k) outers[k].reserve(rows, outputs, inputs);
-    char* const room = (char*)memory_of(scratch + 2 * ALIGNED);
-    char* const lined = (char*)(((uintptr_t)room + ALIGNED - 1) & ~(uintptr_t)(ALIGNED - 1));
-    const Shared<F> words = {own, steps, alone, rows, begin, end, thread, threads, at, row_at, first, outers, made, lined};
+    char* const room = (char*)memory_of(scratch + ALIGNED);
+    const Shared<F> words = {own, steps, alone, rows, begin, end, thread, threads, at, row_at, first, outers, made, lined(room)};
     for (I k = 0; k < steps.frames; ++k) at[k] = places[k];
     for (I now = 0; now < T; ++now) {
       if (now && now % every == 0)

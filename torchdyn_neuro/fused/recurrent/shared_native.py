@@ -16,7 +16,7 @@ from ...native.threads import threads_for
 from ...sparse.event_product import gather_headers
 from .network_native import Encoded, described, is_small, most_active
 from .operands import Forward
-from .steps import Meeting, Program, Segment, sources_of
+from .steps import Meeting, Segment, sources_of
 
 _HEADERS = gather_headers(
     "sparse/dense.h",
@@ -168,7 +168,9 @@ def run_forward(encoded: Encoded, call: Forward) -> None:
         leaf.reshape(call.widths[post], call.widths[pre]).t().contiguous() if shared else leaf
         for leaf, shared, (post, pre) in zip(call.first, alone, sizes, strict=True)
     ]
-    last = [torch.empty_like(first) if shared else end for first, end, shared in zip(turned, call.last, alone, strict=True)]
+    last = [
+        torch.empty_like(begin) if shared else end for begin, end, shared in zip(turned, call.last, alone, strict=True)
+    ]
     parameters, inners = _turned_parameters(encoded, call)
     call = call._replace(parameters=parameters, inners=inners)
     read = [*encoded.taps_of(call), *encoded.values(call.matrices)]
@@ -201,5 +203,3 @@ def _turned_parameters(encoded: Encoded, call: Forward) -> tuple[list[Tensor], l
         else:
             inners[k] = 1 if inners[k] == pre else post
     return values, inners
-
-
