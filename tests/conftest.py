@@ -16,9 +16,10 @@ if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
 def pytest_configure(config: pytest.Config) -> None:
     """Let all workers, and the next run, share the compiled loops: a third of the time of a first run goes there.
 
-    Each is found by its text, the compiler and its options; ``--cache-clear`` removes them.
+    Each is found by its text, the compiler and its options; ``--cache-clear`` removes them. Without pytest's cache
+    (``-p no:cacheprovider``) they lie where the library keeps them.
     """
-    if "TORCHDYN_NEURO_CACHE" not in os.environ:
+    if "TORCHDYN_NEURO_CACHE" not in os.environ and hasattr(config, "cache"):
         folder = Path(config.cache.mkdir("loops"))
         folder.chmod(0o700)
         os.environ["TORCHDYN_NEURO_CACHE"] = str(folder)
