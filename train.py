@@ -18,9 +18,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 def main(config: DictConfig) -> None:
     """Compose the configuration and train."""
     # Lightning takes seconds to import; a mistake on the command line is reported without it.
-    from torchdyn_neuro.training import allowed_on_command_line, run
+    from torchdyn_neuro.training import run, trusted_on_command_line
 
-    run(config, allowed_on_command_line())
+    run(config, trusted_on_command_line())
 
 
 def command() -> None:
