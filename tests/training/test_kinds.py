@@ -23,9 +23,10 @@ from torchdyn_neuro.training.schedules import Schedule
 
 OURS = (nn.Module, Integrator, Surrogate, tdn.Learned, Schedule, LightningDataModule, Callback)
 OF_LIGHTNING = {
-    "CSVLogger", "DDPStrategy", "DeviceStatsMonitor", "EMAWeightAveraging", "EarlyStopping", "FSDPStrategy",
-    "GradientAccumulationScheduler", "LearningRateMonitor", "ModelCheckpoint", "ModelSummary", "RichModelSummary",
-    "RichProgressBar", "StochasticWeightAveraging", "TQDMProgressBar", "TensorBoardLogger", "Timer", "Trainer",
+    "AdvancedProfiler", "CSVLogger", "DDPStrategy", "DeviceStatsMonitor", "EMAWeightAveraging", "EarlyStopping",
+    "FSDPStrategy", "GradientAccumulationScheduler", "LearningRateMonitor", "ModelCheckpoint", "ModelSummary",
+    "PyTorchProfiler", "RichModelSummary", "RichProgressBar", "SimpleProfiler", "StochasticWeightAveraging",
+    "TQDMProgressBar", "TensorBoardLogger", "Timer", "Trainer",
 }  # fmt: skip
 ROOTS = ("torchdyn_neuro", "torch", "lightning")
 WALKED = (tdn, torch.nn, torch.optim, lightning.pytorch)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from lightning.pytorch import Callback, LightningDataModule, Trainer
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.profilers import Profiler
 from lightning.pytorch.strategies import Strategy
 from torch import nn
 from torch.optim import Optimizer
@@ -58,6 +59,7 @@ KINDS = (
     Kind(Trainer, (LIGHTNING,), frozenset({"Trainer"})),
     Kind(Strategy, (LIGHTNING,), frozenset({"DDPStrategy", "FSDPStrategy"})),
     Kind(Logger, (LIGHTNING,), frozenset({"CSVLogger", "TensorBoardLogger"})),
+    Kind(Profiler, (LIGHTNING,), frozenset({"AdvancedProfiler", "PyTorchProfiler", "SimpleProfiler"})),
     Kind(
         Callback,
         (LIGHTNING,),
