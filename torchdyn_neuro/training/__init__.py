@@ -5,11 +5,13 @@ from .checkpoints import PlainCheckpoints, load_checkpoint, load_model
 from .choices import with_choices
 from .classification import Classification, NonFiniteError
 from .instantiate import build, check_targets
+from .parameter_groups import ParameterGroup
 from .run import run
 
 __all__ = [
     "Classification",
     "NonFiniteError",
+    "ParameterGroup",
     "PlainCheckpoints",
     "allowed_on_command_line",
     "build",
