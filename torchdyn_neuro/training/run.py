@@ -97,6 +97,7 @@ def _run(config: DictConfig, trusted: Sequence[str], interruption: Interruption,
         learning=part(plain["learning"], "learning"),
         encoder=encoder,
         optimizer=part(plain["optimizer"], "optimizer"),
+        groups=part(plain["groups"], "groups"),
         scheduler=part(plain["scheduler"], "scheduler"),
         config={"config": plain, "data": shape, "choices": choices_of_command()},
     )
