@@ -62,7 +62,7 @@ class Randman(EventData):
         samples: of each class in training and validation together.
         test_samples: of each class in the test.
         data_seed: seed of manifolds and points.
-        options: those of :class:`EventData`; ``duration`` is ``window``, and all samples last so long, if not given.
+        options: those of :class:`EventData`; without a ``duration``, all samples last for ``window``.
 
     Raises:
         ValueError: if a number is not positive.

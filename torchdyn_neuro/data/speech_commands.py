@@ -17,13 +17,14 @@ RATE = 16_000
 FLOOR = 1e-6
 SUBSETS = {"train": "training", "val": "validation", "test": "testing"}
 WORDS = (
-    "backward bed bird cat dog down eight five follow forward four go happy house learn left marvin nine no off on one "
-    "right seven sheila six stop three tree two up visual wow yes zero"
-).split()
+    *("backward", "bed", "bird", "cat", "dog", "down", "eight", "five", "follow", "forward", "four", "go", "happy"),
+    *("house", "learn", "left", "marvin", "nine", "no", "off", "on", "one", "right", "seven", "sheila", "six", "stop"),
+    *("three", "tree", "two", "up", "visual", "wow", "yes", "zero"),
+)
 
 
 class SpeechCommands(SequenceData):
-    r"""105,829 spoken words of 35 kinds, a second each, as the logarithm of the energy in mel bands; the official split.
+    r"""105,829 spoken words of 35 kinds, a second each, as log-energies in mel bands; the official split.
 
     Torchaudio finds the files and computes the spectrogram. The frames of all words, 2 bytes a band, stay in memory.
 
@@ -74,8 +75,8 @@ class SpeechCommands(SequenceData):
         except (RuntimeError, OSError) as error:
             raise FileNotFoundError(
                 "SpeechCommands: expected SpeechCommands/speech_commands_v0.02 with validation_list.txt, "
-                f"testing_list.txt and WORD/*.wav in {self.root!r}, found none that is complete; set data.download=true, "
-                "or get it from https://download.tensorflow.org/data/speech_commands_v0.02.tar.gz"
+                f"testing_list.txt and WORD/*.wav in {self.root!r}, found none that is complete; set "
+                "data.download=true, or get it from https://download.tensorflow.org/data/speech_commands_v0.02.tar.gz"
             ) from error
         unknown = [word for _, _, word, *_ in sounds if word not in WORDS]
         if unknown:
@@ -115,7 +116,7 @@ def read_sound(path: Path) -> Tensor:
         ) from error
     if form != (1, 2, RATE) or not announced or len(data) != 2 * announced:
         raise ValueError(
-            f"read_sound: expected one channel of 16 bits at {RATE} Hz, got {form[0]} of {8 * form[1]} bits at {form[2]} "
-            f"Hz with {len(data)} of {announced * form[0] * form[1]} bytes in {str(path)!r}; get it again"
+            f"read_sound: expected one channel of 16 bits at {RATE} Hz, got {form[0]} of {8 * form[1]} bits at "
+            f"{form[2]} Hz with {len(data)} of {announced * form[0] * form[1]} bytes in {str(path)!r}; get it again"
         )
     return torch.from_numpy(np.frombuffer(data, "<i2").astype(np.int16))

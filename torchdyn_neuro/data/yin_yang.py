@@ -78,7 +78,7 @@ def yin_yang(count: int, *, seed: int = 0) -> tuple[Tensor, Tensor]:
 
 
 class YinYang(EventData):
-    r"""Points of the Yin-Yang set by latency: one spike for each of x, y, 1 - x, 1 - y, and one always at the same time.
+    r"""Points of the Yin-Yang set by latency: a spike each for x, y, 1 - x and 1 - y, and one always at the same time.
 
     .. math:: t = t_{early} + x\, (t_{late} - t_{early})
 
@@ -89,7 +89,7 @@ class YinYang(EventData):
         validation_samples: points for validation.
         test_samples: points for the test.
         data_seed: seed of the points.
-        options: those of :class:`EventData`; if not given, ``duration`` is twice ``late``, and all samples last so long.
+        options: those of :class:`EventData`; without a ``duration``, all samples last for twice ``late``.
 
     Raises:
         ValueError: if a time is negative or ``late`` not after ``early``, or there are no points.
