@@ -184,7 +184,9 @@ class EventAugmentation:
         order = order[units[order] >= 0]
         rows, times, units = rows[order], times[order], units[order]
         times = times + (-_first(rows, times, drawn)).clamp(min=0)[rows]
-        kept = alone[rows] | (_for_each_event(torch.rand, rows, generators) < 0.5)
+        kept = alone[rows]
+        # A sample that meets nobody draws nothing, as if in a batch where nobody meets.
+        kept[~kept] = _for_each_event(torch.rand, rows[~kept], generators) < 0.5
         return rows[kept], times[kept], units[kept]
 
 
