@@ -116,6 +116,17 @@ def test_worker_processes_see_the_same():
     assert equal(batches(Small(**options, workers=1), [1]), batches(Small(**options), [1]))
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_pass_belongs_to_the_epoch_of_its_first_batch(workers):
+    """The trainer calls iter() before a resumed run knows its epoch."""
+    data = Small(augmentation=EVERYTHING, workers=workers)
+    epoch = [0]
+    data.epoch = lambda: epoch[0]
+    begun = iter(data.train_dataloader())
+    epoch[0] = 1
+    assert equal([next(begun)], batches(Small(augmentation=EVERYTHING), [1])[:1])
+
+
 def test_no_number_is_taken_from_the_generator_of_the_model():
     before = torch.get_rng_state()
     batches(Small(augmentation=EVERYTHING), [0])

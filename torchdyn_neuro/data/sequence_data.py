@@ -109,7 +109,7 @@ class SequenceData(LightningDataModule, ABC):
             processes=processes,
             epoch=self.epoch,
         )
-        return DataLoader(
+        return _Loader(
             _Batches(split),
             sampler=_WithEpoch(batches, self.epoch if shuffle else None),
             batch_size=None,
@@ -123,6 +123,16 @@ class SequenceData(LightningDataModule, ABC):
         """The epoch that a new pass over the training data belongs to."""
         # After a resume the first pass begins before trainer.current_epoch is brought up to date.
         return self.trainer.fit_loop.epoch_progress.current.processed if self.trainer else 0
+
+
+class _Loader(DataLoader):
+    """Begins a pass when its first batch is asked for.
+
+    On a resume the trainer calls ``iter`` before it knows which epoch it is in, and worker processes would begin.
+    """
+
+    def __iter__(self) -> Iterator[Batch]:
+        yield from super().__iter__()
 
 
 class _WithEpoch(Sampler):
