@@ -1,6 +1,6 @@
 """Classification as a Lightning task, for any model from sequences to logits over time."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ from ..core.ode import ODE
 from ..core.quantities import Constrained
 from ..learning import BPTT, LearningMethod, Outcome
 from ..learning.method import judged
+from .parameter_groups import ParameterGroup, grouped, named
 
 STAGES = ("train", "val", "test")
 
@@ -62,12 +63,14 @@ class Classification(LightningModule):
             and its decoder are given the lengths [B] too.
         learning: how the gradients are found; ``BPTT()`` if omitted. Parameters of its own go to the optimiser too.
         encoder: maps samples [B, \*] to [T, B, \*]; omit it if the data are sequences, which then come as [B, T, \*].
-        optimizer: makes the optimiser from the parameters.
+        optimizer: makes the optimiser from groups of parameters: a class, or a partial call of one.
+        groups: which parameters have a learning rate and a weight decay of their own, by name; none if omitted.
         scheduler: makes the schedule of the learning rate, stepped per batch, from the optimiser and the number of
             steps; constant if omitted.
         config: plain values that go into the checkpoints, so that they can be rebuilt.
 
     Raises:
+        ValueError: if a group of parameters takes none.
         NonFiniteError: in training, as soon as the loss is not finite.
     """
 
@@ -79,7 +82,8 @@ class Classification(LightningModule):
         loss: nn.Module,
         learning: LearningMethod | None = None,
         encoder: nn.Module | None = None,
-        optimizer: Callable[[Iterator[nn.Parameter]], Optimizer] = torch.optim.AdamW,
+        optimizer: Callable[[list[dict[str, Any]]], Optimizer] = torch.optim.AdamW,
+        groups: Mapping[str, ParameterGroup] | None = None,
         scheduler: Callable[[Optimizer, int], LRScheduler] | None = None,
         config: dict[str, Any] | None = None,
     ):
@@ -87,7 +91,8 @@ class Classification(LightningModule):
         self.model, self.encoder, self.loss = model, encoder, loss
         self.learning = BPTT() if learning is None else learning
         self.learning.prepare(model)
-        self.optimizer, self.scheduler, self.config = optimizer, scheduler, config or {}
+        self.optimizer, self.groups, self.scheduler, self.config = optimizer, groups or {}, scheduler, config or {}
+        self.parameter_groups()  # which tells at once of one that takes nothing
         self.accuracy = nn.ModuleDict(
             {f"{stage}_accuracy": MulticlassAccuracy(classes, average="micro") for stage in STAGES}
         )
@@ -145,9 +150,15 @@ class Classification(LightningModule):
             if isinstance(module, ODE):
                 module.check_stability()
 
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """All parameters, of the model and of the way it learns, as the optimiser gets them."""
+        own = [each for each in named(self.learning) if each[-1].requires_grad]
+        return grouped([*named(self.model), *own], self.groups, self.optimizer)
+
     def configure_optimizers(self) -> Any:
-        own = [parameter for parameter in self.learning.parameters() if parameter.requires_grad]
-        optimizer = self.optimizer([*self.model.parameters(), *own])
+        optimizer = self.optimizer(self.parameter_groups())
+        # A fused one undoes the scaling of 16-bit training by itself, which Lightning takes for a reason not to clip.
+        optimizer._step_supports_amp_scaling = False
         if self.scheduler is None:
             return optimizer
         schedule = self.scheduler(optimizer, int(self.trainer.estimated_stepping_batches))
