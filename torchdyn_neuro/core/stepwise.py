@@ -9,6 +9,7 @@ from .context import Fold, folded_steps, folding, remember_fold
 from .dynamics import Dynamics
 from .fits import check_fits
 from .inputs import check_numbers, check_tensor, refuse_scripting
+from .steady import over_steady
 from .torch_private import tree_leaves, tree_map
 
 
@@ -129,7 +130,7 @@ class Stepwise(nn.Module):
     def forward(self, x: Any) -> Any:
         if isinstance(x, Tensor) and x.ndim < 3:
             raise ValueError(f"Stepwise: expected an input [T, B, *], got shape {tuple(x.shape)}; put time first")
-        return run_folded(self.module, x, "Stepwise")
+        return over_steady(self.module, x, lambda x: run_folded(self.module, x, "Stepwise"))
 
     def step(self, x_t: Any) -> Any:
         """The layer on one frame [B, *]."""
