@@ -98,6 +98,16 @@ def test_who_watches_sees_all_frames(monkeypatch):
     assert frames_of(monkeypatch, net, steady(4, 3)) == [4]
 
 
+def test_padding_is_left_out():
+    torch.manual_seed(0)
+    x, lengths = steady(4, 3), torch.tensor([6, 2, 1, 3])
+    short = tdn.Chain(nn.Linear(3, 5), nn.BatchNorm1d(5)).double()
+    whole = copy.deepcopy(short)
+    with tdn.padded(lengths):
+        assert_close(short(x), whole(x.contiguous()))
+    assert_close(short[1].running_var, whole[1].running_var)
+
+
 def test_chance_and_unknown_classes_get_all_frames():
     torch.manual_seed(0)
     x = steady(4, 50)
@@ -108,7 +118,7 @@ def test_chance_and_unknown_classes_get_all_frames():
     assert own.frames == 4 * STEPS
 
 
-@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore::DeprecationWarning", "ignore::FutureWarning")
 @pytest.mark.parametrize("way", ["trace", "compile"])
 def test_what_is_made_for_other_inputs_too(way):
     net = tdn.Chain(nn.Linear(3, 5), tdn.LeakyIntegrator()).double()

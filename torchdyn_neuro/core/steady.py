@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .context import real_steps_of
 from .torch_private import any_global_hook, dispatch_mode_count, jit_tracer
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -57,7 +58,10 @@ def over_steady(layer: nn.Module, x: Tensor, run: Callable[[Tensor], Any]) -> An
         x: the sequence.
         run: the layer on a sequence.
     """
-    if not is_steady(x) or any_global_hook() or not all(map(_is_alike, layer.modules())):
+    # Padding differs from row to row, and norms leave it out.
+    if not is_steady(x) or real_steps_of(layer) is not None or any_global_hook():
+        return run(x)
+    if not all(map(_is_alike, layer.modules())):
         return run(x)
     norms = [part for part in layer.modules() if type(part) in BATCH_NORMS and part.training]
     if not norms:
