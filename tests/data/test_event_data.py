@@ -180,12 +180,15 @@ def test_splits():
         ({"augmentation": {"flip": 0.5}}, "expected images for flip"),
         ({"augmentation": {"jiter": 0.5}}, "got 'jiter'; check the spelling"),
         ({"validation": 2.0}, "expected validation from 0 to 1"),
+        ({"validation": "abc"}, r"list of people or a share, got 'abc'; write for example data\.validation=\[1, 2\]"),
+        ({"validation": [0.5]}, "list of people or a share"),
+        ({"test_people": 0}, r"test_people to be a list of people, got 0; write"),
         ({"dt": 0.0}, "expected dt above 0"),
         ({"sensor": (6, 6)}, r"\(channels,\) or \(polarities, height, width\)"),
     ],
 )
 def test_arguments_that_do_not_fit(options, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, TypeError), match=message):
         Small(**options)
 
 

@@ -122,6 +122,14 @@ class EventData(SequenceData):
                 f"{owner}: expected either fold or test_people, got {self.fold} and {list(self.test_people)}; leave "
                 "one out"
             )
+        for name in ("validation", "test_people"):
+            people = getattr(self, name)
+            chosen = isinstance(people, Sequence) and all(type(person) is int for person in people)
+            if not chosen and not (people is None or (name == "validation" and isinstance(people, (int, float)))):
+                raise TypeError(
+                    f"{owner}: expected {name} to be a list of people{' or a share' * (name == 'validation')}, got "
+                    f"{people!r}; write for example data.{name}=[1, 2]"
+                )
         if self.validation is not None and not isinstance(self.validation, Sequence):
             fraction(owner, "validation", self.validation, of="the training samples")
         self.augmentation.check(owner, self.sensor)
