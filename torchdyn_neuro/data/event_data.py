@@ -54,6 +54,19 @@ class EventData(SequenceData):
         ValueError: if arguments do not fit each other or the units; from ``setup``, naming file and sample, if the data
             are damaged.
         FileNotFoundError: from ``setup``, if the data set is missing, with where to get it and what belongs to it.
+
+    Example:
+        >>> import numpy as np
+        >>> from torchdyn_neuro.data import Recording, collect
+        >>> class Clicks(EventData):
+        ...     sensor, classes = (2,), 2
+        ...     def read(self):
+        ...         clicks = [Recording(np.array([1000, 2500 * n]), np.array([0, 1]), n % 2) for n in range(1, 13)]
+        ...         return {"train": collect("Clicks", clicks, self.sensor, self.classes)}
+        >>> data = Clicks(dt=10.0, fold=0, batch_size=2)
+        >>> frames, labels, lengths = next(iter(data.train_dataloader()))
+        >>> frames.shape[0], frames.shape[2], frames.sum((1, 2)).tolist()
+        (2, 2, [2.0, 2.0])
     """
 
     sensor: tuple[int, ...]
