@@ -61,7 +61,7 @@ class EventData(SequenceData):
         >>> class Clicks(EventData):
         ...     sensor, classes = (2,), 2
         ...     def read(self):
-        ...         clicks = [Recording(np.array([1000, 2500 * n]), np.array([0, 1]), n % 2) for n in range(1, 13)]
+        ...         clicks = [Recording(np.array([1000, 2500 * n]), np.array([0, 1]), n % 2) for n in range(40)]
         ...         return {"train": collect("Clicks", clicks, self.sensor, self.classes)}
         >>> data = Clicks(dt=10.0, fold=0, batch_size=2)
         >>> frames, labels, lengths = next(iter(data.train_dataloader()))
