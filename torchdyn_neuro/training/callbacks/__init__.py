@@ -1,6 +1,9 @@
 """Lightning callbacks: what a run shows, and what keeps it repeatable."""
 
 from .activity import Activity
+from .confusion import ConfusionMatrix
+from .decisions import Decisions
+from .efficiency import Efficiency
 from .eigenvalues import Eigenvalues
 from .gradient_norms import GradientNorms
 from .histograms import Histograms
@@ -13,6 +16,9 @@ from .repeatable import Repeatable
 __all__ = [
     "Activity",
     "BestModel",
+    "ConfusionMatrix",
+    "Decisions",
+    "Efficiency",
     "Eigenvalues",
     "GradientNorms",
     "Histograms",
