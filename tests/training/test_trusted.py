@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from torchdyn_neuro.training import build, load_model, run
+from torchdyn_neuro.training import build, run
 from torchdyn_neuro.training.trusted import announced, check_trusted
 
 ROOT = Path(__file__).parents[2]
@@ -34,7 +34,6 @@ SHORT = [
     "callbacks=minimal", "logger=none", "trainer.max_epochs=1", "+trainer.limit_train_batches=1",
     "+trainer.limit_val_batches=1", "+trainer.limit_test_batches=1", "steps=2",
 ]  # fmt: skip
-TARGETS = ["~model", "+model={_target_: own_lab.Net, width: 8}", "data._target_=own_lab.Halves"]
 
 
 @pytest.fixture
@@ -50,16 +49,6 @@ def own_lab(tmp_path, monkeypatch):
 
 def train(*overrides):
     return subprocess.run([sys.executable, "train.py", *overrides], cwd=ROOT, capture_output=True, text=True)
-
-
-def test_own_package_from_the_command_line(own_lab, tmp_path):
-    folder = tmp_path / "run"
-    result = train("trusted=[own_lab]", *TARGETS, *SHORT, f"folder={folder}")
-    assert result.returncode == 0, result.stderr
-    checkpoint = folder / "checkpoints/last.ckpt"
-    assert type(load_model(checkpoint, trusted=["own_lab"])).__name__ == "Net"
-    with pytest.raises(ValueError, match=r"name your own package on the command line: trusted=\[PACKAGE\]"):
-        load_model(checkpoint)
 
 
 def test_a_file_cannot_trust_a_package(own_lab, tmp_path):
