@@ -16,6 +16,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from ..core.constrained import Learned
 from ..core.integrator import Integrator
 from ..core.surrogate import Surrogate
+from .parameter_groups import ParameterGroup
 from .schedules import Schedule
 from .trusted import announced
 
@@ -53,6 +54,7 @@ KINDS = (
     Kind(Optimizer, ("torch.optim",)),
     Kind(LRScheduler, ("torch.optim",)),
     Kind(Schedule, (OWN_PACKAGE,)),
+    Kind(ParameterGroup, (OWN_PACKAGE,)),
     Kind(LightningDataModule, (OWN_PACKAGE,)),
     Kind(Callback, (OWN_PACKAGE,)),
     # Of Lightning by name: others write where they are told to, start programs, or speak to servers.
