@@ -47,7 +47,8 @@ def over_time(layer: nn.Module, x: Any, run: Callable[[Any], Any]) -> Any:
     parts = list(layer.modules())
     if not all(map(_is_known, parts)):
         return run(x)
-    y = run(x) if any(isinstance(part, NormBase) and part.training for part in parts) else run(x[:1])
+    # Without running statistics those of the batch count, from the real frames of a padded sequence alone.
+    y = run(x if any(isinstance(p, NormBase) and (p.training or p.running_mean is None) for p in parts) else x[:1])
     return y[:1].expand(x.shape[0], *y.shape[1:]) if isinstance(y, Tensor) else run(x)
 
 
