@@ -9,7 +9,8 @@ from .layers import has_hooks
 from .stepwise import holds_dynamics
 from .torch_private import DropoutNd, NormBase
 
-_KNOWN = ("torch.nn.modules.", *(f"torchdyn_neuro.{folder}." for folder in ("core", "connections", "activity")))
+_FOLDERS = ("core", "connections", "activity", "layers")
+_KNOWN = ("torch.nn.modules.", *(f"torchdyn_neuro.{folder}." for folder in _FOLDERS))
 """Where layers come from whose code is known to give the same for the same frame."""
 _RANDOM = (DropoutNd, nn.RReLU)
 _OTHERS = (
