@@ -99,7 +99,7 @@ def test_a_model_is_calibrated_streamed_and_recorded(place):
     assert found["1.v"].device.type == place.device
     live = tdn.Streaming(model)
     with torch.no_grad():
-        torch.testing.assert_close(torch.stack([live(x_t) for x_t in x]), model(x), rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(torch.stack([live.step(x_t) for x_t in x]), model(x), rtol=1e-5, atol=1e-6)
 
 
 @everywhere

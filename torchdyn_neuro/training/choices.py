@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from .checkpoints import load_checkpoint
 
-OWN_COMMAND = ("checkpoint", "allow", "folder")
+OWN_COMMAND = ("checkpoint", "trusted", "folder")
 """What only a command line says, never a file: whom to trust, and where to write."""
 
 
@@ -103,12 +103,12 @@ def held_by_checkpoints(word: str) -> bool:
     """Whether a word of a command line is a choice that need not be repeated, or names the checkpoint.
 
     Example:
-        >>> [held_by_checkpoints(word) for word in ("train.py", "neuron=adex", "checkpoint=a.ckpt", "allow=[lab]")]
+        >>> [held_by_checkpoints(word) for word in ("train.py", "neuron=adex", "checkpoint=a.ckpt", "trusted=[lab]")]
         [False, True, True, False]
     """
     parsed = _parsed(word) if _is_override(word) else None
     key = "" if parsed is None else _key(parsed)
-    return parsed is not None and key not in ("allow", "folder") and key.partition(".")[0] != "hydra"
+    return parsed is not None and key not in ("trusted", "folder") and key.partition(".")[0] != "hydra"
 
 
 def check_choices(checkpoint: Mapping[str, Any], config: Mapping[str, Any], path: str) -> None:

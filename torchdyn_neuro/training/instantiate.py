@@ -14,14 +14,14 @@ FOREIGN_WORDS = ("_args_", "_convert_", "_recursive_", "_mode_")
 
 
 def check_targets(
-    config: Any, where: str = "config", *, allow: Sequence[str] = (), kinds: Sequence[Kind] = KINDS
+    config: Any, where: str = "config", *, trusted: Sequence[str] = (), kinds: Sequence[Kind] = KINDS
 ) -> None:
     """Raise ``ValueError`` unless every ``_target_`` in the configuration may be built; builds nothing.
 
     Args:
         config: dicts, lists and plain values.
         where: name of the configuration in messages.
-        allow: further packages, every public class of which may be built.
+        trusted: further packages, every public class of which may be built.
         kinds: what may be built besides.
     """
     for path, mapping in _mappings(config, where):
@@ -34,7 +34,7 @@ def check_targets(
                 f"{mapping[PARTIAL]!r}; leave it out"
             )
         if TARGET in mapping:
-            resolve(mapping[TARGET], path, allow=allow, kinds=kinds)
+            resolve(mapping[TARGET], path, trusted=trusted, kinds=kinds)
 
 
 def build(
@@ -42,7 +42,7 @@ def build(
     where: str = "config",
     *,
     extra: Mapping[str, Any] | None = None,
-    allow: Sequence[str] = (),
+    trusted: Sequence[str] = (),
     kinds: Sequence[Kind] = KINDS,
 ) -> Any:
     """Build the objects that a plain configuration describes.
@@ -54,7 +54,7 @@ def build(
         config: dicts, lists and plain values.
         where: name of the configuration in messages.
         extra: further arguments of the outermost call.
-        allow: further packages, every public class of which may be built.
+        trusted: further packages, every public class of which may be built.
         kinds: what may be built besides.
 
     Raises:
@@ -64,7 +64,7 @@ def build(
         >>> build({"_target_": "torchdyn_neuro.LIF", "tau_mem": 10.0}).tau_mem
         Positive(10 ms)
     """
-    check_targets(config, where, allow=allow, kinds=kinds)
+    check_targets(config, where, trusted=trusted, kinds=kinds)
 
     def made(part: Any, where: str, extra: Mapping[str, Any]) -> Any:
         if isinstance(part, Mapping):
@@ -73,7 +73,7 @@ def build(
             }
             if TARGET not in part:
                 return arguments
-            kind = resolve(part[TARGET], where, allow=allow, kinds=kinds)
+            kind = resolve(part[TARGET], where, trusted=trusted, kinds=kinds)
             return _call(kind, arguments | extra, part.get(PARTIAL, False), where)
         if isinstance(part, (list, tuple)):
             return [made(value, f"{where}[{index}]", {}) for index, value in enumerate(part)]

@@ -20,13 +20,13 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ..activity import calibrate, check
 from ..core.checks import positive_number
-from .allow import check_allowed
 from .checkpoints import PlainCheckpoints, load_checkpoint, sweep
 from .choices import check_choices, choices_of_command
 from .classification import Classification
 from .instantiate import build, check_targets
 from .interruption import Interruption
 from .resume import Renewal, check_loadable
+from .trusted import check_trusted
 
 MISTAKES = (ValueError, TypeError, OSError, RuntimeError, OmegaConfBaseException, MisconfigurationException)
 """What a wrong configuration or wrong data raise."""
@@ -35,13 +35,13 @@ MISTAKES = (ValueError, TypeError, OSError, RuntimeError, OmegaConfBaseException
 FOLDER_VARIABLE = "TORCHDYN_NEURO_RUN_FOLDER"
 
 
-def run(config: DictConfig, allow: Sequence[str] = ()) -> float:
+def run(config: DictConfig, trusted: Sequence[str] = ()) -> float:
     """Train, test, and print the test accuracy, the best checkpoint and the command that shows the logs.
 
     Args:
         config: the composed configuration, see ``configs/train.yaml``.
-        allow: your own packages, from which the configuration may build too; ``allow=[PACKAGE]`` on the command line
-            of ``train.py``.
+        trusted: your own packages, from which the configuration may build too; ``trusted=[PACKAGE]`` on the command
+            line of ``train.py``. Packages that are installed and announce themselves are added.
 
     Returns:
         The test accuracy.
@@ -53,7 +53,7 @@ def run(config: DictConfig, allow: Sequence[str] = ()) -> float:
     interruption = Interruption()
     try:
         with interruption.watching():
-            return _run(config, allow, interruption)
+            return _run(config, trusted, interruption)
     except BaseException as error:
         # Whatever follows from a signal, inside of Lightning for example, is not what the user needs to read.
         if interruption.signum is not None:
@@ -64,10 +64,10 @@ def run(config: DictConfig, allow: Sequence[str] = ()) -> float:
         raise SystemExit(f"error: {' '.join(str(error).split())}") from error
 
 
-def _run(config: DictConfig, allow: Sequence[str], interruption: Interruption) -> float:
+def _run(config: DictConfig, trusted: Sequence[str], interruption: Interruption) -> float:
     plain = OmegaConf.to_container(config, resolve=True)
-    check_allowed(plain, allow)
-    check_targets(plain, allow=allow)
+    check_trusted(plain, trusted)
+    check_targets(plain, trusted=trusted)
     _check_settings(plain)
     resume = plain["checkpoint"]
     before = None if resume is None else load_checkpoint(resume)
@@ -77,7 +77,7 @@ def _run(config: DictConfig, allow: Sequence[str], interruption: Interruption) -
     seed_everything(plain["seed"], workers=True, verbose=False)
     if plain["threads"]:
         torch.set_num_threads(plain["threads"])
-    part = functools.partial(build, allow=allow)
+    part = functools.partial(build, trusted=trusted)
     data: LightningDataModule = part(plain["data"], "data")
     encoder, loss = part(plain["encoder"], "encoder"), part(plain["loss"], "loss")
     shape = {"input_shape": list(data.shape), "classes": data.classes}
@@ -100,7 +100,7 @@ def _run(config: DictConfig, allow: Sequence[str], interruption: Interruption) -
     data.prepare_data()
     data.setup("fit")
     folder = make_folder(plain["folder"])
-    trainer = make_trainer(plain, folder, allow, more)
+    trainer = make_trainer(plain, folder, trusted, more)
     if trainer.is_global_zero:
         OmegaConf.save(OmegaConf.create(plain), folder / "config.yaml")
         for checkpoints in [*folder.parent.glob("*/checkpoints"), *([Path(resume).parent] if resume else [])]:
@@ -175,15 +175,15 @@ def _new_folder(wanted: Path) -> Path:
 
 
 def make_trainer(
-    config: dict[str, Any], folder: Path, allow: Sequence[str] = (), more: Sequence[Callback] = ()
+    config: dict[str, Any], folder: Path, trusted: Sequence[str] = (), more: Sequence[Callback] = ()
 ) -> Trainer:
     """The trainer with its loggers, its callbacks and ``more`` of them, and its checkpoints."""
     callbacks: list[Callback] = [
-        *(build(part, f"callbacks.{name}", allow=allow) for name, part in config["callbacks"].items() if part),
+        *(build(part, f"callbacks.{name}", trusted=trusted) for name, part in config["callbacks"].items() if part),
         *more,
     ]
     loggers: list[Logger] = [
-        build(part, f"logger.{name}", extra={"save_dir": str(folder)}, allow=allow)
+        build(part, f"logger.{name}", extra={"save_dir": str(folder)}, trusted=trusted)
         for name, part in config["logger"].items()
         if part
     ]
@@ -205,7 +205,7 @@ def make_trainer(
             # The data know how to share their batches among processes.
             "use_distributed_sampler": False,
         },
-        allow=allow,
+        trusted=trusted,
     )
 
 
