@@ -1,5 +1,7 @@
 """AdLIF neurons in the ranges of their source."""
 
+from typing import ClassVar
+
 import torch
 
 from ..core.quantities import Learned
@@ -36,6 +38,8 @@ class AdLIFPopulation(Population):
         True
     """
 
+    gain: ClassVar[float] = 6.0
+
     def __init__(
         self,
         tau_mem: Range | None = None,
@@ -51,9 +55,9 @@ class AdLIFPopulation(Population):
         self.tau_w = self.read_range("tau_w", (30 * self.dt, 120 * self.dt) if tau_w is None else tau_w)
         self.a, self.b = self.read_range("a", a, zero=True), self.read_range("b", b, zero=True)
 
-    def __call__(self, units: int) -> AdLIF:
-        tau_mem, tau_w = learned_within(units, self.tau_mem), learned_within(units, self.tau_w)
-        a = drawn(units, self.a) / -torch.expm1(-self.dt / tau_w.value)
-        b = drawn(units, self.b) * tau_w.value
+    def __call__(self, *shape: int) -> AdLIF:
+        tau_mem, tau_w = learned_within(shape, self.tau_mem), learned_within(shape, self.tau_w)
+        a = drawn(shape, self.a) / -torch.expm1(-self.dt / tau_w.value)
+        b = drawn(shape, self.b) * tau_w.value
         jumps = {"a": Learned(a, low=0.0), "b": Learned(b, low=0.0)}
         return AdLIF(tau_mem, tau_w, **jumps, surrogate=self.surrogate, dt=self.dt)

@@ -43,7 +43,7 @@ class ALIFPopulation(Population):
         self.tau_a = self.read_range("tau_a", (10 * self.dt, 100 * self.dt) if tau_a is None else tau_a)
         self.jump = self.read_range("jump", jump, zero=True)
 
-    def __call__(self, units: int) -> ALIF:
-        tau_mem, tau_a = learned_within(units, self.tau_mem), learned_within(units, self.tau_a)
-        beta = Learned(drawn(units, self.jump) * tau_a.value, low=0.0)
+    def __call__(self, *shape: int) -> ALIF:
+        tau_mem, tau_a = learned_within(shape, self.tau_mem), learned_within(shape, self.tau_a)
+        beta = Learned(drawn(shape, self.jump) * tau_a.value, low=0.0)
         return ALIF(tau_mem, tau_a, beta=beta, surrogate=self.surrogate, dt=self.dt)

@@ -33,5 +33,5 @@ class LIFPopulation(Population):
         super().__init__(surrogate=surrogate, dt=dt)
         self.tau_mem = self.read_range("tau_mem", (self.dt, 6 * self.dt) if tau_mem is None else tau_mem)
 
-    def __call__(self, units: int) -> LIF:
-        return LIF(learned_within(units, self.tau_mem), surrogate=self.surrogate, dt=self.dt)
+    def __call__(self, *shape: int) -> LIF:
+        return LIF(learned_within(shape, self.tau_mem), surrogate=self.surrogate, dt=self.dt)

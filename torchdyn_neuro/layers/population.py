@@ -1,6 +1,8 @@
 """What a population is: neurons of one kind that differ, as many as a layer is wide."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 
@@ -28,13 +30,16 @@ class Population(ABC):
         ValueError: if a range is empty or ``dt`` not positive.
     """
 
+    gain: ClassVar[float] = 3.0
+    """What the norm in front multiplies its currents by at the start, so that the neurons fire."""
+
     def __init__(self, *, surrogate: Surrogate | None = None, dt: float = 1.0):
         self.surrogate = Damped() if surrogate is None else surrogate
         self.dt = positive_number(type(self).__name__, "dt", dt, unit="ms")
 
     @abstractmethod
-    def __call__(self, units: int) -> Dynamics:
-        """As many neurons, with values drawn by torch's generator."""
+    def __call__(self, *shape: int) -> Dynamics:
+        """The neurons for a frame [B, \\*shape], with values drawn by torch's generator."""
 
     def read_range(self, name: str, given: Range, *, zero: bool = False) -> Range:
         """Two numbers with the lower one first, both above 0 (or 0 itself)."""
@@ -48,13 +53,13 @@ class Population(ABC):
         return low, high
 
 
-def drawn(units: int, within: Range) -> torch.Tensor:
+def drawn(shape: Sequence[int], within: Range) -> torch.Tensor:
     """Uniform numbers strictly within a range."""
     low, high = within
-    return low + (high - low) * torch.empty(units).uniform_(1e-3, 1 - 1e-3)
+    return low + (high - low) * torch.empty(tuple(shape)).uniform_(1e-3, 1 - 1e-3)
 
 
-def learned_within(units: int, within: Range) -> Learned:
+def learned_within(shape: Sequence[int], within: Range) -> Learned:
     """The same, as the start of learning that stays within the range."""
     low, high = within
-    return Learned(drawn(units, within), low=low, high=high)
+    return Learned(drawn(shape, within), low=low, high=high)

@@ -1,0 +1,30 @@
+"""Named layers, one after the other."""
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from ..core.constant import over_time
+
+
+class InOrder(nn.Module):
+    r"""Named layers, one after the other; a constant sequence passes those in front of the first dynamics once.
+
+    Args:
+        layers: names and layers, of which ``None`` and ``nn.Identity`` are left out.
+
+    Shape:
+        - input: [T, B, \*]
+        - output: [T, B, \*]
+    """
+
+    def __init__(self, layers: Mapping[str, nn.Module | None]):
+        super().__init__()
+        for name, layer in layers.items():
+            if layer is not None and not isinstance(layer, nn.Identity):
+                self.add_module(name, layer)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.children():
+            x = over_time(layer, x, layer)
+        return x
