@@ -6,7 +6,6 @@ import torch
 from torch import nn
 
 from .checks import one_of
-from .constant import over_time
 from .dynamics import Dynamics
 from .fits import check_fits
 from .layered import Layered
@@ -32,10 +31,7 @@ class Chain(Layered):
     r"""An ``nn.Sequential`` that is itself a :class:`Dynamics`: it has ``scan``, ``step`` and a state.
 
     A layer without time sees each frame [B, \*] as it does in ``step``: convolutions, pooling, flattening and batch
-    normalization run on [T B, \*], time folded into the batch, and ``nn.Linear`` and activations on [T, B, \*]. A
-    sequence whose frames are all the same (stride zero along time, as :class:`DirectCurrent` puts out) passes the
-    layers in front of the first dynamics only once, but for those that train by the batch, draw random numbers, have
-    hooks, or are not of torch or this library: the result is the same but for rounding.
+    normalization run on [T B, \*], time folded into the batch, and ``nn.Linear`` and activations on [T, B, \*].
 
     Hooks on the layers fire as in ``nn.Sequential``: once for ``scan`` and ``forward``, with the sequences that the
     layer takes and gives (a folded layer: with [T B, \*]), and once for ``step``, with the frames [B, \*]. A layer with
@@ -224,6 +220,5 @@ def _may_fuse(layer: nn.Module) -> bool:
 def _over_time(layer: nn.Module, x: State, output_dtype: torch.dtype | None) -> State:
     """A layer without time on a sequence: what it gives for each frame."""
     check_fits("Chain", layer, x)
-    whole = isinstance(layer, (Stepwise, *_TAKE_SEQUENCES))
-    y = over_time(layer, x, layer if whole else lambda x: run_folded(layer, x, "Chain"))
+    y = layer(x) if isinstance(layer, (Stepwise, *_TAKE_SEQUENCES)) else run_folded(layer, x, "Chain")
     return y if output_dtype is None else map_state(lambda leaf: leaf.to(output_dtype), y)
