@@ -4,11 +4,9 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from ..core.constant import over_time
-
 
 class InOrder(nn.Module):
-    r"""Named layers, one after the other; a constant sequence passes those in front of the first dynamics once.
+    r"""Named layers, one after the other.
 
     Args:
         layers: names and layers, of which ``None`` and ``nn.Identity`` are left out.
@@ -26,5 +24,5 @@ class InOrder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         for layer in self.children():
-            x = over_time(layer, x, layer)
+            x = layer(x)
         return x

@@ -4,11 +4,10 @@ from torch import nn
 
 from ..core.checks import positive_number
 from ..core.recurrent import Recurrent
-from ..core.stepwise import Stepwise
-from .frame_norm import FrameNorm
 from .in_order import InOrder
 from .lif_population import LIFPopulation
 from .neurons import Neurons, make_neurons
+from .normalization import normalization
 from .population import Population
 
 
@@ -64,7 +63,7 @@ class RecurrentBlock(InOrder):
         super().__init__(
             {
                 "linear": nn.Linear(in_features, out_features, bias=False),
-                "norm": Stepwise(FrameNorm(out_features, weight=positive_number(owner, "gain", gain))),
+                "norm": normalization(owner, "batch", out_features, gain=positive_number(owner, "gain", gain)),
                 "neuron": Recurrent(make_neurons(owner, neuron, out_features), back),
                 "dropout": nn.Dropout(dropout) if dropout else None,
             }

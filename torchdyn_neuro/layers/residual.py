@@ -15,7 +15,7 @@ def convolution(
     for name, number in (("in_channels", inputs), ("channels", outputs), ("stride", stride)):
         whole_number(owner, name, number, 1)
     conv = nn.Conv2d(inputs, outputs, size, stride=stride, padding=size // 2, bias=norm == "none")
-    return {"conv": Stepwise(conv), "norm": normalization(owner, norm, outputs, alpha=alpha)}
+    return {"conv": Stepwise(conv), "norm": normalization(owner, norm, outputs, 2, alpha=alpha)}
 
 
 def numbered(parts: dict[str, nn.Module], index: int) -> dict[str, nn.Module]:

@@ -35,7 +35,7 @@ class TokenLayer(InOrder):
         super().__init__(
             {
                 "linear": Stepwise(nn.Conv1d(in_features, out_features, 1, bias=norm == "none")),
-                "norm": normalization(owner, norm, out_features),
+                "norm": normalization(owner, norm, out_features, 1),
                 "current": CurrentScale(),
                 "neuron": make_neurons(owner, neuron, out_features, 1),
             }
