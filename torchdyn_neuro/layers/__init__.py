@@ -7,6 +7,7 @@ from .in_order import InOrder
 from .lif_population import LIFPopulation
 from .ms_block import MSBlock
 from .population import Population
+from .position_block import PositionBlock
 from .recurrent_block import RecurrentBlock
 from .sew_block import SEWBlock
 from .spikformer_block import SpikformerBlock
@@ -24,6 +25,7 @@ __all__ = [
     "LIFPopulation",
     "MSBlock",
     "Population",
+    "PositionBlock",
     "RecurrentBlock",
     "SEWBlock",
     "SpikformerBlock",
