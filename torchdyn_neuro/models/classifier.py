@@ -8,9 +8,11 @@ from torch import Tensor, nn
 
 from ..activity import ActivityReport, CurrentScale, calibrate
 from ..activity.layers import spiking_layers
+from ..core.dynamics import Dynamics
 from ..core.stepwise import holds_dynamics
 from ..core.torch_private import DropoutNd, NormBase
 from ..layers.neurons import Neurons, make_neurons
+from ..layers.population import Population
 
 
 class SpikingClassifier(nn.Module):
@@ -113,6 +115,13 @@ def spiking_block(
         for name, layer in block.items()
         if layer is not None and not isinstance(layer, nn.Identity)
     }
+
+
+def make_readout(readout: Neurons | None, classes: int, otherwise: Dynamics) -> Dynamics:
+    """The output neurons: as given, as many as a population makes, or ``otherwise``."""
+    if readout is None:
+        return otherwise
+    return readout(classes) if isinstance(readout, Population) else readout
 
 
 def check_image(owner: str, input_shape: Sequence[int], smallest: int, why: str, advice: str) -> None:

@@ -4,12 +4,11 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from ..core.dynamics import Dynamics
 from ..core.stepwise import Stepwise
 from ..layers.neurons import Neurons
 from ..layers.normalization import normalization
 from ..neurons import LIF, LeakyIntegrator
-from .classifier import SpikingClassifier, check_image, spiking_block
+from .classifier import SpikingClassifier, check_image, make_readout, spiking_block
 
 
 class SpikingConvNet(SpikingClassifier):
@@ -50,7 +49,7 @@ class SpikingConvNet(SpikingClassifier):
         hidden: int = 128,
         neuron: Neurons | None = None,
         synapse: nn.Module | None = None,
-        readout: Dynamics | None = None,
+        readout: Neurons | None = None,
         norm: str = "batch",
         dropout: float = 0.0,
     ):
@@ -77,5 +76,5 @@ class SpikingConvNet(SpikingClassifier):
         if dropout:
             layers["dropout"] = nn.Dropout(dropout)
         layers["classify"] = nn.Linear(hidden, classes)
-        layers["readout"] = LeakyIntegrator(dt=neuron.dt) if readout is None else readout
+        layers["readout"] = make_readout(readout, classes, LeakyIntegrator(dt=neuron.dt))
         super().__init__(input_shape, layers)

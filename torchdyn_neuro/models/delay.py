@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from torch import nn
 
 from ..connections import DelayedLinear
-from ..core.dynamics import Dynamics
 from ..core.quantities import Learned
 from ..layers.neurons import Neurons
 from ..layers.normalization import normalization
 from ..neurons import LIF, LeakyIntegrator
-from .classifier import SpikingClassifier, spiking_block
+from .classifier import SpikingClassifier, make_readout, spiking_block
 
 
 class SpikingDelayNet(SpikingClassifier):
@@ -58,7 +57,7 @@ class SpikingDelayNet(SpikingClassifier):
         max_delay: float | None = None,
         width: float | None = None,
         final_width: float | None = None,
-        readout: Dynamics | None = None,
+        readout: Neurons | None = None,
         norm: str = "batch",
         dropout: float = 0.4,
     ):
@@ -84,7 +83,7 @@ class SpikingDelayNet(SpikingClassifier):
                 layers[f"dropout{index}"] = nn.Dropout(dropout)
             inputs = features
         layers["classify"] = nn.Linear(inputs, classes)
-        layers["readout"] = LeakyIntegrator(3 * neuron.dt, dt=neuron.dt) if readout is None else readout
+        layers["readout"] = make_readout(readout, classes, LeakyIntegrator(3 * neuron.dt, dt=neuron.dt))
         super().__init__(input_shape, layers)
 
     def anneal(self, progress: float) -> None:

@@ -5,11 +5,10 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from ..core.dynamics import Dynamics
 from ..layers.neurons import Neurons
 from ..layers.normalization import normalization
 from ..neurons import LIF, LeakyIntegrator
-from .classifier import SpikingClassifier, spiking_block
+from .classifier import SpikingClassifier, make_readout, spiking_block
 
 
 class SpikingPerceptron(SpikingClassifier):
@@ -46,7 +45,7 @@ class SpikingPerceptron(SpikingClassifier):
         hidden: Sequence[int] = (256,),
         neuron: Neurons | None = None,
         synapse: nn.Module | None = None,
-        readout: Dynamics | None = None,
+        readout: Neurons | None = None,
         norm: str = "batch",
         dropout: float = 0.0,
     ):
@@ -63,5 +62,5 @@ class SpikingPerceptron(SpikingClassifier):
                 layers[f"dropout{index}"] = nn.Dropout(dropout)
             width = features
         layers["classify"] = nn.Linear(width, classes)
-        layers["readout"] = LeakyIntegrator(dt=neuron.dt) if readout is None else readout
+        layers["readout"] = make_readout(readout, classes, LeakyIntegrator(dt=neuron.dt))
         super().__init__(input_shape, layers)

@@ -5,11 +5,10 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from ..core.dynamics import Dynamics
 from ..layers import LIFPopulation, RecurrentBlock
 from ..layers.neurons import Neurons
 from ..neurons import LeakyIntegrator
-from .classifier import SpikingClassifier
+from .classifier import SpikingClassifier, make_readout
 
 
 class SpikingRecurrentNet(SpikingClassifier):
@@ -51,7 +50,7 @@ class SpikingRecurrentNet(SpikingClassifier):
         *,
         hidden: Sequence[int] = (128, 128),
         neuron: Neurons | None = None,
-        readout: Dynamics | None = None,
+        readout: Neurons | None = None,
         gain: float | None = None,
         recurrent_gain: float = 0.2,
         dropout: float = 0.2,
@@ -65,5 +64,5 @@ class SpikingRecurrentNet(SpikingClassifier):
             )
             width = features
         layers["classify"] = nn.Linear(width, classes)
-        layers["readout"] = LeakyIntegrator(5 * neuron.dt, dt=neuron.dt) if readout is None else readout
+        layers["readout"] = make_readout(readout, classes, LeakyIntegrator(5 * neuron.dt, dt=neuron.dt))
         super().__init__(input_shape, layers)

@@ -5,13 +5,12 @@ from collections.abc import Sequence
 from torch import nn
 
 from ..core.checks import one_of
-from ..core.dynamics import Dynamics
 from ..core.stepwise import Stepwise
 from ..layers import InOrder, MSBlock, SEWBlock
 from ..layers.neurons import Neurons, make_neurons
 from ..layers.residual import convolution, driven
 from ..neurons import LIF, LeakyIntegrator
-from .classifier import SpikingClassifier, check_image
+from .classifier import SpikingClassifier, check_image, make_readout
 
 
 class SpikingResNet(SpikingClassifier):
@@ -57,7 +56,7 @@ class SpikingResNet(SpikingClassifier):
         depths: Sequence[int] = (2, 2, 2, 2),
         width: int = 64,
         neuron: Neurons | None = None,
-        readout: Dynamics | None = None,
+        readout: Neurons | None = None,
         norm: str = "batch",
         dropout: float = 0.0,
     ):
@@ -84,5 +83,5 @@ class SpikingResNet(SpikingClassifier):
         if dropout:
             layers["dropout"] = nn.Dropout(dropout)
         layers["classify"] = nn.Linear(channels, classes)
-        layers["readout"] = LeakyIntegrator(dt=neuron.dt) if readout is None else readout
+        layers["readout"] = make_readout(readout, classes, LeakyIntegrator(dt=neuron.dt))
         super().__init__(input_shape, layers)

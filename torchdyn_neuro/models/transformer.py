@@ -5,13 +5,12 @@ from collections.abc import Sequence
 from torch import nn
 
 from ..core.checks import whole_number
-from ..core.dynamics import Dynamics
 from ..core.stepwise import Stepwise
 from ..layers import PositionBlock, SpikformerBlock
 from ..layers.neurons import Neurons
 from ..layers.residual import convolution
 from ..neurons import LIF, LeakyIntegrator
-from .classifier import SpikingClassifier, check_image, spiking_block
+from .classifier import SpikingClassifier, check_image, make_readout, spiking_block
 
 
 class SpikingTransformer(SpikingClassifier):
@@ -58,7 +57,7 @@ class SpikingTransformer(SpikingClassifier):
         expansion: int = 4,
         poolings: int = 2,
         neuron: Neurons | None = None,
-        readout: Dynamics | None = None,
+        readout: Neurons | None = None,
         norm: str = "batch",
     ):
         owner, neuron = "SpikingTransformer", LIF() if neuron is None else neuron
@@ -81,5 +80,5 @@ class SpikingTransformer(SpikingClassifier):
             layers[f"block{index}"] = SpikformerBlock(features, heads, neuron=neuron, expansion=expansion, norm=norm)
         layers |= {"mean": Stepwise(nn.AdaptiveAvgPool1d(1)), "flatten": nn.Flatten(start_dim=2)}
         layers["classify"] = nn.Linear(features, classes)
-        layers["readout"] = LeakyIntegrator(dt=neuron.dt) if readout is None else readout
+        layers["readout"] = make_readout(readout, classes, LeakyIntegrator(dt=neuron.dt))
         super().__init__(input_shape, layers)

@@ -4,14 +4,13 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from ..core.dynamics import Dynamics
 from ..core.stepwise import Stepwise
 from ..layers import SpikingDropout
 from ..layers.neurons import Neurons
 from ..layers.normalization import normalization
 from ..layers.residual import convolution
 from ..neurons import LIF, LeakyIntegrator
-from .classifier import SpikingClassifier, check_image, spiking_block
+from .classifier import SpikingClassifier, check_image, make_readout, spiking_block
 
 
 class SpikingVGG(SpikingClassifier):
@@ -53,7 +52,7 @@ class SpikingVGG(SpikingClassifier):
         hidden: Sequence[int] = (512,),
         neuron: Neurons | None = None,
         synapse: nn.Module | None = None,
-        readout: Dynamics | None = None,
+        readout: Neurons | None = None,
         norm: str = "batch",
         dropout: float = 0.0,
     ):
@@ -78,5 +77,5 @@ class SpikingVGG(SpikingClassifier):
                 layers[f"dropout{index}"] = SpikingDropout(dropout, dt=neuron.dt)
             width, index = features, index + 1
         layers["classify"] = nn.Linear(width, classes)
-        layers["readout"] = LeakyIntegrator(dt=neuron.dt) if readout is None else readout
+        layers["readout"] = make_readout(readout, classes, LeakyIntegrator(dt=neuron.dt))
         super().__init__(input_shape, layers)
