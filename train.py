@@ -1,4 +1,4 @@
-"""Train a spiking classifier from a checkout: python train.py [group=choice] [group.key=value]; see torchdyn_train.py."""
+"""Train a spiking classifier: python train.py [group=choice] [group.key=value]; see torchdyn_train.py."""
 
 from torchdyn_train import command
 

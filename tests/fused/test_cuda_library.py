@@ -11,6 +11,7 @@ from tests.contract_cases import build, concrete_dynamics, sequence
 from tests.learning.models import LABELS, found, furthest, recurrent
 from tests.learning.models import sequence as frames
 from tests.plasticity.test_rules_contract import RULES, WEIGHTS, chain, rates
+from torchdyn_neuro.core.state import first_frame
 from torchdyn_neuro.learning import RTRL, TBPTT, EProp, LocalLosses, ThreeFactor
 
 from .agreement import run
@@ -23,7 +24,7 @@ METHODS = {
     "ThreeFactor": lambda: ThreeFactor(),
     "RTRL": lambda: RTRL(),
     "TBPTT": lambda: TBPTT(7),
-    "LocalLosses": lambda: LocalLosses(3),
+    "LocalLosses": lambda: LocalLosses(),
 }
 
 
@@ -39,9 +40,11 @@ def same(found, expected, relative=1e-9):
 @everywhere_of(CLASSES, ["LIF"])
 def test_every_class(name, place):
     module, x = build(CLASSES[name]).double(), sequence(CLASSES[name], dtype=torch.float64)
-    expected = run(module, x, "eager")
+    # Of the same random numbers, which a card would draw anew.
+    state = module.initial_state(first_frame(x))
+    expected = run(module, x, "eager", state)
     for backend in ("eager", "auto"):
-        results = run(copy.deepcopy(module).to(place.device), place.put(x), backend)
+        results = run(copy.deepcopy(module).to(place.device), place.put(x), backend, place.put(state))
         for got, wanted in zip(results, expected, strict=True):
             same(got, wanted)
 

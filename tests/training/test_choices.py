@@ -160,7 +160,7 @@ QUICK = ["callbacks=minimal", "logger=none", "calibrate=0"]
 
 
 def settings(path):
-    [group] = load_checkpoint(path)["optimizer_states"][0]["param_groups"]
+    group, *_ = load_checkpoint(path)["optimizer_states"][0]["param_groups"]
     return {key: value for key, value in group.items() if key != "params"}
 
 

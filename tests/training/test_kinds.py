@@ -19,14 +19,18 @@ import torchdyn_neuro as tdn
 from torchdyn_neuro.core.integrator import Integrator
 from torchdyn_neuro.core.surrogate import Surrogate
 from torchdyn_neuro.layers import Population
-from torchdyn_neuro.training import build, check_targets, load_model
+from torchdyn_neuro.training import ParameterGroup, build, check_targets, load_model
 from torchdyn_neuro.training.schedules import Schedule
 
-OURS = (nn.Module, Integrator, Surrogate, Population, tdn.Learned, Schedule, LightningDataModule, Callback)
+OURS = (
+    *(nn.Module, Integrator, Surrogate, Population, tdn.Learned, Schedule, ParameterGroup),
+    *(LightningDataModule, Callback),
+)
 OF_LIGHTNING = {
-    "CSVLogger", "DDPStrategy", "DeviceStatsMonitor", "EMAWeightAveraging", "EarlyStopping", "FSDPStrategy",
-    "GradientAccumulationScheduler", "LearningRateMonitor", "ModelCheckpoint", "ModelSummary", "RichModelSummary",
-    "RichProgressBar", "StochasticWeightAveraging", "TQDMProgressBar", "TensorBoardLogger", "Timer", "Trainer",
+    "AdvancedProfiler", "CSVLogger", "DDPStrategy", "DeviceStatsMonitor", "EMAWeightAveraging", "EarlyStopping",
+    "FSDPStrategy", "GradientAccumulationScheduler", "LearningRateMonitor", "ModelCheckpoint", "ModelSummary",
+    "PyTorchProfiler", "RichModelSummary", "RichProgressBar", "SimpleProfiler", "StochasticWeightAveraging",
+    "TQDMProgressBar", "TensorBoardLogger", "Timer", "Trainer",
 }  # fmt: skip
 ROOTS = ("torchdyn_neuro", "torch", "lightning")
 WALKED = (tdn, torch.nn, torch.optim, lightning.pytorch)

@@ -21,9 +21,9 @@ _warned: set[Any] = set()
 def unsuited(x: State, state: State) -> str | None:
     """Why these tensors cannot go through a kernel of ours, if they cannot."""
     tensors = (*leaves(x), *leaves(state))
-    devices = {tensor.device.type for tensor in tensors}
-    if len(devices) != 1 or not devices <= set(_LANGUAGES):
-        return f"tensors on {', '.join(sorted(devices))}"
+    device = tensors[0].device
+    if device.type not in _LANGUAGES or any(tensor.device != device for tensor in tensors):
+        return f"tensors on {', '.join(sorted({str(tensor.device) for tensor in tensors}))}"
     if jit_tracer() is not None:
         # A tracer writes down the operations of torch; what a kernel of ours computes it does not see.
         return "torch.jit.trace"

@@ -4,12 +4,14 @@ from .checkpoints import PlainCheckpoints, load_checkpoint, load_model
 from .choices import with_choices
 from .classification import Classification, NonFiniteError
 from .instantiate import build, check_targets
+from .parameter_groups import ParameterGroup
 from .run import run
 from .trusted import trusted_on_command_line
 
 __all__ = [
     "Classification",
     "NonFiniteError",
+    "ParameterGroup",
     "PlainCheckpoints",
     "build",
     "check_targets",

@@ -49,6 +49,11 @@ def choices_of_command() -> list[str]:
     return [choice for choice in HydraConfig.get().overrides.task if not _below(_key(_parsed(choice)), OWN_COMMAND)]
 
 
+def chosen_keys() -> list[str]:
+    """The keys that the command line of this program sets; empty without one."""
+    return [_key(_parsed(choice)) for choice in choices_of_command()]
+
+
 def choices_in(checkpoint: Mapping[str, Any], path: str) -> list[str]:
     """The choices that a checkpoint holds.
 

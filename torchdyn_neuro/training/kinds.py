@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from lightning.pytorch import Callback, LightningDataModule, Trainer
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.profilers import Profiler
 from lightning.pytorch.strategies import Strategy
 from torch import nn
 from torch.optim import Optimizer
@@ -16,6 +17,7 @@ from ..core.constrained import Learned
 from ..core.integrator import Integrator
 from ..core.surrogate import Surrogate
 from ..layers.population import Population
+from .parameter_groups import ParameterGroup
 from .schedules import Schedule
 from .trusted import announced
 
@@ -54,12 +56,14 @@ KINDS = (
     Kind(Optimizer, ("torch.optim",)),
     Kind(LRScheduler, ("torch.optim",)),
     Kind(Schedule, (OWN_PACKAGE,)),
+    Kind(ParameterGroup, (OWN_PACKAGE,)),
     Kind(LightningDataModule, (OWN_PACKAGE,)),
     Kind(Callback, (OWN_PACKAGE,)),
     # Of Lightning by name: others write where they are told to, start programs, or speak to servers.
     Kind(Trainer, (LIGHTNING,), frozenset({"Trainer"})),
     Kind(Strategy, (LIGHTNING,), frozenset({"DDPStrategy", "FSDPStrategy"})),
     Kind(Logger, (LIGHTNING,), frozenset({"CSVLogger", "TensorBoardLogger"})),
+    Kind(Profiler, (LIGHTNING,), frozenset({"AdvancedProfiler", "PyTorchProfiler", "SimpleProfiler"})),
     Kind(
         Callback,
         (LIGHTNING,),
