@@ -119,3 +119,33 @@ def test_inside_a_chain_in_pieces_in_bfloat16_and_for_wrong_channels(kind):
     assert low.isfinite().all()
     with pytest.raises(ValueError, match=r"expected frames \[B, 3, \*\], got shape \((20|4), 2, 2\); give it as many"):
         chain(x[:, :, :2].bfloat16())
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("kind", [ThresholdBatchNorm, TemporalEffectiveBatchNorm, BatchNormThroughTime])
+def test_of_padded_sequences_the_real_frames_count_alone(kind, shape):
+    lengths, x = np.array([5, 2, 4, 1]), data(shape)
+    real = np.arange(STEPS)[:, None] < lengths
+    x[~real] = 100.0
+    expected, mean = np.zeros_like(x), np.zeros((STEPS, CHANNELS))
+    for t in range(STEPS):
+        frames = x[real] if kind is not BatchNormThroughTime else x[t][real[t]]
+        mean[t] = frames.mean(axes(frames, 1))
+        var = broad(frames, frames.var(axes(frames, 1)), 1)
+        expected[t][real[t]] = (x[t][real[t]] - broad(frames, mean[t], 1)) / np.sqrt(var + EPS)
+    steps = () if kind is ThresholdBatchNorm else (STEPS,)
+    layer = kind(CHANNELS, *steps, eps=EPS, momentum=MOMENTUM).double()
+    given = torch.tensor(x, requires_grad=True)
+    with tdn.padded(torch.tensor(lengths)):
+        y = layer(given)
+    np.testing.assert_allclose(y.detach()[real], expected[real], rtol=1e-9, atol=1e-9)
+    assert y.detach()[~real].eq(0).all()
+    y.square().sum().backward()
+    assert given.grad[~real].eq(0).all()
+    running = dict(layer.named_buffers())[
+        "running_mean" if kind is BatchNormThroughTime else next(n for n, _ in layer.named_buffers() if "mean" in n)
+    ]
+    # The last step of one row without pixels has a single value, which says nothing of a mean or a variance.
+    counted = STEPS if shape else STEPS - 1
+    expected_mean = MOMENTUM * mean if kind is BatchNormThroughTime else MOMENTUM * mean[0]
+    np.testing.assert_allclose(running[:counted], expected_mean[:counted], rtol=1e-9)

@@ -5,6 +5,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..core.checks import positive_number, whole_number
+from ..core.context import real_steps_of
+from ..core.lengths import check_lengths, padding
 from .frame_norm import check_channels
 from .step_count import StepCount, start_count, steps_of
 from .timed_layer import TimedLayer
@@ -85,7 +87,9 @@ class BatchNormThroughTime(TimedLayer):
 
     def _by_batch(self, x: Tensor, first: int) -> Tensor:
         """Normalized by the statistics of each frame over the batch, which the running ones follow."""
-        own = slice(first, first + len(x))
+        own, lengths = slice(first, first + len(x)), real_steps_of(self)
+        if lengths is not None:
+            return self._by_real_rows(x, own, check_lengths(type(self).__name__, lengths, x.shape[1], len(x), least=0))
         # Steps count as channels, so that torch's norm over the batch does all of them at once.
         frames = x.transpose(0, 1).flatten(1, 2)
         y = functional.batch_norm(
@@ -99,6 +103,23 @@ class BatchNormThroughTime(TimedLayer):
             self.eps,
         )
         return y.unflatten(1, (len(x), self.features)).transpose(0, 1)
+
+    def _by_real_rows(self, x: Tensor, own: slice, lengths: Tensor) -> Tensor:
+        """The same by the rows that last so long; zero in the others, and no word of a step that has only one value."""
+        axes = (1, *range(3, x.ndim))
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))
+        real = ~padding(lengths.to(x.device), len(x)).reshape(*x.shape[:2], *[1] * (x.ndim - 2))
+        count = real.sum(1, keepdim=True) * x[0, 0, 0].numel()
+        mean = torch.where(real, wide, 0).sum(axes, keepdim=True) / count.clamp(min=1)
+        deviation = torch.where(real, wide - mean, 0)
+        squares = deviation.square().sum(axes, keepdim=True)
+        with torch.no_grad():
+            known = (count > 1).reshape(-1, 1)
+            unbiased = squares / (count - 1).clamp(min=1)
+            for running, new in ((self.running_mean[own], mean), (self.running_var[own], unbiased)):
+                running.copy_(torch.where(known, running.lerp(new.reshape(running.shape), self.momentum), running))
+        gain = self.weight[own].reshape(len(x), 1, self.features, *[1] * (x.ndim - 3))
+        return (gain * deviation * torch.rsqrt(squares / count.clamp(min=1) + self.eps)).to(x.dtype)
 
     def check_input(self, x: Tensor) -> None:
         super().check_input(x)
