@@ -45,6 +45,7 @@ _ON_FIRST_USE = {
     "layers",
     "learning",
     "losses",
+    "metrics",
     "models",
     "plotting",
     "training",

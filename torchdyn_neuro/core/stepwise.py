@@ -10,6 +10,7 @@ from .dynamics import Dynamics
 from .fits import check_fits
 from .inputs import check_numbers, check_tensor, refuse_scripting
 from .lengths import check_lengths, padding
+from .steady import over_steady
 from .torch_private import NormBase, tree_leaves, tree_map
 
 
@@ -149,7 +150,7 @@ class Stepwise(nn.Module):
     def forward(self, x: Any) -> Any:
         if isinstance(x, Tensor) and x.ndim < 3:
             raise ValueError(f"Stepwise: expected an input [T, B, *], got shape {tuple(x.shape)}; put time first")
-        return run_folded(self.module, x, "Stepwise")
+        return over_steady(self.module, x, lambda x: run_folded(self.module, x, "Stepwise"))
 
     def step(self, x_t: Any) -> Any:
         """The layer on one frame [B, *]."""

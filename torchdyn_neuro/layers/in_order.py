@@ -4,9 +4,12 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
+from ..core.steady import over_steady
+from ..core.stepwise import holds_dynamics
+
 
 class InOrder(nn.Module):
-    r"""Named layers, one after the other.
+    r"""Named layers, one after the other; the frame of a constant sequence passes those in front of dynamics once.
 
     Args:
         layers: names and layers, of which ``None`` and ``nn.Identity`` are left out.
@@ -24,5 +27,5 @@ class InOrder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         for layer in self.children():
-            x = layer(x)
+            x = layer(x) if holds_dynamics(layer) else over_steady(layer, x, layer)
         return x
