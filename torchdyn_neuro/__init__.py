@@ -42,6 +42,7 @@ _ON_FIRST_USE = {
     "decoding",
     "encoding",
     "events",
+    "layers",
     "learning",
     "losses",
     "metrics",
