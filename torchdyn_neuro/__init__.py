@@ -44,6 +44,7 @@ _ON_FIRST_USE = {
     "events",
     "learning",
     "losses",
+    "metrics",
     "models",
     "plotting",
     "training",

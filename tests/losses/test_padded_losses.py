@@ -5,7 +5,15 @@ import torch
 from torch import nn
 
 from torchdyn_neuro import decoding, losses
-from torchdyn_neuro.losses import EveryStep, MembraneCrossEntropy, RateCrossEntropy
+from torchdyn_neuro.losses import (
+    TET,
+    EveryStep,
+    FirstSpikeCrossEntropy,
+    MembraneCrossEntropy,
+    RateCrossEntropy,
+    RateMSE,
+    VanRossumDistance,
+)
 
 LENGTHS, LABELS = torch.tensor([1, 7, 20, 16]), torch.tensor([0, 2, 1, 1])
 STEPS = 20
@@ -15,8 +23,9 @@ def drawn(*shape):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(len(shape)))
 
 
-def outputs():
+def outputs(spikes=False):
     y = drawn(STEPS, 4, 3)
+    y = (y > 1).to(y.dtype) if spikes else y
     for row, length in enumerate(LENGTHS):
         y[length:, row] = torch.nan
     return y.requires_grad_()
@@ -33,20 +42,28 @@ STEADY = {
     "count": RateCrossEntropy(gain=0.7),
     "mean": MembraneCrossEntropy(label_smoothing=0.1),
     "max": MembraneCrossEntropy(decoding.MaxMembrane()),
+    "votes": MembraneCrossEntropy(decoding.SoftmaxMembrane()),
+    "first spikes": FirstSpikeCrossEntropy(label_smoothing=0.1),
+    "rates": RateMSE(correct=0.8),
+    "tet": TET(mixing=0.3),
     "every step": EveryStep(),
     "every step, smoothed": EveryStep(nn.CrossEntropyLoss(label_smoothing=0.1)),
     "every step, margin": EveryStep(nn.MultiMarginLoss()),
 }
 CASES = {name: (loss, LABELS) for name, loss in STEADY.items()} | {
+    "trains": (VanRossumDistance(), followed()),
     "followed": (EveryStep(nn.MSELoss(), steady=False), followed()),
     "followed, batchmean": (EveryStep(nn.KLDivLoss(reduction="batchmean"), steady=False), followed().softmax(-1)),
 }
 
 
+SPIKING = {"count", "first spikes", "rates", "trains"}
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_the_mean_of_what_each_row_gives_alone(case):
     loss, target = CASES[case]
-    y = outputs()
+    y = outputs(case in SPIKING)
     value = loss(y, target, LENGTHS)
     (slope,) = torch.autograd.grad(value, y)
     alone, slopes = [], torch.zeros_like(slope)
@@ -67,7 +84,8 @@ def test_the_mean_of_what_each_row_gives_alone(case):
 
 
 def test_every_loss_is_here():
-    kinds = {getattr(losses, name) for name in losses.__all__} - {losses.DecodedLoss}
+    kinds = {kind for name in losses.__all__ if hasattr(kind := getattr(losses, name), "forward")}
+    kinds = {kind for kind in kinds if not issubclass(kind, losses.ActivityPenalty)} - {losses.DecodedLoss}
     assert kinds == {type(loss) for loss, _ in CASES.values()}
 
 

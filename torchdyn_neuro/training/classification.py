@@ -1,6 +1,7 @@
 """Classification as a Lightning task, for any model from sequences to logits over time."""
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from ..core.ode import ODE
 from ..core.quantities import Constrained
 from ..learning import BPTT, LearningMethod, Outcome
 from ..learning.method import judged
+from ..losses import ActivityPenalty, watching
 from .parameter_groups import ParameterGroup, grouped, named
 
 STAGES = ("train", "val", "test")
@@ -61,6 +63,8 @@ class Classification(LightningModule):
         loss: maps outputs [T, B, classes] and labels [B] to a scalar; its ``decoder`` gives the logits.
             Batches are ``(samples, labels)`` or, of padded sequences, ``(samples, labels, lengths)``, and then the loss
             and its decoder are given the lengths [B] too.
+        penalties: prices on the activity of the model, by name, which are added to the loss in training;
+            :class:`~torchdyn_neuro.losses.RateBounds` for example.
         learning: how the gradients are found; ``BPTT()`` if omitted. Parameters of its own go to the optimiser too.
         encoder: maps samples [B, \*] to [T, B, \*]; omit it if the data are sequences, which then come as [B, T, \*].
         optimizer: makes the optimiser from groups of parameters: a class, or a partial call of one.
@@ -80,6 +84,7 @@ class Classification(LightningModule):
         classes: int,
         *,
         loss: nn.Module,
+        penalties: Mapping[str, ActivityPenalty] | None = None,
         learning: LearningMethod | None = None,
         encoder: nn.Module | None = None,
         optimizer: Callable[[list[dict[str, Any]]], Optimizer] = torch.optim.AdamW,
@@ -91,6 +96,12 @@ class Classification(LightningModule):
         self.model, self.encoder, self.loss = model, encoder, loss
         self.learning = BPTT() if learning is None else learning
         self.learning.prepare(model)
+        self.penalties = nn.ModuleDict(penalties or {})
+        if self.penalties and not isinstance(self.learning, BPTT):
+            raise ValueError(
+                f"Classification: expected BPTT where spikes have a price, got {type(self.learning).__name__}, which "
+                "keeps no gradient of them; leave the penalties out, or use learning=bptt"
+            )
         self.optimizer, self.groups, self.scheduler, self.config = optimizer, groups or {}, scheduler, config or {}
         self.parameter_groups()  # which tells at once of one that takes nothing
         self.accuracy = nn.ModuleDict(
@@ -139,8 +150,13 @@ class Classification(LightningModule):
 
     def _outcome(self, stage: str, x: Tensor, labels: Tensor, lengths: Tensor | None) -> Outcome:
         if stage == "train":
-            # A method of the user's own need not know lengths where there are none.
-            return self.learning(self.model, x, labels, self.loss, *(() if lengths is None else (lengths,)))
+            with watching(self.model) if self.penalties else nullcontext([]) as activity:
+                # A method of the user's own need not know lengths where there are none.
+                found = self.learning(self.model, x, labels, self.loss, *(() if lengths is None else (lengths,)))
+            prices = {name: penalty(activity) for name, penalty in self.penalties.items()}
+            for name, price in prices.items():
+                self.log(f"penalty/{name}", price.detach(), on_step=False, on_epoch=True, batch_size=len(labels))
+            return found._replace(loss=found.loss + sum(prices.values())) if prices else found
         with padded(lengths):
             y = self.model(x)
         return judged(self.loss, y, labels, lengths)
