@@ -20,6 +20,7 @@ from . import (
     rates,
     surrogates,
     synapses,
+    wiring,
 )
 from .activity import *  # noqa: F403
 from .adaptation import *  # noqa: F403
@@ -45,6 +46,7 @@ _ON_FIRST_USE = {
     "learning",
     "losses",
     "models",
+    "networks",
     "plotting",
     "training",
 }
