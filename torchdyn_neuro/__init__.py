@@ -20,7 +20,7 @@ from . import (
     rates,
     surrogates,
     synapses,
-    wiring,
+    wiring,  # noqa: F401
 )
 from .activity import *  # noqa: F403
 from .adaptation import *  # noqa: F403

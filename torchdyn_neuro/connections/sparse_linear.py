@@ -16,7 +16,7 @@ from ..wiring.values import table_of
 class SparseLinear(nn.Module):
     r"""A linear layer of sparse connections, whose memory and work are those of the synapses there are.
 
-    .. math:: y_i = b_i + \sum_{k : i_k = i} w_k x_{j_k} \qquad \text{for the synapses } k \text{ from } j_k \text{ to } i_k
+    .. math:: y_i = b_i + \sum_{k : i_k = i} w_k x_{j_k} \qquad \text{(synapse k leads from } j_k \text{ to } i_k)
 
     The weights are one parameter in the order of the presynaptic neurons. A synapse takes 4 bytes of weight and 2 of
     place (4 beyond 65,536 outputs), so 10^5 neurons with 1,000 synapses each take 600 MB where a dense matrix takes 40
@@ -39,7 +39,7 @@ class SparseLinear(nn.Module):
         - output: [T, B, out_features]
 
     Raises:
-        TypeError: if ``wiring`` is none, or a number is none; from ``forward`` for what is no tensor of the weights' type.
+        TypeError: if ``wiring`` is none, or a number is none; from ``forward`` for what is no tensor of numbers.
         ValueError: if there is no such connectivity, or weights are missing or given twice; from ``forward`` for an
             input of another width.
 
