@@ -153,3 +153,180 @@ def test_a_state_is_saved_and_goes_on(tmp_path):
     step, recent, cells = torch.load(tmp_path / "state.pt", weights_only=True)
     again = networks.SpikingNetworkState(step, recent, cells)
     assert same(poisson_network().run(20.0, again), net.run(20.0, first.state))
+
+
+def test_the_same_as_the_house_own_network():
+    """A recurrent ``Network`` with a ``SparseLinear``, run step by step, under a constant current."""
+    layer = tdn.SparseLinear(150, 150, wiring.FixedOutDegree(15), wiring.Normal(2.0, 1.0), dtype=torch.float64)
+    cell = tdn.LIF(20.0, v_th=1.0, v_init=torch.linspace(0, 0.9, 150), dt=0.5).double()
+    plain = tdn.Network(cell, layer, delay=1.5)
+    with torch.no_grad(), tdn.backend("eager"):
+        y = plain(torch.full((200, 1, 150), 1.2, dtype=torch.float64))
+    given = Given(layer.sources(), layer.place.to(torch.int64), weight=layer.weight.detach())
+    population = Population(150, cell, drives=[Current(1.2)])
+    net = SpikingNetwork({"N": population}, [Projection("N", "N", given, delay=1.5)], dtype=torch.float64)
+    assert y.sum() > 300
+    assert torch.equal(net.run(100.0).spikes.frames("N", torch.float64), y)
+
+
+def test_poisson_drive_has_its_law():
+    """Counts of single steps, from what arrives at cells that only sum it up."""
+    for rate, mean in ((8000.0, 0.8), (65_000.0, 6.5)):
+        cell = tdn.IF(v_th=1e9, dt=0.1).double()
+        net = SpikingNetwork({"N": Population(20_000, cell, drives=[Poisson(rate, 2.0)])}, dtype=torch.float64)
+        state, before, counts = None, torch.zeros(20_000, dtype=torch.float64), []
+        for _ in range(3):
+            state = net.run(0.1, state).state
+            now = state.cells[0].v.flatten()
+            counts.append(torch.round((now - before) / (2.0 * 0.1)))
+            before = now
+        counts = torch.cat(counts)
+        assert counts.mean().item() == pytest.approx(mean, abs=4 * math.sqrt(mean / 60_000))
+        assert counts.var().item() == pytest.approx(mean, rel=0.04)
+        share = torch.bincount(counts.long(), minlength=30)[:30] / 60_000
+        law = torch.tensor([math.exp(-mean) * mean**k / math.factorial(k) for k in range(30)])
+        assert (share - law).abs().max() < 0.008
+        early, late = counts[:20_000], counts[-20_000:]
+        assert torch.corrcoef(torch.stack([early, late]))[0, 1].abs() < 0.03
+        assert torch.corrcoef(torch.stack([early[1:], early[:-1]]))[0, 1].abs() < 0.03
+
+
+@pytest.mark.parametrize(
+    ("make", "inputs"),
+    [
+        (lambda: tdn.Chain(tdn.ExponentialSynapse(5.0, dt=0.5), tdn.AdEx(dt=0.5)), 1),
+        (lambda: tdn.Izhikevich(dt=0.5), 1),
+        (lambda: tdn.LIF(10.0, dt=0.5, noise=tdn.WhiteNoise(1.0)), 1),
+        (lambda: tdn.ConductanceLIF(dt=0.5), 2),
+        (lambda: tdn.AdaptiveLIF(dt=0.5), 1),
+    ],
+    ids=["chain", "substeps", "noise", "conductances", "adaptation"],
+)
+def test_any_cell_is_its_own_step(make, inputs):
+    """Without synapses a population is the cell's own scan; the same key of a noise, the same numbers."""
+    cell = make().double()
+    drives = [Current(value, k) for k, value in enumerate((200.0, 3.0)[:inputs])]
+    if isinstance(cell, tdn.Izhikevich | tdn.LIF):
+        drives = [Current(10.0)]
+    net = SpikingNetwork({"N": Population(70, cell, inputs=inputs, drives=drives)}, dtype=torch.float64)
+    first = net.initial_state()
+    parts = tuple(torch.full((200, 1, 70), drive.value, dtype=torch.float64) for drive in drives)
+    with torch.no_grad(), tdn.backend("eager"):
+        y, last = cell.scan(parts if inputs > 1 else parts[0], first.cells[0])
+    found = net.run(100.0, first)
+    assert y.sum() > 0
+    assert torch.equal(found.spikes.frames("N", torch.float64), y)
+    for a, b in zip(tdn.core.state.leaves(found.state.cells), tdn.core.state.leaves(last), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
+
+
+def test_spikes_are_handed_over_in_pieces():
+    net, pieces = poisson_network(), []
+    told = []
+    found = net.run(150.0, record=pieces.append, progress=lambda done, factor: told.append(done))
+    assert found.spikes == ()
+    assert told == pytest.approx([100.0, 150.0])
+    assert [pair for piece in pieces for pair in listed(piece)] == listed(net.run(150.0).spikes)
+    assert [(piece.begin, piece.end) for piece in pieces] == [(0, 1000), (1000, 1500)]
+
+
+def test_a_full_record_ends_a_piece(monkeypatch):
+    """All cells fire in every step: there is room for a few steps only."""
+    monkeypatch.setattr(networks.engine, "_ROOM", 64)
+    cell = tdn.LIF(5.0, v_th=0.1, reset="zero", dt=0.1)
+    net = SpikingNetwork({"N": Population(100, cell, drives=[Current(1e3)])}, owners=2)
+    sizes = []
+    net.run(5.0, record=lambda piece: sizes.append(piece.end - piece.begin))
+    assert sum(sizes) == 50
+    assert max(sizes) < 50
+    assert len(net.run(5.0).spikes) == 5000
+
+
+def test_statistics_of_spikes():
+    step = torch.tensor([0, 10, 20, 30, 5, 6, 25, 39], dtype=torch.int32)
+    neuron = torch.tensor([0, 0, 0, 0, 1, 3, 1, 1], dtype=torch.int32)
+    order = torch.argsort(step.long() * 10 + neuron)
+    spikes = networks.Spikes(step[order], neuron[order], 0, 40, 0.5, {"A": 2, "B": 3})
+    assert spikes.rate("A") == pytest.approx(7 / 2 / 0.02)
+    gaps = np.array([20, 14]) * 0.5
+    assert spikes.cv("A") == pytest.approx((0 + gaps.std() / gaps.mean()) / 2)
+    times, neurons = spikes["B"]
+    assert times.tolist() == [3.5]
+    assert neurons.tolist() == [1]
+    counts = np.histogram(np.array([0, 10, 20, 30, 5, 25, 39]), bins=np.arange(0, 41, 10))[0]
+    assert spikes.synchrony("A", 5.0) == pytest.approx(counts.var() / counts.mean())
+
+
+def lif(count: int = 5, dt: float = 0.1, **options) -> Population:
+    return Population(count, tdn.LIF(dt=dt), **options)
+
+
+def net_of(*projections: Projection, **options) -> SpikingNetwork:
+    return SpikingNetwork({"A": lif(), "B": lif(6)}, projections, **options)
+
+
+RULE = wiring.FixedOutDegree(2)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda: net_of(Projection("A", "B", RULE, 1.0, 0.05)),
+            "expected a delay of whole steps of 0.1 ms in the proj",
+        ),
+        (lambda: net_of(Projection("A", "B", RULE, 1.0, 0.0)), "Projection: expected delay above 0 ms, got 0.0; pass"),
+        (
+            lambda: net_of(Projection("A", "B", RULE, 1.0, wiring.Normal(1.5, 0.75))),
+            "expected delays of at least one step of 0.1 ms .* give the distribution a lower bound",
+        ),
+        (lambda: net_of(Projection("A", "B", RULE, 1.0, 1e4)), "expected delays of at most 32767 steps"),
+        (lambda: net_of(Projection("A", "C", RULE, 1.0, 1.0)), "to name populations among A, B, got 'C'"),
+        (lambda: net_of(Projection("A", "B", RULE, 1.0, 1.0, 1)), "expected a receptor among 0, got 1"),
+        (lambda: net_of(Projection("A", "B", RULE, delay=1.0)), "expected weight= or the weights of a Given wiring"),
+        (lambda: net_of(Projection("A", "B", 0.1, 1.0, 1.0)), "expected a rule of connectivity as wiring, got float"),
+        (
+            lambda: net_of(Projection("A", "B", wiring.OneToOne(), 1.0, 1.0)),
+            "OneToOne: expected two populations of one",
+        ),
+        (lambda: SpikingNetwork({"A": lif(), "B": lif(dt=0.5)}), "expected cells that share one dt"),
+        (lambda: SpikingNetwork({"A": lif(2**30), "B": lif(2**30)}), r"expected fewer than 2\^31 neurons"),
+        (lambda: SpikingNetwork({"A": tdn.LIF()}), "expected populations by name"),
+        (lambda: net_of(dtype=torch.float16), "expected float32 or float64, got torch.float16"),
+        (lambda: Population(5, tdn.LeakyIntegrator()), "expected a spiking cell, or a Chain that ends in one"),
+        (lambda: lif(drives=[0.1]), "expected drives to be Poisson or Current, got 0.1"),
+        (lambda: lif(drives=[Poisson(1.0, 1.0, "exc")]), "expected a receptor among 0, got 'exc'"),
+        (lambda: Poisson(-1.0, 1.0), "Poisson: expected rate at least 0 Hz, got -1.0"),
+        (lambda: net_of().run(0.05), "expected a duration of whole steps of 0.1 ms, got 0.05 ms"),
+        (
+            lambda: SpikingNetwork({"A": lif(initial={"u": 1.0})}).run(1.0),
+            "expected initial to name fields of the state",
+        ),
+        (
+            lambda: SpikingNetwork({"A": lif(initial={"v": torch.ones(3)})}).run(1.0),
+            "expected v at the start of 5 neurons",
+        ),
+        (lambda: SpikingNetwork({"A": lif(inputs=2)}).run(1.0), "LIF"),
+        (lambda: net_of(dtype=torch.float64).run(1.0), "in torch.float64 to match an input"),
+    ],
+)
+def test_what_cannot_be_is_refused(make, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        make()
+
+
+def test_too_many_synapses_are_refused_before_any_is_drawn():
+    huge = {"A": Population(10_000_000, tdn.LIF(dt=0.1))}
+    with pytest.raises(MemoryError, match=r"expected room for 1e\+14 synapses in 6e\+05 GB, got .* that are free"):
+        SpikingNetwork(huge, [Projection("A", "A", wiring.FixedProbability(1.0), 1.0, 1.0)])
+
+
+def test_rows_of_too_many_synapses_for_one_chunk():
+    """More than 65,528 synapses from one neuron to one owner with one delay are several chunks."""
+    cell = tdn.LIF(10.0, v_th=1.0, reset="zero", dt=0.1)
+    source = Population(1, cell, drives=[Current(1e3)])
+    target = Population(3, tdn.IF(v_th=1e9, dt=0.1))
+    rule = wiring.FixedOutDegree(150_000)
+    net = SpikingNetwork({"A": source, "B": target}, [Projection("A", "B", rule, 1.0, 0.2)], owners=1)
+    v = net.run(0.3).state.cells[1].v
+    assert v.sum().item() == pytest.approx(150_000 * 0.1)

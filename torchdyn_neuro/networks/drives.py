@@ -17,7 +17,7 @@ _MOST_AT_ONCE = 2.0
 class Poisson:
     r"""Poisson spike trains from outside, independent for each neuron.
 
-    .. math:: n_i \sim \mathrm{Poisson}(\mathrm{rate} \cdot dt / 1000) \text{ in each step}, \qquad x_i \mathrel{+}= w\, n_i
+    .. math:: x_i[n] = \ldots + w\, k_i[n], \qquad k_i[n] \sim \mathrm{Poisson}(\mathrm{rate} \cdot dt / 1000)
 
     The numbers come from counters by the alias method, exact to 2^-28: neuron and step alone decide on them.
 

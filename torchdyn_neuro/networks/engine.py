@@ -17,6 +17,8 @@ from .packed import Packed, library
 from .population import Population
 
 _FIGURES = 5
+_ROOM = 1 << 16
+"""Spikes of an owner that there is room for, at least."""
 _OPERATIONS = 1000
 """Operations for each step of a network, at least; see ``threads_for``."""
 
@@ -78,7 +80,7 @@ class Engine:
         self.functions = (ctypes.c_void_p * len(steppers))(*(each.address for each in steppers))
         self.steppers = steppers
         self.arrived = torch.zeros(max(1, sum(layout.widths)), dtype=dtype)
-        self.room = max(4 * layout.total, 1 << 16)
+        self.room = max(4 * layout.total, _ROOM)
         self.record = torch.empty(layout.owners, self.room, 2, dtype=torch.int32)
         self.tensors: list[Tensor | None] = []
         self.words: list[int] = []

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -68,7 +69,7 @@ class Layout:
     def where(self, population: int, receptor: int) -> Tensor:
         """The accumulator of each neuron: the owner in the upper 16 bits, int32 [neurons]."""
         borders, found = self.borders(population), []
-        for owner, (begin, end) in enumerate(zip(borders[:-1], borders[1:], strict=True)):
+        for owner, (begin, end) in enumerate(pairwise(borders)):
             place = self.places(population, owner)[receptor]
             found.append((owner << 16) + torch.arange(place, place + end - begin))
         return torch.cat(found).to(torch.int32)

@@ -52,8 +52,8 @@ class SpikingNetwork(nn.Module):
     .. math:: x_i[n] = \sum_{k : i_k = i} w_k\, y_{j_k}[n - d_k] + \text{drive}_i[n], \qquad
         (y[n], s[n]) = \mathrm{step}(x[n], s[n-1])
 
-    for the synapses k, each from :math:`j_k` to :math:`i_k` with a delay of :math:`d_k \ge 1` steps. The step is that of
-    the cells, recorded and compiled as in a fused loop; what is drawn (synapses, drives, first states) comes from
+    for the synapses k, each from :math:`j_k` to :math:`i_k` with a delay of :math:`d_k \ge 1` steps. The step is that
+    of the cells, recorded and compiled as in a fused loop; what is drawn (synapses, drives, first states) comes from
     counters. A spike is carried from chunk to chunk of its row: those synapses that it reaches in one step. Sums are
     taken in one order, so the spikes are bit for bit the same for any number of threads, and for a run in pieces.
 
@@ -65,19 +65,18 @@ class SpikingNetwork(nn.Module):
         projections: from one of them to another.
         seed: of all that is drawn.
         dtype: of weights and inputs, float32 or float64.
-        owners: into how many parts the neurons are divided, of which each thread takes some; as many as torch has threads
-            if omitted. Nothing but speed depends on it.
+        owners: into how many parts the neurons are divided, of which each thread takes some; as many as torch has
+            threads if omitted. Nothing but speed depends on it.
 
     Raises:
         TypeError: if a population or a projection is none.
-        ValueError: if steps differ in length, a name is unknown, there is no such connectivity, a delay is shorter than a
-            step or no whole number of them, or there are too many neurons to count in 32 bits.
+        ValueError: if steps differ in length, a name is unknown, there is no such connectivity, a delay is shorter than
+            a step or no whole number of them, or there are too many neurons to count in 32 bits.
         MemoryError: if there is no room for the synapses; before any is drawn.
         NotPointwise: from :meth:`run`, if the step of a cell does not act on each neuron by itself.
         CompilerUnavailableError: without a C++ compiler.
 
-    Source: Morrison et al. (2005), Neural Comput. 17:1776 (delivery by delay on a grid); Kunkel & Schenck (2017), Front.
-    Neuroinform. 11:40.
+    Source: Morrison et al. (2005), Neural Comput. 17:1776 (simulation on a grid, in parallel).
 
     Example:
         >>> import torchdyn_neuro as tdn
@@ -174,8 +173,8 @@ class SpikingNetwork(nn.Module):
             state: to start from, which stays as it is; the first one if omitted.
             record: whether the spikes are handed back; or a function that is given them piece by piece, as they come,
                 so that memory stays bounded.
-            progress: a function that is told after each piece how much of the duration is over, ms, and how many seconds
-                one of the model takes.
+            progress: a function that is told after each piece how much of the duration is over, ms, and how many
+                seconds one of the model takes.
 
         Raises:
             ValueError: if the duration is no whole number of steps, or steps would no longer be counted in 32 bits.

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..native.compiler import NO_COMPILER, CompilerUnavailableError, arrays, header_library
-from ..wiring.draw import DRAWING, all_alike
+from ..wiring.draw import DRAWING
 from .layout import Layout
 
 _HEADERS = (*DRAWING[:3], "fused/cpp/storage.h", *DRAWING[3:], "networks/pack.h", "networks/run.h")
@@ -106,6 +106,7 @@ def pack(
         kernel(*arrays([*tensors, lengths, None, None, None, drawn], [threads, 0, *sizes]), numbers)
     flat = lengths.flatten()
     offsets, total = (flat.cumsum(0) - flat).reshape(lengths.shape), int(flat.sum())
+    offsets[lengths == 0] = -1
     check_memory(total, total * (2 + dtype.itemsize))
     places, weights = torch.empty(total, dtype=torch.uint16), torch.empty(total, dtype=dtype)
     library(dtype).large(*arrays([places, weights], [2, 2 * total, dtype.itemsize * total]))

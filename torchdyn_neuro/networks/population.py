@@ -56,8 +56,8 @@ class Population(nn.Module):
             last = list(last.children())[-1]
         if not isinstance(cell, Dynamics) or not isinstance(last, Spiking):
             raise TypeError(
-                f"Population: expected a spiking cell, or a Chain that ends in one, got {type(cell).__name__}; pass e.g. "
-                "LIF()"
+                f"Population: expected a spiking cell, or a Chain that ends in one, got {type(cell).__name__}; pass "
+                "e.g. LIF()"
             )
         self.cell = cell
         if isinstance(inputs, str) or (isinstance(inputs, Sequence) and not all(isinstance(n, str) for n in inputs)):
@@ -82,7 +82,8 @@ class Population(nn.Module):
         if isinstance(receptor, int) and not isinstance(receptor, bool) and 0 <= receptor < len(self.inputs):
             return receptor
         raise ValueError(
-            f"Population: expected a receptor among {', '.join(map(str, self.inputs))}, got {receptor!r}; pass one of them"
+            f"Population: expected a receptor among {', '.join(map(str, self.inputs))}, got {receptor!r}; pass one of "
+            "them"
         )
 
     def frame(self, dtype: torch.dtype) -> State:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ..core.checks import is_whole
+from ..core.checks import is_whole, positive_number
 from ..wiring import Given, Values, Wiring
 from ..wiring.draw import Rule
 from ..wiring.values import table_of
@@ -50,9 +50,11 @@ class Projection:
             value = getattr(self, name)
             if given == (value is not None):
                 raise ValueError(
-                    f"Projection: expected {name}= or the {name}s of a Given wiring, got {'both' if given else 'none'}; "
-                    "pass one of the two"
+                    f"Projection: expected {name}= or the {name}s of a Given wiring, got "
+                    f"{'both' if given else 'none'}; pass one of the two"
                 )
+            if name == "delay" and isinstance(value, (int, float)):
+                positive_number("Projection", name, value, unit="ms")
             if value is not None:
                 table_of("Projection", name, value)
 

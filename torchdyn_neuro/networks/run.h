@@ -78,6 +78,18 @@ static inline void drive(const Drive& d, NUMBER* to, I begin, I end, I t) {
     }
 }
 
+// The synapses of a chunk.
+static __attribute__((noinline)) void arrive(NUMBER* to, const uint16_t* place, const NUMBER* weight, I count) {
+  I k = 0;
+  for (; k + 4 <= count; k += 4) {
+    to[place[k]] += weight[k];
+    to[place[k + 1]] += weight[k + 1];
+    to[place[k + 2]] += weight[k + 2];
+    to[place[k + 3]] += weight[k + 3];
+  }
+  for (; k < count; ++k) to[place[k]] += weight[k];
+}
+
 struct Population {
   I first, inputs;
   Step step;
@@ -166,30 +178,23 @@ struct Machine {
       for (I k = 0; k < waiting; ++k)
         if ((I)(row[k] >> DELAY_AT) == d) own.due.at[count++] = row + k;
     }
-    NUMBER* const arrived = own.arrived;
+    uint64_t events = 0, chunks = 0, *const *const due = own.due.at;
     for (I n = 0; n < count; ++n) {
-      if (n + AHEAD < count) fetch_row(*own.due.at[n + AHEAD], true);
-      uint64_t row = *own.due.at[n];
+      if (n + AHEAD < count) fetch_row(*due[n + AHEAD], true);
+      uint64_t row = *due[n];
       const uint64_t d = row >> DELAY_AT;
       do {
-        const I at = (I)(row & PLACE_OF_ROW), synapses = places[at];
-        const uint16_t* const place = places + at + HEADER;
-        const NUMBER* const weight = weights + at + HEADER;
-        I k = 0;
-        for (; k + 4 <= synapses; k += 4) {
-          arrived[place[k]] += weight[k];
-          arrived[place[k + 1]] += weight[k + 1];
-          arrived[place[k + 2]] += weight[k + 2];
-          arrived[place[k + 3]] += weight[k + 3];
-        }
-        for (; k < synapses; ++k) arrived[place[k]] += weight[k];
-        own.events += (uint64_t)synapses;
-        ++own.chunks;
+        const I at = (I)(row & PLACE_OF_ROW);
+        arrive(own.arrived, places + at + HEADER, weights + at + HEADER, places[at]);
+        events += places[at];
+        ++chunks;
         row = after(row);
       } while (row >> DELAY_AT == d);
-      *own.due.at[n] = row;
+      *due[n] = row;
       if (row != NO_ROW) fetch_row(row, false);
     }
+    own.events += events;
+    own.chunks += chunks;
   }
   // The populations of an owner move on.
   void update(I o, I t) {

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..core.checks import positive_number
+
 
 @dataclass(frozen=True, eq=False)
 class Spikes:
@@ -25,6 +27,9 @@ class Spikes:
     end: int
     dt: float
     populations: Mapping[str, int]
+
+    def __post_init__(self):
+        positive_number("Spikes", "dt", self.dt, unit="ms")
 
     def __len__(self) -> int:
         return len(self.step)

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..core.checks import positive_number
 from .draw import LISTED, Rule
 from .wiring import Wiring
 
@@ -15,11 +16,12 @@ class Given(Wiring):
     Args:
         pre, post: the two neurons of each synapse, whole numbers from 0 on, [synapses]; a pair may come more than once.
         weight: of each synapse, [synapses].
-        delay: of each synapse, ms, [synapses].
+        delay: of each synapse, ms, [synapses], or one for all.
 
     Raises:
         TypeError: if the neurons are no whole numbers.
-        ValueError: if the lengths differ or a neuron is negative; when it is drawn, if there is no such neuron.
+        ValueError: if the lengths differ, a neuron is negative or a delay is not positive; when it is drawn, if there is
+            no such neuron.
 
     Example:
         >>> wiring = Given(torch.tensor([0, 0, 2]), torch.tensor([1, 2, 0]), weight=torch.tensor([0.5, 1.0, 2.0]))
@@ -27,11 +29,15 @@ class Given(Wiring):
         3.0
     """
 
-    def __init__(self, pre: Tensor, post: Tensor, *, weight: Tensor | None = None, delay: Tensor | None = None):
+    def __init__(self, pre: Tensor, post: Tensor, *, weight: Tensor | None = None, delay: float | Tensor | None = None):
         for name, neurons in (("pre", pre), ("post", post)):
             if not isinstance(neurons, Tensor) or neurons.is_floating_point() or neurons.dtype == torch.bool:
                 got = str(neurons.dtype) if isinstance(neurons, Tensor) else type(neurons).__name__
                 raise TypeError(f"Given: expected {name} to be a tensor of whole numbers, got {got}; pass e.g. int64")
+        if isinstance(delay, (int, float)):
+            delay = torch.full(pre.shape, positive_number("Given", "delay", delay, unit="ms"), dtype=torch.float64)
+        elif delay is not None and not (torch.isfinite(delay) & (delay > 0)).all():
+            raise self.refuse("a delay above 0 ms of each synapse", "others", "raise them")
         shapes = {tuple(x.shape) for x in (pre, post, weight, delay) if x is not None}
         if len(shapes) > 1 or pre.ndim != 1:
             listed = ", ".join(map(str, sorted(shapes)))

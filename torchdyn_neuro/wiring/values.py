@@ -63,7 +63,7 @@ class Normal(Values):
 
     Example:
         >>> Normal(1.5, 0.75, low_bound=0.1).table()[[0, 2048]].round(decimals=2).tolist()
-        [0.1, 1.52]
+        [0.1, 1.53]
     """
 
     mean: float
