@@ -49,6 +49,7 @@ NEEDED = {
     "avalanche_sizes": lambda: {"spikes": torch.ones(3, 2)},
     "raster": lambda: {"spikes": torch.ones(3, 2)},
     "traces": lambda: {"values": torch.ones(3, 2)},
+    "LatencyToDecision": lambda: {"decoder": tdn.decoding.SpikeCount()},
     "Bernoulli": lambda: {"steps": 3},
     "DirectCurrent": lambda: {"steps": 3},
     "Latency": lambda: {"steps": 3},

@@ -45,6 +45,7 @@ _ON_FIRST_USE = {
     "events",
     "learning",
     "losses",
+    "metrics",
     "models",
     "networks",
     "plotting",

@@ -1,5 +1,6 @@
 """Compiles the kernels that a module launches for a card that is not there, and reads what the assembler says."""
 
+import functools
 import inspect
 import re
 import subprocess
@@ -125,6 +126,18 @@ def launched() -> Iterator[list[Any]]:
         JITFunction.run, kernels._block = run, block
 
 
+def _ptxas() -> str:
+    # Triton 3.5 has one assembler for all cards.
+    return get_ptxas(*([90] if inspect.signature(get_ptxas).parameters else [])).path
+
+
+@functools.cache
+def assembler() -> tuple[int, ...]:
+    """The version of CUDA that the assembler is from."""
+    said = subprocess.run([_ptxas(), "--version"], check=True, capture_output=True, text=True).stdout
+    return tuple(map(int, re.search(r"release (\d+)\.(\d+)", said).groups()))
+
+
 def spills_and_registers(launch: Launch) -> tuple[int, int]:
     """Bytes spilled and registers used per thread on sm_90, in blocks of 128 threads."""
     names = launch.kernel.arg_names
@@ -142,9 +155,7 @@ def spills_and_registers(launch: Launch) -> tuple[int, int]:
         assembly.write_text(ptx)
         target = re.search(r"^\.target (\w+)", ptx, re.MULTILINE).group(1)
         options = ["-v", "--fmad=false", "--gpu-name", target, "-o", Path(folder, "kernel.cubin")]
-        # Triton 3.5 has one assembler for all cards.
-        card = [90] if inspect.signature(get_ptxas).parameters else []
-        command = [get_ptxas(*card).path, *options, assembly]
+        command = [_ptxas(), *options, assembly]
         report = subprocess.run(command, check=True, capture_output=True, text=True).stderr
     spilled = sum(int(number) for number in re.findall(r"(\d+) bytes spill", report))
     return spilled, int(re.search(r"Used (\d+) registers", report).group(1))

@@ -11,8 +11,9 @@ import pytest
 import torch
 
 import torchdyn_neuro as tdn
-from torchdyn_neuro.fused.dispatch import fuse, signature
+from torchdyn_neuro.fused.fuse import fuse
 from torchdyn_neuro.fused.operators.registry import get_loop
+from torchdyn_neuro.fused.signature import signature
 from torchdyn_neuro.fused.triton import kernels as triton
 from torchdyn_neuro.fused.triton.kernels import load_kernel
 from torchdyn_neuro.fused.triton.source import emit_backward, emit_forward

@@ -121,8 +121,8 @@ def test_the_optimizer_gets_the_same_from_both_where_theory_says_so(tmp_path, lo
 
 def test_a_method_of_ones_own():
     class Nothing(LearningMethod):
-        def learn(self, model, x, target, loss):
-            return BPTT().learn(model, x, target, loss)
+        def learn(self, model, x, target, loss, lengths=None):
+            return BPTT().learn(model, x, target, loss, lengths)
 
     model = nn.Sequential(nn.Linear(5, 2), tdn.LeakyIntegrator())
     task = Classification(model, 2, loss=MembraneCrossEntropy(), learning=Nothing())

@@ -10,7 +10,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torchdyn_neuro.activity.current_scale import CurrentScale
 from torchdyn_neuro.data import Digits, Split
 from torchdyn_neuro.training import load_checkpoint, load_model, run
-from torchdyn_neuro.training.run import FOLDER_VARIABLE, make_folder
+from torchdyn_neuro.training.folders import FOLDER_VARIABLE, make_folder
 
 ROOT = Path(__file__).parents[2]
 # Lightning and its dependencies warn about their own future.

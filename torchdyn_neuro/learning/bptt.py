@@ -2,7 +2,8 @@
 
 from torch import Tensor, nn
 
-from .method import LearningMethod, Outcome
+from ..core.context import padded
+from .method import LearningMethod, Outcome, judged
 
 
 class BPTT(LearningMethod):
@@ -26,6 +27,9 @@ class BPTT(LearningMethod):
         torch.Size([2, 3])
     """
 
-    def learn(self, model: nn.Module, x: Tensor, target: Tensor, loss: nn.Module) -> Outcome:
-        y = model(x)
-        return Outcome(loss(y, target), loss.decoder(y.detach()))
+    def learn(
+        self, model: nn.Module, x: Tensor, target: Tensor, loss: nn.Module, lengths: Tensor | None = None
+    ) -> Outcome:
+        with padded(lengths):
+            y = model(x)
+        return judged(loss, y, target, lengths)

@@ -7,7 +7,9 @@ from torch import Tensor, nn
 
 from ..activity import CurrentScale
 from ..core.chain import Chain
+from ..core.context import real_steps
 from ..core.dynamics import Dynamics
+from ..core.lengths import padding
 from ..core.stepwise import Stepwise, holds_dynamics
 from ..models.classifier import SpikingClassifier
 
@@ -108,10 +110,16 @@ class RunningNorm(nn.Module):
 
     @torch.no_grad()
     def watch(self, x: Tensor) -> None:
-        """Take account of the next piece [T, B, features], or frame [B, features], of a sequence."""
+        """Take account of the next piece [T, B, features], or frame [B, features], of a sequence: of what is real."""
         if not self.norm.training:
             return
-        x = x.flatten(0, -2).to(self.norm.running_mean.dtype)
+        lengths = real_steps()
+        if lengths is not None:
+            x = x[lengths > 0] if x.ndim == 2 else x[~padding(lengths, len(x))]
+        x = x.flatten(0, -2)
+        if not len(x):
+            return
+        x = x.to(self.norm.running_mean.dtype)
         count, mean = len(x), x.mean(0)
         spread = (x - mean).square().sum(0)
         if self.seen is not None:

@@ -9,16 +9,16 @@ from torch import Tensor, nn
 from ..activity import ActivityReport, CurrentScale, calibrate
 from ..activity.layers import spiking_layers
 from ..core.checks import one_of
+from ..core.steady import over_steady
 from ..core.stepwise import Stepwise, holds_dynamics
-from ..core.torch_private import DropoutNd, NormBase
 
 
 class SpikingClassifier(nn.Module):
     r"""Base of the feed-forward classifiers: named layers, one after the other.
 
     A sequence whose frames are all the same (stride zero along time, as :class:`DirectCurrent` puts out) passes the
-    layers in front of the first dynamics only once: the result is the same but for rounding, and T times cheaper. A
-    norm over the batch that trains gets all frames, for its running variance counts them; dropout draws for each.
+    layers in front of the first dynamics only once: the result is the same but for rounding, and T times cheaper.
+    Dropout draws for each frame.
 
     Args:
         input_shape: shape of one sample without time and batch.
@@ -41,7 +41,7 @@ class SpikingClassifier(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         self.check_input(x)
         for layer in self.children():
-            x = run_layer(layer, x)
+            x = layer(x) if holds_dynamics(layer) else over_steady(layer, x, layer)
         return x
 
     def check_input(self, x: Tensor) -> None:
@@ -72,20 +72,6 @@ class SpikingClassifier(nn.Module):
             )
             return ActivityReport([])
         return calibrate(self, x, rate=rate)
-
-
-def run_layer(layer: nn.Module, x: Tensor) -> Tensor:
-    """The layer on a sequence; once for all steps if it knows no time and the frames are all the same."""
-    static = x.shape[0] > 1 and x.stride(0) == 0
-    if not static or holds_dynamics(layer) or _trains(layer, DropoutNd):
-        return layer(x)
-    # The running variance of a norm counts its samples, and a batch of one has a variance only over time.
-    frame = layer(x)[:1] if _trains(layer, NormBase) else layer(x[:1])
-    return frame.expand(x.shape[0], *frame.shape[1:])
-
-
-def _trains(layer: nn.Module, kind: type[nn.Module]) -> bool:
-    return any(isinstance(module, kind) and module.training for module in layer.modules())
 
 
 def normalization(kind: str, features: int, *, image: bool = False) -> nn.Module:

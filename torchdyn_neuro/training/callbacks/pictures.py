@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ...activity.layers import spikes
 from ...core.checks import whole_number
-from ...core.context import without_drawing
+from ...core.context import padded, without_drawing
 from ...core.dynamics import Dynamics
 from ...core.record import record
 from ...core.recurrent import Recurrent
@@ -48,11 +48,14 @@ class Pictures(FixedSample):
     @torch.no_grad()
     def draw(self, task: LightningModule) -> dict[str, "Figure"]:
         """The figures by tag."""
-        x = task.encode(self.batch)
+        x = task.encode(self.batch, self.lengths)
         layers = dict(outermost_dynamics(task.model))
         rasters = {f"{name}.output": name for name, layer in layers.items() if spikes(layer)}
         traces = {f"{name}.{field}": name for name, layer in layers.items() if (field := potential(layer)) is not None}
-        paths = record(task.model, x, [*rasters, *traces])
+        with padded(self.lengths):
+            paths = record(task.model, x, [*rasters, *traces])
+        if self.lengths is not None:
+            paths = {path: values[: self.lengths[0]] for path, values in paths.items()}
         figures = {}
         for path, name in rasters.items():
             figures[f"raster/{name}"] = raster(paths[path], layers[name].dt, self.neurons)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from torchdyn_neuro.training import load_model, run
+from torchdyn_neuro.training import build, load_model, run
+from torchdyn_neuro.training.trusted import announced, check_trusted
 
 ROOT = Path(__file__).parents[2]
 # Lightning and its dependencies warn about their own future.
@@ -53,41 +54,75 @@ def train(*overrides):
 
 def test_own_package_from_the_command_line(own_lab, tmp_path):
     folder = tmp_path / "run"
-    result = train("allow=[own_lab]", *TARGETS, *SHORT, f"folder={folder}")
+    result = train("trusted=[own_lab]", *TARGETS, *SHORT, f"folder={folder}")
     assert result.returncode == 0, result.stderr
     checkpoint = folder / "checkpoints/last.ckpt"
-    assert type(load_model(checkpoint, allow=["own_lab"])).__name__ == "Net"
-    with pytest.raises(ValueError, match=r"name your own package on the command line: allow=\[PACKAGE\]"):
+    assert type(load_model(checkpoint, trusted=["own_lab"])).__name__ == "Net"
+    with pytest.raises(ValueError, match=r"name your own package on the command line: trusted=\[PACKAGE\]"):
         load_model(checkpoint)
 
 
-def test_a_file_cannot_allow_a_package(own_lab, tmp_path):
+def test_a_file_cannot_trust_a_package(own_lab, tmp_path):
     configs = tmp_path / "configs/experiment"
     configs.mkdir(parents=True)
-    (configs / "theirs.yaml").write_text("# @package _global_\nallow: [own_lab]\ndata:\n  _target_: own_lab.Halves\n")
+    (configs / "theirs.yaml").write_text("# @package _global_\ntrusted: [own_lab]\ndata:\n  _target_: own_lab.Halves\n")
     search = f"hydra.searchpath=[file://{configs.parent}]"
     result = train(search, "experiment=theirs", *SHORT, f"folder={tmp_path / 'run'}")
     assert result.returncode == 1
-    assert "add allow=[own_lab] to the command" in result.stderr
+    assert "add trusted=[own_lab] to the command" in result.stderr
     assert not (tmp_path / "run").exists()
-    assert train(search, "experiment=theirs", "allow=[own_lab]", *SHORT, f"folder={tmp_path / 'run'}").returncode == 0
+    assert train(search, "experiment=theirs", "trusted=[own_lab]", *SHORT, f"folder={tmp_path / 'run'}").returncode == 0
+
+
+@pytest.fixture
+def announce(own_lab):
+    """Installs a package with an entry point of that value."""
+
+    def install(value):
+        info = own_lab / "own_lab-1.dist-info"
+        info.mkdir(exist_ok=True)
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: own_lab\nVersion: 1\n")
+        (info / "entry_points.txt").write_text(f"[torchdyn_neuro.trusted]\nlab = {value}\n")
+        announced.cache_clear()
+
+    yield install
+    announced.cache_clear()
+
+
+NET = {"_target_": "own_lab.Net", "width": 3, "input_shape": [1, 8, 8], "classes": 2}
+
+
+def test_an_installed_package_announces_itself(announce):
+    with pytest.raises(ValueError, match="which lies outside"):
+        build(NET)
+    announce("own_lab")
+    assert type(build(NET)).__name__ == "Net"
+    with pytest.raises(ValueError, match="expected _target_"):
+        build({"_target_": "own_lab.function"})
+    check_trusted({"trusted": ["own_lab"]}, ())
+
+
+def test_an_entry_point_that_names_no_package(announce):
+    announce("own lab")
+    with pytest.raises(ValueError, match=r"expected an entry point of 'torchdyn_neuro.trusted' to name a package, got"):
+        build(NET)
 
 
 @pytest.mark.parametrize(
-    ("allow", "overrides", "message"),
+    ("trusted", "overrides", "message"),
     [
         ((), ["+model.width=3", "model._target_=own_lab.Net"], "model: expected _target_"),
-        ((), ["allow=[own_lab]"], "add allow=[own_lab] to the command"),
+        ((), ["trusted=[own_lab]"], "add trusted=[own_lab] to the command"),
         (("own_lab",), ["model._target_=own_lab.function"], "model: expected _target_"),
         (("own_lab",), ["model._target_=own_lab.Popen"], "model: expected _target_"),
         (("own_lab",), ["model._target_=own_lab.subprocess.Popen"], "model: expected _target_"),
         (("own_lab",), ["model._target_=own_lab.Nothing"], "which does not exist"),
         (("own_labs",), ["model._target_=own_labs.Net"], "cannot be imported"),
-        ((), ["allow=own_lab"], "expected allow to be a list of packages"),
-        ((), ["allow=['os; x']"], "expected allow to list names of packages"),
+        ((), ["trusted=own_lab"], "expected trusted to be a list of packages"),
+        ((), ["trusted=['os; x']"], "expected trusted to list names of packages"),
     ],
 )
-def test_refusals(composed, own_lab, allow, overrides, message):
+def test_refusals(composed, own_lab, trusted, overrides, message):
     with pytest.raises(SystemExit) as stop:
-        run(composed(*overrides), allow)
+        run(composed(*overrides), trusted)
     assert message in stop.value.code

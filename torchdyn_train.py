@@ -1,0 +1,79 @@
+"""The command that trains: ``torchdyn-train [group=choice] [group.key=value]``, or ``python train.py`` in a checkout.
+
+The groups and their choices are the folders and files of ``configs/``, which a wheel holds too; ``torchdyn-train
+--help`` lists them. A folder of your own joins with ``--config-dir=FOLDER``.
+
+This module stands beside the package, because importing that loads torch.
+"""
+
+import os
+import re
+import sys
+from pathlib import Path
+
+import hydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+# OpenMP's threads spin while they wait for each other, and where other programs run, the one that is waited for is not
+# running: epochs then take ten times as long. Asleep they cost little. Read when torch is loaded; yours goes first.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+FULL_ERROR = "HYDRA_FULL_ERROR"
+"""Lets Hydra hand its errors on instead of printing them."""
+
+STARTED: list[bool] = []
+"""Whether the configuration was complete: what is wrong afterwards, a run says itself."""
+
+
+def config_folder() -> Path:
+    """The configurations: inside the package where a wheel was installed, beside it in a checkout."""
+    here = Path(__file__).resolve().parent
+    installed = here / "torchdyn_neuro/configs"
+    return installed if installed.is_dir() else here / "configs"
+
+
+@hydra.main(version_base="1.3", config_path=str(config_folder()), config_name="train")
+def main(config: DictConfig) -> None:
+    """Compose the configuration and train."""
+    # Lightning takes seconds to import; a mistake on the command line is reported without it.
+    from torchdyn_neuro.training import run, trusted_on_command_line
+
+    STARTED.append(True)
+    run(config, trusted_on_command_line())
+
+
+def command() -> None:
+    """Go on with the choices of a checkpoint, if the command line names one; then :func:`main`."""
+    # Whoever asks Hydra for its traceback gets it.
+    asked = FULL_ERROR in os.environ
+    os.environ[FULL_ERROR] = "1"
+    try:
+        sys.argv[1:] = [_without_null(word) for word in sys.argv[1:]]
+        if any("checkpoint=" in word for word in sys.argv[1:]):
+            from torchdyn_neuro.training import with_choices
+
+            sys.argv[1:] = with_choices(sys.argv[1:])
+        main()
+    except (HydraException, OmegaConfBaseException, ValueError, OSError) as error:
+        if asked or STARTED:
+            raise
+        cause = f"\n{error.__cause__}" if isinstance(error.__cause__, OmegaConfBaseException) else ""
+        raise SystemExit(f"error: {error}{cause}") from error
+
+
+def _without_null(word: str) -> str:
+    """A choice of a group in the words of Hydra, which knows no ``encoder=null``.
+
+    Raises:
+        ValueError: if it is no name.
+    """
+    group, equals, value = word.partition("=")
+    if not equals or not re.fullmatch(r"[a-z_]+", group) or not (config_folder() / group).is_dir():
+        return word
+    if value == "null":
+        return f"~{group}"
+    if re.fullmatch(r"[-+]?\d*\.?\d+(e[-+]?\d+)?|true|false", value, re.IGNORECASE):
+        raise ValueError(f"train: expected {group} to be the name of a choice, got {value}; --help lists them")
+    return word
