@@ -7,14 +7,12 @@ from torch import Tensor, nn
 
 from ..core.checks import whole_number
 from ..core.dynamics import Dynamics
-from ..core.random import philox
 from ..core.spiking import Spiking
 from ..core.state import State, map_state
 from ..wiring import Values
+from ..wiring.draw import drawn
 from ..wiring.values import table_of
 from .drives import Current, Poisson
-
-_START = 6  # kind of counters
 
 
 class Population(nn.Module):
@@ -120,10 +118,7 @@ class Population(nn.Module):
                     f"{tuple(value.shape)}; pass one value for each"
                 )
             return value.detach().expand(self.neurons) if value.numel() == 1 else value.detach()
-        table = table_of("Population", name, value)
-        word = philox((torch.arange(self.neurons), number, _START, 0), (stream, 0))[0]
-        at, share = word >> 20, (word & 0xFFFFF) / 2**20
-        return table[at] + share * (table[at + 1] - table[at])
+        return drawn(table_of("Population", name, value), self.neurons, stream, number)
 
     def extra_repr(self) -> str:
         return f"{self.neurons}, inputs={self.inputs}, drives={list(self.drives)}"

@@ -19,6 +19,8 @@ DRAWING = (
 PLACES = 4096
 """Of a table of quantiles, which has one entry more."""
 CHANCE, DEGREE, LISTED = range(3)
+_VALUES = 6
+"""A kind of counters; the kernels have others."""
 _PROFILES = ("", "gaussian", "exponential", "disc")
 
 
@@ -97,6 +99,13 @@ def stream_of(seed: int, *numbers: int) -> int:
     for number in (*numbers, len(numbers)):
         word = philox((word, number, 3, 0), (seed & 0xFFFFFFFF, seed >> 32 & 0xFFFFFFFF))[0]
     return int(word)
+
+
+def drawn(table: Tensor, count: int, stream: int, number: int = 0) -> Tensor:
+    """So many values of a table of quantiles, float64 [count]; ``number`` tells apart draws of one stream."""
+    word = philox((torch.arange(count), number, _VALUES, 0), (stream, 0))[0]
+    at, share = word >> 20, (word & 0xFFFFF) / 2**20
+    return table[at] + share * (table[at + 1] - table[at])
 
 
 def all_alike(value: float) -> Tensor:
