@@ -6,7 +6,8 @@ differ between layers, lowest in layer 2/3 and 6 (E) and highest in layer 5, as 
 At a ``scale`` below 1 there are fewer neurons with fewer inputs each; weights grow by 1 / sqrt(scale), and a constant
 current makes up for the mean, so rates and their irregularity stay about what they are.
 The numbers come from a JSON file with the paper's tables 4 and 5 (populations, probabilities of connection, weights,
-delays, drive). Run ``python examples/papers/Potjans_Diesmann_2014.py TABLES.json [SCALE [DURATION [PICTURE]]]``.
+delays, drive). At full scale the network takes 2 GB.
+Run ``python examples/papers/Potjans_Diesmann_2014.py [PICTURE [TABLES.json [SCALE [DURATION]]]]``.
 """
 
 import json
@@ -111,10 +112,10 @@ def draw(spikes: Spikes, figures: dict[str, dict[str, float]], published: list[f
 
 
 def main(
-    tables: Path,
+    picture: Path = Path("pictures/Potjans_Diesmann_2014.png"),
+    tables: Path = Path("cortical_microcircuit.json"),
     scale: float = 0.1,
     duration: float = 2000.0,
-    picture: Path = Path("pictures/Potjans_Diesmann_2014.png"),
     settle: float = 500.0,
 ) -> dict[str, dict[str, float]]:
     described = json.loads(Path(tables).read_text())
@@ -136,5 +137,4 @@ def main(
 
 
 if __name__ == "__main__":
-    kinds = (Path, float, float, Path)
-    main(*(kind(argument) for kind, argument in zip(kinds, sys.argv[1:], strict=False)))
+    main(*map(Path, sys.argv[1:3]), *map(float, sys.argv[3:]))

@@ -1,6 +1,7 @@
 """The step of a cell as a compiled function, for a loop over time that is not this package's own."""
 
 import ctypes
+import functools
 from dataclasses import dataclass
 
 import torch
@@ -38,6 +39,11 @@ class Stepper:
     library: ctypes.CDLL
 
 
+@functools.cache
+def _library(key: str) -> ctypes.CDLL:
+    return load_library(emit_stepper(get_loop(key).kernels.forward_plan))
+
+
 def stepper(module: Dynamics, x_t: State, state: State) -> Stepper:
     """The step of a module for frames like ``x_t`` [1, N].
 
@@ -58,7 +64,7 @@ def stepper(module: Dynamics, x_t: State, state: State) -> Stepper:
             raise NotPointwise(f"{type(module).__name__}: expected inputs and states of one shape {tuple(frame)}")
         numbers = plain_numbers(found.numbers, found.numbers_dtype, sequence)
         parameters, inners = laid_out_all(values, frame, numbers)
-        library = load_library(emit_stepper(plan))
+        library = _library(found.key)
         alike, each = held_nodes(plan)
         length = -(-frame[-1] // WIDEST) * WIDEST
         held = [torch.zeros(_WIDEST_VECTOR, dtype=node.dtype) for node in alike]
