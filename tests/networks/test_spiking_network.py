@@ -155,6 +155,30 @@ def test_a_state_is_saved_and_goes_on(tmp_path):
     assert same(poisson_network().run(20.0, again), net.run(20.0, first.state))
 
 
+def test_given_spikes_arrive_after_their_delays():
+    """Of a cell that only sums up, the potential says when and how much; by hand."""
+    times, neuron = torch.tensor([0.3, 0.1, 0.3, 1.2]), torch.tensor([1, 0, 0, 1])
+    rule = Given(torch.tensor([0, 1, 1]), torch.tensor([0, 0, 1]), weight=torch.tensor([1.0, 10.0, 100.0]))
+    target = Population(2, tdn.IF(v_th=1e9, C=0.1, dt=0.1))
+    populations = {"S": networks.SpikeSource(130, times, neuron), "T": target}
+    net = SpikingNetwork(populations, [Projection("S", "T", rule, delay=0.5)], owners=2)
+    state, found = None, []
+    for _ in range(20):
+        run = net.run(0.1, state)
+        state = run.state
+        found.append(state.cells[1].v.flatten().tolist())
+    # A spike at the end of step n arrives in the step that begins 0.5 ms later than step n does.
+    expected, total = [], np.zeros(2)
+    arrivals = {5: (1, 0), 7: (11, 100), 16: (10, 100)}
+    for step in range(20):
+        total = total + arrivals.get(step, (0, 0))
+        expected.append(total.tolist())
+    np.testing.assert_allclose(found, expected)
+    spikes = net.run(2.0).spikes
+    assert listed(spikes) == [(0, 0), (2, 0), (2, 1), (11, 1)]
+    assert torch.equal(spikes["S"][0], times.double().sort().values)
+
+
 def test_the_same_as_the_house_own_network():
     """A recurrent ``Network`` with a ``SparseLinear``, run step by step, under a constant current."""
     layer = tdn.SparseLinear(150, 150, wiring.FixedOutDegree(15), wiring.Normal(2.0, 1.0), dtype=torch.float64)
@@ -291,6 +315,14 @@ RULE = wiring.FixedOutDegree(2)
         ),
         (lambda: SpikingNetwork({"A": lif(), "B": lif(dt=0.5)}), "expected cells that share one dt"),
         (lambda: SpikingNetwork({"A": lif(2**30), "B": lif(2**30)}), r"expected fewer than 2\^31 neurons"),
+        (
+            lambda: SpikingNetwork({"A": networks.SpikeSource(1, torch.ones(1), torch.tensor([0]))}),
+            "expected cells that share one dt, got given spikes alone",
+        ),
+        (lambda: networks.SpikeSource(1, torch.ones(1), torch.tensor([1])), "expected neurons from 0 to 0, got others"),
+        (lambda: networks.SpikeSource(1, torch.ones(1), torch.ones(1)), "expected tensors of times and of whole numb"),
+        (lambda: networks.SpikeSource(1, torch.ones(1), torch.tensor([0])).on_grid(0.3), "whole steps of 0.3 ms"),
+        (lambda: networks.SpikeSource(1, torch.ones(2), torch.tensor([0, 0])).on_grid(0.5), "one spike of a neuron"),
         (lambda: SpikingNetwork({"A": tdn.LIF()}), "expected populations by name"),
         (lambda: net_of(dtype=torch.float16), "expected float32 or float64, got torch.float16"),
         (lambda: Population(5, tdn.LeakyIntegrator()), "expected a spiking cell, or a Chain that ends in one"),

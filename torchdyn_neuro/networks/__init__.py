@@ -8,6 +8,7 @@ from .drives import Current, Poisson
 from .network import Run, SpikingNetwork, SpikingNetworkState
 from .population import Population
 from .projection import Projection
+from .spike_source import SpikeSource
 from .spikes import Spikes
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Population",
     "Projection",
     "Run",
+    "SpikeSource",
     "Spikes",
     "SpikingNetwork",
     "SpikingNetworkState",

@@ -15,6 +15,7 @@ from .drives import Poisson
 from .layout import Layout
 from .packed import Packed, library
 from .population import Population
+from .spike_source import SpikeSource
 
 _FIGURES = 5
 _ROOM = 1 << 16
@@ -56,7 +57,7 @@ class Engine:
         layout: of the neurons.
         packed: its synapses.
         populations: in their order.
-        steppers: the step of each.
+        steppers: the step of each, none of given spikes.
         streams: of each population's drives.
         cells: the states to start from.
         dt: ms.
@@ -67,8 +68,8 @@ class Engine:
         self,
         layout: Layout,
         packed: Packed,
-        populations: Sequence[Population],
-        steppers: Sequence[Stepper],
+        populations: Sequence[Population | SpikeSource],
+        steppers: Sequence[Stepper | None],
         streams: Sequence[Sequence[int]],
         cells: Sequence[State],
         dt: float,
@@ -77,7 +78,7 @@ class Engine:
         self.layout, self.packed, self.cells, self.dtype = layout, packed, tuple(cells), dtype
         self.held = [[_padded(leaf) for leaf in leaves(state)] for state in cells]
         self.figures = Figures()
-        self.functions = (ctypes.c_void_p * len(steppers))(*(each.address for each in steppers))
+        self.functions = (ctypes.c_void_p * len(steppers))(*(each and each.address for each in steppers))
         self.steppers = steppers
         self.arrived = torch.zeros(max(1, sum(layout.widths)), dtype=dtype)
         self.room = max(4 * layout.total, _ROOM)
@@ -85,9 +86,10 @@ class Engine:
         self.tensors: list[Tensor | None] = []
         self.words: list[int] = []
         for number, (population, state, each) in enumerate(zip(populations, self.held, steppers, strict=True)):
-            count = len(state) + len(each.held)
-            self.tensors += [*state, *each.held]
-            self.words += [layout.first(number), population.neurons, len(population.inputs), count, 0]
+            own = [population.on_grid(dt)] if each is None else [*state, *each.held]
+            spikes = len(own[0]) if each is None else 0
+            self.tensors += own
+            self.words += [layout.first(number), population.neurons, len(population.inputs), len(own), spikes]
             self.words += layout.ranges(number)
         self.drives = 0
         for number, (population, own) in enumerate(zip(populations, streams, strict=True)):

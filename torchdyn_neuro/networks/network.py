@@ -16,6 +16,7 @@ from .layout import Layout
 from .packed import check_memory, pack
 from .population import Population
 from .projection import Projection
+from .spike_source import SpikeSource
 from .spikes import Spikes
 
 _SYNAPSES, _DRIVES, _STARTS = range(1, 4)
@@ -61,7 +62,7 @@ class SpikingNetwork(nn.Module):
     :class:`~torchdyn_neuro.SparseLinear`, whose values are these.
 
     Args:
-        populations: by name.
+        populations: by name, :class:`Population` or :class:`SpikeSource`.
         projections: from one of them to another.
         seed: of all that is drawn.
         dtype: of weights and inputs, float32 or float64.
@@ -92,7 +93,7 @@ class SpikingNetwork(nn.Module):
 
     def __init__(
         self,
-        populations: Mapping[str, Population],
+        populations: Mapping[str, Population | SpikeSource],
         projections: Sequence[Projection] = (),
         *,
         seed: int = 0,
@@ -104,15 +105,14 @@ class SpikingNetwork(nn.Module):
         if dtype not in (torch.float32, torch.float64):
             raise ValueError(f"SpikingNetwork: expected float32 or float64, got {dtype}; pass one of them")
         self.dtype = dtype
-        if not populations or not all(isinstance(each, Population) for each in populations.values()):
+        if not populations or not all(isinstance(each, (Population, SpikeSource)) for each in populations.values()):
             raise TypeError("SpikingNetwork: expected populations by name, got others; pass {name: Population(...)}")
         self.populations = nn.ModuleDict(populations)
         self.projections = tuple(projections)
-        steps = {each.cell.dt for each in populations.values()}
-        if len(steps) > 1:
-            raise ValueError(
-                f"SpikingNetwork: expected cells that share one dt, got steps of {sorted(steps)} ms; give all the same"
-            )
+        steps = {each.cell.dt for each in populations.values() if each.cell is not None}
+        if len(steps) != 1:
+            got = f"steps of {sorted(steps)} ms; give all the same" if steps else "given spikes alone; add a Population"
+            raise ValueError(f"SpikingNetwork: expected cells that share one dt, got {got}")
         self.dt = steps.pop()
         neurons = [each.neurons for each in populations.values()]
         if sum(neurons) >= 2**31:
@@ -215,17 +215,13 @@ class SpikingNetwork(nn.Module):
         return Spikes(spikes[:, 0], spikes[:, 1], begin, end, self.dt, counts)
 
     def _engine(self, state: SpikingNetworkState) -> Engine:
-        populations = list(self.populations.values())
-        for each in populations:
-            each.check(self.dtype)
-        cells = [
-            population.cell.take_state(population.frame(self.dtype), cell)
-            for population, cell in zip(populations, state.cells, strict=True)
-        ]
-        steppers = [
-            stepper(population.cell, population.frame(self.dtype), cell)
-            for population, cell in zip(populations, cells, strict=True)
-        ]
+        populations, cells, steppers = list(self.populations.values()), [], []
+        for each, cell in zip(populations, state.cells, strict=True):
+            given = each.cell is None
+            if not given:
+                each.check(self.dtype)
+            cells.append(() if given else each.cell.take_state(each.frame(self.dtype), cell))
+            steppers.append(None if given else stepper(each.cell, each.frame(self.dtype), cells[-1]))
         streams = [self._streams(_DRIVES, k, len(each.drives)) for k, each in enumerate(populations)]
         return Engine(self.layout, self.packed, populations, steppers, streams, cells, self.dt, self.dtype)
 

@@ -90,8 +90,23 @@ static __attribute__((noinline)) void arrive(NUMBER* to, const uint16_t* place, 
   for (; k < count; ++k) to[place[k]] += weight[k];
 }
 
+// The spikes of a step in a list (step, neuron) that is ordered, of some neurons.
+static inline I given(const int32_t* list, I count, I t, I begin, I end, I first, int32_t* to) {
+  I low = 0, high = count, found = 0;
+  while (low < high) {
+    const I middle = (low + high) / 2;
+    if (list[2 * middle] < t)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  for (; low < count && list[2 * low] == t; ++low)
+    if (list[2 * low + 1] >= begin && list[2 * low + 1] < end) to[found++] = (int32_t)(first + list[2 * low + 1]);
+  return found;
+}
+
 struct Population {
-  I first, inputs;
+  I first, inputs, spikes;
   Step step;
   void* const* tensors;
   const I* ranges;  // of each owner: first neuron, end, accumulators of each input
@@ -210,7 +225,8 @@ struct Machine {
       for (I k = 0; k < drives; ++k)
         if (outside[k].population == n) drive(outside[k], (NUMBER*)inputs[outside[k].input], begin, end, t);
       int32_t* const spike = own.spikes[t & 1] + p.first + begin;
-      const I found = p.step(p.tensors, inputs, begin, end, p.first, spike);
+      const I found = p.step ? p.step(p.tensors, inputs, begin, end, p.first, spike)
+                             : given((const int32_t*)p.tensors[0], p.spikes, t, begin, end, p.first, spike);
       own.found[t & 1][n] = found;
       for (I k = 0; k < found; ++k) {
         own.record[2 * own.recorded] = (int32_t)t;
@@ -224,8 +240,8 @@ struct Machine {
 // tensors: places, weights, offsets [owners, neurons], recent spikes (step, neuron), the record [owners, room, 2],
 // figures [owners, TAKEN], accumulators one owner after the other, those of each population, those of each drive.
 // sizes: threads, owners, populations, first step, steps, longest delay, neurons, recent spikes, room, delays, drives;
-// the accumulators of each owner; the delays; of each population the first neuron, neurons, inputs, tensors, 0, and its
-// ranges; of each drive its population, input, stream, repeats. Returns the steps that were taken: fewer where there would be
+// the accumulators of each owner; the delays; of each population the first neuron, neurons, inputs, tensors, spikes that are
+// given, and its ranges; of each drive its population, input, stream, repeats. Returns the steps that were taken: fewer where there would be
 // no room for more spikes.
 extern "C" I run_network(const void* const* functions, void* const* tensors, const I* sizes) {
   Machine m = {};
@@ -258,7 +274,7 @@ extern "C" I run_network(const void* const* functions, void* const* tensors, con
   void* const* tensor = tensors + 7;
   m.population = (Population*)memory_of(m.populations * (I)sizeof(Population));
   for (I n = 0; n < m.populations; ++n) {
-    m.population[n] = {word[0], word[2], (Step)functions[n], tensor, word + POPULATION_WORDS};
+    m.population[n] = {word[0], word[2], word[4], (Step)functions[n], tensor, word + POPULATION_WORDS};
     tensor += word[3];
     word += POPULATION_WORDS + m.owners * (2 + word[2]);
   }
