@@ -36,7 +36,7 @@ def test_in_the_interpreter_every_operation_and_every_cell_equals_the_eager_loop
     run_in_a_process("interpreted_triton.py", TRITON_INTERPRET="1")
 
 
-@pytest.mark.parametrize("part", ["0/3", "1/3", "2/3"])
+@pytest.mark.parametrize("part", ["0/2", "1/2"])
 def test_compiled_for_sm_90_no_cell_spills(tmp_path, part):
     run_in_a_process("compiled_triton.py", TRITON_CACHE_DIR=str(tmp_path), PART_OF_KERNELS=part)
 
