@@ -20,6 +20,7 @@ from . import (
     rates,
     surrogates,
     synapses,
+    wiring,  # noqa: F401
 )
 from .activity import *  # noqa: F403
 from .adaptation import *  # noqa: F403
@@ -47,6 +48,7 @@ _ON_FIRST_USE = {
     "losses",
     "metrics",
     "models",
+    "networks",
     "plotting",
     "training",
 }

@@ -89,3 +89,15 @@ def test_rate_models_run(tmp_path, choice, units):
         warnings.simplefilter("always")
         assert math.isfinite(run(config))
     assert not [warning for warning in caught if "below the" in str(warning.message)]
+
+
+@pytest.mark.parametrize("loss", ["rate", "rate_mse", "first_spike", "membrane"])
+@pytest.mark.parametrize("model", ["perceptron", "recurrent"])
+def test_a_model_chooses_its_loss_and_a_loss_its_readout(loss, model):
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        chosen = compose("train", [f"model={model}", f"loss={loss}"])
+        default = compose("train", [f"model={model}"])
+    spiking = chosen.model.readout is not None and chosen.model.readout._target_ == chosen.neuron._target_
+    assert spiking == (loss != "membrane")
+    decoder = {"perceptron": "MeanMembrane", "recurrent": "MaxMembrane"}[model]
+    assert default.loss.decoder._target_ == f"torchdyn_neuro.decoding.{decoder}"
