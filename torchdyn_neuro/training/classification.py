@@ -19,12 +19,16 @@ from ..learning import BPTT, LearningMethod, Outcome
 from ..learning.method import judged
 from ..losses import ActivityPenalty, watching
 from .parameter_groups import ParameterGroup, grouped, named
+from .samples import dense
 
 STAGES = ("train", "val", "test")
 
 
 Batch = tuple[Tensor, Tensor] | tuple[Tensor, Tensor, Tensor]
-"""Samples [B, \\*], labels [B], and the lengths [B] of samples that are padded sequences [B, T, \\*]."""
+"""Samples [B, \\*], labels [B], and the lengths [B] of samples that are padded sequences [B, T, \\*].
+
+Sequences may be of any real type, counts in integers for example, and sparse.
+"""
 
 
 def parts_of_batch(batch: Batch) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -40,6 +44,7 @@ def parts_of_batch(batch: Batch) -> tuple[Tensor, Tensor, Tensor | None]:
             "data module give these"
         )
     samples, labels, *rest = batch
+    samples = dense(samples)
     if not rest:
         return samples, labels, None
     if samples.ndim < 2:
@@ -125,6 +130,8 @@ class Classification(LightningModule):
     def encode(self, samples: Tensor, lengths: Tensor | None = None) -> Tensor:
         """The input sequence [T, B, \\*] of a batch of samples; zero behind the ``lengths`` of padded ones."""
         if self.encoder is None:
+            if not samples.is_floating_point():
+                samples = samples.to(torch.get_default_dtype())
             return fill_padding(samples.transpose(0, 1), lengths)
         if lengths is not None:
             raise ValueError(
