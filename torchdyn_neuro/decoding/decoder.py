@@ -28,7 +28,10 @@ class Decoder(nn.Module):
     """
 
     keep: ClassVar[Callable[..., Tensor] | None] = None
-    """``(kept, y_t)``: what is kept of all frames, after one more; it acts on each element by itself."""
+    """``(kept, y_t)``: what is kept of all frames, after one more."""
+
+    elementwise: ClassVar[bool] = True
+    """Whether ``keep`` acts on each element by itself; what goes forward in time neuron by neuron asks for that."""
 
     def forward(self, y: Tensor, lengths: Tensor | None = None) -> Tensor:
         if y.ndim != 3:

@@ -29,6 +29,7 @@ class _Reading(Dynamics):
     def __init__(self, decoder: Decoder, dt: float):
         super().__init__(dt=dt)
         self.decoder = decoder
+        self.pointwise = decoder.elementwise
 
     def initial_state(self, x_t: State) -> ReadingState:
         return ReadingState(self.decoder.start(widen(x_t)))
@@ -54,6 +55,7 @@ class Errors:
         steps: length of the sequence.
         when: ``"end"`` or ``"running"``.
         lengths: real steps [B] of padded sequences; each row ends with its own.
+        elementwise: whether each output has to be read by itself.
 
     Raises:
         TypeError: if the loss needs the whole sequence at once.
@@ -67,10 +69,12 @@ class Errors:
         steps: int,
         when: str,
         lengths: Tensor | None = None,
+        *,
+        elementwise: bool = True,
     ):
         self.loss, self.target, self.steps, self.when, self.lengths = loss, target, steps, when, lengths
         self.every_step = isinstance(loss, EveryStep)
-        check_loss(owner, loss)
+        check_loss(owner, loss, elementwise=elementwise)
         if self.every_step:
             loss.check_target(target, steps)
         self.value = torch.zeros((), device=target.device)
@@ -155,8 +159,14 @@ def scaled_gradient(value: Tensor, share: Tensor, of: Tensor | int) -> Tensor:
     return value.detach() + (scaled - scaled.detach())
 
 
-def check_loss(owner: str, loss: nn.Module) -> None:
-    """Raise ``TypeError`` unless a loss can be computed while time goes on."""
+def check_loss(owner: str, loss: nn.Module, *, elementwise: bool = False) -> None:
+    """Raise ``TypeError`` unless a loss can be computed while time goes on.
+
+    Args:
+        owner: who asks, for messages.
+        loss: the loss.
+        elementwise: whether each output has to be read by itself.
+    """
     if not isinstance(loss, (DecodedLoss, EveryStep)):
         raise TypeError(
             f"{owner}: expected a loss of decoded outputs (tdn.losses.DecodedLoss) or of every step "
@@ -167,4 +177,9 @@ def check_loss(owner: str, loss: nn.Module) -> None:
         raise TypeError(
             f"{owner}: expected a decoder that reads while time goes on (a method keep), got "
             f"{type(loss.decoder).__name__}; use MeanMembrane, LastMembrane, MaxMembrane or SpikeCount, or BPTT"
+        )
+    if elementwise and not loss.decoder.elementwise and not isinstance(loss, EveryStep):
+        raise TypeError(
+            f"{owner}: expected a decoder that reads each output by itself, got {type(loss.decoder).__name__}; use "
+            "MeanMembrane, LastMembrane, MaxMembrane or SpikeCount, or TBPTT, RTRL or BPTT"
         )

@@ -129,7 +129,7 @@ class Classification(LightningModule):
         if lengths is not None:
             raise ValueError(
                 f"Classification: expected samples without lengths for {type(self.encoder).__name__}, which makes the "
-                "sequences itself, got lengths; leave the encoder out (encoder=null) if the data are sequences"
+                "sequences itself, got lengths; leave the encoder out (encoder=none) if the data are sequences"
             )
         return self.encoder(samples)
 
