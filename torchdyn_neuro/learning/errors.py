@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from ..core.dynamics import Dynamics
 from ..core.state import State, register_state, widen
-from ..decoding.decoder import Decoder
+from ..decoding.decoder import Decoder, keep_real, real_so_far
 from ..losses import DecodedLoss, EveryStep
 
 
@@ -140,17 +140,6 @@ class Errors:
         """The loss that was asked for, and what has been decoded [B, C], at the end of the sequence."""
         decoded = self.loss.decoder.finish(self.kept, real_so_far(self.lengths, self.seen))
         return (self.value if self.every_step else self.loss.judge(decoded, self.target)), decoded
-
-
-def keep_real(decoder: Decoder, kept: Tensor, y_t: Tensor, step: int, lengths: Tensor | None) -> Tensor:
-    """What a decoder keeps after a step, the first being 0; of rows that are over, what it has kept."""
-    after = decoder.keep(kept, y_t)
-    return after if lengths is None else torch.where((lengths > step).unsqueeze(1), after, kept)
-
-
-def real_so_far(lengths: Tensor | None, steps: int) -> int | Tensor:
-    """The number of real steps among the first ones, of all rows or of each, [B, 1]."""
-    return steps if lengths is None else lengths.clamp(max=steps).unsqueeze(1)
 
 
 def scaled_gradient(value: Tensor, share: Tensor, of: Tensor | int) -> Tensor:
