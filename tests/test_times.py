@@ -15,7 +15,18 @@ NAMES = ("dt", "duration", "settle", "t_ref", "delay", "max_delay")
 NEEDED = {
     "Network": lambda: {"neuron": tdn.LIF(), "connection": nn.Linear(2, 2)},
     "Plastic": lambda: {"connection": nn.Linear(2, 2), "rule": tdn.Hebbian()},
+    "SpikingDelayNet": lambda: {"input_shape": (3,), "classes": 2},
+    "BatchNormThroughTime": lambda: {"features": 3, "steps": 2},
+    "TemporalEffectiveBatchNorm": lambda: {"features": 3, "steps": 2},
     "DelayedLinear": lambda: {"in_features": 2, "out_features": 2},
+    "Given": lambda: {"pre": torch.tensor([0]), "post": torch.tensor([0])},
+    "Projection": lambda: {"source": "A", "target": "A", "wiring": tdn.wiring.OneToOne(), "weight": 1.0},
+    "Spikes": lambda: {
+        **dict.fromkeys(("step", "neuron"), torch.ones(1)),
+        "begin": 0,
+        "end": 1,
+        "populations": {"A": 1},
+    },
     "set_dt": lambda: {"model": tdn.LIF()},
     "postsynaptic_potential": lambda: {"dynamics": tdn.LIF()},
     "events_from_grid": lambda: {"spikes": torch.ones(3, 2)},

@@ -20,6 +20,7 @@ from . import (
     rates,
     surrogates,
     synapses,
+    wiring,  # noqa: F401
 )
 from .activity import *  # noqa: F403
 from .adaptation import *  # noqa: F403
@@ -42,10 +43,12 @@ _ON_FIRST_USE = {
     "decoding",
     "encoding",
     "events",
+    "layers",
     "learning",
     "losses",
     "metrics",
     "models",
+    "networks",
     "plotting",
     "training",
 }

@@ -86,6 +86,19 @@ def test_pooling_adds_neighbours():
     assert torch.equal(channels[1][..., 2], channels[0][..., 6:].sum(-1))
 
 
+def test_cropping_before_augmentation_is_cropping_after_it():
+    """Whatever can move into the crop is taken, and nothing else is looked at."""
+    options = {"dt": 10.0, "augmentation": {"move": 20.0, "stretch": 0.2}}
+    whole, cropped = Small(**options), Small(**options, duration=40.0)
+    for data in (whole, cropped):
+        data.setup()
+    frames, _, lengths = whole.splits["train"].batch(torch.arange(20), 3)
+    short, _, now = cropped.splits["train"].batch(torch.arange(20), 3)
+    assert lengths.min() >= 4
+    assert torch.equal(short, frames[:, :4])
+    assert now.tolist() == [4] * 20
+
+
 def batches(data, epochs):
     """All training batches of some epochs, as a trainer would ask for them."""
     found = []
@@ -167,12 +180,15 @@ def test_splits():
         ({"augmentation": {"flip": 0.5}}, "expected images for flip"),
         ({"augmentation": {"jiter": 0.5}}, "got 'jiter'; check the spelling"),
         ({"validation": 2.0}, "expected validation from 0 to 1"),
+        ({"validation": "abc"}, r"list of people or a share, got 'abc'; write for example data\.validation=\[1, 2\]"),
+        ({"validation": [0.5]}, "list of people or a share"),
+        ({"test_people": 0}, r"test_people to be a list of people, got 0; write"),
         ({"dt": 0.0}, "expected dt above 0"),
         ({"sensor": (6, 6)}, r"\(channels,\) or \(polarities, height, width\)"),
     ],
 )
 def test_arguments_that_do_not_fit(options, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, TypeError), match=message):
         Small(**options)
 
 
@@ -257,6 +273,12 @@ def test_a_damaged_cache_is_written_anew(tmp_path):
     assert again.reads == 0
 
 
+def test_a_cache_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match=r"expected a folder to keep a cache in, got .*; change data\.cache"):
+        FromFile(tmp_path / "file", cache=str(tmp_path / "file")).setup()
+
+
 def test_nothing_to_cache():
     with pytest.raises(ValueError, match=r"leave out data\.cache"):
         Small(cache="somewhere").setup()
@@ -281,6 +303,9 @@ def test_a_data_set_of_the_users_own():
         (([0.1], [9], 0), "units from 0 to 7, got 9 to 9 in sample 3 of the train split"),
         (([0.1], [1], 5), "label from 0 to 1, got 5 in sample 3 of the train split"),
         (([], [], 0), "none in sample 3 of the train split"),
+        (([0.1], [1], 0.5), "label from 0 to 1, got 0.5 in sample 3 of the train split"),
+        (([0.1], [1], None), "\\(times, units, label\\) of numbers, .* in sample 3 of the train split"),
+        (([0.1], [1]), "\\(times, units, label\\) of numbers, .* in sample 3 of the train split"),
     ],
 )
 def test_damage_in_a_data_set_of_the_users_own(damage, message):
@@ -331,6 +356,7 @@ def test_frames_are_taken_as_they_come(kind):
         (torch.zeros(0, 3), 0, r"with T from 1 on, got \(0, 3\) in sample 1 of the test split"),
         (torch.zeros(2, 4), 0, r"frames \[T, 3\] .*, got \(2, 4\) in sample 1 of the test split"),
         (torch.full((2, 3), float("nan")), 0, "finite .* in sample 1 of the test split"),
+        (torch.zeros(2, 3), 0.5, "label from 0 to 1, got 0.5 in sample 1 of the test split"),
         (torch.zeros(2, 3), 2, "label from 0 to 1, got 2 in sample 1 of the test split"),
     ],
 )

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from lightning.pytorch import LightningModule
@@ -16,16 +16,21 @@ from ..core.context import padded
 from ..core.lengths import check_lengths, fill_padding
 from ..core.ode import ODE
 from ..core.quantities import Constrained
+from ..encoding.encoder import Encoder
 from ..learning import BPTT, LearningMethod, Outcome
 from ..learning.method import judged
 from ..losses import ActivityPenalty, watching
 from .parameter_groups import ParameterGroup, grouped, named
+from .samples import dense
 
 STAGES = ("train", "val", "test")
 
 
 Batch = tuple[Tensor, Tensor] | tuple[Tensor, Tensor, Tensor]
-"""Samples [B, \\*], labels [B], and the lengths [B] of samples that are padded sequences [B, T, \\*]."""
+"""Samples [B, \\*], labels [B], and the lengths [B] of samples that are padded sequences [B, T, \\*].
+
+Sequences may be of any real type, counts in integers for example, and sparse.
+"""
 
 
 def parts_of_batch(batch: Batch) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -41,6 +46,7 @@ def parts_of_batch(batch: Batch) -> tuple[Tensor, Tensor, Tensor | None]:
             "data module give these"
         )
     samples, labels, *rest = batch
+    samples = dense(samples)
     if not rest:
         return samples, labels, None
     if samples.ndim < 2:
@@ -49,6 +55,20 @@ def parts_of_batch(batch: Batch) -> tuple[Tensor, Tensor, Tensor | None]:
             f"{tuple(samples.shape)}; leave the lengths out, or give the samples their time axis"
         )
     return samples, labels, check_lengths("Classification", rest[0], len(samples), samples.shape[1])
+
+
+class Judged(NamedTuple):
+    """What callbacks are given of a batch of the validation or test data.
+
+    loss: scalar; decoded: logits [B, classes]; labels: [B]; y: outputs [T, B, classes]; lengths: real steps [B] of
+    padded sequences, or None.
+    """
+
+    loss: Tensor
+    decoded: Tensor
+    labels: Tensor
+    y: Tensor | None
+    lengths: Tensor | None
 
 
 class NonFiniteError(ValueError):
@@ -94,14 +114,15 @@ class Classification(LightningModule):
         config: dict[str, Any] | None = None,
     ):
         super().__init__()
-        self.model, self.encoder, self.loss = model, encoder, loss
+        self.model, self.encoder, self.loss, self.classes = model, encoder, loss, classes
         self.learning = BPTT() if learning is None else learning
         self.learning.prepare(model)
         self.penalties = nn.ModuleDict(penalties or {})
-        if self.penalties and not isinstance(self.learning, BPTT):
+        whole = isinstance(self.learning, BPTT) and self.learning.recompute != "time" and not self.learning.compiled
+        if self.penalties and not whole:
             raise ValueError(
-                f"Classification: expected BPTT where spikes have a price, got {type(self.learning).__name__}, which "
-                "keeps no gradient of them; leave the penalties out, or use learning=bptt"
+                f"Classification: expected BPTT() where spikes have a price, got {described(self.learning)}, which "
+                "keeps no gradient of them for the whole sequence; leave the penalties out, or use learning=bptt"
             )
         self.optimizer, self.groups, self.scheduler, self.config = optimizer, groups or {}, scheduler, config or {}
         self.parameter_groups()  # which tells at once of one that takes nothing
@@ -123,13 +144,15 @@ class Classification(LightningModule):
     def encode(self, samples: Tensor, lengths: Tensor | None = None) -> Tensor:
         """The input sequence [T, B, \\*] of a batch of samples; zero behind the ``lengths`` of padded ones."""
         if self.encoder is None:
+            if not samples.is_floating_point():
+                samples = samples.to(torch.get_default_dtype())
             return fill_padding(samples.transpose(0, 1), lengths)
-        if lengths is not None:
+        if lengths is not None and isinstance(self.encoder, Encoder):
             raise ValueError(
                 f"Classification: expected samples without lengths for {type(self.encoder).__name__}, which makes the "
-                "sequences itself, got lengths; leave the encoder out (encoder=null) if the data are sequences"
+                "sequences itself, got lengths; leave the encoder out (encoder=none) if the data are sequences"
             )
-        return self.encoder(samples)
+        return fill_padding(self.encoder(samples), lengths)
 
     def forward(self, samples: Tensor, lengths: Tensor | None = None) -> Tensor:
         """The logits [B, classes] of a batch of samples."""
@@ -138,18 +161,18 @@ class Classification(LightningModule):
         return self.loss.decoder(y) if lengths is None else self.loss.decoder(y, lengths)
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
-        return self._share_step("train", batch)
+        return self._share_step("train", batch).loss
 
-    def validation_step(self, batch: Batch, index: int) -> None:
-        self._share_step("val", batch)
+    def validation_step(self, batch: Batch, index: int) -> Judged:
+        return self._share_step("val", batch)
 
-    def test_step(self, batch: Batch, index: int) -> None:
-        self._share_step("test", batch)
+    def test_step(self, batch: Batch, index: int) -> Judged:
+        return self._share_step("test", batch)
 
-    def _share_step(self, stage: str, batch: Batch) -> Tensor:
+    def _share_step(self, stage: str, batch: Batch) -> Judged:
         samples, labels, lengths = parts_of_batch(batch)
         x = self.encode(samples, lengths)
-        loss, decoded = self._outcome(stage, x, labels, lengths)
+        (loss, decoded), y = self._outcome(stage, x, labels, lengths)
         if not torch.isfinite(loss):
             with padded(lengths):
                 raise NonFiniteError(describe_non_finite(self.model, x, float(loss.detach())))
@@ -158,9 +181,9 @@ class Classification(LightningModule):
         shared = {"on_step": False, "on_epoch": True, "batch_size": len(labels)}
         self.log(f"{stage}/loss", loss, sync_dist=True, **shared)
         self.log(f"{stage}/accuracy", accuracy, **shared)
-        return loss
+        return Judged(loss, decoded, labels, y, lengths)
 
-    def _outcome(self, stage: str, x: Tensor, labels: Tensor, lengths: Tensor | None) -> Outcome:
+    def _outcome(self, stage: str, x: Tensor, labels: Tensor, lengths: Tensor | None) -> tuple[Outcome, Tensor | None]:
         if stage == "train":
             with watching(self.model) if self.penalties else nullcontext([]) as activity:
                 # A method of the user's own need not know lengths where there are none.
@@ -168,10 +191,10 @@ class Classification(LightningModule):
             prices = {name: penalty(activity) for name, penalty in self.penalties.items()}
             for name, price in prices.items():
                 self.log(f"penalty/{name}", price.detach(), on_step=False, on_epoch=True, batch_size=len(labels))
-            return found._replace(loss=found.loss + sum(prices.values())) if prices else found
+            return found._replace(loss=found.loss + sum(prices.values())) if prices else found, None
         with padded(lengths):
             y = self.model(x)
-        return judged(self.loss, y, labels, lengths)
+        return judged(self.loss, y, labels, lengths), y
 
     def on_train_epoch_end(self) -> None:
         for module in self.model.modules():
@@ -194,6 +217,13 @@ class Classification(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint.update(self.config)
+
+
+def described(learning: LearningMethod) -> str:
+    """A method of learning with what was chosen of it."""
+    chosen = {name: getattr(learning, name, None) for name in ("recompute", "compiled")}
+    listed = ", ".join(f"{name}={value!r}" for name, value in chosen.items() if value is not None)
+    return f"{type(learning).__name__}({listed})"
 
 
 @torch.no_grad()

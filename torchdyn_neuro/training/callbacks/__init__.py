@@ -2,6 +2,9 @@
 
 from .activity import Activity
 from .anneal import AnnealDelays, AnnealSurrogate
+from .confusion import ConfusionMatrix
+from .decisions import Decisions
+from .efficiency import Efficiency
 from .eigenvalues import Eigenvalues
 from .gradient_norms import GradientNorms
 from .health import Health
@@ -19,6 +22,9 @@ __all__ = [
     "AnnealDelays",
     "AnnealSurrogate",
     "BestModel",
+    "ConfusionMatrix",
+    "Decisions",
+    "Efficiency",
     "Eigenvalues",
     "GradientNorms",
     "Health",
