@@ -20,6 +20,7 @@ from . import (
     rates,
     surrogates,
     synapses,
+    wiring,  # noqa: F401
 )
 from .activity import *  # noqa: F403
 from .adaptation import *  # noqa: F403
@@ -48,6 +49,7 @@ _ON_FIRST_USE = {
     "losses",
     "metrics",
     "models",
+    "networks",
     "plotting",
     "training",
 }

@@ -1,0 +1,24 @@
+"""Large networks of spiking neurons: named populations and projections, thousands of steps in one call.
+
+What drives a step is the cell of any population as it stands in :mod:`torchdyn_neuro.neurons`; what is sparse about it
+is drawn by :mod:`torchdyn_neuro.wiring`.
+"""
+
+from .drives import Current, Poisson
+from .network import Run, SpikingNetwork, SpikingNetworkState
+from .population import Population
+from .projection import Projection
+from .spike_source import SpikeSource
+from .spikes import Spikes
+
+__all__ = [
+    "Current",
+    "Poisson",
+    "Population",
+    "Projection",
+    "Run",
+    "SpikeSource",
+    "Spikes",
+    "SpikingNetwork",
+    "SpikingNetworkState",
+]
