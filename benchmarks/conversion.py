@@ -46,7 +46,7 @@ def train(model: nn.Module, data: Split, epochs: int) -> None:
 @torch.no_grad()
 def accuracy(run, data: Split) -> float:
     """Share of the images whose class has the highest output."""
-    pairs = zip(data.images.split(250), data.labels.split(250), strict=True)
+    pairs = zip(data.images.split(50), data.labels.split(50), strict=True)
     return sum((run(x).argmax(1) == labels).sum().item() for x, labels in pairs) / len(data.labels)
 
 
@@ -78,7 +78,7 @@ def main() -> None:
         found = accuracy(shown, test)
         spent = f"{time.perf_counter() - start:.0f} s"
         print(f"T = {steps:2d}: {found:.4f}, {100 * (exact - found):+.2f} points lost ({spent})", flush=True)
-    x = test.images[:250]
+    x = test.images[:50]
     print(tdn.activity_report(spiking, x.expand(32, *x.shape)))
 
 
