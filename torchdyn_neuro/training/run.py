@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ..activity import calibrate, check
+from ..core.context import padded
 from .checkpoints import load_checkpoint, sweep
 from .choices import check_choices, choices_of_command, chosen_keys
 from .classification import Classification
@@ -122,7 +123,8 @@ def _run(config: DictConfig, trusted: Sequence[str], interruption: Interruption,
     if plain["calibrate"] and resume is None:
         # A model of the user's own need not know how.
         scale = getattr(task.model, "calibrate", functools.partial(calibrate, task.model))
-        scale(task.encode(*samples), rate=plain["calibrate"])
+        with padded(*samples[1:] or (None,)):
+            scale(task.encode(*samples), rate=plain["calibrate"])
     log_config(trainer, plain, chosen_keys())
     trainer.fit(task, datamodule=data, ckpt_path=resume, weights_only=True)
     best = trainer.checkpoint_callback.best_model_path if trainer.checkpoint_callback else ""
