@@ -15,6 +15,9 @@ NAMES = ("dt", "duration", "settle", "t_ref", "delay", "max_delay")
 NEEDED = {
     "Network": lambda: {"neuron": tdn.LIF(), "connection": nn.Linear(2, 2)},
     "Plastic": lambda: {"connection": nn.Linear(2, 2), "rule": tdn.Hebbian()},
+    "SpikingDelayNet": lambda: {"input_shape": (3,), "classes": 2},
+    "BatchNormThroughTime": lambda: {"features": 3, "steps": 2},
+    "TemporalEffectiveBatchNorm": lambda: {"features": 3, "steps": 2},
     "DelayedLinear": lambda: {"in_features": 2, "out_features": 2},
     "Given": lambda: {"pre": torch.tensor([0]), "post": torch.tensor([0])},
     "Projection": lambda: {"source": "A", "target": "A", "wiring": tdn.wiring.OneToOne(), "weight": 1.0},

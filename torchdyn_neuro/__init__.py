@@ -43,6 +43,7 @@ _ON_FIRST_USE = {
     "decoding",
     "encoding",
     "events",
+    "layers",
     "learning",
     "losses",
     "metrics",

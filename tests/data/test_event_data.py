@@ -86,6 +86,19 @@ def test_pooling_adds_neighbours():
     assert torch.equal(channels[1][..., 2], channels[0][..., 6:].sum(-1))
 
 
+def test_cropping_before_augmentation_is_cropping_after_it():
+    """Whatever can move into the crop is taken, and nothing else is looked at."""
+    options = {"dt": 10.0, "augmentation": {"move": 20.0, "stretch": 0.2}}
+    whole, cropped = Small(**options), Small(**options, duration=40.0)
+    for data in (whole, cropped):
+        data.setup()
+    frames, _, lengths = whole.splits["train"].batch(torch.arange(20), 3)
+    short, _, now = cropped.splits["train"].batch(torch.arange(20), 3)
+    assert lengths.min() >= 4
+    assert torch.equal(short, frames[:, :4])
+    assert now.tolist() == [4] * 20
+
+
 def batches(data, epochs):
     """All training batches of some epochs, as a trainer would ask for them."""
     found = []
@@ -167,12 +180,15 @@ def test_splits():
         ({"augmentation": {"flip": 0.5}}, "expected images for flip"),
         ({"augmentation": {"jiter": 0.5}}, "got 'jiter'; check the spelling"),
         ({"validation": 2.0}, "expected validation from 0 to 1"),
+        ({"validation": "abc"}, r"list of people or a share, got 'abc'; write for example data\.validation=\[1, 2\]"),
+        ({"validation": [0.5]}, "list of people or a share"),
+        ({"test_people": 0}, r"test_people to be a list of people, got 0; write"),
         ({"dt": 0.0}, "expected dt above 0"),
         ({"sensor": (6, 6)}, r"\(channels,\) or \(polarities, height, width\)"),
     ],
 )
 def test_arguments_that_do_not_fit(options, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, TypeError), match=message):
         Small(**options)
 
 

@@ -18,10 +18,14 @@ from torch import nn
 import torchdyn_neuro as tdn
 from torchdyn_neuro.core.integrator import Integrator
 from torchdyn_neuro.core.surrogate import Surrogate
+from torchdyn_neuro.layers import Population
 from torchdyn_neuro.training import ParameterGroup, build, check_targets, load_model
 from torchdyn_neuro.training.schedules import Schedule
 
-OURS = (nn.Module, Integrator, Surrogate, tdn.Learned, Schedule, ParameterGroup, LightningDataModule, Callback)
+OURS = (
+    *(nn.Module, Integrator, Surrogate, Population, tdn.Learned, Schedule, ParameterGroup),
+    *(LightningDataModule, Callback),
+)
 OF_LIGHTNING = {
     "AdvancedProfiler", "CSVLogger", "DDPStrategy", "DeviceStatsMonitor", "EMAWeightAveraging", "EarlyStopping",
     "FSDPStrategy", "GradientAccumulationScheduler", "LearningRateMonitor", "ModelCheckpoint", "ModelSummary",

@@ -76,7 +76,7 @@ def test_everything_a_trainer_does_with_gradients(composed, tmp_path):
     """Mixed precision, accumulation, clipping, norms of gradients, learned feedback, a checkpoint that goes on."""
     options = [
         "learning=eprop", "learning.feedback=adaptive", "trainer.precision=bf16-mixed", "model.hidden=[6,5]",
-        "+trainer.accumulate_grad_batches=2", "trainer.gradient_clip_val=0.5", "trainer.limit_train_batches=2",
+        "trainer.accumulate_grad_batches=2", "trainer.gradient_clip_val=0.5", "trainer.limit_train_batches=2",
         "callbacks.gradient_norms.every=1",
     ]  # fmt: skip
     run(composed(*options, "trainer.max_epochs=2"))

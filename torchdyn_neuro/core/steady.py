@@ -86,5 +86,10 @@ def _is_alike(part: nn.Module) -> bool:
     return type(part) in _ALIKE or (type(part) in _DROPOUTS and not part.training) or getattr(part, "alike", False)
 
 
+def is_frame_by_frame(layer: nn.Module) -> bool:
+    """Whether a layer is known to treat each frame by itself, by chance or not."""
+    return type(layer) in _ALIKE or type(layer) in _DROPOUTS or getattr(layer, "alike", False)
+
+
 def _repeated(y: Any, steps: int) -> Any:
     return y.expand(steps, *y.shape[1:]) if isinstance(y, Tensor) else y

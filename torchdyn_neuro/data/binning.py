@@ -32,7 +32,7 @@ def bin_events(rows: Tensor, times: Tensor, units: Tensor, lengths: Tensor, *, d
     kept = (step >= 0) & (step < lengths[rows]) & (units >= 0) & (units < channels)
     place = ((rows * steps + step) * channels + units)[kept]
     counts = torch.zeros(batch * steps * channels)
-    counts.scatter_add_(0, place, torch.ones(len(place)))
+    counts.index_add_(0, place, torch.ones(len(place)))
     return counts.view(batch, steps, channels)
 
 

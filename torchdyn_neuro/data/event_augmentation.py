@@ -98,7 +98,14 @@ class EventAugmentation:
             raise ValueError(f"{owner}: expected images for {asked[0]}, got {len(shape)} axis of units; leave it out")
 
     def __call__(
-        self, events: Events, samples: Tensor, peers: Sequence[Tensor], shape: Sequence[int], seeds: Sequence[int]
+        self,
+        events: Events,
+        samples: Tensor,
+        peers: Sequence[Tensor],
+        shape: Sequence[int],
+        seeds: Sequence[int],
+        since: Tensor | None = None,
+        last: float = math.inf,
     ) -> Ragged:
         """The changed events of some samples.
 
@@ -108,13 +115,17 @@ class EventAugmentation:
             peers: of each class, the recordings that may be blended with.
             shape: how many units there are along each axis.
             seeds: of each sample.
+            since: time in each that counts as 0, microseconds [B]; earlier events are left out.
+            last: microseconds after that which are needed of what comes out.
 
         Returns:
             The row of each event, its time in microseconds and its unit, -1 if that left the units.
         """
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         drawn = torch.stack([torch.rand(len(Number), generator=each, dtype=torch.float64) for each in generators])
-        found = events.gather(samples)
+        # What moves from behind to the front by six standard deviations is not missed.
+        room = (last + 1e3 * (self.move + 6 * self.jitter)) / (1 - self.stretch) if self.stretch < 1 else math.inf
+        found = events.gather(samples, since, math.inf if self.blend else room)
         if self.blend:
             found = self._blended(found, events, samples, peers, shape, drawn, generators)
         rows, times, units = found

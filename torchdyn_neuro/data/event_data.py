@@ -54,6 +54,19 @@ class EventData(SequenceData):
         ValueError: if arguments do not fit each other or the units; from ``setup``, naming file and sample, if the data
             are damaged.
         FileNotFoundError: from ``setup``, if the data set is missing, with where to get it and what belongs to it.
+
+    Example:
+        >>> import numpy as np
+        >>> from torchdyn_neuro.data import Recording, collect
+        >>> class Clicks(EventData):
+        ...     sensor, classes = (2,), 2
+        ...     def read(self):
+        ...         clicks = [Recording(np.array([1000, 2500 * n]), np.array([0, 1]), n % 2) for n in range(40)]
+        ...         return {"train": collect("Clicks", clicks, self.sensor, self.classes)}
+        >>> data = Clicks(dt=10.0, fold=0, batch_size=2)
+        >>> frames, labels, lengths = next(iter(data.train_dataloader()))
+        >>> frames.shape[0], frames.shape[2], frames.sum((1, 2)).tolist()
+        (2, 2, [2.0, 2.0])
     """
 
     sensor: tuple[int, ...]
@@ -122,6 +135,14 @@ class EventData(SequenceData):
                 f"{owner}: expected either fold or test_people, got {self.fold} and {list(self.test_people)}; leave "
                 "one out"
             )
+        for name in ("validation", "test_people"):
+            people = getattr(self, name)
+            chosen = isinstance(people, Sequence) and all(type(person) is int for person in people)
+            if not chosen and not (people is None or (name == "validation" and isinstance(people, (int, float)))):
+                raise TypeError(
+                    f"{owner}: expected {name} to be a list of people{' or a share' * (name == 'validation')}, got "
+                    f"{people!r}; write for example data.{name}=[1, 2]"
+                )
         if self.validation is not None and not isinstance(self.validation, Sequence):
             fraction(owner, "validation", self.validation, of="the training samples")
         self.augmentation.check(owner, self.sensor)
@@ -200,40 +221,35 @@ class EventSequences(Sequences):
         self.labels = events.labels[chosen]
         self.sensor, self.shape = data.sensor, data.shape
         self.dt, self.duration, self.fixed, self.tail = data.dt, data.duration, data.length == "duration", data.tail
-        self.random_crop, self.clip, self.pool = data.crop == "random", data.clip, data.pool
+        self.random_crop, self.clip = data.crop == "random", data.clip
         self.normalize, self.augmentation, self.seed = data.normalize, data.augmentation, data.seed
         self.peers = [chosen[self.labels == label] for label in range(data.classes)]
+        self.table = None if data.pool == 1 else _pooling(data.sensor, data.shape, data.pool)
         self.lengths = self._steps(events.ends[chosen].double() / 1e3)
 
     def batch(self, samples: Tensor, epoch: int | None) -> Batch:
         chosen = self.chosen[samples]
-        if epoch is None:
-            rows, times, units = self.events.gather(chosen)
+        last = math.inf if self.duration is None else 1e3 * self.duration
+        ends = self.events.ends[chosen].double()
+        words = None if epoch is None else sample_words(self.seed, epoch, chosen)
+        since = None
+        if words is not None and self.random_crop:
+            since = words[1] / 2**32 * (ends - last).clamp(min=0)
+            ends = ends - since
+        if words is None or not self.augmentation.active:
+            rows, times, units = self.events.gather(chosen, since, last)
         else:
-            rows, times, units = self._changed(chosen, epoch)
-        times = times / 1e3
-        ends = times.new_zeros(len(samples)).scatter_reduce(0, rows, times, "amax")
-        lengths = self._steps(ends)
-        units = self._pooled(units)
-        frames = bin_events(rows, times, units, lengths, dt=self.dt, channels=math.prod(self.shape))
+            seeds = words[0].tolist()
+            rows, times, units = self.augmentation(self.events, chosen, self.peers, self.sensor, seeds, since, last)
+            ends = torch.zeros_like(ends).scatter_reduce(0, rows, times, "amax")
+        lengths = self._steps(ends / 1e3)
+        units = units if self.table is None else self.table[units]
+        frames = bin_events(rows, times / 1e3, units, lengths, dt=self.dt, channels=math.prod(self.shape))
         if self.clip is not None:
             frames.clamp_(max=self.clip)
         if self.normalize:
             frames = normalize_channels(frames, lengths, smooth=self.normalize)
         return frames.view(*frames.shape[:2], *self.shape), self.labels[samples], lengths
-
-    def _changed(self, chosen: Tensor, epoch: int) -> tuple[Tensor, Tensor, Tensor]:
-        """The events as they are in an epoch of the training."""
-        words = sample_words(self.seed, epoch, chosen)
-        if self.augmentation.active:
-            rows, times, units = self.augmentation(self.events, chosen, self.peers, self.sensor, words[0].tolist())
-        else:
-            rows, times, units = self.events.gather(chosen)
-        if self.random_crop:
-            ends = times.new_zeros(len(chosen)).scatter_reduce(0, rows, times, "amax")
-            start = words[1] / 2**32 * (ends - 1e3 * self.duration).clamp(min=0)
-            times = times - start[rows]
-        return rows, times, units
 
     def _steps(self, ends: Tensor) -> Tensor:
         """Number of steps up to an event at ``ends``, ms, and what is to follow."""
@@ -243,15 +259,14 @@ class EventSequences(Sequences):
         steps = torch.floor(ends / self.dt).long() + 1 + math.ceil(round(self.tail / self.dt, 6))
         return steps if most is None else steps.clamp(max=most)
 
-    def _pooled(self, units: Tensor) -> Tensor:
-        if self.pool == 1:
-            return units
-        *front, last = torch.unravel_index(units.clamp(min=0), self.sensor)
-        places = [*front[:-1], *(each // self.pool for each in (*front[-1:], last))]
-        number = torch.zeros_like(units)
-        for place, size in zip(places, self.shape, strict=True):
-            number = number * size + place
-        return torch.where(units < 0, units, number)
+
+def _pooling(sensor: Sequence[int], shape: Sequence[int], pool: int) -> Tensor:
+    """The unit that each unit of the sensor counts for; the last place is that of -1, which counts for none."""
+    places = list(torch.unravel_index(torch.arange(math.prod(sensor)), tuple(sensor)))
+    number = torch.zeros(math.prod(sensor), dtype=torch.int64)
+    for axis, (place, size) in enumerate(zip(places, shape, strict=True)):
+        number = number * size + (place // pool if axis >= len(sensor) - 2 else place)
+    return torch.cat([number, torch.tensor([-1])])
 
 
 def _augmentation(owner: str, given: EventAugmentation | Mapping[str, Any] | None) -> EventAugmentation:

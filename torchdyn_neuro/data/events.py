@@ -34,7 +34,7 @@ class Events:
     """Recordings one after the other: six bytes an event up to 32,768 units, eight above.
 
     Args:
-        times: of all events, whole microseconds, int32 [E].
+        times: of all events, whole microseconds, in order within a recording, int32 [E].
         units: number of the unit of each event, int16 or int32 [E].
         offsets: where each recording begins, and the end of the last, int64 [N + 1].
         labels: class of each recording, int64 [N].
@@ -52,13 +52,28 @@ class Events:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def gather(self, samples: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The events of some recordings: the row of each, from 0 on, its time in microseconds and its unit."""
-        starts = self.offsets[samples]
-        counts = self.offsets[samples + 1] - starts
-        rows = torch.repeat_interleave(torch.arange(len(samples)), counts)
-        index = torch.arange(len(rows)) + (starts - (counts.cumsum(0) - counts))[rows]
-        return rows, self.times[index].double(), self.units[index].long()
+    def gather(
+        self, samples: Tensor, since: Tensor | None = None, last: float = math.inf
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The events of some recordings: the row of each, from 0 on, its time in microseconds and its unit.
+
+        Args:
+            samples: which recordings, [B].
+            since: time in each that counts as 0, microseconds [B]; earlier events are left out.
+            last: microseconds after that which are taken.
+        """
+        bounds = [self.offsets[samples].tolist(), self.offsets[samples + 1].tolist()]
+        begin = [0.0] * len(samples) if since is None else since.tolist()
+        if since is not None or last < math.inf:
+            for row, (start, stop) in enumerate(zip(*bounds, strict=True)):
+                limits = [math.ceil(min(limit, LONGEST)) for limit in (begin[row], begin[row] + last)]
+                first, end = torch.searchsorted(self.times[start:stop], self.times.new_tensor(limits)).tolist()
+                bounds[0][row], bounds[1][row] = start + first, start + end if limits[1] < LONGEST else stop
+        parts = [slice(start, stop) for start, stop in zip(*bounds, strict=True)]
+        times = torch.cat([self.times[part].double() - zero for part, zero in zip(parts, begin, strict=True)])
+        counts = torch.tensor([part.stop - part.start for part in parts])
+        rows = torch.repeat_interleave(torch.arange(len(parts)), counts)
+        return rows, times, torch.cat([self.units[part] for part in parts]).long()
 
     @classmethod
     def joined(cls, parts: Sequence["Events"]) -> "Events":
@@ -100,8 +115,12 @@ def collect(owner: str, recordings: Iterable[Recording], shape: Sequence[int], c
                 f"{owner}: expected a label from 0 to {classes - 1}, got {recording.label} in {recording.name}; mend "
                 "the file, or the number of classes"
             )
-        times.append(_times(owner, recording))
-        units.append(_units(owner, recording, shape).astype(narrow))
+        at, where = _times(owner, recording), _units(owner, recording, shape).astype(narrow)
+        if (at[1:] < at[:-1]).any():
+            order = np.argsort(at, kind="stable")
+            at, where = at[order], where[order]
+        times.append(at)
+        units.append(where)
         labels.append(label)
         people.append(int(recording.person))
     lengths = torch.tensor([0, *map(len, times)], dtype=torch.int64)
@@ -111,7 +130,7 @@ def collect(owner: str, recordings: Iterable[Recording], shape: Sequence[int], c
         lengths.cumsum(0),
         torch.tensor(labels, dtype=torch.int64),
         torch.tensor(people, dtype=torch.int64),
-        torch.tensor([int(each.max()) for each in times], dtype=torch.int64),
+        torch.tensor([int(each[-1]) for each in times], dtype=torch.int64),
     )
 
 

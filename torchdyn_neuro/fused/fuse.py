@@ -86,14 +86,16 @@ def fuse_values(module: Dynamics, call: Signature, language: str) -> tuple[Fused
     kind = call if known.by_width else call._replace(widths=None), *rest
     found = known.find(kind) if observed() is None else None
     if found is None:
-        try:
-            recording = Recording(module, training)
-        except NotPointwise as error:
-            raise NotPointwise(explained(module, error)) from None
-        try:
-            recording.result = _fuse(module, recording, call, language)
-        except NotPointwise as error:
-            recording.result = error.with_traceback(None)
+        # What is kept for the backward pass of a recording is none of the call's: activation checkpointing counts it.
+        with torch.autograd.graph.saved_tensors_hooks(_itself, _itself):
+            try:
+                recording = Recording(module, training)
+            except NotPointwise as error:
+                raise NotPointwise(explained(module, error)) from None
+            try:
+                recording.result = _fuse(module, recording, call, language)
+            except NotPointwise as error:
+                recording.result = error.with_traceback(None)
         known.by_width |= recording.by_width
         known.add((call if known.by_width else call._replace(widths=None), *rest), recording)
         # Only what was read is needed from now on.
@@ -103,6 +105,10 @@ def fuse_values(module: Dynamics, call: Signature, language: str) -> tuple[Fused
     if isinstance(recording.result, Exception):
         raise recording.result
     return recording.result, own_values(recording, values), recording
+
+
+def _itself(tensor: Tensor) -> Tensor:
+    return tensor
 
 
 def own_values(recording: Recording, values: list[Tensor]) -> list[Tensor]:

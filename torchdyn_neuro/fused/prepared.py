@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ..core.dynamics import Dynamics
 from ..core.state import State, fill, leaves
+from ..core.tensors import last_axes_fit
 from .beside import number_of_rows, plain_numbers
 from .fuse import Fused, own_values
 from .layout import laid_out_all, memory_order
@@ -192,7 +193,7 @@ def _common_frame(module: Dynamics, values: list[Tensor], sequences: list[Tensor
                 f"{type(module).__name__}: expected parameters on {device}, where the input is, got one on "
                 f"{value.device}; call module.to(x.device)"
             )
-        if any(size not in (1, goal) for size, goal in zip(value.shape[::-1], frame[::-1], strict=False)):
+        if not last_axes_fit(value.shape, frame):
             raise NotPointwise(
                 f"{type(module).__name__}: expected parameters that broadcast to a frame {tuple(frame)}, got one of "
                 f"shape {tuple(value.shape)}; run it with backend('eager')"

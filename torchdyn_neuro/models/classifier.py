@@ -8,9 +8,11 @@ from torch import Tensor, nn
 
 from ..activity import ActivityReport, CurrentScale, calibrate
 from ..activity.layers import spiking_layers
-from ..core.checks import one_of
+from ..core.dynamics import Dynamics
 from ..core.steady import over_steady
-from ..core.stepwise import Stepwise, holds_dynamics
+from ..core.stepwise import holds_dynamics
+from ..layers.neurons import Neurons, make_neurons
+from ..layers.population import Population
 
 
 class SpikingClassifier(nn.Module):
@@ -74,22 +76,44 @@ class SpikingClassifier(nn.Module):
         return calibrate(self, x, rate=rate)
 
 
-def normalization(kind: str, features: int, *, image: bool = False) -> nn.Module:
-    """The layer that keeps currents of order one: ``"batch"``, ``"layer"`` or ``"none"``."""
-    one_of("SpikingClassifier", "norm", kind, "batch", "layer", "none")
-    if kind == "batch":
-        return Stepwise(nn.BatchNorm2d(features) if image else nn.BatchNorm1d(features))
-    if kind == "layer":
-        # One group over channels and pixels is layer normalization that does not depend on the image's size.
-        return Stepwise(nn.GroupNorm(1, features)) if image else nn.LayerNorm(features)
-    return nn.Identity()
+def spiking_block(
+    owner: str,
+    index: int,
+    parts: dict[str, nn.Module],
+    neuron: Neurons,
+    synapse: nn.Module | None,
+    shape: Sequence[int],
+) -> dict[str, nn.Module]:
+    """Names and layers of one block: weights and norm, the unit of current, neurons, their outgoing synapses.
 
-
-def spiking_block(index: int, parts: dict[str, nn.Module], neuron: nn.Module, synapse: nn.Module | None) -> dict:
-    """Names and layers of one block: weights and norm, the unit of current, neurons, their outgoing synapses."""
-    block = {**parts, "current": CurrentScale(), "neuron": copy.deepcopy(neuron), "synapse": copy.deepcopy(synapse)}
+    Args:
+        owner: which model asks, for messages.
+        index: number of the block, behind each name.
+        parts: names and layers in front of the neurons.
+        neuron: the neurons, copied, or a population.
+        synapse: their synapses, copied; none if omitted.
+        shape: of the frames that the neurons see, of which a population takes the channels.
+    """
+    neurons = make_neurons(owner, neuron, *shape)
+    block = {**parts, "current": CurrentScale(), "neuron": neurons, "synapse": copy.deepcopy(synapse)}
     return {
         f"{name}{index}": layer
         for name, layer in block.items()
         if layer is not None and not isinstance(layer, nn.Identity)
     }
+
+
+def make_readout(readout: Neurons | None, classes: int, otherwise: Dynamics) -> Dynamics:
+    """The output neurons: as given, as many as a population makes, or ``otherwise``."""
+    if readout is None:
+        return otherwise
+    return readout(classes) if isinstance(readout, Population) else readout
+
+
+def check_image(owner: str, input_shape: Sequence[int], smallest: int, why: str, advice: str) -> None:
+    """Raise unless samples are images [C, H, W] of at least ``smallest`` pixels a side."""
+    if len(input_shape) != 3 or min(input_shape[1:]) < smallest:
+        raise ValueError(
+            f"{owner}: expected images [C, H, W] of at least {smallest} pixels a side for {why}, got input_shape "
+            f"{tuple(input_shape)}; {advice}, or SpikingPerceptron"
+        )

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from lightning.pytorch import LightningModule
@@ -50,6 +50,20 @@ def parts_of_batch(batch: Batch) -> tuple[Tensor, Tensor, Tensor | None]:
     return samples, labels, check_lengths("Classification", rest[0], len(samples), samples.shape[1])
 
 
+class Judged(NamedTuple):
+    """What callbacks are given of a batch of the validation or test data.
+
+    loss: scalar; decoded: logits [B, classes]; labels: [B]; y: outputs [T, B, classes]; lengths: real steps [B] of
+    padded sequences, or None.
+    """
+
+    loss: Tensor
+    decoded: Tensor
+    labels: Tensor
+    y: Tensor | None
+    lengths: Tensor | None
+
+
 class NonFiniteError(ValueError):
     """The loss is NaN or infinite; the message names the first module that put out such values."""
 
@@ -93,7 +107,7 @@ class Classification(LightningModule):
         config: dict[str, Any] | None = None,
     ):
         super().__init__()
-        self.model, self.encoder, self.loss = model, encoder, loss
+        self.model, self.encoder, self.loss, self.classes = model, encoder, loss, classes
         self.learning = BPTT() if learning is None else learning
         self.learning.prepare(model)
         self.penalties = nn.ModuleDict(penalties or {})
@@ -126,18 +140,18 @@ class Classification(LightningModule):
         return self.loss.decoder(y) if lengths is None else self.loss.decoder(y, lengths)
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
-        return self._share_step("train", batch)
+        return self._share_step("train", batch).loss
 
-    def validation_step(self, batch: Batch, index: int) -> None:
-        self._share_step("val", batch)
+    def validation_step(self, batch: Batch, index: int) -> Judged:
+        return self._share_step("val", batch)
 
-    def test_step(self, batch: Batch, index: int) -> None:
-        self._share_step("test", batch)
+    def test_step(self, batch: Batch, index: int) -> Judged:
+        return self._share_step("test", batch)
 
-    def _share_step(self, stage: str, batch: Batch) -> Tensor:
+    def _share_step(self, stage: str, batch: Batch) -> Judged:
         samples, labels, lengths = parts_of_batch(batch)
         x = self.encode(samples, lengths)
-        loss, decoded = self._outcome(stage, x, labels, lengths)
+        (loss, decoded), y = self._outcome(stage, x, labels, lengths)
         if not torch.isfinite(loss):
             with padded(lengths):
                 raise NonFiniteError(describe_non_finite(self.model, x, float(loss.detach())))
@@ -146,9 +160,9 @@ class Classification(LightningModule):
         shared = {"on_step": False, "on_epoch": True, "batch_size": len(labels)}
         self.log(f"{stage}/loss", loss, sync_dist=True, **shared)
         self.log(f"{stage}/accuracy", accuracy, **shared)
-        return loss
+        return Judged(loss, decoded, labels, y, lengths)
 
-    def _outcome(self, stage: str, x: Tensor, labels: Tensor, lengths: Tensor | None) -> Outcome:
+    def _outcome(self, stage: str, x: Tensor, labels: Tensor, lengths: Tensor | None) -> tuple[Outcome, Tensor | None]:
         if stage == "train":
             with watching(self.model) if self.penalties else nullcontext([]) as activity:
                 # A method of the user's own need not know lengths where there are none.
@@ -156,10 +170,10 @@ class Classification(LightningModule):
             prices = {name: penalty(activity) for name, penalty in self.penalties.items()}
             for name, price in prices.items():
                 self.log(f"penalty/{name}", price.detach(), on_step=False, on_epoch=True, batch_size=len(labels))
-            return found._replace(loss=found.loss + sum(prices.values())) if prices else found
+            return found._replace(loss=found.loss + sum(prices.values())) if prices else found, None
         with padded(lengths):
             y = self.model(x)
-        return judged(self.loss, y, labels, lengths)
+        return judged(self.loss, y, labels, lengths), y
 
     def on_train_epoch_end(self) -> None:
         for module in self.model.modules():

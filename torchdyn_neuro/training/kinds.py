@@ -16,6 +16,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from ..core.constrained import Learned
 from ..core.integrator import Integrator
 from ..core.surrogate import Surrogate
+from ..layers.population import Population
 from .parameter_groups import ParameterGroup
 from .schedules import Schedule
 from .trusted import announced
@@ -46,6 +47,7 @@ MODEL_KINDS = (
     Kind(Learned, (OWN_PACKAGE,)),
     Kind(Integrator, (OWN_PACKAGE,)),
     Kind(Surrogate, (OWN_PACKAGE,)),
+    Kind(Population, (OWN_PACKAGE,)),
 )
 """What a model consists of: all that a checkpoint may ask for."""
 

@@ -18,3 +18,5 @@ def quieten() -> None:
         warnings.filterwarnings("ignore", message=message)
     if not sys.stdout.isatty():
         warnings.filterwarnings("ignore", category=UserWarning, module=r"lightning\..*")
+    # Our own callbacks, which Lightning calls, have something to say.
+    warnings.filterwarnings("default", message="(BestModel|Health): ")

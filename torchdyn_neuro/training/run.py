@@ -89,7 +89,9 @@ def _run(config: DictConfig, trusted: Sequence[str], interruption: Interruption,
     data: LightningDataModule = part(plain["data"], "data")
     encoder, loss = part(plain["encoder"], "encoder"), part(plain["loss"], "loss")
     known = facts(data, encoded=encoder is not None)
-    shape = {"input_shape": list(known.shape), "classes": known.classes}
+    # An encoder of the user's own need not know how.
+    frame_shape = getattr(encoder, "frame_shape", tuple)
+    shape = {"input_shape": list(frame_shape(known.shape)), "classes": known.classes}
     task = Classification(
         part(plain["model"], "model", extra=shape),
         known.classes,
