@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import torch
 from lightning.pytorch import LightningModule
+from lightning.pytorch.strategies import FSDPStrategy
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -20,12 +21,16 @@ from ..learning import BPTT, LearningMethod, Outcome
 from ..learning.method import judged
 from ..losses import ActivityPenalty, watching
 from .parameter_groups import ParameterGroup, grouped, named
+from .samples import dense
 
 STAGES = ("train", "val", "test")
 
 
 Batch = tuple[Tensor, Tensor] | tuple[Tensor, Tensor, Tensor]
-"""Samples [B, \\*], labels [B], and the lengths [B] of samples that are padded sequences [B, T, \\*]."""
+"""Samples [B, \\*], labels [B], and the lengths [B] of samples that are padded sequences [B, T, \\*].
+
+Sequences may be of any real type, counts in integers for example, and sparse.
+"""
 
 
 def parts_of_batch(batch: Batch) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -41,6 +46,7 @@ def parts_of_batch(batch: Batch) -> tuple[Tensor, Tensor, Tensor | None]:
             "data module give these"
         )
     samples, labels, *rest = batch
+    samples = dense(samples)
     if not rest:
         return samples, labels, None
     if samples.ndim < 2:
@@ -124,9 +130,22 @@ class Classification(LightningModule):
             {f"{stage}_accuracy": MulticlassAccuracy(classes, average="micro") for stage in STAGES}
         )
 
+    def setup(self, stage: str) -> None:
+        if not isinstance(self.trainer.strategy, FSDPStrategy):
+            return
+        single = [name for name, parameter in self.named_parameters() if parameter.ndim == 0]
+        if single:
+            raise ValueError(
+                f"trainer.strategy: expected parameters with an axis to share out by FSDP, got {len(single)} without, "
+                f"{', '.join(single[:3])}; give each neuron its own value, Learned(torch.full((neurons,), value)), "
+                "keep it fixed, or use trainer=ddp"
+            )
+
     def encode(self, samples: Tensor, lengths: Tensor | None = None) -> Tensor:
         """The input sequence [T, B, \\*] of a batch of samples; zero behind the ``lengths`` of padded ones."""
         if self.encoder is None:
+            if not samples.is_floating_point():
+                samples = samples.to(torch.get_default_dtype())
             return fill_padding(samples.transpose(0, 1), lengths)
         if lengths is not None and isinstance(self.encoder, Encoder):
             raise ValueError(
