@@ -156,8 +156,13 @@ def _parts(data: LightningDataModule, batch: Any) -> tuple[Tensor, ...]:
             f"{owner}: expected batches (samples, labels) or (samples, labels, lengths) of tensors, got ({got}); let "
             "the data loader, or its collate_fn, give these"
         )
-    return parts
+    return (dense(parts[0]), *parts[1:])
 
 
 def _listed(shape: tuple[int, ...]) -> str:
     return ", ".join(map(str, shape))
+
+
+def dense(samples: Tensor) -> Tensor:
+    """Sparse samples with their zeros, others as they are."""
+    return samples if samples.layout == torch.strided else samples.to_dense()
