@@ -149,10 +149,54 @@ def test_pieces_equal_the_whole():
 def test_a_state_is_saved_and_goes_on(tmp_path):
     net = poisson_network()
     first = net.run(30.0)
-    torch.save(tuple(first.state), tmp_path / "state.pt")
-    step, recent, cells = torch.load(tmp_path / "state.pt", weights_only=True)
-    again = networks.SpikingNetworkState(step, recent, cells)
+    torch.save(first.state, tmp_path / "state.pt")
+    again = torch.load(tmp_path / "state.pt", weights_only=True)
     assert same(poisson_network().run(20.0, again), net.run(20.0, first.state))
+
+
+def test_a_run_that_ends_unplanned_goes_on_from_its_checkpoint(tmp_path):
+    """Spikes and traces on disk are then those of a run without an end."""
+    pytest.importorskip("h5py")
+    net, watch = poisson_network(), {"I": {"v": [3, 96]}, "E": {"s_exc": torch.tensor([330])}}
+    whole = net.run(160.0, watch=watch)
+    checkpoint, file = tmp_path / "state.pt", tmp_path / "spikes.h5"
+
+    def ends(done: float, factor: float) -> None:
+        raise KeyboardInterrupt
+
+    net.run(20.0, record=(writer := networks.SpikeFile(file)), watch=watch, checkpoint=checkpoint)
+    state = torch.load(checkpoint, weights_only=True)
+    options = {"watch": watch, "checkpoint": checkpoint, "interval": 150.0}
+    with pytest.raises(KeyboardInterrupt):
+        net.run(140.0, state, record=writer, progress=ends, **options)
+    state = torch.load(checkpoint, weights_only=True)
+    assert int(state.step) == 200
+    assert writer.read().spikes.end == 1200
+    with pytest.raises(FileExistsError, match="SpikeFile: expected no file yet"):
+        networks.SpikeFile(file)
+    net.run(140.0, state, record=networks.SpikeFile(file, state), **options)
+    found = writer.read()
+    assert listed(found.spikes) == listed(whole.spikes)
+    assert (found.spikes.begin, found.spikes.end, found.spikes.populations) == (0, 1600, whole.spikes.populations)
+    for population, fields in watch.items():
+        for field in fields:
+            assert torch.equal(found.traces[population][field], whole.traces[population][field])
+    assert whole.traces["I"]["v"].shape == (1600, 2)
+
+
+def test_what_is_watched_is_the_state_after_each_step():
+    net = poisson_network()
+    watched = net.run(2.0, watch={"E": {"v": range(331), "refractory": [7]}}).traces["E"]
+    state = None
+    for step in range(20):
+        state = net.run(0.1, state).state
+        assert torch.equal(watched["v"][step], state.cells[0].v.flatten())
+        assert watched["refractory"][step] == state.cells[0].refractory[0, 7]
+
+
+def test_a_bar_shows_progress(capsys):
+    poisson_network().run(5.0, progress=True)
+    assert "times real time" in capsys.readouterr().out
 
 
 def test_given_spikes_arrive_after_their_delays():
@@ -176,7 +220,7 @@ def test_given_spikes_arrive_after_their_delays():
     np.testing.assert_allclose(found, expected)
     spikes = net.run(2.0).spikes
     assert listed(spikes) == [(0, 0), (2, 0), (2, 1), (11, 1)]
-    assert torch.equal(spikes["S"][0], times.double().sort().values)
+    torch.testing.assert_close(spikes["S"][0], times.sort().values.double())
 
 
 def test_the_same_as_the_house_own_network():
@@ -250,8 +294,8 @@ def test_spikes_are_handed_over_in_pieces():
     found = net.run(150.0, record=pieces.append, progress=lambda done, factor: told.append(done))
     assert found.spikes == ()
     assert told == pytest.approx([100.0, 150.0])
-    assert [pair for piece in pieces for pair in listed(piece)] == listed(net.run(150.0).spikes)
-    assert [(piece.begin, piece.end) for piece in pieces] == [(0, 1000), (1000, 1500)]
+    assert [pair for piece in pieces for pair in listed(piece.spikes)] == listed(net.run(150.0).spikes)
+    assert [(piece.spikes.begin, piece.spikes.end) for piece in pieces] == [(0, 1000), (1000, 1500)]
 
 
 def test_a_full_record_ends_a_piece(monkeypatch):
@@ -260,7 +304,7 @@ def test_a_full_record_ends_a_piece(monkeypatch):
     cell = tdn.LIF(5.0, v_th=0.1, reset="zero", dt=0.1)
     net = SpikingNetwork({"N": Population(100, cell, drives=[Current(1e3)])}, owners=2)
     sizes = []
-    net.run(5.0, record=lambda piece: sizes.append(piece.end - piece.begin))
+    net.run(5.0, record=lambda piece: sizes.append(piece.spikes.end - piece.spikes.begin))
     assert sum(sizes) == 50
     assert max(sizes) < 50
     assert len(net.run(5.0).spikes) == 5000
@@ -329,6 +373,9 @@ RULE = wiring.FixedOutDegree(2)
         (lambda: lif(drives=[0.1]), "expected drives to be Poisson or Current, got 0.1"),
         (lambda: lif(drives=[Poisson(1.0, 1.0, "exc")]), "expected a receptor among 0, got 'exc'"),
         (lambda: Poisson(-1.0, 1.0), "Poisson: expected rate at least 0 Hz, got -1.0"),
+        (lambda: net_of().run(0.1, watch={"C": {}}), "expected to watch populations among A, B, got 'C'"),
+        (lambda: net_of().run(0.1, watch={"A": {"u": [0]}}), "expected to watch fields of A among v, got 'u'"),
+        (lambda: net_of().run(0.1, watch={"A": {"v": [5]}}), "expected to watch neurons of A from 0 to 4, got others"),
         (lambda: net_of().run(0.05), "expected a duration of whole steps of 0.1 ms, got 0.05 ms"),
         (
             lambda: SpikingNetwork({"A": lif(initial={"u": 1.0})}).run(1.0),

@@ -5,18 +5,22 @@ is drawn by :mod:`torchdyn_neuro.wiring`.
 """
 
 from .drives import Current, Poisson
-from .network import Run, SpikingNetwork, SpikingNetworkState
+from .network import SpikingNetwork
 from .population import Population
 from .projection import Projection
+from .running import Piece, Run, SpikingNetworkState
+from .spike_file import SpikeFile
 from .spike_source import SpikeSource
 from .spikes import Spikes
 
 __all__ = [
     "Current",
+    "Piece",
     "Poisson",
     "Population",
     "Projection",
     "Run",
+    "SpikeFile",
     "SpikeSource",
     "Spikes",
     "SpikingNetwork",

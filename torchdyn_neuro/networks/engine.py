@@ -60,6 +60,8 @@ class Engine:
         steppers: the step of each, none of given spikes.
         streams: of each population's drives.
         cells: the states to start from.
+        watched: what is kept after each step: the number of the population, that of the field among the tensors of its
+            state, and the neurons, int64.
         dt: ms.
         dtype: of the inputs.
     """
@@ -72,10 +74,12 @@ class Engine:
         steppers: Sequence[Stepper | None],
         streams: Sequence[Sequence[int]],
         cells: Sequence[State],
+        watched: Sequence[tuple[int, int, Tensor]],
         dt: float,
         dtype: torch.dtype,
     ):
         self.layout, self.packed, self.cells, self.dtype = layout, packed, tuple(cells), dtype
+        self.watched = watched
         self.held = [[_padded(leaf) for leaf in leaves(state)] for state in cells]
         self.figures = Figures()
         self.functions = (ctypes.c_void_p * len(steppers))(*(each and each.address for each in steppers))
@@ -100,7 +104,7 @@ class Engine:
                 current = None if poisson else torch.tensor([drive.value], dtype=dtype)
                 self.tensors += [*(drive.table(dt, dtype) if poisson else (None, None, None)), current]
 
-    def run(self, begin: int, steps: int, recent: Tensor) -> tuple[int, Tensor]:
+    def run(self, begin: int, steps: int, recent: Tensor) -> tuple[int, Tensor, list[Tensor]]:
         """Take at most so many steps.
 
         Args:
@@ -109,21 +113,28 @@ class Engine:
             recent: the spikes of the steps before that may not have arrived, int32 [spikes, 2].
 
         Returns:
-            How many steps were taken, and their spikes (step, neuron), in order, int32 [spikes, 2].
+            How many steps were taken, their spikes (step, neuron), in order, int32 [spikes, 2], and what is watched,
+            [steps, neurons].
         """
         layout, packed = self.layout, self.packed
         threads = min(layout.owners, threads_for(_OPERATIONS * steps))
         counted = torch.zeros(layout.owners * (_FIGURES + 1), dtype=torch.int64)
         recent = recent.contiguous()
         sizes = [threads, layout.owners, len(layout.neurons), begin, steps, packed.delays[0], layout.total]
-        sizes += [len(recent), self.room, len(packed.delays), self.drives, *layout.widths, *packed.delays, *self.words]
+        sizes += [len(recent), self.room, len(packed.delays), self.drives]
+        sizes += [len(self.watched), *layout.widths, *packed.delays, *self.words]
+        traces = [torch.empty(steps, len(neurons), dtype=self.dtype) for _, _, neurons in self.watched]
+        watches = []
+        for (number, leaf, neurons), trace in zip(self.watched, traces, strict=True):
+            sizes += [number, len(neurons)]
+            watches += [self.held[number][leaf], neurons, trace]
         tensors = [packed.places, packed.weights, packed.offsets, recent, self.record, counted, self.arrived]
-        taken = library(self.dtype).run_network(self.functions, *arrays([*tensors, *self.tensors], sizes))
+        taken = library(self.dtype).run_network(self.functions, *arrays([*tensors, *self.tensors, *watches], sizes))
         figures, recorded = counted[: layout.owners * _FIGURES], counted[layout.owners * _FIGURES :]
         self.figures.add(figures.reshape(layout.owners, _FIGURES))
         spikes = torch.cat([self.record[k, :count] for k, count in enumerate(recorded.tolist())])
         order = torch.argsort(spikes[:, 0].to(torch.int64) * layout.total + spikes[:, 1])
-        return taken, spikes[order]
+        return taken, spikes[order], [trace[:taken] for trace in traces]
 
     def states(self) -> tuple[State, ...]:
         """The states of the populations as they are now."""

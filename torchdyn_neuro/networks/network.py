@@ -1,50 +1,25 @@
 """A network of populations and projections."""
 
-import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from ..core.checks import is_whole, positive_number, whole_number
-from ..core.state import State, register_state
 from ..fused.stepper import stepper
 from ..wiring.draw import stream_of
-from .engine import Engine, Figures
+from .engine import Engine
 from .layout import Layout
 from .packed import check_memory, pack
 from .population import Population
+from .progress import shown
 from .projection import Projection
+from .running import Piece, Run, Running, SpikingNetworkState
 from .spike_source import SpikeSource
-from .spikes import Spikes
+from .watching import watched_in
 
 _SYNAPSES, _DRIVES, _STARTS = range(1, 4)
-_SEGMENT = 1000
-"""Steps between two looks at the clock, at most."""
-
-
-@register_state
-class SpikingNetworkState(NamedTuple):
-    """step: how many steps were taken, int64; recent: spikes (step, neuron) that may not have arrived everywhere, int32
-    [spikes, 2]; cells: the state of each population, fields [1, neurons].
-    """
-
-    step: Tensor
-    recent: Tensor
-    cells: tuple[State, ...]
-
-
-class Run(NamedTuple):
-    """spikes: those of the run, () if they were not kept; state: after it; seconds: how long it took; real_time_factor:
-    seconds that pass for one of the model; figures: where they went.
-    """
-
-    spikes: Any
-    state: SpikingNetworkState
-    seconds: float
-    real_time_factor: float
-    figures: Figures
 
 
 class SpikingNetwork(nn.Module):
@@ -163,58 +138,51 @@ class SpikingNetwork(nn.Module):
         duration: float,
         state: SpikingNetworkState | None = None,
         *,
-        record: bool | Callable[[Spikes], None] = True,
-        progress: Callable[[float, float], None] | None = None,
+        record: bool | Callable[[Piece], None] = True,
+        watch: Mapping[str, Mapping[str, Sequence[int] | Tensor]] | None = None,
+        progress: bool | Callable[[float, float], None] = False,
+        checkpoint: str | Path | None = None,
+        interval: float = 10_000.0,
     ) -> Run:
         """Simulate for a time.
 
         Args:
             duration: ms, a whole number of steps.
             state: to start from, which stays as it is; the first one if omitted.
-            record: whether the spikes are handed back; or a function that is given them piece by piece, as they come,
-                so that memory stays bounded.
-            progress: a function that is told after each piece how much of the duration is over, ms, and how many
-                seconds one of the model takes.
+            record: whether spikes and traces are handed back; or a function that is given them piece by piece, as they
+                come, so that memory stays bounded, such as a :class:`SpikeFile`.
+            watch: by population, fields of the state and the neurons of which they are kept after each step, e.g.
+                ``{"E": {"v": [0, 1]}}``.
+            progress: whether a bar shows what is over and the real-time factor; or a function that is told after each
+                piece how much of the duration is over, ms, and how many seconds one of the model takes.
+            checkpoint: a file in which the state is kept, at the end too; ``torch.load`` reads it.
+            interval: between two writings of it, ms of the model.
 
         Raises:
-            ValueError: if the duration is no whole number of steps, or steps would no longer be counted in 32 bits.
+            ValueError: if the duration is no whole number of steps, steps would no longer be counted in 32 bits, or
+                what is to be watched is not there.
         """
         steps = positive_number("SpikingNetwork", "duration", duration, unit="ms") / self.dt
         if not is_whole(steps):
             raise ValueError(
                 f"SpikingNetwork: expected a duration of whole steps of {self.dt:g} ms, got {duration} ms; choose one"
             )
+        interval = positive_number("SpikingNetwork", "interval", interval, unit="ms") / self.dt
         state = self.initial_state() if state is None else state
-        begin, steps = int(state.step), round(steps)
-        if begin + steps >= 2**31:
+        if int(state.step) + round(steps) >= 2**31:
             raise ValueError(
-                f"SpikingNetwork: expected fewer than 2^31 steps in all, got {begin + steps}; start a new simulation"
+                f"SpikingNetwork: expected fewer than 2^31 steps in all, got {int(state.step) + round(steps)}; start a "
+                "new simulation"
             )
-        engine = self._engine(state)
-        at, recent, kept, seconds = begin, state.recent, [], 0.0
-        while at < begin + steps:
-            start = time.perf_counter()
-            taken, spikes = engine.run(at, min(_SEGMENT, begin + steps - at), recent)
-            seconds += time.perf_counter() - start
-            if record is True:
-                kept.append(spikes)
-            elif record:
-                record(self._spikes(spikes, at, at + taken))
-            at += taken
-            recent = torch.cat([recent, spikes])
-            recent = recent[recent[:, 0] >= at - self.packed.delays[0]]
-            factor = seconds * 1000 / ((at - begin) * self.dt)
-            if progress is not None:
-                progress((at - begin) * self.dt, factor)
-        spikes = self._spikes(torch.cat(kept), begin, at) if record is True else ()
-        after = SpikingNetworkState(torch.tensor(at), recent, engine.states())
-        return Run(spikes, after, seconds, factor, engine.figures)
-
-    def _spikes(self, spikes: Tensor, begin: int, end: int) -> Spikes:
+        watched = watched_in(self.populations, state.cells, self.dtype, watch or {})
+        engine = self._engine(state, list(watched.values()))
         counts = {name: each.neurons for name, each in self.populations.items()}
-        return Spikes(spikes[:, 0], spikes[:, 1], begin, end, self.dt, counts)
+        running = Running(self.dt, counts, list(watched), self.packed.delays[0])
+        checkpoint = None if checkpoint is None else Path(checkpoint)
+        with shown(progress, duration) as tell:
+            return running.run(engine, state, round(steps), record, tell, checkpoint, round(interval))
 
-    def _engine(self, state: SpikingNetworkState) -> Engine:
+    def _engine(self, state: SpikingNetworkState, watched: Sequence[tuple[int, int, Tensor]]) -> Engine:
         populations, cells, steppers = list(self.populations.values()), [], []
         for each, cell in zip(populations, state.cells, strict=True):
             given = each.cell is None
@@ -223,7 +191,7 @@ class SpikingNetwork(nn.Module):
             cells.append(() if given else each.cell.take_state(each.frame(self.dtype), cell))
             steppers.append(None if given else stepper(each.cell, each.frame(self.dtype), cells[-1]))
         streams = [self._streams(_DRIVES, k, len(each.drives)) for k, each in enumerate(populations)]
-        return Engine(self.layout, self.packed, populations, steppers, streams, cells, self.dt, self.dtype)
+        return Engine(self.layout, self.packed, populations, steppers, streams, cells, watched, self.dt, self.dtype)
 
     def extra_repr(self) -> str:
         return f"{self.layout.total} neurons, {self.packed.synapses} synapses, dt={self.dt:g} ms"

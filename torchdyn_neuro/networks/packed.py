@@ -13,7 +13,8 @@ from ..native.compiler import NO_COMPILER, CompilerUnavailableError, arrays, hea
 from ..wiring.draw import DRAWING
 from .layout import Layout
 
-_HEADERS = (*DRAWING[:3], "fused/cpp/storage.h", *DRAWING[3:], "networks/pack.h", "networks/run.h")
+_OWN = "pack", "waiting", "drive", "run"
+_HEADERS = (*DRAWING[:3], "fused/cpp/storage.h", *DRAWING[3:], *(f"networks/{name}.h" for name in _OWN))
 
 
 @functools.cache

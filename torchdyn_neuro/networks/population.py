@@ -118,7 +118,7 @@ class Population(nn.Module):
                     f"{tuple(value.shape)}; pass one value for each"
                 )
             return value.detach().expand(self.neurons) if value.numel() == 1 else value.detach()
-        return drawn(table_of("Population", name, value), self.neurons, stream, number)
+        return drawn(table_of("Population", name, value), self.neurons, stream + number)
 
     def extra_repr(self) -> str:
         return f"{self.neurons}, inputs={self.inputs}, drives={list(self.drives)}"

@@ -1,82 +1,11 @@
 // Many steps of a network: spikes are delivered, populations move on, and their spikes wait for their delays. After
-// pack.h; NUMBER is the type of all inputs.
+// pack.h, waiting.h, drive.h; NUMBER is the type of all inputs.
 //
 // A spike of step n with a delay of d steps arrives in step n + d. What arrives in a step is added in one order, whoever
 // does it: oldest spikes first, of one step those of lower neurons first. So nothing depends on threads or owners.
-enum { POISSON = 5, SPINS = 2000, AHEAD = 4, POPULATION_WORDS = 5, DRIVE_WORDS = 4, DRIVE_TENSORS = 4, TAKEN = 5 };
-enum { BLOCK_OF_DRIVE = AT_ONCE };
-extern "C" int sched_yield() noexcept;
+enum { AHEAD = 4, POPULATION_WORDS = 5, DRIVE_WORDS = 4, DRIVE_TENSORS = 4 };
+enum { WATCH_WORDS = 2, WATCH_TENSORS = 3, TAKEN = 5 };
 typedef I (*Step)(void* const* tensors, void* const* inputs, I begin, I end, I first, int32_t* spikes);
-
-static inline uint64_t ticks() {
-#ifdef __x86_64__
-  return __builtin_ia32_rdtsc();
-#else
-  return 0;
-#endif
-}
-static inline void pause() {
-#ifdef __x86_64__
-  __builtin_ia32_pause();
-#endif
-}
-
-// All threads wait for the last: they spin, then let others run.
-struct Barrier {
-  alignas(64) I arrived;
-  alignas(64) I turn;
-  void wait(I threads) {
-    if (threads == 1) return;
-    const I now = __atomic_load_n(&turn, __ATOMIC_ACQUIRE);
-    if (__atomic_add_fetch(&arrived, 1, __ATOMIC_ACQ_REL) == threads) {
-      __atomic_store_n(&arrived, 0, __ATOMIC_RELAXED);
-      __atomic_store_n(&turn, now + 1, __ATOMIC_RELEASE);
-      return;
-    }
-    for (I spins = 0; __atomic_load_n(&turn, __ATOMIC_ACQUIRE) == now; ++spins)
-      if (spins < SPINS)
-        pause();
-      else
-        sched_yield();
-  }
-};
-
-// Poisson spikes from outside, and a constant current: the number of spikes is drawn by the alias method from one word,
-// whose lower 4 bits choose one of 16 numbers and which, where it is not below a threshold, stands for another number.
-struct Drive {
-  I population, input, repeats;
-  uint32_t stream;
-  const uint32_t* threshold;
-  const NUMBER *value, *other, *current;  // of 16 numbers of spikes; one, or null
-};
-static inline void drive(const Drive& d, NUMBER* to, I begin, I end, I t) {
-  if (d.current)
-    for (I j = 0; j < end - begin; ++j) to[j] += *d.current;
-  for (I repeat = 0; repeat < d.repeats; ++repeat)
-    for (I j = begin; j < end; j += BLOCK_OF_DRIVE) {
-      NUMBER* const at = to + (j - begin);
-#if defined(__AVX512F__) && defined(__AVX512DQ__) && !defined(__clang__)
-      const Candidates drawn = candidates(d.stream, POISSON + (uint32_t)repeat, t, j / 4);
-      const U threshold = (U)load<F>((const float*)d.threshold);
-      if (sizeof(NUMBER) == sizeof(float)) {
-        const F value = load<F>((const float*)d.value), other = load<F>((const float*)d.other);
-        for (int k = 0; k < 4; ++k) {
-          const U word = drawn.word[k];
-          const N below = (N)(word < __builtin_shuffle(threshold, word));
-          const F added = below ? __builtin_shuffle(value, word) : __builtin_shuffle(other, word);
-          store((float*)at + 16 * k, load<F>((const float*)at + 16 * k) + added, false);
-        }
-        continue;
-      }
-#endif
-      uint32_t words[BLOCK_OF_DRIVE];
-      words_of(d.stream, POISSON + (uint32_t)repeat, t, j / BLOCK_OF_DRIVE, words);
-      for (int k = 0; k < BLOCK_OF_DRIVE; ++k) {
-        const uint32_t bin = words[k] & 15;
-        at[k] += words[k] < d.threshold[bin] ? d.value[bin] : d.other[bin];
-      }
-    }
-}
 
 // The synapses of a chunk.
 static __attribute__((noinline)) void arrive(NUMBER* to, const uint16_t* place, const NUMBER* weight, I count) {
@@ -90,26 +19,19 @@ static __attribute__((noinline)) void arrive(NUMBER* to, const uint16_t* place, 
   for (; k < count; ++k) to[place[k]] += weight[k];
 }
 
-// The spikes of a step in a list (step, neuron) that is ordered, of some neurons.
-static inline I given(const int32_t* list, I count, I t, I begin, I end, I first, int32_t* to) {
-  I low = 0, high = count, found = 0;
-  while (low < high) {
-    const I middle = (low + high) / 2;
-    if (list[2 * middle] < t)
-      low = middle + 1;
-    else
-      high = middle;
-  }
-  for (; low < count && list[2 * low] == t; ++low)
-    if (list[2 * low + 1] >= begin && list[2 * low + 1] < end) to[found++] = (int32_t)(first + list[2 * low + 1]);
-  return found;
-}
-
 struct Population {
   I first, inputs, spikes;
   Step step;
   void* const* tensors;
   const I* ranges;  // of each owner: first neuron, end, accumulators of each input
+};
+
+// Neurons of a population of which a field is kept after each step.
+struct Watch {
+  I population, count;
+  const NUMBER* field;
+  const I* neuron;
+  NUMBER* to;  // [steps, count]
 };
 
 // What one owner keeps.
@@ -125,12 +47,13 @@ struct alignas(64) Owner {
 };
 
 struct Machine {
-  I threads, owners, populations, longest, all, room, delays, drives;
+  I threads, owners, populations, longest, all, room, delays, drives, watches;
   const uint16_t* places;
   const NUMBER* weights;
   const I* delay;  // those that there are, longest first
   Population* population;
   Drive* outside;
+  Watch* watch;
   Owner* owner;
   I full[2];
   Barrier barrier;
@@ -211,6 +134,15 @@ struct Machine {
     own.events += events;
     own.chunks += chunks;
   }
+  void look(I o, I row) const {
+    for (I n = 0; n < watches; ++n) {
+      const Watch& w = watch[n];
+      const Population& p = population[w.population];
+      const I *const range = p.ranges + o * (2 + p.inputs), begin = range[0], end = range[1];
+      for (I k = 0; k < w.count; ++k)
+        if (w.neuron[k] >= begin && w.neuron[k] < end) w.to[row * w.count + k] = w.field[w.neuron[k]];
+    }
+  }
   // The populations of an owner move on.
   void update(I o, I t) {
     Owner& own = owner[o];
@@ -238,17 +170,21 @@ struct Machine {
 };
 
 // tensors: places, weights, offsets [owners, neurons], recent spikes (step, neuron), the record [owners, room, 2],
-// figures [owners, TAKEN], accumulators one owner after the other, those of each population, those of each drive.
-// sizes: threads, owners, populations, first step, steps, longest delay, neurons, recent spikes, room, delays, drives;
+// figures [owners, TAKEN], accumulators one owner after the other, those of each population, each drive, each
+// watch.
+// sizes: threads, owners, populations, first step, steps, longest delay, neurons, recent spikes, room, delays, drives,
+// watches;
 // the accumulators of each owner; the delays; of each population the first neuron, neurons, inputs, tensors, spikes that are
-// given, and its ranges; of each drive its population, input, stream, repeats. Returns the steps that were taken: fewer where there would be
+// given, and its ranges; of each drive its population, input, stream, repeats; of each watch
+// its population and how many neurons. Returns the steps that were taken: fewer where there would be
 // no room for more spikes.
 extern "C" I run_network(const void* const* functions, void* const* tensors, const I* sizes) {
   Machine m = {};
   m.threads = sizes[0], m.owners = sizes[1], m.populations = sizes[2], m.longest = sizes[5], m.all = sizes[6];
   const I begin = sizes[3], steps = sizes[4], recent = sizes[7];
   m.room = sizes[8], m.delays = sizes[9], m.drives = sizes[10];
-  const I *const widths = sizes + 11, *word = widths + m.owners + m.delays;
+  m.watches = sizes[11];
+  const I *const widths = sizes + 12, *word = widths + m.owners + m.delays;
   m.delay = widths + m.owners;
   m.places = (const uint16_t*)tensors[0], m.weights = (const NUMBER*)tensors[1];
   I* const figures = (I*)tensors[5];
@@ -282,6 +218,9 @@ extern "C" I run_network(const void* const* functions, void* const* tensors, con
   for (I n = 0; n < m.drives; ++n, word += DRIVE_WORDS, tensor += DRIVE_TENSORS)
     m.outside[n] = {word[0], word[1], word[3], (uint32_t)word[2], (const uint32_t*)tensor[0],
                    (const NUMBER*)tensor[1], (const NUMBER*)tensor[2], (const NUMBER*)tensor[3]};
+  m.watch = (Watch*)memory_of(m.watches * (I)sizeof(Watch));
+  for (I n = 0; n < m.watches; ++n, word += WATCH_WORDS, tensor += WATCH_TENSORS)
+    m.watch[n] = {word[0], word[1], (const NUMBER*)tensor[0], (const I*)tensor[1], (NUMBER*)tensor[2]};
   I taken = 0;
 #pragma omp parallel num_threads(m.threads)
   {
@@ -300,6 +239,7 @@ extern "C" I run_network(const void* const* functions, void* const* tensors, con
         m.deliver(own, t);
         const uint64_t second = ticks();
         m.update(o, t);
+        m.look(o, done);
         own.delivering += second - first;
         own.updating += ticks() - second;
       }
@@ -323,6 +263,6 @@ extern "C" I run_network(const void* const* functions, void* const* tensors, con
     free(own.waiting), free(own.counts), free(own.due.at);
     for (int k = 0; k < 2; ++k) free(own.spikes[k]), free(own.found[k]);
   }
-  free(owners), free(m.population), free(m.outside);
+  free(owners), free(m.population), free(m.outside), free(m.watch);
   return taken;
 }

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import torch
 from lightning.pytorch import LightningModule
+from lightning.pytorch.strategies import FSDPStrategy
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -128,6 +129,17 @@ class Classification(LightningModule):
         self.accuracy = nn.ModuleDict(
             {f"{stage}_accuracy": MulticlassAccuracy(classes, average="micro") for stage in STAGES}
         )
+
+    def setup(self, stage: str) -> None:
+        if not isinstance(self.trainer.strategy, FSDPStrategy):
+            return
+        single = [name for name, parameter in self.named_parameters() if parameter.ndim == 0]
+        if single:
+            raise ValueError(
+                f"trainer.strategy: expected parameters with an axis to share out by FSDP, got {len(single)} without, "
+                f"{', '.join(single[:3])}; give each neuron its own value, Learned(torch.full((neurons,), value)), "
+                "keep it fixed, or use trainer=ddp"
+            )
 
     def encode(self, samples: Tensor, lengths: Tensor | None = None) -> Tensor:
         """The input sequence [T, B, \\*] of a batch of samples; zero behind the ``lengths`` of padded ones."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ..core.random import philox
 from ..native.compiler import NO_COMPILER, CompilerUnavailableError, arrays, header_library
 
 DRAWING = (
@@ -20,8 +19,6 @@ DRAWING = (
 PLACES = 4096
 """Of a table of quantiles, which has one entry more."""
 CHANCE, DEGREE, LISTED = range(3)
-_VALUES = 6
-"""A kind of counters; the kernels have others."""
 _PROFILES = ("", "gaussian", "exponential", "disc")
 
 
@@ -100,11 +97,11 @@ def stream_of(seed: int, *numbers: int) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
 
 
-def drawn(table: Tensor, count: int, stream: int, number: int = 0) -> Tensor:
-    """So many values of a table of quantiles, float64 [count]; ``number`` tells apart draws of one stream."""
-    word = philox((torch.arange(count), number, _VALUES, 0), (stream, 0))[0]
-    at, share = word >> 20, (word & 0xFFFFF) / 2**20
-    return table[at] + share * (table[at + 1] - table[at])
+def drawn(table: Tensor, count: int, stream: int) -> Tensor:
+    """So many values of a table of quantiles, float64 [count]."""
+    share = PLACES * torch.rand(count, generator=torch.Generator().manual_seed(stream), dtype=torch.float64)
+    at = share.to(torch.int64)
+    return table[at] + (share - at) * (table[at + 1] - table[at])
 
 
 def all_alike(value: float) -> Tensor:
