@@ -394,6 +394,22 @@ def test_what_cannot_be_is_refused(make, message):
         make()
 
 
+def test_what_was_counted_in_steps_keeps_its_steps():
+    net = net_of(Projection("A", "B", RULE, 1.0, 0.5))
+    with pytest.raises(
+        ValueError, match=r"SpikingNetwork: expected steps of 0.1 ms, in which .*, got dt=0.2 ms; build"
+    ):
+        tdn.set_dt(net, 0.2)
+    assert net.populations["A"].cell.dt == 0.1
+    tdn.set_dt(net.populations["A"], 0.2)
+    with pytest.raises(
+        ValueError, match=r"SpikingNetwork: expected steps of 0.1 ms, in which .*, got dt=0.2 ms; build"
+    ):
+        net.run(1.0)
+    with pytest.raises(ValueError, match="expected a network on the CPU, got one elsewhere"):
+        net_of().to("meta").run(1.0)
+
+
 def test_too_many_synapses_are_refused_before_any_is_drawn():
     huge = {"A": Population(10_000_000, tdn.LIF(dt=0.1))}
     with pytest.raises(MemoryError, match=r"expected room for 1e\+14 synapses in 6e\+05 GB, got .* that are free"):

@@ -88,7 +88,7 @@ class SpikingNetwork(nn.Module):
         if len(steps) != 1:
             got = f"steps of {sorted(steps)} ms; give all the same" if steps else "given spikes alone; add a Population"
             raise ValueError(f"SpikingNetwork: expected cells that share one dt, got {got}")
-        self.dt = steps.pop()
+        self._dt = steps.pop()
         neurons = [each.neurons for each in populations.values()]
         if sum(neurons) >= 2**31:
             raise ValueError(
@@ -104,6 +104,19 @@ class SpikingNetwork(nn.Module):
         check_memory(expected, expected * (2 + dtype.itemsize))
         self.layout = Layout.for_threads(neurons, inputs, threads)
         self.packed = pack(self.layout, found, self._streams(_SYNAPSES, len(found)), self.dt, dtype)
+
+    @property
+    def dt(self) -> float:
+        """The time step of all cells, ms; it stays, for the delays are counted in it."""
+        return self._dt
+
+    @dt.setter
+    def dt(self, dt: float) -> None:
+        if dt != self._dt:
+            raise ValueError(
+                f"SpikingNetwork: expected steps of {self._dt:g} ms, in which the delays of the synapses are counted, got "
+                f"dt={dt:g} ms; build the network anew"
+            )
 
     def _streams(self, *numbers: int) -> list[int]:
         *numbers, count = numbers
@@ -174,6 +187,7 @@ class SpikingNetwork(nn.Module):
                 f"SpikingNetwork: expected fewer than 2^31 steps in all, got {int(state.step) + round(steps)}; start a "
                 "new simulation"
             )
+        self._check_unchanged()
         watched = watched_in(self.populations, state.cells, self.dtype, watch or {})
         engine = self._engine(state, list(watched.values()))
         counts = {name: each.neurons for name, each in self.populations.items()}
@@ -181,6 +195,13 @@ class SpikingNetwork(nn.Module):
         checkpoint = None if checkpoint is None else Path(checkpoint)
         with shown(progress, duration) as tell:
             return running.run(engine, state, round(steps), record, tell, checkpoint, round(interval))
+
+    def _check_unchanged(self) -> None:
+        for each in self.populations.values():
+            if each.cell is not None:
+                self.dt = each.cell.dt
+        if any(x.device.type != "cpu" for x in (*self.parameters(), *self.buffers())):
+            raise ValueError("SpikingNetwork: expected a network on the CPU, got one elsewhere; call net.cpu() first")
 
     def _engine(self, state: SpikingNetworkState, watched: Sequence[tuple[int, int, Tensor]]) -> Engine:
         populations, cells, steppers = list(self.populations.values()), [], []

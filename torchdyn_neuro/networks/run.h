@@ -3,7 +3,7 @@
 //
 // A spike of step n with a delay of d steps arrives in step n + d. What arrives in a step is added in one order, whoever
 // does it: oldest spikes first, of one step those of lower neurons first. So nothing depends on threads or owners.
-enum { AHEAD = 4, POPULATION_WORDS = 5, DRIVE_WORDS = 4, DRIVE_TENSORS = 4 };
+enum { AHEAD = 8, POPULATION_WORDS = 5, DRIVE_WORDS = 4, DRIVE_TENSORS = 4 };
 enum { WATCH_WORDS = 2, WATCH_TENSORS = 3, TAKEN = 5 };
 typedef I (*Step)(void* const* tensors, void* const* inputs, I begin, I end, I first, int32_t* spikes);
 
@@ -70,8 +70,8 @@ struct Machine {
         __builtin_prefetch((const char*)at + n, 0, 2);
   }
   void fetch_row(uint64_t row, bool near) const {
-    fetch(places + (row & PLACE_OF_ROW), 192, near);
-    fetch(weights + (row & PLACE_OF_ROW), 256, near);
+    fetch(places + (row & PLACE_OF_ROW), near ? 192 : 256, near);
+    fetch(weights + (row & PLACE_OF_ROW), near ? 320 : 512, near);
   }
 
   // Spikes of the step before begin to wait.
