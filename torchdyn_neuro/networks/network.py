@@ -114,8 +114,8 @@ class SpikingNetwork(nn.Module):
     def dt(self, dt: float) -> None:
         if dt != self._dt:
             raise ValueError(
-                f"SpikingNetwork: expected steps of {self._dt:g} ms, in which the delays of the synapses are counted, got "
-                f"dt={dt:g} ms; build the network anew"
+                f"SpikingNetwork: expected steps of {self._dt:g} ms, in which the delays of the synapses are counted, "
+                f"got dt={dt:g} ms; build the network anew"
             )
 
     def _streams(self, *numbers: int) -> list[int]:
@@ -175,6 +175,7 @@ class SpikingNetwork(nn.Module):
             ValueError: if the duration is no whole number of steps, steps would no longer be counted in 32 bits, or
                 what is to be watched is not there.
         """
+        self._check_unchanged()
         steps = positive_number("SpikingNetwork", "duration", duration, unit="ms") / self.dt
         if not is_whole(steps):
             raise ValueError(
@@ -187,7 +188,6 @@ class SpikingNetwork(nn.Module):
                 f"SpikingNetwork: expected fewer than 2^31 steps in all, got {int(state.step) + round(steps)}; start a "
                 "new simulation"
             )
-        self._check_unchanged()
         watched = watched_in(self.populations, state.cells, self.dtype, watch or {})
         engine = self._engine(state, list(watched.values()))
         counts = {name: each.neurons for name, each in self.populations.items()}
