@@ -34,13 +34,6 @@ METHODS = {
 }
 
 
-class DampedTriangle(tdn.Surrogate):
-    """0.3 max(0, 1 - |x|): the slope of Bellec et al., small enough for a loop through time."""
-
-    def derivative(self, x: Tensor) -> Tensor:
-        return 0.3 * torch.clamp(1 - x.abs(), min=0)
-
-
 def load(folder: Path) -> list[tuple[Tensor, Tensor]]:
     """Spike counts [samples, T, channels] and labels, for training and for the test."""
     data = SpokenDigits(root=str(folder), dt=DT, duration=STEPS * DT, length="duration")
@@ -53,7 +46,7 @@ def load(folder: Path) -> list[tuple[Tensor, Tensor]]:
 
 def network(neurons: int, sample: Tensor) -> nn.Module:
     """A recurrent layer of leaky neurons with learned time constants, and a leaky readout."""
-    neuron = tdn.LIF(tdn.Learned(torch.linspace(20.0, 80.0, neurons)), surrogate=DampedTriangle(), dt=DT)
+    neuron = tdn.LIF(tdn.Learned(torch.linspace(20.0, 80.0, neurons)), surrogate=tdn.Damped(), dt=DT)
     connection = nn.Linear(neurons, neurons, bias=False)
     nn.init.orthogonal_(connection.weight, gain=0.2)
     net = nn.Sequential(

@@ -63,6 +63,9 @@ EXAMPLES: dict[str, Case] = {
     "BatchNormThroughTime": Case(lambda: with_statistics(layers.BatchNormThroughTime(NEURONS, steps=7))),
     "TemporalEffectiveBatchNorm": Case(lambda: with_statistics(layers.TemporalEffectiveBatchNorm(NEURONS, steps=7))),
     "SpikingDropout": Case(layers.SpikingDropout),
+    "SpikingMaxPool2d": Case(
+        lambda: layers.SpikingMaxPool2d((1, 3), 1, (0, 1)), lambda uniform: spikes(uniform).flatten(2)[:, :, None, None]
+    ),
     "CTRNN": Case(lambda: tdn.CTRNN(NEURONS, tdn.Learned(torch.linspace(5.0, 20.0, NEURONS)))),
     "Chain": Case(lambda: tdn.Chain(tdn.LIF(), dyadic_linear(), tdn.LeakyIntegrator())),
     "ConductanceLIF": Case(drive=lambda uniform: (20 * uniform, 5 * uniform.flip(0))),

@@ -49,7 +49,10 @@ ALLOWED = {
     "analysis": {"core", "integrators"},
 }
 """What each folder may import beside itself; the deep-learning parts stand above all of these."""
-ABOVE = {"encoding", "decoding", "losses", "layers", "metrics", "models", "learning", "plotting", "data", "training"}
+ABOVE = {
+    *("encoding", "decoding", "losses", "layers", "metrics", "models"),
+    *("conversion", "learning", "plotting", "data", "training"),
+}
 
 
 def dotted(path: Path) -> str:

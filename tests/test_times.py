@@ -15,6 +15,7 @@ NAMES = ("dt", "duration", "settle", "t_ref", "delay", "max_delay")
 NEEDED = {
     "Network": lambda: {"neuron": tdn.LIF(), "connection": nn.Linear(2, 2)},
     "Plastic": lambda: {"connection": nn.Linear(2, 2), "rule": tdn.Hebbian()},
+    "SpikingMaxPool2d": lambda: {"kernel_size": 2},
     "SpikingDelayNet": lambda: {"input_shape": (3,), "classes": 2},
     "BatchNormThroughTime": lambda: {"features": 3, "steps": 2},
     "TemporalEffectiveBatchNorm": lambda: {"features": 3, "steps": 2},

@@ -39,6 +39,7 @@ __version__ = "0.1.0"
 
 _ON_FIRST_USE = {
     "analysis",
+    "conversion",
     "data",
     "decoding",
     "encoding",

@@ -273,6 +273,12 @@ def test_a_damaged_cache_is_written_anew(tmp_path):
     assert again.reads == 0
 
 
+def test_a_cache_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match=r"expected a folder to keep a cache in, got .*; change data\.cache"):
+        FromFile(tmp_path / "file", cache=str(tmp_path / "file")).setup()
+
+
 def test_nothing_to_cache():
     with pytest.raises(ValueError, match=r"leave out data\.cache"):
         Small(cache="somewhere").setup()
@@ -297,6 +303,9 @@ def test_a_data_set_of_the_users_own():
         (([0.1], [9], 0), "units from 0 to 7, got 9 to 9 in sample 3 of the train split"),
         (([0.1], [1], 5), "label from 0 to 1, got 5 in sample 3 of the train split"),
         (([], [], 0), "none in sample 3 of the train split"),
+        (([0.1], [1], 0.5), "label from 0 to 1, got 0.5 in sample 3 of the train split"),
+        (([0.1], [1], None), "\\(times, units, label\\) of numbers, .* in sample 3 of the train split"),
+        (([0.1], [1]), "\\(times, units, label\\) of numbers, .* in sample 3 of the train split"),
     ],
 )
 def test_damage_in_a_data_set_of_the_users_own(damage, message):
@@ -347,6 +356,7 @@ def test_frames_are_taken_as_they_come(kind):
         (torch.zeros(0, 3), 0, r"with T from 1 on, got \(0, 3\) in sample 1 of the test split"),
         (torch.zeros(2, 4), 0, r"frames \[T, 3\] .*, got \(2, 4\) in sample 1 of the test split"),
         (torch.full((2, 3), float("nan")), 0, "finite .* in sample 1 of the test split"),
+        (torch.zeros(2, 3), 0.5, "label from 0 to 1, got 0.5 in sample 1 of the test split"),
         (torch.zeros(2, 3), 2, "label from 0 to 1, got 2 in sample 1 of the test split"),
     ],
 )

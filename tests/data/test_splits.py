@@ -45,7 +45,7 @@ def test_people_who_are_not_there(chosen):
 
 
 def test_people_who_are_not_known():
-    with pytest.raises(ValueError, match="do not say who it was"):
+    with pytest.raises(ValueError, match="expected data that say who each sample is of"):
         of_people(torch.full((5,), -1), [0])
 
 

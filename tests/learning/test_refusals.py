@@ -73,6 +73,8 @@ def test_losses():
         found(EProp(), model, x, loss=nn.CrossEntropyLoss())
     with pytest.raises(TypeError, match=r"^EProp: expected a decoder that reads while time goes on .*got Median; "):
         found(EProp(), model, x, loss=losses.MembraneCrossEntropy(Median()))
+    with pytest.raises(TypeError, match=r"^EProp: expected a decoder that reads each output .*got SoftmaxMembrane; "):
+        found(EProp(), model, x, loss=losses.MembraneCrossEntropy(decoding.SoftmaxMembrane()))
 
 
 def test_an_error_that_is_only_known_at_the_end():

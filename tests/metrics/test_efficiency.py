@@ -124,3 +124,18 @@ def test_several_batches_and_what_is_not_counted():
     assert counter.samples == 6
     assert EfficiencyCounter(model).report().left_out == ["2"]
     assert "not counted: 2" in str(EfficiencyCounter(model).report())
+
+
+class Tied(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(4, 4)
+
+    def forward(self, x):
+        return x @ self.linear.weight
+
+
+def test_what_is_used_in_another_way_is_told():
+    assert efficiency_report(Tied(), torch.rand(3, 5, 4)).left_out == ["linear (not called)"]
+    attention = tdn.layers.SpikingSelfAttention(4, 2)
+    assert efficiency_report(attention, spikes(3, 2, 4, 5)).left_out == ["(model)"]

@@ -2,9 +2,11 @@
 
 import pytest
 import torch
+from torch import nn
 
 import torchdyn_neuro as tdn
-from torchdyn_neuro.training import run
+from torchdyn_neuro.losses import EveryStep
+from torchdyn_neuro.training import Classification, run
 
 # Lightning and its dependencies warn about their own future.
 pytestmark = [pytest.mark.filterwarnings("ignore:::lightning"), pytest.mark.filterwarnings("ignore::FutureWarning")]
@@ -31,3 +33,18 @@ def test_resume_is_bit_exact_with_augmented_events(composed, tmp_path):
     )
     assert all(torch.equal(whole[name], rest[name]) for name in whole)
     assert not all(torch.equal(whole[name], half[name]) for name in whole)
+
+
+@pytest.mark.parametrize("kind", [torch.int16, torch.uint8, torch.bool, torch.float64, "sparse"])
+@pytest.mark.parametrize("lengths", [None, torch.tensor([3, 5])])
+def test_sequences_of_any_type(kind, lengths):
+    counts = torch.randint(0, 2, (2, 5, 4), generator=torch.Generator().manual_seed(0)).float()
+    frames = counts.to_sparse() if kind == "sparse" else counts.to(kind)
+    task = Classification(nn.Sequential(nn.Linear(4, 3), tdn.LeakyIntegrator()), 3, loss=EveryStep()).eval()
+    if kind == torch.float64:
+        task = task.double()
+    labels, rest = torch.tensor([0, 2]), [] if lengths is None else [lengths]
+    expected = task.validation_step([counts.to(next(task.parameters()).dtype), labels, *rest], 0)
+    found = task.validation_step([frames, labels, *rest], 0)
+    assert torch.equal(found.decoded, expected.decoded)
+    assert torch.equal(found.loss, expected.loss)

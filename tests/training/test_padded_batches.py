@@ -88,3 +88,12 @@ def test_encoders_make_sequences_of_one_length():
     here.encoder = DirectCurrent(steps=9)
     with pytest.raises(ValueError, match=r"^Classification: expected samples without lengths for DirectCurrent, "):
         here.validation_step((torch.rand(4, 9, 5), LABELS, LENGTHS), 0)
+    # One of the user's own may take sequences.
+    here.encoder = Turned()
+    x = padded(9, 0.0)
+    assert torch.equal(here.encode(padded(9, torch.nan), LENGTHS), x.transpose(0, 1))
+
+
+class Turned(nn.Module):
+    def forward(self, samples):
+        return samples.transpose(0, 1)

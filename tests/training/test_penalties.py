@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import torchdyn_neuro as tdn
-from torchdyn_neuro.learning import EProp
+from torchdyn_neuro.learning import BPTT, EProp
 from torchdyn_neuro.losses import MembraneCrossEntropy, SpikeSparsity
 from torchdyn_neuro.training import Classification, run
 
@@ -48,7 +48,26 @@ def test_a_price_is_learned():
     assert shares[-1] < shares[0] / 2
 
 
-def test_methods_that_keep_no_gradient_of_spikes():
+@pytest.mark.parametrize("learning", [EProp(), BPTT(recompute="time"), BPTT(compiled=True)], ids=str)
+def test_methods_that_keep_no_gradient_of_spikes(learning):
     model = nn.Sequential(nn.Linear(5, 2), tdn.LIF())
-    with pytest.raises(ValueError, match=r"^Classification: expected BPTT where spikes have a price, got EProp, "):
-        Classification(model, 2, loss=MembraneCrossEntropy(), learning=EProp(), penalties={"sparse": SpikeSparsity()})
+    with pytest.raises(
+        ValueError, match=r"^Classification: expected BPTT\(\) where spikes have a price, got .*\(.*\), "
+    ):
+        Classification(model, 2, loss=MembraneCrossEntropy(), learning=learning, penalties={"sparse": SpikeSparsity()})
+
+
+def test_recomputed_layers_have_the_same_price():
+    grads = []
+    for recompute in ("none", "layers"):
+        torch.manual_seed(0)
+        model = tdn.Chain(nn.Linear(5, 8), tdn.LIF(2.0), nn.Linear(8, 2), tdn.LeakyIntegrator())
+        prices = {"sparse": SpikeSparsity(strength=5.0)}
+        task = Classification(
+            model, 2, loss=MembraneCrossEntropy(), learning=BPTT(recompute=recompute), penalties=prices
+        )
+        task.log = lambda *args, **kwargs: None
+        task.training_step((5 * torch.rand(4, 9, 5), torch.arange(4) % 2, torch.tensor([9, 4, 2, 7])), 0).backward()
+        grads.append(model[0].weight.grad)
+    assert grads[0].abs().max() > 0.01
+    torch.testing.assert_close(*grads)

@@ -2,14 +2,19 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from lightning.pytorch.strategies import FSDPStrategy
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch import nn
 
+import torchdyn_neuro as tdn
 from torchdyn_neuro.activity.current_scale import CurrentScale
 from torchdyn_neuro.data import Digits, Split
-from torchdyn_neuro.training import load_checkpoint, load_model, run
+from torchdyn_neuro.losses import MembraneCrossEntropy
+from torchdyn_neuro.training import Classification, load_checkpoint, load_model, run
 from torchdyn_neuro.training.folders import FOLDER_VARIABLE, make_folder
 
 ROOT = Path(__file__).parents[2]
@@ -195,6 +200,18 @@ def test_two_processes_equal_one(composed, tmp_path):
     one, two = (load_checkpoint(tmp_path / name / "checkpoints/last.ckpt")["state_dict"] for name in ("one", "two"))
     for name, value in one.items():
         torch.testing.assert_close(two[name], value, msg=name)
+    for tag in ("train/loss", "train/accuracy", "val/loss", "val/accuracy", "test/loss", "test/accuracy"):
+        (step, value), (other_step, other) = (scalars(tmp_path / name, tag)[-1] for name in ("one", "two"))
+        assert (other_step, other) == (step, pytest.approx(value, rel=1e-5)), tag
+
+
+def test_sharding_refuses_in_words(composed):
+    if not torch.cuda.is_available():
+        assert "trainer: No supported gpu backend found" in fails(composed("trainer=fsdp"))
+    task = Classification(nn.Sequential(tdn.LIF(tdn.Learned(2.0))), 2, loss=MembraneCrossEntropy())
+    task._trainer = SimpleNamespace(strategy=FSDPStrategy())
+    with pytest.raises(ValueError, match="expected parameters with an axis to share out by FSDP, got 1"):
+        task.setup("fit")
 
 
 def test_no_run_writes_into_the_folder_of_another(tmp_path, monkeypatch):

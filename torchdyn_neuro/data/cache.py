@@ -37,8 +37,15 @@ def cached(
             return _load(path)
         except Exception as error:  # what comes out of a damaged file depends on where it is damaged
             warn(f"{name}: the cache {str(path)!r} is damaged ({type(error).__name__}); it is written anew")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise OSError(
+            f"{name}: expected a folder to keep a cache in, got {folder!r} ({error.strerror}); change data.cache"
+        ) from error
     found = read()
-    path.parent.mkdir(parents=True, exist_ok=True)
     plain = {
         part: {field.name: getattr(events, field.name) for field in fields(Events)} for part, events in found.items()
     }

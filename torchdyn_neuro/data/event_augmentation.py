@@ -18,7 +18,7 @@ Ragged = tuple[Tensor, Tensor, Tensor]
 """The row of each event, sorted; its time, microseconds; its unit."""
 
 
-class Number(IntEnum):
+class Purpose(IntEnum):
     """What each number that is drawn for a sample is for."""
 
     MOVE = 0
@@ -122,7 +122,7 @@ class EventAugmentation:
             The row of each event, its time in microseconds and its unit, -1 if that left the units.
         """
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        drawn = torch.stack([torch.rand(len(Number), generator=each, dtype=torch.float64) for each in generators])
+        drawn = torch.stack([torch.rand(len(Purpose), generator=each, dtype=torch.float64) for each in generators])
         # What moves from behind to the front by six standard deviations is not missed.
         room = (last + 1e3 * (self.move + 6 * self.jitter)) / (1 - self.stretch) if self.stretch < 1 else math.inf
         found = events.gather(samples, since, math.inf if self.blend else room)
@@ -133,15 +133,15 @@ class EventAugmentation:
         if self.shift or self.warp or self.unit_jitter or self.flip or self.rotate:
             units = self._in_space(rows, units, shape, drawn[rows], generators)
         if self.drop:
-            kept = _for_each_event(torch.rand, rows, generators) >= self.drop * drawn[rows, Number.DROP]
+            kept = _for_each_event(torch.rand, rows, generators) >= self.drop * drawn[rows, Purpose.DROP]
             rows, times, units = rows[kept], times[kept], units[kept]
         return rows, times, units
 
     def _in_time(self, rows: Tensor, times: Tensor, drawn: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
         centred = 2 * drawn - 1
-        times = times * (1 + self.stretch * centred[:, Number.STRETCH])[rows]
+        times = times * (1 + self.stretch * centred[:, Purpose.STRETCH])[rows]
         if self.move:
-            times = times + torch.maximum(1e3 * self.move * centred[:, Number.MOVE], -_first(rows, times, drawn))[rows]
+            times = times + torch.maximum(1e3 * self.move * centred[:, Purpose.MOVE], -_first(rows, times, drawn))[rows]
         if self.jitter:
             times = (times + 1e3 * self.jitter * _for_each_event(torch.randn, rows, generators)).clamp(min=0)
         return times
@@ -149,24 +149,24 @@ class EventAugmentation:
     def _in_space(
         self, rows: Tensor, units: Tensor, shape: Sequence[int], drawn: Tensor, generators: Sequence[torch.Generator]
     ) -> Tensor:
-        def placed(place: Tensor, middle: float, number: Number) -> Tensor:
+        def placed(place: Tensor, middle: float, number: Purpose) -> Tensor:
             place = place + middle + torch.floor(drawn[:, number] * (2 * self.shift + 1)) - self.shift
             if self.unit_jitter:
                 place = place + self.unit_jitter * _for_each_event(torch.randn, rows, generators)
             return place
 
-        spread = 1 + self.warp * (2 * drawn[:, Number.WARP] - 1)
+        spread = 1 + self.warp * (2 * drawn[:, Purpose.WARP] - 1)
         if len(shape) == 1:
-            return _numbers([placed(spread * units, 0.0, Number.ACROSS)], shape)
+            return _numbers([placed(spread * units, 0.0, Purpose.ACROSS)], shape)
         polarity, down, across = _coordinates(units, shape)
         middle_down, middle_across = ((size - 1) / 2 for size in shape[1:])
         down, across = down - middle_down, across - middle_across
-        across = torch.where(drawn[:, Number.FLIP] < self.flip, -across, across)
-        angle = math.radians(self.rotate) * (2 * drawn[:, Number.ROTATE] - 1)
+        across = torch.where(drawn[:, Purpose.FLIP] < self.flip, -across, across)
+        angle = math.radians(self.rotate) * (2 * drawn[:, Purpose.ROTATE] - 1)
         sine, cosine = torch.sin(angle), torch.cos(angle)
         turned_across, turned_down = cosine * across - sine * down, sine * across + cosine * down
-        down = placed(spread * turned_down, middle_down, Number.DOWN)
-        return _numbers([polarity, down, placed(spread * turned_across, middle_across, Number.ACROSS)], shape)
+        down = placed(spread * turned_down, middle_down, Purpose.DOWN)
+        return _numbers([polarity, down, placed(spread * turned_across, middle_across, Purpose.ACROSS)], shape)
 
     def _blended(
         self,
@@ -178,11 +178,11 @@ class EventAugmentation:
         drawn: Tensor,
         generators: Sequence[torch.Generator],
     ) -> Ragged:
-        mixed = torch.nonzero(drawn[:, Number.BLEND] < self.blend).flatten()
+        mixed = torch.nonzero(drawn[:, Purpose.BLEND] < self.blend).flatten()
         if not len(mixed):
             return own
         alike = [peers[label] for label in events.labels[samples[mixed]].tolist()]
-        places = [int(drawn[row, Number.PARTNER] * len(same)) for row, same in zip(mixed.tolist(), alike, strict=True)]
+        places = [int(drawn[row, Purpose.PARTNER] * len(same)) for row, same in zip(mixed.tolist(), alike, strict=True)]
         rows, *rest = events.gather(torch.stack([same[place] for same, place in zip(alike, places, strict=True)]))
         other = (mixed[rows], *rest)
         # Where a sample meets nobody, its own centre is the common one.

@@ -65,9 +65,17 @@ class EventDataset(EventData):
 
     def _recordings(self, name: str, part: Any) -> Iterator[Recording]:
         for index in range(len(part)):
-            times, units, label = part[index]
-            times = np.asarray(times, dtype=np.float64) * MICROSECONDS[self.unit]
-            yield Recording(times, np.asarray(units), label, name=f"sample {index} of the {name} split")
+            where = f"sample {index} of the {name} split"
+            try:
+                times, units, label = part[index]
+                times = np.asarray(times, dtype=np.float64) * MICROSECONDS[self.unit]
+                recording = Recording(times, np.asarray(units), float(label), name=where)
+            except (TypeError, ValueError) as error:
+                raise ValueError(
+                    f"{type(self).__name__}: expected (times, units, label) of numbers, got something else in {where} "
+                    f"({error}); mend the data set"
+                ) from error
+            yield recording
 
 
 class _Triples:

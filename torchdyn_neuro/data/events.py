@@ -109,10 +109,10 @@ def collect(owner: str, recordings: Iterable[Recording], shape: Sequence[int], c
     narrow = np.int16 if math.prod(shape) <= 2**15 else np.int32
     times, units, labels, people = [], [], [], []
     for recording in recordings:
-        label = int(recording.label)
-        if label != recording.label or not 0 <= label < classes:
+        label = float(recording.label)
+        if not (label.is_integer() and 0 <= label < classes):
             raise ValueError(
-                f"{owner}: expected a label from 0 to {classes - 1}, got {recording.label} in {recording.name}; mend "
+                f"{owner}: expected a label from 0 to {classes - 1}, got {label:g} in {recording.name}; mend "
                 "the file, or the number of classes"
             )
         at, where = _times(owner, recording), _units(owner, recording, shape).astype(narrow)
@@ -121,7 +121,7 @@ def collect(owner: str, recordings: Iterable[Recording], shape: Sequence[int], c
             at, where = at[order], where[order]
         times.append(at)
         units.append(where)
-        labels.append(label)
+        labels.append(int(label))
         people.append(int(recording.person))
     lengths = torch.tensor([0, *map(len, times)], dtype=torch.int64)
     return Events(

@@ -84,20 +84,20 @@ class FrameDataset(SequenceData):
     def _read(self, name: str, part: Any) -> tuple[list[Tensor], Tensor]:
         owner, frames, labels = type(self).__name__, [], []
         for index in range(len(part)):
-            each, label = as_frames(part[index][0]), int(part[index][1])
+            each, label = as_frames(part[index][0]), float(part[index][1])
             values = each if each.layout == torch.strided else each.to_dense()
             if each.ndim < 2 or tuple(each.shape[1:]) != self.shape or not len(each) or not values.isfinite().all():
                 raise ValueError(
                     f"{owner}: expected finite frames [T, {', '.join(map(str, self.shape))}] with T from 1 on, got "
                     f"{tuple(each.shape)} in sample {index} of the {name} split; mend it"
                 )
-            if not 0 <= label < self.classes:
+            if not (label.is_integer() and 0 <= label < self.classes):
                 raise ValueError(
-                    f"{owner}: expected a label from 0 to {self.classes - 1}, got {label} in sample {index} of the "
+                    f"{owner}: expected a label from 0 to {self.classes - 1}, got {label:g} in sample {index} of the "
                     f"{name} split; mend it, or the number of classes"
                 )
             frames.append(each)
-            labels.append(label)
+            labels.append(int(label))
         return frames, torch.tensor(labels, dtype=torch.int64)
 
 

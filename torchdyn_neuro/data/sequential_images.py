@@ -85,6 +85,10 @@ class SequentialImages(SequenceData):
         permutation_seed: int = 0,
         **options: Any,
     ):
+        if not isinstance(images, ImageData):
+            raise TypeError(
+                f"SequentialImages: expected a set of images, got {type(images).__name__}; pass Digits() for example"
+            )
         super().__init__(**{"batch_size": images.batch_size, "seed": images.seed, **options})
         self.images, self.classes = images, images.classes
         self.order = one_of("SequentialImages", "order", order, "rows", "pixels")

@@ -71,11 +71,14 @@ def of_people(people: Tensor, chosen: list[int]) -> tuple[Tensor, Tensor]:
         >>> of_people(torch.tensor([3, 4, 3]), [3])
         (tensor([1]), tensor([0, 2]))
     """
-    known = set(people[people >= 0].tolist())
-    absent = [person for person in chosen if person not in known]
-    if not chosen or absent or (people < 0).any():
-        have = f"of {sorted(known)}" if known else "and the data do not say who it was"
-        raise ValueError(f"of_people: expected some people {have}, got {list(chosen)}; choose others, or a share")
+    if (people < 0).any():
+        raise ValueError(
+            f"of_people: expected data that say who each sample is of, got none to hold out {list(chosen)}; use a "
+            "share, or data.fold"
+        )
+    known = people.unique().tolist()
+    if not chosen or not set(chosen) <= set(known):
+        raise ValueError(f"of_people: expected some people of {known}, got {list(chosen)}; choose others, or a share")
     held = torch.isin(people, torch.tensor(chosen))
     return torch.nonzero(~held).flatten(), torch.nonzero(held).flatten()
 

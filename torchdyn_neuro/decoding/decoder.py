@@ -28,7 +28,10 @@ class Decoder(nn.Module):
     """
 
     keep: ClassVar[Callable[..., Tensor] | None] = None
-    """``(kept, y_t)``: what is kept of all frames, after one more; it acts on each element by itself."""
+    """``(kept, y_t)``: what is kept of all frames, after one more."""
+
+    elementwise: ClassVar[bool] = True
+    """Whether ``keep`` acts on each element by itself; what goes forward in time neuron by neuron asks for that."""
 
     def forward(self, y: Tensor, lengths: Tensor | None = None) -> Tensor:
         if y.ndim != 3:
@@ -51,3 +54,14 @@ class Decoder(nn.Module):
     def finish(self, kept: Tensor, steps: int | Tensor) -> Tensor:
         """The value of each class, from what is kept of ``steps`` frames: one number, or one for each row, [B, 1]."""
         return kept
+
+
+def keep_real(decoder: Decoder, kept: Tensor, y_t: Tensor, step: int, lengths: Tensor | None) -> Tensor:
+    """What a decoder keeps after a step, the first being 0; of rows that are over, what it has kept."""
+    after = decoder.keep(kept, y_t)
+    return after if lengths is None else torch.where((lengths > step).unsqueeze(1), after, kept)
+
+
+def real_so_far(lengths: Tensor | None, steps: int) -> int | Tensor:
+    """The number of real steps among the first ones, of all rows or of each, [B, 1]."""
+    return steps if lengths is None else lengths.clamp(max=steps).unsqueeze(1)

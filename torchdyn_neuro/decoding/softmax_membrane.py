@@ -1,5 +1,7 @@
 """Reading out which class is ahead at each step."""
 
+from typing import ClassVar
+
 from torch import Tensor
 
 from ..core.lengths import fill_padding, total
@@ -25,5 +27,10 @@ class SoftmaxMembrane(Decoder):
         tensor([[2., 2.]])
     """
 
+    elementwise: ClassVar[bool] = False
+
     def decode(self, y: Tensor, lengths: Tensor | None) -> Tensor:
         return total(fill_padding(y, lengths).softmax(2), lengths)
+
+    def keep(self, kept: Tensor, y_t: Tensor) -> Tensor:
+        return kept + y_t.softmax(1)

@@ -12,6 +12,7 @@ from .recurrent_block import RecurrentBlock
 from .sew_block import SEWBlock
 from .spikformer_block import SpikformerBlock
 from .spiking_dropout import SpikingDropout
+from .spiking_max_pool import SpikingMaxPool2d
 from .spiking_self_attention import SpikingSelfAttention
 from .temporal_effective_batch_norm import TemporalEffectiveBatchNorm
 from .threshold_batch_norm import ThresholdBatchNorm
@@ -30,6 +31,7 @@ __all__ = [
     "SEWBlock",
     "SpikformerBlock",
     "SpikingDropout",
+    "SpikingMaxPool2d",
     "SpikingSelfAttention",
     "TemporalEffectiveBatchNorm",
     "ThresholdBatchNorm",

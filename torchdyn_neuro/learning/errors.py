@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from ..core.dynamics import Dynamics
 from ..core.state import State, register_state, widen
-from ..decoding.decoder import Decoder
+from ..decoding.decoder import Decoder, keep_real, real_so_far
 from ..losses import DecodedLoss, EveryStep
 
 
@@ -29,6 +29,7 @@ class _Reading(Dynamics):
     def __init__(self, decoder: Decoder, dt: float):
         super().__init__(dt=dt)
         self.decoder = decoder
+        self.pointwise = decoder.elementwise
 
     def initial_state(self, x_t: State) -> ReadingState:
         return ReadingState(self.decoder.start(widen(x_t)))
@@ -54,6 +55,7 @@ class Errors:
         steps: length of the sequence.
         when: ``"end"`` or ``"running"``.
         lengths: real steps [B] of padded sequences; each row ends with its own.
+        elementwise: whether each output has to be read by itself.
 
     Raises:
         TypeError: if the loss needs the whole sequence at once.
@@ -67,10 +69,12 @@ class Errors:
         steps: int,
         when: str,
         lengths: Tensor | None = None,
+        *,
+        elementwise: bool = True,
     ):
         self.loss, self.target, self.steps, self.when, self.lengths = loss, target, steps, when, lengths
         self.every_step = isinstance(loss, EveryStep)
-        check_loss(owner, loss)
+        check_loss(owner, loss, elementwise=elementwise)
         if self.every_step:
             loss.check_target(target, steps)
         self.value = torch.zeros((), device=target.device)
@@ -138,25 +142,20 @@ class Errors:
         return (self.value if self.every_step else self.loss.judge(decoded, self.target)), decoded
 
 
-def keep_real(decoder: Decoder, kept: Tensor, y_t: Tensor, step: int, lengths: Tensor | None) -> Tensor:
-    """What a decoder keeps after a step, the first being 0; of rows that are over, what it has kept."""
-    after = decoder.keep(kept, y_t)
-    return after if lengths is None else torch.where((lengths > step).unsqueeze(1), after, kept)
-
-
-def real_so_far(lengths: Tensor | None, steps: int) -> int | Tensor:
-    """The number of real steps among the first ones, of all rows or of each, [B, 1]."""
-    return steps if lengths is None else lengths.clamp(max=steps).unsqueeze(1)
-
-
 def scaled_gradient(value: Tensor, share: Tensor, of: Tensor | int) -> Tensor:
     """``value`` [B, C], whose gradient is multiplied, row by row, by a ``share`` [B] of ``of`` on its way back."""
     scaled = value * (share.to(value.dtype) / of).unsqueeze(1)
     return value.detach() + (scaled - scaled.detach())
 
 
-def check_loss(owner: str, loss: nn.Module) -> None:
-    """Raise ``TypeError`` unless a loss can be computed while time goes on."""
+def check_loss(owner: str, loss: nn.Module, *, elementwise: bool = False) -> None:
+    """Raise ``TypeError`` unless a loss can be computed while time goes on.
+
+    Args:
+        owner: who asks, for messages.
+        loss: the loss.
+        elementwise: whether each output has to be read by itself.
+    """
     if not isinstance(loss, (DecodedLoss, EveryStep)):
         raise TypeError(
             f"{owner}: expected a loss of decoded outputs (tdn.losses.DecodedLoss) or of every step "
@@ -167,4 +166,9 @@ def check_loss(owner: str, loss: nn.Module) -> None:
         raise TypeError(
             f"{owner}: expected a decoder that reads while time goes on (a method keep), got "
             f"{type(loss.decoder).__name__}; use MeanMembrane, LastMembrane, MaxMembrane or SpikeCount, or BPTT"
+        )
+    if elementwise and not loss.decoder.elementwise and not isinstance(loss, EveryStep):
+        raise TypeError(
+            f"{owner}: expected a decoder that reads each output by itself, got {type(loss.decoder).__name__}; use "
+            "MeanMembrane, LastMembrane, MaxMembrane or SpikeCount, or TBPTT, RTRL or BPTT"
         )

@@ -59,7 +59,7 @@ class RTRL(LearningMethod):
     def learn(
         self, model: nn.Module, x: Tensor, target: Tensor, loss: nn.Module, lengths: Tensor | None = None
     ) -> Outcome:
-        errors = Errors("RTRL", loss, target, len(x), "end", lengths)
+        errors = Errors("RTRL", loss, target, len(x), "end", lengths, elementwise=False)
         x = x if lengths is None else x[: int(lengths.max())]
         frames = _Frames(parts_of("RTRL", model), errors)
         with torch.no_grad(), torch.autocast(x.device.type, enabled=False):

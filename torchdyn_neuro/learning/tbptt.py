@@ -6,8 +6,9 @@ from torch import Tensor, nn
 from ..core.checks import whole_number
 from ..core.context import interceptor, padded
 from ..core.streaming import Carried, run_carrying
+from ..decoding.decoder import keep_real, real_so_far
 from ..losses import EveryStep
-from .errors import check_loss, keep_real, real_so_far, scaled_gradient
+from .errors import check_loss, scaled_gradient
 from .method import Gradients, LearningMethod, Outcome, with_gradients
 
 

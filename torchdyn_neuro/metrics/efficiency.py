@@ -17,6 +17,7 @@ from ..core.network import Network
 from ..core.quantities import Constrained
 from ..core.state import State, first_leaf
 from ..core.torch_private import NormBase
+from ..layers import SpikingSelfAttention
 from .weight_uses import WeightUses, countable
 
 MULTIPLY_ACCUMULATE = 4.6
@@ -50,7 +51,7 @@ class EfficiencyReport:
     Args:
         layers: what each layer with weights did.
         spikes: spikes of all spiking layers, for each sample.
-        left_out: layers whose weights are not counted.
+        left_out: layers whose operations are not counted, or not all: those between spikes in attention, for example.
     """
 
     def __init__(self, layers: list[LayerCost], spikes: float, left_out: list[str]):
@@ -135,7 +136,7 @@ class EfficiencyCounter:
         self.layers = {name: layer for name, layer in model.named_modules() if countable(layer)}
         inside = {part for layer in self.layers.values() for part in layer.modules() if part is not layer}
         self.layers = {name: layer for name, layer in self.layers.items() if layer not in inside}
-        self.left_out = [name for name, module in model.named_modules() if self._unknown(module, inside)]
+        self.left_out = [name or "(model)" for name, module in model.named_modules() if self._unknown(module, inside)]
         self.stepped = set(_run_step_by_step(model))
         self.uses: dict[str, WeightUses] = {}
         self.frames: dict[str, int] = {}
@@ -147,7 +148,7 @@ class EfficiencyCounter:
     def _unknown(self, module: nn.Module, inside: set[nn.Module]) -> bool:
         if module in self.layers.values() or module in inside or isinstance(module, (NormBase, Constrained)):
             return False
-        if isinstance(module, (GapJunction, LateralInhibition, PooledSum)):
+        if isinstance(module, (GapJunction, LateralInhibition, PooledSum, SpikingSelfAttention)):
             return True
         return any(p is not None and p.ndim > 1 for p in module._parameters.values()) and not _normalizes(module)
 
@@ -201,7 +202,9 @@ class EfficiencyCounter:
             LayerCost(name, type(layer).__name__, sums[0] / samples, sums[1] / samples, sums[2])
             for (name, layer), sums in zip(self.layers.items(), self.sums.values(), strict=True)
         ]
-        return EfficiencyReport(layers, self.spikes / samples, self.left_out)
+        # What was never called, but does something, does it in another way.
+        unseen = [f"{name} (not called)" for name, sums in self.sums.items() if self.samples and not sums[2]]
+        return EfficiencyReport(layers, self.spikes / samples, self.left_out + unseen)
 
 
 def efficiency_report(model: nn.Module, x: State) -> EfficiencyReport:
@@ -210,8 +213,8 @@ def efficiency_report(model: nn.Module, x: State) -> EfficiencyReport:
     A spike that comes into a layer adds each weight that it meets, one accumulate (AC) each; a count of 2 is two
     spikes. Where anything else comes in, numbers with fractions or below 0, each weight of each frame is multiplied
     (MAC), zeros included. Absent weights (zeros) count nothing, nor do biases, norms, which can be folded into the
-    weights, and the neurons themselves. Where the frames of an image are all the same, a model of ``tdn.models`` passes
-    them through its first layer once, and so they count once.
+    weights, and the neurons themselves. Frames that are all the same, of an image that is shown for some
+    steps, count one by one.
 
     .. math:: E = 4.6\ \mathrm{pJ}\; n_{MAC} + 0.9\ \mathrm{pJ}\; n_{AC}
 

@@ -1,12 +1,14 @@
 """How soon a network has decided."""
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 from torchmetrics import Metric
 
 from ..core.checks import positive_number
 from ..core.lengths import check_lengths
-from ..decoding.decoder import Decoder
+from ..decoding.decoder import Decoder, keep_real, real_so_far
 
 
 class LatencyToDecision(Metric):
@@ -67,6 +69,18 @@ def decision_steps(decoder: Decoder, y: Tensor, lengths: Tensor | None = None) -
         lengths = torch.full((y.shape[1],), len(y), device=y.device)
     lengths = check_lengths("decision_steps", lengths, y.shape[1], len(y)).to(y.device)
     # Beyond its own end a row says what it said there.
-    said = torch.stack([decoder(y[:n], lengths.clamp(max=n)).argmax(1) for n in range(1, len(y) + 1)])
+    said = torch.stack([logits.argmax(1) for logits in _so_far(decoder, y, lengths)])
     step = torch.arange(1, len(y) + 1, device=y.device)[:, None]
     return torch.where(said != said[-1], step, 0).amax(0) + 1
+
+
+def _so_far(decoder: Decoder, y: Tensor, lengths: Tensor) -> Iterator[Tensor]:
+    """What a decoder reads after each step, [B, C]."""
+    if decoder.keep is None:
+        for steps in range(1, len(y) + 1):
+            yield decoder(y[:steps], lengths.clamp(max=steps))
+        return
+    kept = decoder.start(y[0])
+    for step, y_t in enumerate(y):
+        kept = keep_real(decoder, kept, y_t, step, lengths)
+        yield decoder.finish(kept, real_so_far(lengths, step + 1))

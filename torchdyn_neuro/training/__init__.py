@@ -6,6 +6,7 @@ from .classification import Classification, NonFiniteError
 from .instantiate import build, check_targets
 from .parameter_groups import ParameterGroup
 from .run import run
+from .sweeps import is_job, run_job
 from .trusted import trusted_on_command_line
 
 __all__ = [
@@ -15,9 +16,11 @@ __all__ = [
     "PlainCheckpoints",
     "build",
     "check_targets",
+    "is_job",
     "load_checkpoint",
     "load_model",
     "run",
+    "run_job",
     "trusted_on_command_line",
     "with_choices",
 ]

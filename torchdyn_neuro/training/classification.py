@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import torch
 from lightning.pytorch import LightningModule
+from lightning.pytorch.strategies import FSDPStrategy
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -15,16 +16,21 @@ from ..core.context import padded
 from ..core.lengths import check_lengths, fill_padding
 from ..core.ode import ODE
 from ..core.quantities import Constrained
+from ..encoding.encoder import Encoder
 from ..learning import BPTT, LearningMethod, Outcome
 from ..learning.method import judged
 from ..losses import ActivityPenalty, watching
 from .parameter_groups import ParameterGroup, grouped, named
+from .samples import dense
 
 STAGES = ("train", "val", "test")
 
 
 Batch = tuple[Tensor, Tensor] | tuple[Tensor, Tensor, Tensor]
-"""Samples [B, \\*], labels [B], and the lengths [B] of samples that are padded sequences [B, T, \\*]."""
+"""Samples [B, \\*], labels [B], and the lengths [B] of samples that are padded sequences [B, T, \\*].
+
+Sequences may be of any real type, counts in integers for example, and sparse.
+"""
 
 
 def parts_of_batch(batch: Batch) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -40,6 +46,7 @@ def parts_of_batch(batch: Batch) -> tuple[Tensor, Tensor, Tensor | None]:
             "data module give these"
         )
     samples, labels, *rest = batch
+    samples = dense(samples)
     if not rest:
         return samples, labels, None
     if samples.ndim < 2:
@@ -111,10 +118,11 @@ class Classification(LightningModule):
         self.learning = BPTT() if learning is None else learning
         self.learning.prepare(model)
         self.penalties = nn.ModuleDict(penalties or {})
-        if self.penalties and not isinstance(self.learning, BPTT):
+        whole = isinstance(self.learning, BPTT) and self.learning.recompute != "time" and not self.learning.compiled
+        if self.penalties and not whole:
             raise ValueError(
-                f"Classification: expected BPTT where spikes have a price, got {type(self.learning).__name__}, which "
-                "keeps no gradient of them; leave the penalties out, or use learning=bptt"
+                f"Classification: expected BPTT() where spikes have a price, got {described(self.learning)}, which "
+                "keeps no gradient of them for the whole sequence; leave the penalties out, or use learning=bptt"
             )
         self.optimizer, self.groups, self.scheduler, self.config = optimizer, groups or {}, scheduler, config or {}
         self.parameter_groups()  # which tells at once of one that takes nothing
@@ -122,16 +130,29 @@ class Classification(LightningModule):
             {f"{stage}_accuracy": MulticlassAccuracy(classes, average="micro") for stage in STAGES}
         )
 
+    def setup(self, stage: str) -> None:
+        if not isinstance(self.trainer.strategy, FSDPStrategy):
+            return
+        single = [name for name, parameter in self.named_parameters() if parameter.ndim == 0]
+        if single:
+            raise ValueError(
+                f"trainer.strategy: expected parameters with an axis to share out by FSDP, got {len(single)} without, "
+                f"{', '.join(single[:3])}; give each neuron its own value, Learned(torch.full((neurons,), value)), "
+                "keep it fixed, or use trainer=ddp"
+            )
+
     def encode(self, samples: Tensor, lengths: Tensor | None = None) -> Tensor:
         """The input sequence [T, B, \\*] of a batch of samples; zero behind the ``lengths`` of padded ones."""
         if self.encoder is None:
+            if not samples.is_floating_point():
+                samples = samples.to(torch.get_default_dtype())
             return fill_padding(samples.transpose(0, 1), lengths)
-        if lengths is not None:
+        if lengths is not None and isinstance(self.encoder, Encoder):
             raise ValueError(
                 f"Classification: expected samples without lengths for {type(self.encoder).__name__}, which makes the "
-                "sequences itself, got lengths; leave the encoder out (encoder=null) if the data are sequences"
+                "sequences itself, got lengths; leave the encoder out (encoder=none) if the data are sequences"
             )
-        return self.encoder(samples)
+        return fill_padding(self.encoder(samples), lengths)
 
     def forward(self, samples: Tensor, lengths: Tensor | None = None) -> Tensor:
         """The logits [B, classes] of a batch of samples."""
@@ -196,6 +217,13 @@ class Classification(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint.update(self.config)
+
+
+def described(learning: LearningMethod) -> str:
+    """A method of learning with what was chosen of it."""
+    chosen = {name: getattr(learning, name, None) for name in ("recompute", "compiled")}
+    listed = ", ".join(f"{name}={value!r}" for name, value in chosen.items() if value is not None)
+    return f"{type(learning).__name__}({listed})"
 
 
 @torch.no_grad()

@@ -14,7 +14,7 @@ HOUSEKEEPING = frozenset(
         *("callbacks", "logger", "profiler", "trusted", "checkpoint", "folder", "name", "objective", "threads"),
         *("traceback", "trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.deterministic"),
         *("trainer.enable_model_summary", "trainer.enable_progress_bar", "trainer.log_every_n_steps"),
-        *("trainer.num_sanity_val_steps", "data.root", "data.download"),
+        *("trainer.num_sanity_val_steps", "groups.quantities", "groups.vectors", "data.root", "data.download"),
     }
 )
 """What says where and how a run works, and nothing about what it finds."""

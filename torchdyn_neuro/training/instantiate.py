@@ -1,5 +1,6 @@
 """Objects from plain configuration, of a closed list of kinds only."""
 
+import functools
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -105,15 +106,19 @@ def _call(kind: type, arguments: dict[str, Any], partial: bool, where: str) -> A
         return Deferred(kind, arguments, where) if partial else kind(**arguments)
 
 
-class Deferred:
+class Deferred(functools.partial):
     """A class with some of its arguments, and the place in the configuration that a mistake is found at."""
 
-    def __init__(self, kind: type, arguments: Mapping[str, Any], where: str):
-        self.kind, self.arguments, self.where = kind, dict(arguments), where
+    where: str
+
+    def __new__(cls, kind: type, arguments: Mapping[str, Any], where: str) -> "Deferred":
+        deferred = super().__new__(cls, kind, **arguments)
+        deferred.where = where
+        return deferred
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         with _naming(self.where):
-            return self.kind(*args, **{**self.arguments, **kwargs})
+            return super().__call__(*args, **kwargs)
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """Which parameters have a learning rate and a weight decay of their own."""
 
-import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -127,7 +126,8 @@ def grouped(
 
 def _known(name: str, settings: Mapping[str, float], optimizer: Callable[..., Optimizer]) -> dict[str, float]:
     """The settings of a group that the optimiser knows; a weight decay of zero needs none."""
-    kind = optimizer.func if isinstance(optimizer, functools.partial) else optimizer
+    # A partial call has a ``func``, what a configuration makes a ``kind``.
+    kind = getattr(optimizer, "func", getattr(optimizer, "kind", optimizer))
     taken = inspect.signature(kind).parameters
     for key, value in settings.items():
         if key not in taken and not (key == "weight_decay" and value == 0):

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ..activity import calibrate, check
+from ..core.context import padded
 from .checkpoints import load_checkpoint, sweep
 from .choices import check_choices, choices_of_command, chosen_keys
 from .classification import Classification
@@ -111,7 +112,7 @@ def _run(config: DictConfig, trusted: Sequence[str], interruption: Interruption,
         more.append(Renewal(before["config"], plain))
     data.prepare_data()
     data.setup("fit")
-    samples = first_samples(data, known, encoded=encoder is not None)
+    samples, lengths = first_samples(data, known, encoded=encoder is not None)
     folder = make_folder(plain["folder"])
     trainer = make_trainer(plain, folder, data, trusted, more)
     if trainer.is_global_zero:
@@ -122,7 +123,8 @@ def _run(config: DictConfig, trusted: Sequence[str], interruption: Interruption,
     if plain["calibrate"] and resume is None:
         # A model of the user's own need not know how.
         scale = getattr(task.model, "calibrate", functools.partial(calibrate, task.model))
-        scale(task.encode(*samples), rate=plain["calibrate"])
+        with padded(lengths):
+            scale(task.encode(samples, lengths), rate=plain["calibrate"])
     log_config(trainer, plain, chosen_keys())
     trainer.fit(task, datamodule=data, ckpt_path=resume, weights_only=True)
     best = trainer.checkpoint_callback.best_model_path if trainer.checkpoint_callback else ""

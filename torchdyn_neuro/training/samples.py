@@ -76,7 +76,7 @@ def _say(message: str) -> None:
     print(message, flush=True)
 
 
-def first_samples(data: LightningDataModule, known: Facts, *, encoded: bool) -> tuple[Tensor, ...]:
+def first_samples(data: LightningDataModule, known: Facts, *, encoded: bool) -> tuple[Tensor, Tensor | None]:
     """Up to 128 training samples as a model meets them, and their lengths if they have any.
 
     Whatever is drawn for them, a run draws the same numbers afterwards.
@@ -96,7 +96,7 @@ def first_samples(data: LightningDataModule, known: Facts, *, encoded: bool) -> 
             found.append(more)
             count += len(more[0])
     samples, _, *lengths = (torch.cat(parts)[:MOST_SAMPLES] for parts in zip(*found, strict=True))
-    return samples, *lengths
+    return samples, lengths[0] if lengths else None
 
 
 def check_batch(owner: str, batch: tuple[Tensor, ...], known: Facts, *, encoded: bool) -> None:
@@ -156,8 +156,13 @@ def _parts(data: LightningDataModule, batch: Any) -> tuple[Tensor, ...]:
             f"{owner}: expected batches (samples, labels) or (samples, labels, lengths) of tensors, got ({got}); let "
             "the data loader, or its collate_fn, give these"
         )
-    return parts
+    return (dense(parts[0]), *parts[1:])
 
 
 def _listed(shape: tuple[int, ...]) -> str:
     return ", ".join(map(str, shape))
+
+
+def dense(samples: Tensor) -> Tensor:
+    """Sparse samples with their zeros, others as they are."""
+    return samples if samples.layout == torch.strided else samples.to_dense()

@@ -13,7 +13,7 @@ NEEDED = ("data", "model", "loss", "optimizer", "trainer")
 PARTS = (*NEEDED, "encoder", "learning", "scheduler", "profiler")
 """Groups of which a run has one part; those that are not needed may be null."""
 
-SEVERAL = ("callbacks", "logger")
+SEVERAL = ("callbacks", "logger", "groups", "penalty")
 """Groups whose parts have names."""
 
 

@@ -41,9 +41,6 @@ def make_trainer(
         check_inside(folder, Path(logger.log_dir or folder), "a logger's name and version")
     place = {"dirpath": str(folder), "filename": "profile"}
     profiler: Profiler | None = build(config["profiler"], "profiler", extra=place, trusted=trusted)
-    if profiler is not None:
-        written = Path(profiler.dirpath or folder) / (profiler.filename or "profile")
-        check_inside(folder, written, "a profiler's dirpath and filename")
     return build(
         config["trainer"],
         "trainer",
