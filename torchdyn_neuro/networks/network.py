@@ -33,8 +33,8 @@ class SpikingNetwork(nn.Module):
     counters. A spike is carried from chunk to chunk of its row: those synapses that it reaches in one step. Sums are
     taken in one order, so the spikes are bit for bit the same for any number of threads, and for a run in pieces.
 
-    A synapse takes 6 to 8 bytes (weights in float32), 4 to 6 once they are frozen. There are no gradients; for those, use
-    a ``Network`` with a :class:`~torchdyn_neuro.SparseLinear`, whose values are these.
+    A synapse takes 6 to 8 bytes (weights in float32), 4 to 6 once they are frozen. There are no gradients; for those,
+    use a ``Network`` with a :class:`~torchdyn_neuro.SparseLinear`, whose values are these.
 
     Args:
         populations: by name, :class:`Population` or :class:`SpikeSource`.
