@@ -1,39 +1,6 @@
-"""Train a spiking classifier: python train.py [group=choice] [group.key=value].
+"""Train a spiking classifier: python train.py [group=choice] [group.key=value]; see torchdyn_train.py."""
 
-The groups and their choices are the folders and files of configs/; ``python train.py --help`` lists them.
-"""
-
-import os
-import sys
-
-import hydra
-from omegaconf import DictConfig
-
-# OpenMP's threads spin while they wait for each other, and where other programs run, the one that is waited for is not
-# running: epochs then take ten times as long. Asleep they cost little. Read when torch is loaded; yours goes first.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
-
-@hydra.main(version_base="1.3", config_path="configs", config_name="train")
-def main(config: DictConfig) -> None:
-    """Compose the configuration and train."""
-    # Lightning takes seconds to import; a mistake on the command line is reported without it.
-    from torchdyn_neuro.training import allowed_on_command_line, run
-
-    run(config, allowed_on_command_line())
-
-
-def command() -> None:
-    """Go on with the choices of a checkpoint, if the command line names one; then :func:`main`."""
-    if any("checkpoint=" in word for word in sys.argv[1:]):
-        from torchdyn_neuro.training import with_choices
-
-        try:
-            sys.argv[1:] = with_choices(sys.argv[1:])
-        except (ValueError, OSError) as error:
-            raise SystemExit(f"error: {error}") from error
-    main()
-
+from torchdyn_train import command
 
 if __name__ == "__main__":
     command()

@@ -69,7 +69,7 @@ def table(file: Path, dry: bool) -> Sequence[str]:
 PARTS = (
     Part("machine", 20, own("machine")),
     Part("lif", 40, own("lif")),
-    Part("tests", 170, own("tests")),
+    Part("tests", 200, own("tests")),
     Part("tune", 80, own("tune"), interpreted=True),
     Part("recurrent", 35, own("recurrent")),
     Part("network", 35, own("network")),

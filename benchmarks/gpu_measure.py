@@ -1,5 +1,6 @@
 """How the parts of ``gpu.sh`` measure: passes queued one behind the other, timed by the card itself."""
 
+import itertools
 import json
 import statistics
 import time
@@ -75,6 +76,28 @@ def measured(setting: Setting, model: nn.Module, x: Tensor, backend: str, repeat
     times = [_between(marks[k], marks[k + 1]) for k in range(len(marks) - 1)]
     forward, backward = statistics.median(times[::3]), statistics.median(times[1::3])
     return {"forward ms": forward, "backward ms": backward, "peak B/element": peak, "first call s": first}
+
+
+def recorded(setting: Setting, model: nn.Module, x: Tensor, backend: str, repeats: int) -> float:
+    """Milliseconds of both passes on the card alone: replayed as one CUDA graph, with no Python in between."""
+    if setting.dry:
+        found = measured(setting, model, x, backend, repeats)
+        return found["forward ms"] + found["backward ms"]
+    gradient, stream, graph = torch.randn_like(x), torch.cuda.Stream(), torch.cuda.CUDAGraph()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(3):
+            _pass(model, x, backend, gradient, [])
+    torch.cuda.current_stream().wait_stream(stream)
+    with torch.cuda.graph(graph), tdn.backend(backend):
+        x.grad = None
+        model(x).backward(gradient)
+    marks = [_mark(x)]
+    for _ in range(repeats):
+        graph.replay()
+        marks.append(_mark(x))
+    stopwatch(x.device)
+    return statistics.median(_between(one, other) for one, other in itertools.pairwise(marks))
 
 
 def _pass(model: nn.Module, x: Tensor, backend: str, gradient: Tensor | None, marks: list) -> Tensor:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 import torchdyn_neuro as tdn
+from torchdyn_neuro.data import SpokenDigits
 from torchdyn_neuro.learning import BPTT, TBPTT, EProp, LearningMethod, LocalLosses, ThreeFactor
 from torchdyn_neuro.losses import EveryStep
 
@@ -33,31 +34,19 @@ METHODS = {
 }
 
 
-class DampedTriangle(tdn.Surrogate):
-    """0.3 max(0, 1 - |x|): the slope of Bellec et al., small enough for a loop through time."""
-
-    def derivative(self, x: Tensor) -> Tensor:
-        return 0.3 * torch.clamp(1 - x.abs(), min=0)
-
-
-def load(path: Path) -> tuple[Tensor, Tensor]:
-    """Spike counts [samples, T, channels] and labels."""
-    import h5py
-
-    with h5py.File(path) as file:
-        labels = torch.tensor(file["labels"][:].astype("int64"))
-        counts = torch.zeros(len(labels), STEPS, CHANNELS)
-        for row, (times, units) in enumerate(zip(file["spikes/times"], file["spikes/units"], strict=True)):
-            step = torch.tensor(times * 1000 / DT).long()
-            kept = step < STEPS
-            index = torch.stack([step, torch.tensor(units.astype("int64"))])[:, kept]
-            counts[row].index_put_(tuple(index), torch.ones(index.shape[1]), accumulate=True)
-    return counts, labels
+def load(folder: Path) -> list[tuple[Tensor, Tensor]]:
+    """Spike counts [samples, T, channels] and labels, for training and for the test."""
+    data = SpokenDigits(root=str(folder), dt=DT, duration=STEPS * DT, length="duration")
+    data.setup()
+    parts = [[data.splits["train"], data.splits["val"]], [data.splits["test"]]]
+    # Nothing is chosen here, so that nothing is kept for validation.
+    pairs = [[split.batch(torch.arange(len(split.labels)), None)[:2] for split in part] for part in parts]
+    return [tuple(torch.cat(each) for each in zip(*part, strict=True)) for part in pairs]
 
 
 def network(neurons: int, sample: Tensor) -> nn.Module:
     """A recurrent layer of leaky neurons with learned time constants, and a leaky readout."""
-    neuron = tdn.LIF(tdn.Learned(torch.linspace(20.0, 80.0, neurons)), surrogate=DampedTriangle(), dt=DT)
+    neuron = tdn.LIF(tdn.Learned(torch.linspace(20.0, 80.0, neurons)), surrogate=tdn.Damped(), dt=DT)
     connection = nn.Linear(neurons, neurons, bias=False)
     nn.init.orthogonal_(connection.weight, gain=0.2)
     net = nn.Sequential(
@@ -112,7 +101,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    train_set, test_set = (load(options.folder / f"spoken_digits_{part}.h5") for part in ("train", "test"))
+    train_set, test_set = load(options.folder)
     for name in options.methods:
         for seed in options.seeds:
             start, busy = time.perf_counter(), time.process_time()

@@ -16,10 +16,12 @@ if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
 def pytest_configure(config: pytest.Config) -> None:
     """Let all workers, and the next run, share the compiled loops: a third of the time of a first run goes there.
 
-    Each is found by its text, the compiler and its options; ``--cache-clear`` removes them.
+    Each is found by its text, the compiler and its options; ``--cache-clear`` removes them. Without pytest's cache
+    (``-p no:cacheprovider``) they go to where the library keeps its own.
     """
-    if "TORCHDYN_NEURO_CACHE" not in os.environ:
-        folder = Path(config.cache.mkdir("loops"))
+    cache = getattr(config, "cache", None)
+    if cache is not None and "TORCHDYN_NEURO_CACHE" not in os.environ:
+        folder = Path(cache.mkdir("loops"))
         folder.chmod(0o700)
         os.environ["TORCHDYN_NEURO_CACHE"] = str(folder)
 

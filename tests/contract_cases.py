@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 import torchdyn_neuro as tdn
+from torchdyn_neuro import layers
 from torchdyn_neuro.core.state import State, map_state
 
 NEURONS = 5
@@ -44,12 +45,27 @@ def dyadic(layer):
     return layer
 
 
+def with_statistics(norm):
+    """A norm for evaluation whose statistics and weights all differ."""
+    for value in (*norm.parameters(), *norm.buffers()):
+        if value.is_floating_point():
+            value.data.copy_(torch.linspace(0.5, 1.5, value.numel()).reshape(value.shape))
+    return norm.eval()
+
+
 def spikes(uniform: torch.Tensor) -> torch.Tensor:
     """Spikes, 0 or 1, for dynamics that take nothing else."""
     return (uniform < 0.4).to(uniform.dtype)
 
 
 EXAMPLES: dict[str, Case] = {
+    # In training their statistics are those of the frames of a call.
+    "BatchNormThroughTime": Case(lambda: with_statistics(layers.BatchNormThroughTime(NEURONS, steps=7))),
+    "TemporalEffectiveBatchNorm": Case(lambda: with_statistics(layers.TemporalEffectiveBatchNorm(NEURONS, steps=7))),
+    "SpikingDropout": Case(layers.SpikingDropout),
+    "SpikingMaxPool2d": Case(
+        lambda: layers.SpikingMaxPool2d((1, 3), 1, (0, 1)), lambda uniform: spikes(uniform).flatten(2)[:, :, None, None]
+    ),
     "CTRNN": Case(lambda: tdn.CTRNN(NEURONS, tdn.Learned(torch.linspace(5.0, 20.0, NEURONS)))),
     "Chain": Case(lambda: tdn.Chain(tdn.LIF(), dyadic_linear(), tdn.LeakyIntegrator())),
     "ConductanceLIF": Case(drive=lambda uniform: (20 * uniform, 5 * uniform.flip(0))),

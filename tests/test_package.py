@@ -37,17 +37,22 @@ ALLOWED = {
     "synapses": EQUATIONS,
     "neurons": EQUATIONS | PARTS | {"synapses"},
     "plasticity": EQUATIONS,
-    "connections": EQUATIONS | {"synapses", "plasticity", "sparse"},
+    "wiring": {"core", "native"},
+    "connections": EQUATIONS | {"synapses", "plasticity", "sparse", "wiring"},
     "rates": EQUATIONS | {"connections"},
     "native": {"core"},
     "sparse": {"core", "native"},
     "fused": {"core", "native", "sparse"},
     "activity": {*EQUATIONS, "neurons", "synapses", "connections"},
+    "networks": {"core", "native", "fused", "wiring", "connections"},
     "events": {*EQUATIONS, "neurons", "synapses", "plasticity", "connections"},
     "analysis": {"core", "integrators"},
 }
 """What each folder may import beside itself; the deep-learning parts stand above all of these."""
-ABOVE = {"encoding", "decoding", "losses", "layers", "models", "learning", "plotting", "data", "training"}
+ABOVE = {
+    *("encoding", "decoding", "losses", "layers", "metrics", "models"),
+    *("conversion", "learning", "plotting", "data", "training"),
+}
 
 
 def dotted(path: Path) -> str:

@@ -20,6 +20,7 @@ from . import (
     rates,
     surrogates,
     synapses,
+    wiring,  # noqa: F401
 )
 from .activity import *  # noqa: F403
 from .adaptation import *  # noqa: F403
@@ -38,13 +39,17 @@ __version__ = "0.1.0"
 
 _ON_FIRST_USE = {
     "analysis",
+    "conversion",
     "data",
     "decoding",
     "encoding",
     "events",
+    "layers",
     "learning",
     "losses",
+    "metrics",
     "models",
+    "networks",
     "plotting",
     "training",
 }

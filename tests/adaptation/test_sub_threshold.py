@@ -203,3 +203,32 @@ class _OnThreshold(tdn.SubThresholdAdaptation):
 
     def threshold(self, value, v, dt):
         return value
+
+
+def test_the_published_map_with_its_numbers_as_printed():
+    """Bittar & Garner (2022) in NumPy, for values from both ends of their ranges."""
+    tau_mem, tau_w = np.array([5.0, 25.0]), np.array([30.0, 120.0])
+    alpha, beta = np.exp(-1 / tau_mem), np.exp(-1 / tau_w)
+    a, b = np.array([-0.1, 0.9]), np.array([2.0, 0.4])
+    current = np.random.default_rng(0).uniform(0, [8, 90], (200, 2))
+    u, w, s = np.zeros(2), np.zeros(2), np.zeros(2)
+    spikes, adaptation = [], []
+    for now in current:
+        w = beta * w + a * u + b * s
+        u = alpha * (u - s) + (1 - alpha) * (now - w)
+        s = (u >= 1).astype(float)
+        spikes.append(s)
+        adaptation.append(w)
+    given = (torch.tensor(value) for value in (2 * tau_mem, 2 * tau_w))
+    cell = tdn.AdLIF.from_map(*given, a=torch.tensor(a), b=torch.tensor(b), dt=2.0).double()
+    got = tdn.record(cell, torch.tensor(current).unsqueeze(1), ["output", "adaptation"])
+    assert (np.sum(spikes, 0) > 8).all()
+    # The map holds the current of the adaptation over a step, in which it decays by up to a thirtieth here.
+    np.testing.assert_allclose(got["output"].sum(0)[0], np.sum(spikes, 0), atol=1)
+    mean = np.mean(adaptation, 0)
+    np.testing.assert_allclose(got["adaptation"].mean(0)[0], mean, rtol=0.03)
+    # One step from rest there is none yet: a spike adds b' and a potential u adds a' u, as printed.
+    cell.v_th = type(cell.v_th)(torch.tensor([0.5, 2.0]).double())
+    state = cell.initial_state(torch.zeros(1, 2).double())._replace(v=torch.tensor([[1.0, 1.0]]).double())
+    _, state = cell.step(torch.zeros(1, 2).double(), state)
+    assert_close(state.adaptation, torch.tensor(a * alpha + b * np.array([1, 0]))[None])

@@ -147,6 +147,8 @@ def test_any_length_batch_and_neuron_shape(cls, shape):
         with pytest.raises(ValueError, match=r"Plastic: expected frames \[B, 5\], got .*; flatten"):
             module.scan(x)
         return
+    if hasattr(module, "features") and len(shape) > 3:  # a norm, whose channels stand right behind the batch
+        x = x.movedim(-1, 2)
     y, state = module.scan(x)
     assert first_leaf(y).shape[:2] == shape[:2]
     assert all(leaf.isfinite().all() for leaf in leaves((y, state)))

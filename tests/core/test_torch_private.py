@@ -445,3 +445,12 @@ def test_the_compiler_returns_what_was_replaced():
     torch._dynamo.reset()
     compiled = torch.compile(lambda x: _Pair(x, x)._replace(v=x + 1), fullgraph=True, backend="eager")
     assert compiled(torch.zeros(1)) == (1, 0)
+
+
+def test_clamp_with_one_bound_that_is_nan():
+    x = torch.linspace(-1.0, 2.0, 40)
+    for bound in ({"min": float("nan")}, {"max": float("nan")}):
+        expected = x if private.CLAMP_IGNORES_ONE_NAN else x.new_full((40,), float("nan"))
+        torch.testing.assert_close(x.clamp(**bound), expected, rtol=0, atol=0, equal_nan=True)
+    for other in (x.clamp(float("nan"), 1.0), x.clamp_min(float("nan")), x.clamp_max(float("nan"))):
+        assert other.isnan().all()

@@ -107,11 +107,11 @@ def test_no_class_outside_integrators_looks_at_which_integrator_it_has():
     assert not offenders
 
 
-def test_random_numbers_are_known_to_four_files():
+def test_random_numbers_are_known_to_five_files():
     """Beside core/random.py itself; a check that only wants the structure of a state tells it to draw nothing."""
     drawing = {"random_bits", "uniform", "normal", "normals", "start_key", "philox"}
     knowing = [path.name for path in PACKAGE.rglob("*.py") if drawing & set(names_in(path))]
-    assert len(knowing) <= 4, knowing
+    assert len(knowing) <= 5, knowing
 
 
 @pytest.mark.parametrize("name", ["Noisy", "Draw"])

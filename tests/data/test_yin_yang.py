@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from torchdyn_neuro.data import yin_yang, yin_yang_class
+from torchdyn_neuro.data import YinYang, yin_yang, yin_yang_class
 
 
 def test_features_and_balance():
@@ -44,3 +44,31 @@ def test_seeds():
 def test_no_points_raise():
     with pytest.raises(ValueError, match="above 0"):
         yin_yang(0)
+
+
+def test_latency():
+    """The times are those of the features; what has a spike at x has another at 1 - x."""
+    data = YinYang(
+        dt=0.5, early=2.0, late=12.0, bias=7.0, samples=30, validation_samples=6, test_samples=9, batch_size=9
+    )
+    [(frames, labels, lengths)] = data.test_dataloader()
+    features, classes = yin_yang(9, seed=2)
+    assert torch.equal(labels.sort().values, classes.sort().values)
+    split = data.splits["test"]
+    frames, labels, lengths = split.batch(torch.arange(9), None)
+    assert frames.shape == (9, 48, 5)
+    assert lengths.tolist() == [48] * 9
+    assert torch.equal(labels, classes)
+    times = 0.5 * frames.argmax(1)
+    assert (frames.sum(1) == 1).all()
+    expected = 2 + 10 * features.double()
+    assert ((times[:, :4] <= expected + 1e-3) & (expected < times[:, :4] + 0.5 + 1e-3)).all()
+    assert (times[:, 4] == 7).all()
+    # Other points in every part.
+    train = data.splits["train"].batch(torch.arange(6), None)[0]
+    assert not torch.equal(train, frames[:6])
+
+
+def test_times_in_the_wrong_order():
+    with pytest.raises(ValueError, match="expected late after early"):
+        YinYang(early=5.0, late=5.0)

@@ -68,3 +68,10 @@ def test_bad_input(encoder):
         encoder(2)(torch.ones(2, 2, dtype=torch.long))
     with pytest.raises(ValueError, match="batch first"):
         encoder(2)(torch.ones(2))
+
+
+def test_the_shape_of_a_frame():
+    assert Rows(8).frame_shape((1, 8, 6)) == (1, 6)
+    assert DirectCurrent(8).frame_shape([1, 8, 6]) == (1, 8, 6)
+    with pytest.raises(ValueError, match=r"Rows: expected images \[\*, rows, columns\], got samples \(64,\); keep"):
+        Rows(8).frame_shape((64,))

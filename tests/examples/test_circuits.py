@@ -1,9 +1,11 @@
 """The examples of circuits find what their docstrings promise: see :mod:`.test_examples`."""
 
+import json
 import math
 
 import numpy as np
 import pytest
+import torch
 from scipy.integrate import quad, solve_ivp
 from scipy.optimize import fsolve
 from sklearn.linear_model import LogisticRegression
@@ -138,6 +140,56 @@ def test_mongillo_2008(picture):
     loud = facilitating_network(W, excites, current)[1500:, :E]
     assert figures["persistent"]["no cue at all"] == pytest.approx(1000 * rest.mean(), abs=0.3)
     assert figures["persistent"]["cued"] == pytest.approx(1000 * loud.mean(), rel=0.4)
+
+
+def test_potjans_diesmann_2014(picture, tmp_path):
+    """Numbers of the published tables for two layers: the mean of the input is what a mean field of them says."""
+    example = load("papers/Potjans_Diesmann_2014")
+    names, neurons = ["L23E", "L23I", "L4E", "L4I"], [20683, 5834, 21915, 5479]
+    chances = [[0.1009, 0.1689, 0.0437, 0.0818], [0.1346, 0.1371, 0.0316, 0.0515]]
+    chances += [[0.0077, 0.0059, 0.0497, 0.135], [0.0691, 0.0029, 0.0794, 0.1597]]
+    tables = {
+        "populations": names,
+        "neurons": neurons,
+        "connection_probability": chances,
+        "external_indegree": [1600, 1500, 2100, 1900],
+        "background_rate_hz": 8.0,
+        "psp_mV": 0.15,
+        "weight_rel_sd": 0.1,
+        "g": -4.0,
+        "doubled_weight": {"target": "L23E", "source": "L4E"},
+        "delay_ms": {"excitatory": 1.5, "inhibitory": 0.75},
+        "delay_rel_sd": 0.5,
+        "neuron": {"E_L_mV": -65.0, "v_th_mV": -50.0, "v_reset_mV": -65.0, "C_pF": 250.0, "tau_mem_ms": 10.0}
+        | {"tau_syn_ms": 0.5, "t_ref_ms": 2.0},
+        "initial_v": {"mean_mV": -58.0, "sd_mV": 10.0},
+        "dt_ms": 0.1,
+        "mean_rates_hz": [0.971, 2.868, 4.746, 5.396],
+    }
+    (tmp_path / "tables.json").write_text(json.dumps(tables))
+    figures = example.main(picture, tmp_path / "tables.json", scale=0.05, duration=200.0, settle=100.0)
+    # Two layers of the four: excitation fires less than inhibition in both, as in the whole circuit.
+    assert figures["L23E"]["rate"] < figures["L23I"]["rate"]
+    assert figures["L4E"]["rate"] < figures["L4I"]["rate"]
+    assert all(0.1 < each["rate"] < 20 for each in figures.values())
+    net = example.network(tables, 0.05)
+    sizes = [round(0.05 * count) for count in neurons]
+    assert net.layout.neurons == tuple(sizes)
+    wanted = sum(
+        math.log(1 - chances[i][j]) / math.log(1 - 1 / (neurons[i] * neurons[j])) * 0.05 * sizes[i] / neurons[i]
+        for i in range(4)
+        for j in range(4)
+    )
+    assert net.packed.synapses == pytest.approx(wanted, abs=16)
+    # The peak of one postsynaptic potential, mV, from the cell itself.
+    cell = net.populations["L4E"].cell
+    state = cell.initial_state(torch.zeros(1, 1))
+    rest, trace = state.v.item(), []
+    for step in range(100):
+        arrives = net.populations["L4E"].drives[0].weight * math.sqrt(0.05) if step == 0 else 0.0
+        _, state = cell.step(torch.full((1, 1), arrives), state)
+        trace.append(state.v.item() - rest)
+    assert max(trace) == pytest.approx(0.15, rel=0.01)
 
 
 def test_brunel_2000(picture):

@@ -31,7 +31,10 @@ def _weights(like):
 
 def assert_agrees(module, x, state=None, *, relative=None, backend="cpp"):
     """Fused equals eager in values, last states and gradients; its backward repeats bit for bit."""
-    eager, fused, again = (run(module, x, name, state) for name in ("eager", backend, backend))
+    eager, fused = (run(module, x, name, state) for name in ("eager", backend))
+    # In Triton's interpreter one block runs after the other, by the same calls of NumPy each time.
+    interpreted = backend == "triton" and leaves(x)[0].device.type == "cpu"
+    again = fused if interpreted else run(module, x, backend, state)
     for expected, got in zip((*eager[0], *eager[1]), (*fused[0], *fused[1]), strict=True):
         if expected is None or got is None:
             # One of them knows that nothing arrives, the other computes zeros.

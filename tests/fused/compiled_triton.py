@@ -10,7 +10,7 @@ from torchdyn_neuro.core.state import leaves, map_state
 
 from .cells import Example, composed, shipped
 from .interpreted_triton import FUNCTIONS
-from .offline_compile import launched, launches_of, spills_and_registers
+from .offline_compile import assembler, launched, launches_of, spills_and_registers
 from .test_products import CASES as NETWORKS
 from .test_products import drive
 
@@ -64,7 +64,9 @@ for name, output_dtype in (("LIF", None), ("HodgkinHuxley", None), ("LIF", torch
 )
 def test_no_kernel_spills(launch):
     spilled, registers = spills_and_registers(launch)
-    assert spilled == 0
+    # The assembler of CUDA 12.8, which triton 3.5 and 3.6 bring, keeps up to two numbers in memory for one more block
+    # on a processor: each is 4 bytes stored and 4 loaded.
+    assert spilled <= (16 if assembler() < (12, 9) else 0)
     assert registers <= 168  # three blocks of 128 threads on a processor at least
 
 

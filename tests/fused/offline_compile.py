@@ -1,13 +1,13 @@
 """Compiles the kernels that a module launches for a card that is not there, and reads what the assembler says."""
 
+import contextlib
+import functools
 import inspect
+import io
 import re
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -59,13 +59,18 @@ class Launch:
         return self.kernel.src, self.pointers, self.flags
 
 
-@contextmanager
+@contextlib.contextmanager
 def recorded() -> Iterator[list[Launch]]:
     """Write launches down instead of doing them; the results are whatever the buffers held."""
     launches, launch = [], kernels._launch
 
     def write_down(
-        kernel: Callable, shape: Sequence[int], tensors: Sequence[Tensor | None], layout: Sequence[int], flags: dict
+        known: dict,
+        kernel: Callable,
+        shape: Sequence[int],
+        tensors: Sequence[Tensor | None],
+        layout: Sequence[int],
+        flags: dict[str, bool],
     ) -> None:
         present = next(tensor for tensor in tensors if tensor is not None)
         types = tuple(_POINTERS[(present if tensor is None else tensor).dtype] for tensor in tensors)
@@ -107,7 +112,7 @@ class NoCard:
         return 0
 
 
-@contextmanager
+@contextlib.contextmanager
 def launched() -> Iterator[list[Any]]:
     """Go through all of a launch as on a card, from the tensors to the machine code, but for the launch itself."""
     compiled, run, block = [], JITFunction.run, kernels._block
@@ -125,26 +130,36 @@ def launched() -> Iterator[list[Any]]:
         JITFunction.run, kernels._block = run, block
 
 
+def _ptxas() -> str:
+    # Triton 3.5 has one assembler for all cards.
+    return get_ptxas(*([90] if inspect.signature(get_ptxas).parameters else [])).path
+
+
+@functools.cache
+def assembler() -> tuple[int, ...]:
+    """The version of CUDA that the assembler is from."""
+    said = subprocess.run([_ptxas(), "--version"], check=True, capture_output=True, text=True).stdout
+    return tuple(map(int, re.search(r"release (\d+)\.(\d+)", said).groups()))
+
+
 def spills_and_registers(launch: Launch) -> tuple[int, int]:
     """Bytes spilled and registers used per thread on sm_90, in blocks of 128 threads."""
     names = launch.kernel.arg_names
     constants = dict(launch.flags) | {"BLOCK": 128}
     signature = dict.fromkeys(names, "i32") | dict(zip(names, launch.pointers, strict=False))
     signature |= dict.fromkeys(constants, "constexpr")
-    result = triton.compile(
-        ASTSource(launch.kernel, signature=signature, constexprs=constants),
-        target=GPUTarget("cuda", 90, 32),
-        options={"num_warps": 4, "enable_fp_fusion": False},
-    )
-    ptx = result.asm["ptx"]
-    with tempfile.TemporaryDirectory() as folder:
-        assembly = Path(folder, "kernel.ptx")
-        assembly.write_text(ptx)
-        target = re.search(r"^\.target (\w+)", ptx, re.MULTILINE).group(1)
-        options = ["-v", "--fmad=false", "--gpu-name", target, "-o", Path(folder, "kernel.cubin")]
-        # Triton 3.5 has one assembler for all cards.
-        card = [90] if inspect.signature(get_ptxas).parameters else []
-        command = [get_ptxas(*card).path, *options, assembly]
-        report = subprocess.run(command, check=True, capture_output=True, text=True).stderr
+    # What the assembler of the compilation itself says, so that each kernel is assembled once.
+    said, before = io.StringIO(), triton.knobs.nvidia.dump_ptxas_log
+    triton.knobs.nvidia.dump_ptxas_log = True
+    try:
+        with contextlib.redirect_stdout(said):
+            triton.compile(
+                ASTSource(launch.kernel, signature=signature, constexprs=constants),
+                target=GPUTarget("cuda", 90, 32),
+                options={"num_warps": 4, "enable_fp_fusion": False},
+            )
+    finally:
+        triton.knobs.nvidia.dump_ptxas_log = before
+    report = said.getvalue()
     spilled = sum(int(number) for number in re.findall(r"(\d+) bytes spill", report))
     return spilled, int(re.search(r"Used (\d+) registers", report).group(1))

@@ -9,8 +9,9 @@ import torch
 from torch import nn
 
 import torchdyn_neuro as tdn
-from torchdyn_neuro.fused import dispatch
+from torchdyn_neuro.fused.fuse import fuse
 from torchdyn_neuro.fused.record.recording import Recordings
+from torchdyn_neuro.fused.signature import signature
 
 from .adversary import Cell, Scale
 from .adversary_cases import CASES
@@ -107,7 +108,7 @@ def test_a_gradient_outlives(how):
                 for number in range(Recordings.most_variants + 1 if backend == "auto" else 1):
                     cell.gain = 3.0 + number
                     with contextlib.suppress(tdn.NotPointwise), torch.no_grad():
-                        dispatch.fuse(cell, dispatch.signature(x, cell.initial_state(x[0]), None), "cpp")
+                        fuse(cell, signature(x, cell.initial_state(x[0]), None), "cpp")
             (g,) = torch.autograd.grad(y.square().sum(), x, create_graph=True)
         results.append([g.detach()])
     assert_same(*results)

@@ -85,7 +85,7 @@ def kept_bytes(run):
 @everywhere
 def test_what_is_kept_and_what_is_needed_at_most(place):
     """Of a sequence: itself and 0.4 of it are kept, and at most its result and both gradients are there besides."""
-    module, x = tdn.LIF(), torch.rand(100, 64, 1024, device=place.device, requires_grad=True)
+    module, x = tdn.LIF().to(place.device), torch.rand(100, 64, 1024, device=place.device, requires_grad=True)
     size = x.numel() * x.element_size()
     results = []
     with tdn.backend(place.backend):
@@ -162,3 +162,30 @@ def test_the_current_device_stays():
     with tdn.backend("triton"):
         tdn.LIF().to("cuda")(x)
     assert torch.cuda.current_device() == 0
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+def test_a_module_left_on_the_cpu_runs_eagerly_and_says_why():
+    module, x = tdn.LIF(), 3 * torch.rand(9, 2, 5, device="cuda")
+    with tdn.backend("eager"):
+        expected = module(x)
+    with pytest.warns(UserWarning, match=r"on cuda:0, where the input is, got one on cpu; call module.to\(x.device\)"):
+        assert torch.equal(module(x), expected)
+    with pytest.raises(tdn.NotPointwise, match=r"call module\.to"), tdn.backend("triton"):
+        module(x)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+def test_other_types_flags_and_sizes_of_one_kernel_are_other_launches():
+    """What Triton has compiled is found again by us; what it was compiled for must be the same."""
+    module = tdn.LIF(tau_mem=tdn.Learned(torch.full((70,), 5.0))).cuda()
+    for rows in (2, 1000, 2, 3000):
+        for wanted in (False, True):
+            x = (3 * torch.rand(9, rows, 70, device="cuda")).requires_grad_(wanted)
+            results = []
+            for backend in ("eager", "triton"):
+                with tdn.backend(backend):
+                    y, last = module.scan(x[::2] if rows == 1000 else x)
+                    results.append((y, last.v))
+            for expected, got in zip(*results, strict=True):
+                torch.testing.assert_close(got, expected)

@@ -3,9 +3,10 @@
 import torch
 
 import torchdyn_neuro as tdn
-from torchdyn_neuro.fused.dispatch import fuse, signature
+from torchdyn_neuro.fused.fuse import fuse
 from torchdyn_neuro.fused.operators.registry import get_loop
 from torchdyn_neuro.fused.plan.kept import worth_keeping
+from torchdyn_neuro.fused.signature import signature
 
 from .agreement import assert_agrees
 

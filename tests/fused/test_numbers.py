@@ -117,6 +117,7 @@ MIXED = {
     "a wide parameter for each neuron": lambda m, x, s: ((x * m.p).to(x.dtype), s),
     "compared with a wide parameter": lambda m, x, s: ((x > m.p).to(x.dtype), s + x),
     "clamped by NaN": lambda m, x, s: (x.clamp(min=NAN), s + x.clamp(max=NAN)),
+    "clamped by NaN in other words": lambda m, x, s: (x.clamp_min(NAN), s + x.clamp(0.1, NAN)),
     "clamped by a tensor of NaN": lambda m, x, s: (torch.clamp(x, s / s, x), s + 1),
     "clamped by a parameter": lambda m, x, s: (torch.clamp(x.double(), m.p, 1.5 * m.p).to(x.dtype), s),
     "negative zero": lambda m, x, s: (1 / -x, s),

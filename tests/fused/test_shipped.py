@@ -93,7 +93,7 @@ def test_integrators(integrator):
 
 def test_surrogates():
     names = ["ATan", "FastSigmoid", "Sigmoid", "Triangular", "Gaussian", "Rectangular", "PiecewiseExponential"]
-    cells = [tdn.LIF(surrogate=getattr(tdn, name)()) for name in [*names, "StraightThrough"]]
+    cells = [tdn.LIF(surrogate=getattr(tdn, name)()) for name in [*names, "StraightThrough", "Damped"]]
     assert_agrees(tdn.Chain(*cells).double(), drive(scale=30.0), relative=1e-12)
 
 

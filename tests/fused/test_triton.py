@@ -11,8 +11,9 @@ import pytest
 import torch
 
 import torchdyn_neuro as tdn
-from torchdyn_neuro.fused.dispatch import fuse, signature
+from torchdyn_neuro.fused.fuse import fuse
 from torchdyn_neuro.fused.operators.registry import get_loop
+from torchdyn_neuro.fused.signature import signature
 from torchdyn_neuro.fused.triton import kernels as triton
 from torchdyn_neuro.fused.triton.kernels import load_kernel
 from torchdyn_neuro.fused.triton.source import emit_backward, emit_forward
@@ -35,7 +36,7 @@ def test_in_the_interpreter_every_operation_and_every_cell_equals_the_eager_loop
     run_in_a_process("interpreted_triton.py", TRITON_INTERPRET="1")
 
 
-@pytest.mark.parametrize("part", ["0/3", "1/3", "2/3"])
+@pytest.mark.parametrize("part", ["0/2", "1/2"])
 def test_compiled_for_sm_90_no_cell_spills(tmp_path, part):
     run_in_a_process("compiled_triton.py", TRITON_CACHE_DIR=str(tmp_path), PART_OF_KERNELS=part)
 
@@ -85,9 +86,9 @@ class Kernel:
 
 def test_an_absent_tensor_is_a_pointer_behind_a_flag():
     kernel, x = Kernel(), torch.zeros(4, 2, 3)
-    triton._launch(kernel, x.shape, [None, x], [24], {"HAS_last0": False})
+    triton._launch({}, kernel, x.shape, [None, x], [24], {"HAS_last0": False})
     ((grid, arguments, options),) = kernel.calls
-    assert grid == (1,)
+    assert grid == (1, 1, 1)
     assert arguments == (x, x, 4, 6, 24)
     assert options == {"HAS_last0": False, "BLOCK": 8}
 
@@ -95,6 +96,6 @@ def test_an_absent_tensor_is_a_pointer_behind_a_flag():
 def test_what_a_card_refuses_is_left_to_the_eager_loop_but_not_that_it_is_full():
     x = torch.zeros(4, 2, 3)
     with pytest.raises(CompilerUnavailableError, match="out of registers"):
-        triton._launch(Kernel(RuntimeError("out of registers")), x.shape, [x], [], {})
+        triton._launch({}, Kernel(RuntimeError("out of registers")), x.shape, [x], [], {})
     with pytest.raises(torch.OutOfMemoryError):
-        triton._launch(Kernel(torch.OutOfMemoryError("full")), x.shape, [x], [], {})
+        triton._launch({}, Kernel(torch.OutOfMemoryError("full")), x.shape, [x], [], {})

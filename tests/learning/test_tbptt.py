@@ -7,6 +7,7 @@ from torch.testing import assert_close
 
 import torchdyn_neuro as tdn
 from torchdyn_neuro import losses
+from torchdyn_neuro.decoding import SoftmaxMembrane
 from torchdyn_neuro.learning import BPTT, TBPTT
 
 from .models import LABELS, LOSSES, found, furthest, recurrent, sequence
@@ -76,3 +77,10 @@ def test_what_it_refuses():
         found(TBPTT(), recurrent(tdn.LIF()), sequence(), loss=nn.CrossEntropyLoss())
     with pytest.raises(ValueError, match=r"^TBPTT: expected steps to be at least 1, got 0; "):
         TBPTT(steps=0)
+
+
+def test_a_decoder_that_weighs_outputs_against_each_other():
+    model, x, loss = recurrent(tdn.LIF(4.0)), sequence(8), losses.MembraneCrossEntropy(SoftmaxMembrane())
+    _, expected = found(BPTT(), model, x, loss=loss)
+    _, got = found(TBPTT(steps=50), model, x, loss=loss)
+    assert furthest(got, expected) < 1e-12

@@ -2,12 +2,10 @@ import copy
 
 import pytest
 import torch
-from torch import nn
 
 import torchdyn_neuro as tdn
 from torchdyn_neuro.encoding import DirectCurrent
 from torchdyn_neuro.models import SpikingConvNet, SpikingPerceptron
-from torchdyn_neuro.models.classifier import run_layer
 
 MODELS = [
     lambda **kw: SpikingPerceptron((1, 8, 8), 10, hidden=[32, 16], **kw),
@@ -49,13 +47,6 @@ def test_static_input_trains_a_batch_norm_as_the_whole_sequence_does(make, rows)
         torch.testing.assert_close(a, b, msg=name)
     for (name, a), b in zip(one.named_parameters(), other.parameters(), strict=True):
         torch.testing.assert_close(a.grad, b.grad, rtol=1e-9, atol=1e-9, msg=name)
-
-
-def test_static_input_drops_out_anew_in_each_step():
-    torch.manual_seed(0)
-    x = DirectCurrent(50)(torch.ones(2, 20))
-    frames = run_layer(nn.Dropout(0.5), x)
-    assert (frames[0] != frames[1]).any()
 
 
 def test_wrong_shape_and_norm():

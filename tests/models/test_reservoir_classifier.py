@@ -11,7 +11,7 @@ from torchdyn_neuro.models import ReservoirClassifier
 @pytest.mark.parametrize("network", [lambda: tdn.EchoState(16), lambda: tdn.CTRNN(16, tau=tdn.Learned(5.0))])
 def test_only_the_readout_learns(network):
     torch.manual_seed(0)
-    model = ReservoirClassifier((1, 8, 8), 10, network=network())
+    model = ReservoirClassifier((1, 8), 10, network=network())
     before = {name: value.clone() for name, value in model.named_parameters()}
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)
     with tdn.backend("eager"):
@@ -25,7 +25,7 @@ def test_only_the_readout_learns(network):
 
 
 def test_the_readout_gets_standardized_features():
-    model = ReservoirClassifier((8, 8), 3, network=tdn.EchoState(16))
+    model = ReservoirClassifier((8,), 3, network=tdn.EchoState(16))
     given = []
     model.classify[1].register_forward_hook(lambda module, inputs, output: given.append(inputs[0]))
     with tdn.backend("eager"):
@@ -36,4 +36,4 @@ def test_the_readout_gets_standardized_features():
 
 def test_wrong_use():
     with pytest.raises(TypeError, match="ReservoirClassifier: expected a Network with a number of units, got LIF"):
-        ReservoirClassifier((1, 8, 8), 10, network=tdn.LIF())
+        ReservoirClassifier((1, 8), 10, network=tdn.LIF())

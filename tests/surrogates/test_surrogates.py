@@ -13,6 +13,7 @@ from torchdyn_neuro import surrogates
 from torchdyn_neuro.surrogates import (
     ATan,
     CustomSurrogate,
+    Damped,
     FastSigmoid,
     Gaussian,
     PiecewiseExponential,
@@ -37,6 +38,7 @@ FORMULAS = {
     "PiecewiseExponential": (PiecewiseExponential, "slope", lambda x, a: a / (2 * np.exp(a * np.abs(x)))),
     "Gaussian": (Gaussian, "width", lambda x, w: np.exp(-(x**2) / (2 * w * w)) / np.sqrt(2 * np.pi * w * w)),
     "Rectangular": (Rectangular, "width", lambda x, w: np.where((x > -w / 2) & (x < w / 2), 1 / w, 0)),
+    "Damped": (Damped, "factor", lambda x, g: np.interp(x, [-1, 0, 1], [0, g, 0])),
     "Triangular": (Triangular, "width", lambda x, w: np.interp(x, [-w, 0, w], [0, 1, 0])),
 }
 
@@ -92,6 +94,14 @@ def test_custom_surrogate_uses_the_function():
     assert_close(x.grad, torch.tensor(1 / (1 + np.abs(X) ** 3)))
     with pytest.raises(TypeError, match=r"CustomSurrogate: expected a function of a tensor, got 3; pass a callable"):
         CustomSurrogate(3)
+
+
+def test_damped_takes_any_surrogate():
+    x = torch.tensor(X, requires_grad=True)
+    Damped(Sigmoid(3.0), 0.2)(x).sum().backward()
+    assert_close(x.grad, torch.tensor(0.2 * 3.0 / (4 * np.cosh(1.5 * np.clip(X, -30, 30)) ** 2)))
+    with pytest.raises(TypeError, match=r"Damped: expected a surrogate, got 'atan'; pass e\.g\. Triangular\(\)"):
+        Damped("atan")
 
 
 @pytest.mark.parametrize("name", FORMULAS)

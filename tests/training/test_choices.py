@@ -82,8 +82,8 @@ def test_a_checkpoint_that_is_not_there():
         ("++hydra.job.env_set.PATH=x", "a setting of Hydra"),
         ("experiment@hydra.callbacks=theirs", "a setting of Hydra"),
         ("experiment@neuron=theirs", "puts a group elsewhere"),
-        ("allow=[os]", "which only a command line says: allow="),
-        ("+allow=[os]", "which only a command line says: allow="),
+        ("trusted=[os]", "which only a command line says: trusted="),
+        ("+trusted=[os]", "which only a command line says: trusted="),
         ("folder=/etc", "which only a command line says: folder="),
         ("checkpoint=another.ckpt", "which only a command line says: checkpoint="),
         ("seed=1,2", "which is several"),
@@ -125,7 +125,7 @@ def test_the_closed_list_holds_for_choices_too(stored, tmp_path):
 
 
 def test_what_is_kept_is_what_was_chosen(tmp_path):
-    own = [f"folder={tmp_path / 'run'}", "allow=[lab]", "hydra.verbose=false"]
+    own = [f"folder={tmp_path / 'run'}", "trusted=[lab]", "hydra.verbose=false"]
     with command(*CHOICES[:2], *own, *CHOICES[2:]):
         assert choices_of_command() == CHOICES
     assert choices_of_command() == []
@@ -160,7 +160,7 @@ QUICK = ["callbacks=minimal", "logger=none", "calibrate=0"]
 
 
 def settings(path):
-    [group] = load_checkpoint(path)["optimizer_states"][0]["param_groups"]
+    group, *_ = load_checkpoint(path)["optimizer_states"][0]["param_groups"]
     return {key: value for key, value in group.items() if key != "params"}
 
 

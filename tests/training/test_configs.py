@@ -33,6 +33,34 @@ def test_config_runs(composed, choice):
     assert bool(calibration) == (choice in SILENT)
 
 
+SMALL = {
+    "recurrent": ["model.hidden=[8]"],
+    "recurrent neuron=adlif_population": ["model.hidden=[8]"],
+    "delay": ["model.hidden=[8]"],
+    "convolutional": ["model.channels=[4]", "model.hidden=8"],
+    "sew_resnet18": ["model.width=2", "model.depths=[1,1]"],
+    "ms_resnet18": ["model.width=2", "model.depths=[1,1]"],
+    "vgg": ["model.stages=[[2],[4]]", "model.hidden=[8]"],
+    "transformer": ["model.features=32", "model.depth=1", "model.poolings=1", "calibrate=20"],
+}
+"""Each model, small."""
+
+
+@pytest.mark.parametrize("model", SMALL)
+def test_model_runs(tmp_path, model):
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        config = compose(
+            "train",
+            [
+                *f"model={model}".split(), *SMALL[model], "trainer.max_epochs=1", "+trainer.limit_train_batches=1",
+                "+trainer.limit_val_batches=1", "+trainer.limit_test_batches=1", "steps=4", "callbacks=minimal",
+                "logger=none", f"folder={tmp_path / 'run'}", "threads=1",
+            ],
+        )  # fmt: skip
+    with tdn.backend("eager"):
+        assert math.isfinite(run(config))
+
+
 @pytest.mark.parametrize(
     ("choice", "units"),
     [
@@ -61,3 +89,15 @@ def test_rate_models_run(tmp_path, choice, units):
         warnings.simplefilter("always")
         assert math.isfinite(run(config))
     assert not [warning for warning in caught if "below the" in str(warning.message)]
+
+
+@pytest.mark.parametrize("loss", ["rate", "rate_mse", "first_spike", "membrane"])
+@pytest.mark.parametrize("model", ["perceptron", "recurrent"])
+def test_a_model_chooses_its_loss_and_a_loss_its_readout(loss, model):
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        chosen = compose("train", [f"model={model}", f"loss={loss}"])
+        default = compose("train", [f"model={model}"])
+    spiking = chosen.model.readout is not None and chosen.model.readout._target_ == chosen.neuron._target_
+    assert spiking == (loss != "membrane")
+    decoder = {"perceptron": "MeanMembrane", "recurrent": "MaxMembrane"}[model]
+    assert default.loss.decoder._target_ == f"torchdyn_neuro.decoding.{decoder}"

@@ -29,7 +29,7 @@ def linear_network():
 
 
 def test_the_growth_rate_and_the_frequency_are_those_of_the_matrix():
-    model = RateClassifier((1, 4, 3), 2, network=linear_network())
+    model = RateClassifier((1, 3), 2, network=linear_network())
     task = Classification(model, 2, loss=nn.CrossEntropyLoss(), encoder=tdn.encoding.Rows(4))
     inputs = mean_inputs(task, torch.rand(5, 1, 4, 3))
     network, x, state = inputs["network"]

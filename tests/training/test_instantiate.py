@@ -7,6 +7,7 @@ from omegaconf import OmegaConf
 from torch import nn
 
 import torchdyn_neuro as tdn
+from torchdyn_neuro.layers.population import Population
 from torchdyn_neuro.training import build, check_targets
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -23,7 +24,7 @@ def test_every_neuron_and_synapse_config_builds(group, choice):
         whole = OmegaConf.to_container(compose("train", [f"{group}={choice}", "folder=x"]), resolve=True)
     module = build(whole[group], group)
     assert config["_target_"].endswith(type(module).__name__)
-    assert isinstance(module, (tdn.Dynamics, nn.Identity))
+    assert isinstance(module, (tdn.Dynamics, Population, nn.Identity))
 
 
 @pytest.mark.parametrize(

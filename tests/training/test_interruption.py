@@ -12,8 +12,8 @@ import torch
 from hydra import compose, initialize_config_dir
 
 from torchdyn_neuro.training import load_checkpoint, run
+from torchdyn_neuro.training.folders import FOLDER_VARIABLE
 from torchdyn_neuro.training.interruption import Interruption, quoted
-from torchdyn_neuro.training.run import FOLDER_VARIABLE
 
 ROOT = Path(__file__).parents[2]
 # Lightning and its dependencies warn about their own future.

@@ -18,14 +18,19 @@ from torch import nn
 import torchdyn_neuro as tdn
 from torchdyn_neuro.core.integrator import Integrator
 from torchdyn_neuro.core.surrogate import Surrogate
-from torchdyn_neuro.training import build, check_targets, load_model
+from torchdyn_neuro.layers import Population
+from torchdyn_neuro.training import ParameterGroup, build, check_targets, load_model
 from torchdyn_neuro.training.schedules import Schedule
 
-OURS = (nn.Module, Integrator, Surrogate, tdn.Learned, Schedule, LightningDataModule, Callback)
+OURS = (
+    *(nn.Module, Integrator, Surrogate, Population, tdn.Learned, Schedule, ParameterGroup),
+    *(LightningDataModule, Callback),
+)
 OF_LIGHTNING = {
-    "CSVLogger", "DDPStrategy", "DeviceStatsMonitor", "EMAWeightAveraging", "EarlyStopping", "FSDPStrategy",
-    "GradientAccumulationScheduler", "LearningRateMonitor", "ModelCheckpoint", "ModelSummary", "RichModelSummary",
-    "RichProgressBar", "StochasticWeightAveraging", "TQDMProgressBar", "TensorBoardLogger", "Timer", "Trainer",
+    "AdvancedProfiler", "CSVLogger", "DDPStrategy", "DeviceStatsMonitor", "EMAWeightAveraging", "EarlyStopping",
+    "FSDPStrategy", "GradientAccumulationScheduler", "LearningRateMonitor", "ModelCheckpoint", "ModelSummary",
+    "PyTorchProfiler", "RichModelSummary", "RichProgressBar", "SimpleProfiler", "StochasticWeightAveraging",
+    "TQDMProgressBar", "TensorBoardLogger", "Timer", "Trainer",
 }  # fmt: skip
 ROOTS = ("torchdyn_neuro", "torch", "lightning")
 WALKED = (tdn, torch.nn, torch.optim, lightning.pytorch)
@@ -201,7 +206,7 @@ def test_words_of_hydra(words, message):
 
 
 def checkpoint_with(tmp_path, model, data=None):
-    content = {"state_dict": {}, "config": {"model": model, "allow": ["subprocess"]}, "data": data}
+    content = {"state_dict": {}, "config": {"model": model, "trusted": ["subprocess"]}, "data": data}
     torch.save(content, tmp_path / "a.ckpt")
     return tmp_path / "a.ckpt"
 
@@ -216,8 +221,8 @@ def test_a_checkpoint_builds_parts_of_models_only(tmp_path, target):
         load_model(checkpoint_with(tmp_path, {"_target_": target}, shape))
 
 
-def test_a_checkpoint_cannot_allow_itself(tmp_path):
-    shape = {"input_shape": [1], "classes": 2, "allow": ["subprocess"], "kinds": [], "where": "x"}
+def test_a_checkpoint_cannot_trust_itself(tmp_path):
+    shape = {"input_shape": [1], "classes": 2, "trusted": ["subprocess"], "kinds": [], "where": "x"}
     with pytest.raises(ValueError, match="expected _target_"):
         load_model(checkpoint_with(tmp_path, {"_target_": "subprocess.Popen", "args": "true"}, shape))
     with pytest.raises(ValueError, match="expected the configuration of a model"):

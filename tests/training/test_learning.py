@@ -76,7 +76,7 @@ def test_everything_a_trainer_does_with_gradients(composed, tmp_path):
     """Mixed precision, accumulation, clipping, norms of gradients, learned feedback, a checkpoint that goes on."""
     options = [
         "learning=eprop", "learning.feedback=adaptive", "trainer.precision=bf16-mixed", "model.hidden=[6,5]",
-        "+trainer.accumulate_grad_batches=2", "trainer.gradient_clip_val=0.5", "trainer.limit_train_batches=2",
+        "trainer.accumulate_grad_batches=2", "trainer.gradient_clip_val=0.5", "trainer.limit_train_batches=2",
         "callbacks.gradient_norms.every=1",
     ]  # fmt: skip
     run(composed(*options, "trainer.max_epochs=2"))
@@ -121,8 +121,8 @@ def test_the_optimizer_gets_the_same_from_both_where_theory_says_so(tmp_path, lo
 
 def test_a_method_of_ones_own():
     class Nothing(LearningMethod):
-        def learn(self, model, x, target, loss):
-            return BPTT().learn(model, x, target, loss)
+        def learn(self, model, x, target, loss, lengths=None):
+            return BPTT().learn(model, x, target, loss, lengths)
 
     model = nn.Sequential(nn.Linear(5, 2), tdn.LeakyIntegrator())
     task = Classification(model, 2, loss=MembraneCrossEntropy(), learning=Nothing())

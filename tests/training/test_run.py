@@ -2,15 +2,21 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from lightning.pytorch.strategies import FSDPStrategy
+from omegaconf import OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch import nn
 
+import torchdyn_neuro as tdn
 from torchdyn_neuro.activity.current_scale import CurrentScale
 from torchdyn_neuro.data import Digits, Split
-from torchdyn_neuro.training import load_checkpoint, load_model, run
-from torchdyn_neuro.training.run import FOLDER_VARIABLE, make_folder
+from torchdyn_neuro.losses import MembraneCrossEntropy
+from torchdyn_neuro.training import Classification, load_checkpoint, load_model, run
+from torchdyn_neuro.training.folders import FOLDER_VARIABLE, make_folder
 
 ROOT = Path(__file__).parents[2]
 # Lightning and its dependencies warn about their own future.
@@ -41,6 +47,10 @@ def test_run_writes_everything_it_promises(composed, tmp_path, capsys):
     assert {"learned/neuron0.tau_mem_ms", "weights/linear0.weight"} <= set(tags["histograms"])
     assert {"raster/neuron0", "voltage/neuron0", "voltage/readout"} <= set(tags["images"])
     assert "config/text_summary" in tags["tensors"]
+    [text] = events.Tensors("config/text_summary")
+    [shown] = text.tensor_proto.string_val
+    assert "    neuron:\n      _target_: torchdyn_neuro.LIF\n" in shown.decode()
+    assert OmegaConf.load(folder / "hparams.yaml")["neuron"] == "LIF"
     assert scalars(folder, "rate_hz/neuron0")[0][1] > 0
     assert scalars(folder, "dead/neuron0")[0][1] < 1
     model = load_model(folder / "checkpoints/best.ckpt")
@@ -195,6 +205,18 @@ def test_two_processes_equal_one(composed, tmp_path):
     one, two = (load_checkpoint(tmp_path / name / "checkpoints/last.ckpt")["state_dict"] for name in ("one", "two"))
     for name, value in one.items():
         torch.testing.assert_close(two[name], value, msg=name)
+    for tag in ("train/loss", "train/accuracy", "val/loss", "val/accuracy", "test/loss", "test/accuracy"):
+        (step, value), (other_step, other) = (scalars(tmp_path / name, tag)[-1] for name in ("one", "two"))
+        assert (other_step, other) == (step, pytest.approx(value, rel=1e-5)), tag
+
+
+def test_sharding_refuses_in_words(composed):
+    if not torch.cuda.is_available():
+        assert "trainer: No supported gpu backend found" in fails(composed("trainer=fsdp"))
+    task = Classification(nn.Sequential(tdn.LIF(tdn.Learned(2.0))), 2, loss=MembraneCrossEntropy())
+    task._trainer = SimpleNamespace(strategy=FSDPStrategy())
+    with pytest.raises(ValueError, match="expected parameters with an axis to share out by FSDP, got 1"):
+        task.setup("fit")
 
 
 def test_no_run_writes_into_the_folder_of_another(tmp_path, monkeypatch):
@@ -219,3 +241,11 @@ def test_threads_wait_asleep(own, policy):
         environment["OMP_WAIT_POLICY"] = own
     result = subprocess.run([sys.executable, "-c", probe], cwd=ROOT, env=environment, capture_output=True, text=True)
     assert result.stdout.split() == [policy, "False"], result.stderr
+
+
+def test_the_progress_bar_shows_loss_and_accuracy(monkeypatch):
+    task = Classification(nn.Sequential(tdn.LeakyIntegrator()), 3, loss=MembraneCrossEntropy())
+    shown = {}
+    monkeypatch.setattr(task, "log", lambda name, value, *, prog_bar=False, **rest: shown.update({name: prog_bar}))
+    task.training_step((torch.rand(2, 4, 3), torch.tensor([0, 2])), 0)
+    assert shown == {"train/loss": True, "train/accuracy": True}

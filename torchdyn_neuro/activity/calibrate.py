@@ -14,7 +14,7 @@ from ..core.dynamics import Dynamics
 from ..core.fits import check_model_input
 from ..core.state import State, first_leaf, leaves, map_state
 from .feeders import Scaling, proportional, put_in_front, same_memory, scalable
-from .layers import hooked, spiking_layers, steps_per_spike, undisturbed
+from .layers import fired, hooked, spiking_layers, steps_per_spike, undisturbed
 from .report import ActivityReport, layers_of, measured
 
 # The root mean square of the drive is sought from 2**LOWEST_POWER to 2**HIGHEST_POWER: dimensionless units to pA.
@@ -209,7 +209,8 @@ class _Calibration:
         def rate_at(power: float) -> float:
             self.rewind()
             drive = map_state(lambda leaf: leaf * 2.0**power, here.input)
-            spikes = first_leaf(here.layer.scan(drive)[0]).float().mean().item()
+            counted, steps = fired(first_leaf(here.layer.scan(drive)[0]))
+            spikes = counted.mean().item() / steps
             # A drive beyond all reason may end in NaN.
             rates[power] = spikes * 1000 / here.layer.dt if math.isfinite(spikes) else 0.0
             return rates[power]

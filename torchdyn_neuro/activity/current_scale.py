@@ -1,5 +1,7 @@
 """The unit of current of a layer of neurons."""
 
+from typing import ClassVar
+
 import torch
 from torch import nn
 
@@ -25,6 +27,8 @@ class CurrentScale(nn.Module):
     Raises:
         TypeError: from ``forward`` for anything else.
     """
+
+    alike: ClassVar[bool] = True  # one frame stands for many that are the same
 
     def __init__(self, scale: float = 1.0):
         super().__init__()

@@ -4,10 +4,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ..core.chain import Chain
+from ..core.context import real_steps
 from ..core.dynamics import Dynamics
+from ..core.lengths import check_lengths, fill_padding
 from ..core.surrogate import Surrogate
 from ..core.torch_private import NormBase
 
@@ -47,6 +49,15 @@ def _outermost(module: nn.Module, name: str) -> Iterator[tuple[str, Dynamics]]:
     for child_name, child in module._modules.items():
         if child is not None:
             yield from _outermost(child, f"{name}.{child_name}" if name else child_name)
+
+
+def fired(y: Tensor) -> tuple[Tensor, int]:
+    """How many spikes of each neuron are in ``y`` [T, B, \\*], and in how many steps of all rows, padding apart."""
+    lengths = real_steps()
+    if lengths is not None:
+        lengths = check_lengths("activity", lengths, y.shape[1], len(y), least=0)
+    steps = len(y) * y.shape[1] if lengths is None else int(lengths.sum())
+    return fill_padding(y.detach(), lengths).flatten(0, 1).sum(0, dtype=torch.float64), steps
 
 
 def steps_per_spike(layer: Dynamics) -> float:

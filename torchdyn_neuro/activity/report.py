@@ -5,14 +5,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-import torch
 from torch import Tensor, nn
 
 from ..core.dynamics import Dynamics
 from ..core.fits import check_model, check_model_input
 from ..core.state import State, first_leaf
 from ..core.streaming import Streaming
-from .layers import hooked, spiking_layers, steps_per_spike, undisturbed
+from .layers import fired, hooked, spiking_layers, steps_per_spike, undisturbed
 
 SATURATION = 0.95
 """Share of the highest possible rate beyond which a neuron counts as saturated."""
@@ -159,8 +158,8 @@ def measured(
     called: list[tuple[Dynamics, Tensor]] = []
 
     def count(layer: Dynamics, inputs: tuple, output: State) -> None:
-        y = first_leaf(output)
-        called.append((layer, y.flatten(0, 1).mean(0, dtype=torch.float64)))
+        spikes, steps = fired(first_leaf(output))
+        called.append((layer, spikes / steps))
 
     with hooked([partial(layer.register_forward_hook, count) for layer in layers.values()]):
         model(x)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ..core.checks import one_of
+from ..core.context import real_steps
 from ..core.quantities import NonNegative, Positive, Quantity
 from ..core.repeat import is_recorded
 from ..core.state import Shared, State, register_state, zeros_state
@@ -82,6 +83,11 @@ class ThresholdHomeostasis(Adaptation):
 
     def initial_state(self, x_t: State) -> State:
         zeros = zeros_state(x_t)
+        if self.shared and not self.frozen and real_steps() is not None:
+            raise ValueError(
+                f"ThresholdHomeostasis: expected rows='each' for padded sequences, got {self.rows!r}: the padding of "
+                "some rows would move the threshold of all; or make batches of one length"
+            )
         return SharedThreshold(zeros.sum(0)) if self.shared else zeros
 
     def threshold(self, value: State, v: Tensor, dt: float) -> Tensor:

@@ -17,6 +17,7 @@ from .one_to_one import OneToOne
 from .plastic_linear import PlasticLinear
 from .pooled_sum import PooledSum
 from .sparse import SparseMask, sparse
+from .sparse_linear import SparseLinear
 
 __all__ = [
     "DaleLinear",
@@ -30,6 +31,7 @@ __all__ = [
     "OneToOne",
     "PlasticLinear",
     "PooledSum",
+    "SparseLinear",
     "SparseMask",
     "dale",
     "fluctuation_driven_",

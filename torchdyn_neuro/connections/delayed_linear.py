@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..core.quantities import Quantity
+from ..core.checks import one_of
+from ..core.quantities import Learned, Quantity
 from ..core.state import State
 from ..synapses.delay_line import DelayLine
 
@@ -23,7 +24,8 @@ class DelayedLinear(DelayLine):
     Args:
         in_features: number of presynaptic neurons.
         out_features: number of postsynaptic neurons.
-        delay: delay, ms: one for all, [in_features] or [out_features, in_features].
+        delay: delay, ms: one for all, [in_features] or [out_features, in_features]; ``"uniform"``: one per synapse,
+            learned, drawn between 0 and ``max_delay``.
         max_delay: what the buffer holds, ms; the longest fixed delay if omitted. A learned delay stays below it.
         bias: add a learned bias.
         kernel: ``"linear"`` or ``"gaussian"``.
@@ -44,7 +46,7 @@ class DelayedLinear(DelayLine):
 
     Example:
         >>> import torchdyn_neuro as tdn
-        >>> layer = tdn.DelayedLinear(3, 2, tdn.Learned(torch.rand(2, 3) * 20 + 1), max_delay=25.0)
+        >>> layer = tdn.DelayedLinear(3, 2, "uniform", max_delay=25.0, kernel="gaussian")
         >>> layer(torch.zeros(10, 4, 3)).shape
         torch.Size([10, 4, 2])
     """
@@ -55,7 +57,7 @@ class DelayedLinear(DelayLine):
         self,
         in_features: int,
         out_features: int,
-        delay: Quantity = 5.0,
+        delay: Quantity | str = 5.0,
         *,
         max_delay: float | None = None,
         bias: bool = False,
@@ -64,6 +66,8 @@ class DelayedLinear(DelayLine):
         final_width: float | None = None,
         dt: float = 1.0,
     ):
+        if isinstance(delay, str):
+            delay = self._drawn(delay, max_delay, (out_features, in_features))
         super().__init__(delay, max_delay=max_delay, kernel=kernel, width=width, final_width=final_width, dt=dt)
         self.in_features, self.out_features = in_features, out_features
         bound = 1 / math.sqrt(in_features)
@@ -74,6 +78,16 @@ class DelayedLinear(DelayLine):
                 f"DelayedLinear: expected one delay, ({in_features},) or ({out_features}, {in_features}), got shape "
                 f"{tuple(self.delay.start.shape)}; pass one delay per synapse"
             )
+
+    @classmethod
+    def _drawn(cls, delay: str, max_delay: float | None, shape: tuple[int, int]) -> Learned:
+        one_of(cls.__name__, "delay", delay, "uniform")
+        if max_delay is None:
+            raise ValueError(
+                f'{cls.__name__}: expected max_delay with delay="uniform", got none; pass the longest delay, in ms'
+            )
+        # Strictly inside, for what is learned could never leave a bound.
+        return Learned(torch.empty(shape).uniform_(0.01, 0.99) * max_delay)
 
     @property
     def reads_by_taps(self) -> bool:

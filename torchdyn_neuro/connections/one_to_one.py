@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.inputs import check_tensor
+from ..core.tensors import last_axes_fit
 
 
 class OneToOne(nn.Module):
@@ -40,8 +41,7 @@ class OneToOne(nn.Module):
         """Raise if ``x`` is no tensor of these neurons."""
         shape = tuple(self.weight.shape)
         check_tensor("OneToOne", x, f"a tensor [..., {', '.join(map(str, shape))}]")
-        axes = zip(reversed(shape), reversed(x.shape), strict=False)
-        if x.ndim < len(shape) or any(size not in (1, neurons) for size, neurons in axes):
+        if x.ndim < len(shape) or not last_axes_fit(shape, x.shape):
             raise ValueError(
                 f"OneToOne: expected an input [..., {', '.join(map(str, shape))}], got shape {tuple(x.shape)}; build "
                 "it for the shape of the neurons"

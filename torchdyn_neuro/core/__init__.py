@@ -2,6 +2,7 @@
 
 from .chain import Chain
 from .commit import commit, freeze, frozen
+from .context import padded
 from .dynamics import Dynamics
 from .integrator import Integrator
 from .learning_rule import Activity, LearningRule, RowTrace, SharedTrace
@@ -67,6 +68,7 @@ __all__ = [
     "full_state",
     "leaves",
     "map_state",
+    "padded",
     "record",
     "register_state",
     "why_eager",

@@ -16,6 +16,7 @@ from .ode import ODE
 from .plastic import Plastic
 from .probe import next_frame
 from .state import State, describe, first_frame, first_leaf, map_state
+from .steady import over_steady
 from .stepwise import Stepwise, run_folded
 from .time_loop import in_one_piece, run_time_loop
 
@@ -220,5 +221,9 @@ def _may_fuse(layer: nn.Module) -> bool:
 def _over_time(layer: nn.Module, x: State, output_dtype: torch.dtype | None) -> State:
     """A layer without time on a sequence: what it gives for each frame."""
     check_fits("Chain", layer, x)
-    y = layer(x) if isinstance(layer, (Stepwise, *_TAKE_SEQUENCES)) else run_folded(layer, x, "Chain")
+    if isinstance(layer, Stepwise):
+        y = layer(x)
+    else:
+        folds = not isinstance(layer, _TAKE_SEQUENCES)
+        y = over_steady(layer, x, lambda x: run_folded(layer, x, "Chain") if folds else layer(x))
     return y if output_dtype is None else map_state(lambda leaf: leaf.to(output_dtype), y)

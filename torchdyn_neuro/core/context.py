@@ -1,9 +1,9 @@
 """Ambient choices: what a ``with`` block decides for the models that run inside it, in its own thread only.
 
-Four things are chosen outside a model: the backend of its time loops, what stands in for the passes of its dynamics
-(streaming, recording), the number of steps that a :class:`Stepwise` has folded into the batch, and whether a state that
-is only looked at draws random numbers. Each lives in a
-context variable, so two threads never meet. Activation checkpointing runs a part of the forward pass once more during
+Five things are chosen outside a model: the backend of its time loops, what stands in for the passes of its dynamics
+(streaming, recording), the steps that a :class:`Stepwise` has folded into the batch, how many steps of each row are
+real, and whether a state that is only looked at draws random numbers. Each lives in a context variable, so two threads
+never meet. Activation checkpointing runs a part of the forward pass once more during
 the backward one, outside the block and perhaps on another thread: there the choices of the forward pass hold.
 """
 
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from .lengths import check_lengths
 from .state import State
 from .torch_private import COMPILER_READS_CONTEXT_VARIABLES, backward_in_progress
 
@@ -88,11 +89,31 @@ class _Choice(NamedTuple):
 
 
 class Fold:
-    """A number of steps that the batch holds, and whether anybody has asked for it."""
+    """What the batch holds instead of steps and rows, and whether anybody has asked for it.
 
-    def __init__(self, steps: int):
-        self.steps = steps
+    Args:
+        steps: number of steps.
+        rows: number of rows.
+        real: [N], which of the [steps rows] frames the batch holds, where it holds not all of them.
+    """
+
+    def __init__(self, steps: int, rows: int, real: Tensor | None = None):
+        self.steps, self.rows, self.real = steps, rows, real
         self.asked = False
+
+    def pack(self, x: Tensor) -> Tensor:
+        """The frames of a sequence [T, B, \\*] as a batch [N, \\*]."""
+        x = x.flatten(0, 1)
+        return x if self.real is None else x.index_select(0, self.real)
+
+    def unpack(self, y: Tensor) -> Tensor:
+        """A batch [N, \\*] as a sequence [T, B, \\*], with zeros where it has no frame."""
+        if self.real is not None:
+            y = y.new_zeros(self.steps * self.rows, *y.shape[1:]).index_copy(0, self.real, y)
+        return y.unflatten(0, (self.steps, -1))
+
+    def __len__(self) -> int:
+        return self.steps * self.rows if self.real is None else len(self.real)
 
 
 _choice = _Ambient("backend", _Choice("auto", -1))
@@ -101,10 +122,12 @@ _scan = _Ambient("scan", None)
 _step_observer = _Ambient("step_observer", None)
 _fold = _Ambient("fold", None)
 _drawing = _Ambient("drawing", True)
-_unfolding: ContextVar[tuple[int, int]] = ContextVar("unfolding", default=(-1, 0))
-"""The backward pass at work in a Stepwise, and the steps that this one had folded."""
+_lengths = _Ambient("lengths", None)
+_unfolding: ContextVar[tuple[int, Fold | None]] = ContextVar("unfolding", default=(-1, None))
+"""The backward pass at work in a Stepwise, and what this one had folded."""
 
 _last_backend: "weakref.WeakKeyDictionary[nn.Module, str]" = weakref.WeakKeyDictionary()
+_last_lengths: "weakref.WeakKeyDictionary[nn.Module, Tensor | None]" = weakref.WeakKeyDictionary()
 
 
 def current_backward() -> int:
@@ -174,28 +197,73 @@ def step_observer() -> StepObserver | None:
 
 
 def folding(fold: Fold) -> AbstractContextManager[None]:
-    """Inside the block, the batch holds the steps of ``fold``."""
+    """Inside the block, the batch holds what ``fold`` says."""
     return _fold.being(fold)
 
 
-def folded_steps() -> int | None:
-    """The number of steps in the batch, if any: of the block, or of the Stepwise whose gradient is computed."""
+def folded() -> Fold | None:
+    """What the batch holds instead of steps, if so: of the block, or of the Stepwise whose gradient is computed."""
     fold = _fold.get()
     if fold is not None:
         fold.asked = True
-        return fold.steps
+        return fold
     if torch.compiler.is_compiling():
         return None
-    backward, steps = _unfolding.get()
-    return steps if backward != -1 and backward == current_backward() else None
+    backward, fold = _unfolding.get()
+    return fold if backward != -1 and backward == current_backward() else None
 
 
-def remember_fold(y: Tensor, steps: int) -> None:
-    """Let what is recomputed for the gradient of ``y`` know how many steps its batch holds.
+def remember_fold(y: Tensor, fold: Fold) -> None:
+    """Let what is recomputed for the gradient of ``y`` know what its batch holds.
 
     The gradient of what leaves a Stepwise arrives before anything inside is recomputed, on the thread that does it.
     """
-    y.register_hook(lambda gradient: _unfolding.set((current_backward(), steps)) and None)
+    y.register_hook(lambda gradient: _unfolding.set((current_backward(), fold)) and None)
+
+
+def padded(lengths: Tensor | None) -> AbstractContextManager[None]:
+    """Say, for the models that run inside a ``with`` block, how many steps of each row are real; the rest is padding.
+
+    Equations run on over the padding, which comes behind all that is real and so changes nothing of it. What would mix
+    rows or steps leaves it out: norms over the batch inside :class:`Stepwise` and :class:`Chain` take their statistics
+    from the real frames alone and put out zeros for the others; reports of activity count real steps alone. What cannot
+    leave it out, such as weights that all rows change together, refuses. Decoders and losses take the ``lengths`` too.
+
+    Args:
+        lengths: number of real steps of each row, whole numbers [B]; ``None``: all of them are.
+
+    Raises:
+        TypeError, ValueError: if they are no whole numbers [B] from 0 on.
+
+    Example:
+        >>> import torch, torchdyn_neuro as tdn
+        >>> model = nn.Sequential(tdn.Stepwise(nn.BatchNorm1d(3)), tdn.LIF(), nn.Linear(3, 2), tdn.LeakyIntegrator())
+        >>> x, lengths = torch.rand(10, 2, 3), torch.tensor([10, 6])
+        >>> with tdn.padded(lengths):
+        ...     y = model(x)
+        >>> tdn.losses.MembraneCrossEntropy()(y, torch.tensor([0, 1]), lengths).shape
+        torch.Size([])
+    """
+    if lengths is not None:
+        lengths = check_lengths("padded", lengths, *getattr(lengths, "shape", (0,))[:1], least=0)
+    return _lengths.being(lengths)
+
+
+def real_steps() -> Tensor | None:
+    """How many steps of each row are real, [B], if anybody has said so."""
+    return _lengths.get()
+
+
+def real_steps_of(module: nn.Module) -> Tensor | None:
+    """:func:`real_steps` for ``module``; in a recomputation, those of the forward pass."""
+    lengths = _lengths.get()
+    if torch.compiler.is_compiling():
+        return lengths
+    if current_backward() == -1:
+        _last_lengths[module] = lengths
+    elif lengths is None:
+        return _last_lengths.get(module)
+    return lengths
 
 
 def without_drawing() -> AbstractContextManager[None]:

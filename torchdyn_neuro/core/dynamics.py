@@ -11,6 +11,7 @@ from .context import interceptor, without_drawing
 from .inputs import check_tensor, refuse_scripting
 from .quantities import Constrained, Parametrized
 from .state import State, describe, first_frame, leaves, like_state, map_state, state_dtype
+from .tensors import last_axes_fit
 from .time_loop import run_time_loop
 
 _AROUND = "_around"
@@ -214,7 +215,7 @@ class Dynamics(Parametrized):
         for name, quantity in self.quantities():
             start = quantity.start
             shape, dtype = start.shape, start.dtype
-            if shape and not _broadcasts(shape, neurons):
+            if len(shape) > len(neurons) or not last_axes_fit(shape, neurons):
                 raise ValueError(
                     f"{owner}: expected {name} to broadcast to the neurons {tuple(neurons)}, got shape {tuple(shape)}; "
                     "pass one value or one per neuron"
@@ -264,9 +265,3 @@ class LinearInput(Dynamics):
 def _with_next(x: State) -> tuple[State, State]:
     """A sequence and the frames that follow; the last one follows itself."""
     return x, map_state(lambda leaf: torch.cat([leaf[1:], leaf[-1:]]), x)
-
-
-def _broadcasts(shape: torch.Size, target: torch.Size) -> bool:
-    if len(shape) > len(target):
-        return False
-    return all(size in (1, goal) for size, goal in zip(reversed(shape), reversed(target), strict=False))

@@ -6,7 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from .checks import one_of
+<<<<<<< HEAD
 from .constrained import Constrained
+=======
+from .context import real_steps
+>>>>>>> main
 from .dynamics import Dynamics
 from .learning_rule import Activity, LearningRule
 from .repeat import is_recorded
@@ -106,6 +110,11 @@ class Plastic(Dynamics):
         weighted = Weighted(self.connection)
         weighted.check()
         weight, rows = widen(self.connection.weight), self.weights == "rows"
+        if not rows and not self.frozen and real_steps() is not None:
+            raise ValueError(
+                f"Plastic: expected weights='rows' for padded sequences, got {self.weights!r}: the padding of some "
+                "rows would move the weights of all; or make batches of one length"
+            )
         if weighted.dense and (x_t.ndim != 2 or x_t.shape[1] != weight.shape[1]):
             raise ValueError(
                 f"Plastic: expected frames [B, {weight.shape[1]}], got shape {tuple(x_t.shape)}; flatten the neurons "

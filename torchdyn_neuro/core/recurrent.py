@@ -11,7 +11,10 @@ class Recurrent(Network):
 
     .. math:: (y_t, s_t) = \mathrm{neuron}(x_t + \mathrm{connection}(y_{t-1}), s_{t-1})
 
-    It is ``Network(neuron, connection, delay=dt)`` by name.
+    It is ``Network(neuron, connection, delay=dt)`` by name. The gradient of a spike goes around the loop once in each
+    step: with the default surrogate of most cells it explodes when the neurons become active and many steps count (a
+    mean over time as the readout). Give the neuron a ``Damped`` surrogate, and the connection orthogonal weights scaled
+    by 0.2; :class:`~torchdyn_neuro.layers.RecurrentBlock` does both.
 
     Args:
         neuron: the dynamics, whose output has the shape of its input, or of each of its inputs.

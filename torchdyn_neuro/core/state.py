@@ -218,6 +218,8 @@ def frames(x: State) -> list[State]:
 def fill(pattern: State, tensors: Any) -> State:
     """A tree of the structure of ``pattern`` with ``tensors`` as its leaves, in order."""
     remaining = iter(tensors)
+    if not isinstance(pattern, tuple):
+        return next(remaining)
     return map_state(lambda _: next(remaining), pattern)
 
 

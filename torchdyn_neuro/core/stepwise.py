@@ -5,11 +5,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .context import Fold, folded_steps, folding, remember_fold
+from .context import Fold, folded, folding, real_steps_of, remember_fold
 from .dynamics import Dynamics
 from .fits import check_fits
 from .inputs import check_numbers, check_tensor, refuse_scripting
-from .torch_private import tree_leaves, tree_map
+from .lengths import check_lengths, padding
+from .steady import over_steady
+from .torch_private import NormBase, tree_leaves, tree_map
 
 
 def holds_dynamics(module: nn.Module) -> bool:
@@ -44,23 +46,46 @@ def run_folded(module: nn.Module, x: Any, owner: str) -> Any:
     check_fits(owner, module, x)
     _check_rows(module, leaves[0], owner)
     steps, rows = leaves[0].shape[:2]
-    fold = Fold(steps)
+    fold = Fold(steps, rows, _real_frames(module, steps, rows, owner))
 
     def unfold(y: Any) -> Any:
         if not isinstance(y, Tensor):
             return y
-        if y.ndim == 0 or y.shape[0] != steps * rows:
+        if y.ndim == 0 or y.shape[0] != len(fold):
             raise ValueError(
-                f"{owner}: expected {type(module).__name__} to keep the axis of the batch, {steps * rows} here, got an "
+                f"{owner}: expected {type(module).__name__} to keep the axis of the batch, {len(fold)} here, got an "
                 f"output of shape {tuple(y.shape)}; wrap only layers that map [N, *] to [N, *]"
             )
         if fold.asked and y.requires_grad and not torch.compiler.is_compiling():
-            remember_fold(y, steps)
-        return y.unflatten(0, (steps, rows))
+            remember_fold(y, fold)
+        return fold.unpack(y)
 
     with folding(fold):
-        y = module(_map(lambda leaf: leaf.flatten(0, 1), x))
+        y = module(_map(fold.pack, x))
     return unfold(y) if isinstance(y, Tensor) else tree_map(unfold, y)
+
+
+def takes_statistics(module: nn.Module) -> bool:
+    """Whether a norm inside looks at the whole batch, as in training."""
+    norms = [part for part in module.modules() if isinstance(part, NormBase)]
+    return any(norm.training or norm.running_mean is None for norm in norms)
+
+
+def _real_frames(module: nn.Module, steps: int, rows: int, owner: str) -> Tensor | None:
+    """Which of the [T B] frames a layer is to see; ``None``: all of them, for it does not mix them."""
+    if not takes_statistics(module):
+        return None
+    lengths = real_steps_of(module)
+    if lengths is None:
+        return None
+    lengths = check_lengths(owner, lengths, rows, steps, least=0)
+    real = (~padding(lengths, steps)).flatten().nonzero().squeeze(1)
+    if len(real) < 2:
+        raise ValueError(
+            f"{owner}: expected at least 2 real frames for the statistics of {type(module).__name__}, got {len(real)}; "
+            "take larger batches, longer pieces, or another norm"
+        )
+    return real
 
 
 def _check_rows(module: nn.Module, x: Tensor, owner: str) -> None:
@@ -93,7 +118,8 @@ class Stepwise(nn.Module):
     r"""Applies a layer that knows no time to a sequence, by folding time into the batch.
 
     Layers that treat all leading axes as batch (``nn.Linear``, norms over the last axis) do not need it; convolutions,
-    pooling, flattening and batch normalization do. Batch normalization then shares its statistics over time.
+    pooling, flattening and batch normalization do. Batch normalization then shares its statistics over time; of
+    sequences that are known to be :func:`padded` it sees the real frames alone.
     A whole model may be wrapped; the dynamics in it each go into an :class:`Unfolded`.
 
     Args:
@@ -129,7 +155,7 @@ class Stepwise(nn.Module):
     def forward(self, x: Any) -> Any:
         if isinstance(x, Tensor) and x.ndim < 3:
             raise ValueError(f"Stepwise: expected an input [T, B, *], got shape {tuple(x.shape)}; put time first")
-        return run_folded(self.module, x, "Stepwise")
+        return over_steady(self.module, x, lambda x: run_folded(self.module, x, "Stepwise"))
 
     def step(self, x_t: Any) -> Any:
         """The layer on one frame [B, *]."""
@@ -172,7 +198,7 @@ class Unfolded(nn.Module):
     def forward(self, x: Any) -> Any:
         for leaf in [x] if isinstance(x, Tensor) else tree_leaves(x):
             check_tensor("Unfolded", leaf, "a tensor [T B, *]")
-        steps = folded_steps()
-        if steps is None:
+        fold = folded()
+        if fold is None:
             raise RuntimeError("Unfolded: expected to run inside a Stepwise, got a call outside; use Stepwise(model)")
-        return _map(lambda y: y.flatten(0, 1), self.dynamics(_map(lambda leaf: leaf.unflatten(0, (steps, -1)), x)))
+        return _map(fold.pack, self.dynamics(_map(fold.unpack, x)))

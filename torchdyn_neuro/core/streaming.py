@@ -98,15 +98,15 @@ class Streaming(nn.Module):
         self.map_states(lambda module, initial, state: (initial, _reset_rows(chosen, state, initial)))
 
 
-def run_carrying(owner: str, model: nn.Module, x: Any, states: Carried) -> Any:
+def run_carrying(owner: str, model: nn.Module, x: Any, states: Carried, *, keep_history: bool = False) -> Any:
     """``model(x)``, the next piece of a sequence, with the states of all dynamics inside handed on.
 
     Args:
         owner: who runs it, for the message.
         model: any model.
         x: its input.
-        states: of its dynamics after the piece before, empty at first; those after this one, cut from their history,
-            take their places.
+        states: of its dynamics after the piece before, empty at first; those after this one take their places.
+        keep_history: let gradients go through the states; they are cut from it otherwise.
 
     Raises:
         ValueError: if one of the dynamics is called twice.
@@ -123,7 +123,7 @@ def run_carrying(owner: str, model: nn.Module, x: Any, states: Carried) -> Any:
         module.check_input(x)
         initial, state = states.get(module) or (module.initial_state(first_frame(x)), None)
         y, state = module.scan(x, initial if state is None else state)
-        states[module] = detach_state(initial), detach_state(state)
+        states[module] = (initial, state) if keep_history else (detach_state(initial), detach_state(state))
         return y
 
     with intercepting(carry):

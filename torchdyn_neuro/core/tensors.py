@@ -1,5 +1,6 @@
 """What can be done with a tensor: whether its values can be looked at, whether it stands for one of another shape."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from torch import Size, Tensor, nn
@@ -41,5 +42,17 @@ def expanded(entry: Tensor, shape: Size) -> Tensor | None:
         return entry.reshape(())
     if len(entry.shape) > len(shape):
         return None
-    pairs = zip(reversed(entry.shape), reversed(shape), strict=False)
-    return entry.expand(shape).clone() if all(size in (1, goal) for size, goal in pairs) else None
+    return entry.expand(shape).clone() if last_axes_fit(entry.shape, shape) else None
+
+
+def last_axes_fit(shape: Sequence[int], target: Sequence[int]) -> bool:
+    """Whether each axis of ``shape`` that ``target`` has too, counted from the last, is as long or of size one.
+
+    Example:
+        >>> last_axes_fit((1, 3), (4, 2, 3)), last_axes_fit((2,), (4, 2, 3))
+        (True, False)
+    """
+    # Both are cut to one length, for the compiler of torch 2.9 takes every zip for a strict one.
+    count = min(len(shape), len(target))
+    pairs = zip(shape[len(shape) - count :], target[len(target) - count :], strict=True)
+    return all(size in (1, goal) for size, goal in pairs)

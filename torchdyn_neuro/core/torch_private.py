@@ -22,6 +22,7 @@ from torch.utils._pytree import _register_namedtuple as register_namedtuple
 from torch.utils._pytree import tree_leaves, tree_map
 
 __all__ = [
+    "CLAMP_IGNORES_ONE_NAN",
     "COMPILER_READS_CONTEXT_VARIABLES",
     "COMPILER_RETURNS_REPLACED",
     "MODULE_ATTRIBUTES",
@@ -114,6 +115,9 @@ COMPILER_READS_CONTEXT_VARIABLES = _VERSION >= (2, 14)
 
 COMPILER_RETURNS_REPLACED = _VERSION >= (2, 14)
 """Whether a compiled function may return a named tuple that is the ``_replace`` of one that it has made."""
+
+CLAMP_IGNORES_ONE_NAN = not torch.zeros(1, device="cpu").clamp(min=float("nan")).isnan().item()
+"""Whether ``clamp`` with a NaN, a number, as its only bound gives what it is given (torch 2.9 and 2.11), else NaN."""
 
 MODULE_ATTRIBUTES = {
     "_parameters": "the parameters by name; None for one that is left out",

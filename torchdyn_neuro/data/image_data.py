@@ -122,16 +122,25 @@ class ImageData(LightningDataModule):
 
 def augment(images: Tensor, shift: int, flip: bool) -> Tensor:
     """Random shifts of up to ``shift`` pixels, the border filled with zeros, and random mirroring; [B, C, H, W]."""
-    batch, _, height, width = images.shape
+    batch, *_ = images.shape
     if shift:
-        padded = functional.pad(images, (shift,) * 4)
-        down, right = torch.randint(0, 2 * shift + 1, (2, batch, 1), device=images.device)
-        rows = down + torch.arange(height, device=images.device)
-        columns = right + torch.arange(width, device=images.device)
-        sample = torch.arange(batch, device=images.device)[:, None, None]
-        # Index tensors around a slice put the channels last.
-        images = padded[sample, :, rows[:, :, None], columns[:, None, :]].movedim(-1, 1)
+        images = moved(images, *torch.randint(0, 2 * shift + 1, (2, batch), device=images.device), shift)
     if flip:
-        mirrored = torch.rand(batch, 1, 1, 1, device=images.device) < 0.5
-        images = torch.where(mirrored, images.flip(-1), images)
+        images = mirrored(images, torch.rand(batch, device=images.device) < 0.5)
     return images.contiguous()
+
+
+def moved(images: Tensor, down: Tensor, right: Tensor, most: int) -> Tensor:
+    """Each image by its own number of pixels, from 0 to 2 ``most``, less ``most``; the border is filled with zeros."""
+    batch, _, height, width = images.shape
+    padded = functional.pad(images, (most,) * 4)
+    rows = down[:, None] + torch.arange(height, device=images.device)
+    columns = right[:, None] + torch.arange(width, device=images.device)
+    sample = torch.arange(batch, device=images.device)[:, None, None]
+    # Index tensors around a slice put the channels last.
+    return padded[sample, :, rows[:, :, None], columns[:, None, :]].movedim(-1, 1)
+
+
+def mirrored(images: Tensor, which: Tensor) -> Tensor:
+    """Some of the images with left and right exchanged."""
+    return torch.where(which[:, None, None, None], images.flip(-1), images)

@@ -51,12 +51,11 @@ class ShardedBatches(Sampler[torch.Tensor]):
         return whole + int(not self.shuffle and rest > self.rank)
 
     def __iter__(self) -> Iterator[torch.Tensor]:
-        if self.shuffle:
-            # Distinct for every (seed, epoch) with fewer than a million epochs.
-            order = torch.randperm(
-                self.samples, generator=torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch())
-            )
-        else:
-            order = torch.arange(self.samples)
+        order = torch.randperm(self.samples, generator=self.generator()) if self.shuffle else torch.arange(self.samples)
         for batch in list(order.split(self.batch_size))[: len(self)]:
             yield batch[self.rank :: self.processes]
+
+    def generator(self) -> torch.Generator:
+        """What the order of the current epoch is drawn from."""
+        # Distinct for every (seed, epoch) with fewer than a million epochs.
+        return torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch())

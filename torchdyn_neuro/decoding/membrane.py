@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from ..core.lengths import fill_padding, last, step_counts, total
 from .decoder import Decoder
 
 
@@ -12,17 +13,17 @@ class MeanMembrane(Decoder):
     .. math:: z_c = \frac{1}{T} \sum_t v_{t,c}
 
     Shape:
-        - input: [T, B, C] potentials
+        - input: [T, B, C] potentials, and lengths [B]
         - output: [B, C]
     """
 
-    def decode(self, y: Tensor) -> Tensor:
-        return y.mean(0)
+    def decode(self, y: Tensor, lengths: Tensor | None) -> Tensor:
+        return total(y, lengths) / step_counts(y, lengths)
 
     def keep(self, kept: Tensor, y_t: Tensor) -> Tensor:
         return kept + y_t
 
-    def finish(self, kept: Tensor, steps: int) -> Tensor:
+    def finish(self, kept: Tensor, steps: int | Tensor) -> Tensor:
         return kept / steps
 
 
@@ -32,12 +33,12 @@ class LastMembrane(Decoder):
     .. math:: z_c = v_{T,c}
 
     Shape:
-        - input: [T, B, C] potentials
+        - input: [T, B, C] potentials, and lengths [B]
         - output: [B, C]
     """
 
-    def decode(self, y: Tensor) -> Tensor:
-        return y[-1]
+    def decode(self, y: Tensor, lengths: Tensor | None) -> Tensor:
+        return last(y, lengths)
 
     def keep(self, kept: Tensor, y_t: Tensor) -> Tensor:
         return y_t
@@ -51,12 +52,12 @@ class MaxMembrane(Decoder):
     Several steps that reach it share the gradient; read while time goes on, the first of them gets it.
 
     Shape:
-        - input: [T, B, C] potentials
+        - input: [T, B, C] potentials, and lengths [B]
         - output: [B, C]
     """
 
-    def decode(self, y: Tensor) -> Tensor:
-        return y.amax(0)
+    def decode(self, y: Tensor, lengths: Tensor | None) -> Tensor:
+        return fill_padding(y, lengths, -torch.inf).amax(0)
 
     def start(self, y_t: Tensor) -> Tensor:
         return torch.full_like(y_t, -torch.inf)

@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from ..core.lengths import total
 from .decoder import Decoder
 
 
@@ -11,7 +12,7 @@ class SpikeCount(Decoder):
     .. math:: z_c = \sum_t s_{t,c}
 
     Shape:
-        - input: [T, B, C] spikes
+        - input: [T, B, C] spikes, and lengths [B]
         - output: [B, C]
 
     Raises:
@@ -23,8 +24,8 @@ class SpikeCount(Decoder):
         tensor([[5., 5.]])
     """
 
-    def decode(self, y: Tensor) -> Tensor:
-        return y.sum(0)
+    def decode(self, y: Tensor, lengths: Tensor | None) -> Tensor:
+        return total(y, lengths)
 
     def keep(self, kept: Tensor, y_t: Tensor) -> Tensor:
         return kept + y_t

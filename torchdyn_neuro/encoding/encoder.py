@@ -1,5 +1,7 @@
 """What an encoder is: static values in, a sequence out."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -31,6 +33,10 @@ class Encoder(nn.Module):
             raise ValueError(f"{owner}: expected at least 1 step, got {steps}; pass the number of time steps")
         self.steps = steps
         self.dt = positive_number(owner, "dt", dt, unit="ms")
+
+    def frame_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """The shape of one frame, of samples of this shape; the same unless a subclass says otherwise."""
+        return tuple(shape)
 
     def check_input(self, x: Tensor) -> None:
         """Raise if ``x`` is not a batch of floats."""

@@ -1,5 +1,7 @@
 """Images row by row."""
 
+from collections.abc import Sequence
+
 from torch import Tensor
 
 from ..core.checks import positive_number
@@ -33,6 +35,11 @@ class Rows(Encoder):
     def __init__(self, steps: int, *, gain: float = 1.0, dt: float = 1.0):
         super().__init__(steps, dt=dt)
         self.gain = positive_number("Rows", "gain", gain)
+
+    def frame_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
+        if len(shape) < 2:
+            raise ValueError(f"Rows: expected images [*, rows, columns], got samples {tuple(shape)}; keep the rows")
+        return (*shape[:-2], shape[-1])
 
     def forward(self, x: Tensor) -> Tensor:
         self.check_input(x)

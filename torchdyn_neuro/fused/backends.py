@@ -21,9 +21,9 @@ _warned: set[Any] = set()
 def unsuited(x: State, state: State) -> str | None:
     """Why these tensors cannot go through a kernel of ours, if they cannot."""
     tensors = (*leaves(x), *leaves(state))
-    devices = {tensor.device.type for tensor in tensors}
-    if len(devices) != 1 or not devices <= set(_LANGUAGES):
-        return f"tensors on {', '.join(sorted(devices))}"
+    device = tensors[0].device
+    if device.type not in _LANGUAGES or any(tensor.device != device for tensor in tensors):
+        return f"tensors on {', '.join(sorted({str(tensor.device) for tensor in tensors}))}"
     if jit_tracer() is not None:
         # A tracer writes down the operations of torch; what a kernel of ours computes it does not see.
         return "torch.jit.trace"
@@ -59,7 +59,7 @@ class Fused(Backend):
                 "torch.jit.trace, which does not see what our kernels compute; trace with backend('auto') or "
                 "backend('eager')"
             )
-        return (call.ready or _ready(call, self.language))()
+        return _ready(call, self.language)()
 
 
 class Auto(Backend):
@@ -78,7 +78,7 @@ class Auto(Backend):
         if call.ready is None and _unsuited(call):
             return eager_loop(call.module, call.x, call.state, call.output_dtype)
         try:
-            return (call.ready or _ready(call, _language(call.x)))()
+            return _ready(call, _language(call.x))()
         except NotPointwise as error:
             if call.module.pointwise:
                 _warn_once(
@@ -98,7 +98,9 @@ def _unsuited(call: Call) -> str | None:
 
 
 def _ready(call: Call, language: str) -> Callable[[], tuple[State, State]]:
-    """What runs a call as one kernel; raises ``NotPointwise`` or ``CompilerUnavailableError``."""
+    """What runs a call as one kernel, once found; raises ``NotPointwise`` or ``CompilerUnavailableError``."""
+    if call.ready is not None:  # not ``or``: the compiler of torch 2.11 knows no truth of a partial
+        return call.ready
     return ready_fused(call.module, call.x, call.state, language, call.output_dtype)
 
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from ..core.dynamics import Dynamics
 from ..core.state import State, register_state, widen
-from ..decoding.decoder import Decoder
+from ..decoding.decoder import Decoder, keep_real, real_so_far
 from ..losses import DecodedLoss, EveryStep
 
 
@@ -29,6 +29,7 @@ class _Reading(Dynamics):
     def __init__(self, decoder: Decoder, dt: float):
         super().__init__(dt=dt)
         self.decoder = decoder
+        self.pointwise = decoder.elementwise
 
     def initial_state(self, x_t: State) -> ReadingState:
         return ReadingState(self.decoder.start(widen(x_t)))
@@ -53,20 +54,34 @@ class Errors:
         target: what it compares with.
         steps: length of the sequence.
         when: ``"end"`` or ``"running"``.
+        lengths: real steps [B] of padded sequences; each row ends with its own.
+        elementwise: whether each output has to be read by itself.
 
     Raises:
         TypeError: if the loss needs the whole sequence at once.
     """
 
-    def __init__(self, owner: str, loss: nn.Module, target: Tensor, steps: int, when: str):
-        self.loss, self.target, self.steps, self.when = loss, target, steps, when
+    def __init__(
+        self,
+        owner: str,
+        loss: nn.Module,
+        target: Tensor,
+        steps: int,
+        when: str,
+        lengths: Tensor | None = None,
+        *,
+        elementwise: bool = True,
+    ):
+        self.loss, self.target, self.steps, self.when, self.lengths = loss, target, steps, when, lengths
         self.every_step = isinstance(loss, EveryStep)
-        check_loss(owner, loss)
+        check_loss(owner, loss, elementwise=elementwise)
         if self.every_step:
             loss.check_target(target, steps)
         self.value = torch.zeros((), device=target.device)
         self.seen = 0
         self.kept: Tensor | None = None
+        self._ends = {steps} if lengths is None else set(lengths.tolist())
+        self._normalizer: float | Tensor | None = None
 
     @property
     def at_end_only(self) -> bool:
@@ -80,20 +95,25 @@ class Errors:
     def of_step(self, kept: Tensor, step: int) -> Tensor:
         """The share of a step, the first being 0, in the loss."""
         if self.every_step:
-            return self.loss.criterion(kept, self.loss.target_at(self.target, step)) / self.steps
+            if self._normalizer is None:
+                self._normalizer = self.loss.normalizer(self.target, len(kept), self.lengths)
+            return self.loss.share(kept, self.target, step, self.steps, self.lengths, self._normalizer)
+        if self.lengths is not None:
+            counted = self.lengths == step + 1 if self.when == "end" else self.lengths > step
+            kept = scaled_gradient(kept, counted, 1 if self.when == "end" else self.lengths)
         judged = self.loss.judge(self.loss.decoder.finish(kept, step + 1), self.target)
-        return judged if self.when == "end" else judged / self.steps
+        return judged if self.when == "end" or self.lengths is not None else judged / self.steps
 
     def slope(self, kept: Tensor) -> Tensor | None:
         """The slope of the loss in what is kept in each step of the next piece, [T, B, C]; None if it is zero."""
         first, self.seen = self.seen, self.seen + len(kept)
-        self._decode(kept)
+        self._decode(kept, first)
         with torch.enable_grad():
             kept = widen(kept.detach()).requires_grad_()
             counted = [
                 self.of_step(kept[step], first + step)
                 for step in range(len(kept))
-                if not self.at_end_only or first + step == self.steps - 1
+                if not self.at_end_only or first + step + 1 in self._ends
             ]
             if not counted:
                 return None
@@ -102,23 +122,40 @@ class Errors:
         self.value = self.value + total.detach()
         return slope
 
-    def _decode(self, kept: Tensor) -> None:
+    def _decode(self, kept: Tensor, first: int) -> None:
         """Keep what the decoder needs of a piece."""
-        if not self.every_step:
+        if self.lengths is None and not self.every_step:
             self.kept = kept[-1]
             return
         decoder = self.loss.decoder
-        for y_t in kept.unbind(0):
-            self.kept = decoder.keep(decoder.start(y_t) if self.kept is None else self.kept, y_t)
+        for step, kept_t in enumerate(kept.unbind(0), start=first):
+            if self.every_step:
+                before = decoder.start(kept_t) if self.kept is None else self.kept
+                self.kept = keep_real(decoder, before, kept_t, step, self.lengths)
+            else:
+                before = kept_t if self.kept is None else self.kept
+                self.kept = torch.where((self.lengths > step).unsqueeze(1), kept_t, before)
 
     def result(self) -> tuple[Tensor, Tensor]:
         """The loss that was asked for, and what has been decoded [B, C], at the end of the sequence."""
-        decoded = self.loss.decoder.finish(self.kept, self.seen)
+        decoded = self.loss.decoder.finish(self.kept, real_so_far(self.lengths, self.seen))
         return (self.value if self.every_step else self.loss.judge(decoded, self.target)), decoded
 
 
-def check_loss(owner: str, loss: nn.Module) -> None:
-    """Raise ``TypeError`` unless a loss can be computed while time goes on."""
+def scaled_gradient(value: Tensor, share: Tensor, of: Tensor | int) -> Tensor:
+    """``value`` [B, C], whose gradient is multiplied, row by row, by a ``share`` [B] of ``of`` on its way back."""
+    scaled = value * (share.to(value.dtype) / of).unsqueeze(1)
+    return value.detach() + (scaled - scaled.detach())
+
+
+def check_loss(owner: str, loss: nn.Module, *, elementwise: bool = False) -> None:
+    """Raise ``TypeError`` unless a loss can be computed while time goes on.
+
+    Args:
+        owner: who asks, for messages.
+        loss: the loss.
+        elementwise: whether each output has to be read by itself.
+    """
     if not isinstance(loss, (DecodedLoss, EveryStep)):
         raise TypeError(
             f"{owner}: expected a loss of decoded outputs (tdn.losses.DecodedLoss) or of every step "
@@ -129,4 +166,9 @@ def check_loss(owner: str, loss: nn.Module) -> None:
         raise TypeError(
             f"{owner}: expected a decoder that reads while time goes on (a method keep), got "
             f"{type(loss.decoder).__name__}; use MeanMembrane, LastMembrane, MaxMembrane or SpikeCount, or BPTT"
+        )
+    if elementwise and not loss.decoder.elementwise and not isinstance(loss, EveryStep):
+        raise TypeError(
+            f"{owner}: expected a decoder that reads each output by itself, got {type(loss.decoder).__name__}; use "
+            "MeanMembrane, LastMembrane, MaxMembrane or SpikeCount, or TBPTT, RTRL or BPTT"
         )

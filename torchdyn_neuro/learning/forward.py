@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.checks import one_of, whole_number
+from ..core.context import padded
 from ..core.dynamics import Dynamics
 from ..core.state import State, leaves
 from ..models.classifier import SpikingClassifier
@@ -91,11 +92,13 @@ class ForwardInTime(LearningMethod):
         """Add what a piece gives to the gradients."""
         raise NotImplementedError(f"{type(self).__name__} does not define go_on(sequence, piece)")
 
-    def learn(self, model: nn.Module, x: Tensor, target: Tensor, loss: nn.Module) -> Outcome:
+    def learn(
+        self, model: nn.Module, x: Tensor, target: Tensor, loss: nn.Module, lengths: Tensor | None = None
+    ) -> Outcome:
         if isinstance(model, SpikingClassifier):
             model.check_input(x)
         stages = self.stages(model)
-        errors = Errors(type(self).__name__, loss, target, len(x), self.error)
+        errors = Errors(type(self).__name__, loss, target, len(x), self.error, lengths)
         clocks = [part.dt for stage in stages for part in stage.inner if isinstance(part, Dynamics)]
         stages[-1].append(errors.reading(clocks[0] if clocks else 1.0))
         sequence = Sequence(stages, errors)
@@ -111,13 +114,18 @@ class ForwardInTime(LearningMethod):
     def _pieces(self, sequence: Sequence, x: Tensor) -> Iterator[Piece]:
         """Run the stages over the sequence, piece by piece."""
         states: list[list[State] | None] = [None] * len(sequence.stages)
+        lengths, seen = sequence.errors.lengths, 0
+        x = x if lengths is None else x[: int(lengths.max())]
         for piece in x.split(self.block):
+            real = None if lengths is None else (lengths - seen).clamp(0, len(piece))
+            seen += len(piece)
             runs, y = [], piece
-            for index, stage in enumerate(sequence.stages):
-                run, states[index] = stage.run(y, states[index])
-                stage.cell.watch(run.walk)
-                runs.append(run)
-                y = run.y
+            with padded(real):
+                for index, stage in enumerate(sequence.stages):
+                    run, states[index] = stage.run(y, states[index])
+                    stage.cell.watch(run.walk)
+                    runs.append(run)
+                    y = run.y
             yield Piece(runs, list(states), sequence.errors.slope(y))
 
     def learn_readout(self, sequence: Sequence, piece: Piece) -> Jacobian:

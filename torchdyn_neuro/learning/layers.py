@@ -7,8 +7,11 @@ from torch import Tensor, nn
 
 from ..activity import CurrentScale
 from ..core.chain import Chain
+from ..core.context import real_steps
 from ..core.dynamics import Dynamics
+from ..core.lengths import padding
 from ..core.stepwise import Stepwise, holds_dynamics
+from ..layers import InOrder
 from ..models.classifier import SpikingClassifier
 
 ELEMENTWISE = (
@@ -49,7 +52,7 @@ def parts_of(owner: str, model: nn.Module, name: str = "", framewise: bool = Fal
         children = list(model._modules.items())
         framewise = True
     elif (isinstance(model, nn.Sequential) and forward is nn.Sequential.forward) or (
-        isinstance(model, SpikingClassifier) and forward is SpikingClassifier.forward
+        isinstance(model, InOrder) and forward in (InOrder.forward, SpikingClassifier.forward)
     ):
         children = list(model._modules.items())
     elif not isinstance(model, Dynamics) and holds_dynamics(model):
@@ -108,10 +111,16 @@ class RunningNorm(nn.Module):
 
     @torch.no_grad()
     def watch(self, x: Tensor) -> None:
-        """Take account of the next piece [T, B, features], or frame [B, features], of a sequence."""
+        """Take account of the next piece [T, B, features], or frame [B, features], of a sequence: of what is real."""
         if not self.norm.training:
             return
-        x = x.flatten(0, -2).to(self.norm.running_mean.dtype)
+        lengths = real_steps()
+        if lengths is not None:
+            x = x[lengths > 0] if x.ndim == 2 else x[~padding(lengths, len(x))]
+        x = x.flatten(0, -2)
+        if not len(x):
+            return
+        x = x.to(self.norm.running_mean.dtype)
         count, mean = len(x), x.mean(0)
         spread = (x - mean).square().sum(0)
         if self.seen is not None:

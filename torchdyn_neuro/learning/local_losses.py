@@ -80,4 +80,5 @@ class LocalLosses(ForwardInTime):
         local = Stage()
         local.projection, local.inner = Part("", projection, True), list(last.inner)
         local.close()
-        return local, Errors("LocalLosses", errors.loss, errors.target, errors.steps, errors.when), None
+        own = Errors("LocalLosses", errors.loss, errors.target, errors.steps, errors.when, errors.lengths)
+        return local, own, None

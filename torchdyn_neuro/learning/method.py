@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ..core.lengths import check_lengths
+
 
 class Outcome(NamedTuple):
     """What a sequence has come to.
@@ -19,6 +21,12 @@ class Outcome(NamedTuple):
     decoded: Tensor
 
 
+def judged(loss: nn.Module, y: Tensor, target: Tensor, lengths: Tensor | None) -> Outcome:
+    """What a loss and its decoder say of outputs [T, B, C]; of one that knows no lengths none are asked for."""
+    given = () if lengths is None else (lengths,)
+    return Outcome(loss(y, target, *given), loss.decoder(y.detach(), *given))
+
+
 class LearningMethod(nn.Module):
     r"""Base of the ways to learn over time: each finds gradients of the parameters of a model in its own way.
 
@@ -26,8 +34,11 @@ class LearningMethod(nn.Module):
     the loss all the same, so that accumulation, scaling for mixed precision, clipping and several processes act on them
     as on any gradient. A subclass writes :meth:`learn`, and :meth:`prepare` if it has parts that go with the model.
 
+    Padded sequences come with their ``lengths``: the model runs as :func:`torchdyn_neuro.padded` says, and the loss is
+    that of the real steps.
+
     Shape:
-        - input: a model, a sequence [T, B, \*], what the loss compares with, the loss
+        - input: a model, a sequence [T, B, \*], what the loss compares with, the loss; lengths [B] of padded sequences
         - output: :class:`Outcome`
     """
 
@@ -40,11 +51,18 @@ class LearningMethod(nn.Module):
         return
 
     @abstractmethod
-    def learn(self, model: nn.Module, x: Tensor, target: Tensor, loss: nn.Module) -> Outcome:
+    def learn(
+        self, model: nn.Module, x: Tensor, target: Tensor, loss: nn.Module, lengths: Tensor | None = None
+    ) -> Outcome:
         """Run ``model`` over ``x`` [T, B, \\*] and find the gradient of ``loss(outputs, target)``."""
 
-    def forward(self, model: nn.Module, x: Tensor, target: Tensor, loss: nn.Module) -> Outcome:
-        return self.learn(model, x, target, loss)
+    def forward(
+        self, model: nn.Module, x: Tensor, target: Tensor, loss: nn.Module, lengths: Tensor | None = None
+    ) -> Outcome:
+        if lengths is None:
+            return self.learn(model, x, target, loss)
+        lengths = check_lengths(type(self).__name__, lengths, x.shape[1], len(x)).to(x.device)
+        return self.learn(model, x, target, loss, lengths)
 
 
 class _Found(torch.autograd.Function):

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, jvp, vmap
 
+from ..core.context import padded
 from ..core.dynamics import Dynamics
 from ..core.plastic import Plastic
 from ..core.state import State, fill, leaves
@@ -55,8 +56,11 @@ class RTRL(LearningMethod):
     def prepare(self, model: nn.Module) -> None:
         _Frames(parts_of("RTRL", model))
 
-    def learn(self, model: nn.Module, x: Tensor, target: Tensor, loss: nn.Module) -> Outcome:
-        errors = Errors("RTRL", loss, target, len(x), "end")
+    def learn(
+        self, model: nn.Module, x: Tensor, target: Tensor, loss: nn.Module, lengths: Tensor | None = None
+    ) -> Outcome:
+        errors = Errors("RTRL", loss, target, len(x), "end", lengths, elementwise=False)
+        x = x if lengths is None else x[: int(lengths.max())]
         frames = _Frames(parts_of("RTRL", model), errors)
         with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
             gradients = self._forward(frames, x, errors)
@@ -72,11 +76,12 @@ class RTRL(LearningMethod):
         state = frames.start(x[0])
         influence = self._push(lambda values: _floats(frames.with_values(values, x[0])), directions, values)
         total = x.new_zeros(count, dtype=torch.promote_types(x.dtype, torch.float32))
-        for x_t in x.unbind(0):
+        for index, x_t in enumerate(x.unbind(0)):
             step = partial(_step, frames, x_t, state)
             slopes, influence = self._push(step, (*directions, influence), values, _floats(state))
             frames.watching = True
-            y, state = frames(x_t, state)
+            with padded(None if errors.lengths is None else (errors.lengths - index).clamp(0, 1)):
+                y, state = frames(x_t, state)
             frames.watching = False
             error = errors.slope(y.unsqueeze(0))
             if error is not None:
@@ -103,6 +108,11 @@ class _Frames(nn.Module):
             if any(isinstance(inner, Plastic) for inner in module.modules()):
                 raise TypeError(
                     "RTRL: expected weights that stay while a sequence runs, got Plastic, which moves them; use BPTT"
+                )
+            if norm is None and any("running_mean" in inner._buffers and inner.training for inner in module.modules()):
+                raise TypeError(
+                    f"RTRL: expected batch norms as layers of their own, got one inside {type(module).__name__}, whose "
+                    "statistics are those of frames that are still to come; use BPTT, or freeze it by eval()"
                 )
             clock = module.dt if isinstance(module, Dynamics) else clock
             self.parts.append(module if norm is None else RunningNorm(norm))

@@ -19,7 +19,7 @@ class RateCrossEntropy(DecodedLoss):
         label_smoothing: share of the target that is spread over all classes.
 
     Shape:
-        - input: spikes [T, B, C], labels [B]
+        - input: spikes [T, B, C], labels [B], and the lengths [B] of padded sequences
         - output: scalar
 
     Raises:
@@ -45,7 +45,7 @@ class MembraneCrossEntropy(DecodedLoss):
         label_smoothing: share of the target that is spread over all classes.
 
     Shape:
-        - input: potentials [T, B, C], labels [B]
+        - input: potentials [T, B, C], labels [B], and the lengths [B] of padded sequences
         - output: scalar
 
     Raises:

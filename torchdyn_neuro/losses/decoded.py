@@ -14,7 +14,7 @@ class DecodedLoss(nn.Module):
         decoder: from outputs over time to one value per class.
 
     Shape:
-        - input: outputs [T, B, C], targets [B]
+        - input: outputs [T, B, C], targets [B], and the lengths [B] of padded sequences
         - output: scalar
     """
 
@@ -23,8 +23,8 @@ class DecodedLoss(nn.Module):
         self.decoder = decoder
 
     def judge(self, decoded: Tensor, target: Tensor) -> Tensor:
-        """The loss of decoded outputs [B, C]."""
+        """The loss of decoded outputs [B, C], averaged over the rows."""
         raise NotImplementedError(f"{type(self).__name__} does not define judge(decoded, target)")
 
-    def forward(self, y: Tensor, target: Tensor) -> Tensor:
-        return self.judge(self.decoder(y), target)
+    def forward(self, y: Tensor, target: Tensor, lengths: Tensor | None = None) -> Tensor:
+        return self.judge(self.decoder(y, lengths), target)

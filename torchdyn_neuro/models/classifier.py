@@ -8,17 +8,18 @@ from torch import Tensor, nn
 
 from ..activity import ActivityReport, CurrentScale, calibrate
 from ..activity.layers import spiking_layers
-from ..core.checks import one_of
-from ..core.stepwise import Stepwise, holds_dynamics
-from ..core.torch_private import DropoutNd, NormBase
+from ..core.dynamics import Dynamics
+from ..layers.in_order import InOrder
+from ..layers.neurons import Neurons, make_neurons
+from ..layers.population import Population
 
 
-class SpikingClassifier(nn.Module):
+class SpikingClassifier(InOrder):
     r"""Base of the feed-forward classifiers: named layers, one after the other.
 
     A sequence whose frames are all the same (stride zero along time, as :class:`DirectCurrent` puts out) passes the
-    layers in front of the first dynamics only once: the result is the same but for rounding, and T times cheaper. A
-    norm over the batch that trains gets all frames, for its running variance counts them; dropout draws for each.
+    layers in front of the first dynamics only once: the result is the same but for rounding, and T times cheaper.
+    Dropout draws for each frame.
 
     Args:
         input_shape: shape of one sample without time and batch.
@@ -33,16 +34,12 @@ class SpikingClassifier(nn.Module):
     """
 
     def __init__(self, input_shape: Sequence[int], layers: dict[str, nn.Module]):
-        super().__init__()
+        super().__init__(layers)
         self.input_shape = tuple(input_shape)
-        for name, layer in layers.items():
-            self.add_module(name, layer)
 
     def forward(self, x: Tensor) -> Tensor:
         self.check_input(x)
-        for layer in self.children():
-            x = run_layer(layer, x)
-        return x
+        return super().forward(x)
 
     def check_input(self, x: Tensor) -> None:
         """Raise if ``x`` is not [T, B, \\*input_shape]."""
@@ -74,36 +71,44 @@ class SpikingClassifier(nn.Module):
         return calibrate(self, x, rate=rate)
 
 
-def run_layer(layer: nn.Module, x: Tensor) -> Tensor:
-    """The layer on a sequence; once for all steps if it knows no time and the frames are all the same."""
-    static = x.shape[0] > 1 and x.stride(0) == 0
-    if not static or holds_dynamics(layer) or _trains(layer, DropoutNd):
-        return layer(x)
-    # The running variance of a norm counts its samples, and a batch of one has a variance only over time.
-    frame = layer(x)[:1] if _trains(layer, NormBase) else layer(x[:1])
-    return frame.expand(x.shape[0], *frame.shape[1:])
+def spiking_block(
+    owner: str,
+    index: int,
+    parts: dict[str, nn.Module],
+    neuron: Neurons,
+    synapse: nn.Module | None,
+    shape: Sequence[int],
+) -> dict[str, nn.Module]:
+    """Names and layers of one block: weights and norm, the unit of current, neurons, their outgoing synapses.
 
-
-def _trains(layer: nn.Module, kind: type[nn.Module]) -> bool:
-    return any(isinstance(module, kind) and module.training for module in layer.modules())
-
-
-def normalization(kind: str, features: int, *, image: bool = False) -> nn.Module:
-    """The layer that keeps currents of order one: ``"batch"``, ``"layer"`` or ``"none"``."""
-    one_of("SpikingClassifier", "norm", kind, "batch", "layer", "none")
-    if kind == "batch":
-        return Stepwise(nn.BatchNorm2d(features) if image else nn.BatchNorm1d(features))
-    if kind == "layer":
-        # One group over channels and pixels is layer normalization that does not depend on the image's size.
-        return Stepwise(nn.GroupNorm(1, features)) if image else nn.LayerNorm(features)
-    return nn.Identity()
-
-
-def spiking_block(index: int, parts: dict[str, nn.Module], neuron: nn.Module, synapse: nn.Module | None) -> dict:
-    """Names and layers of one block: weights and norm, the unit of current, neurons, their outgoing synapses."""
-    block = {**parts, "current": CurrentScale(), "neuron": copy.deepcopy(neuron), "synapse": copy.deepcopy(synapse)}
+    Args:
+        owner: which model asks, for messages.
+        index: number of the block, behind each name.
+        parts: names and layers in front of the neurons.
+        neuron: the neurons, copied, or a population.
+        synapse: their synapses, copied; none if omitted.
+        shape: of the frames that the neurons see, of which a population takes the channels.
+    """
+    neurons = make_neurons(owner, neuron, *shape)
+    block = {**parts, "current": CurrentScale(), "neuron": neurons, "synapse": copy.deepcopy(synapse)}
     return {
         f"{name}{index}": layer
         for name, layer in block.items()
         if layer is not None and not isinstance(layer, nn.Identity)
     }
+
+
+def make_readout(readout: Neurons | None, classes: int, otherwise: Dynamics) -> Dynamics:
+    """The output neurons: as given, as many as a population makes, or ``otherwise``."""
+    if readout is None:
+        return otherwise
+    return readout(classes) if isinstance(readout, Population) else readout
+
+
+def check_image(owner: str, input_shape: Sequence[int], smallest: int, why: str, advice: str) -> None:
+    """Raise unless samples are images [C, H, W] of at least ``smallest`` pixels a side."""
+    if len(input_shape) != 3 or min(input_shape[1:]) < smallest:
+        raise ValueError(
+            f"{owner}: expected images [C, H, W] of at least {smallest} pixels a side for {why}, got input_shape "
+            f"{tuple(input_shape)}; {advice}, or SpikingPerceptron"
+        )

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from ..core.dynamics import Dynamics
 from ..core.stepwise import Stepwise
+from ..layers.neurons import Neurons
+from ..layers.normalization import normalization
 from ..neurons import LIF, LeakyIntegrator
-from .classifier import SpikingClassifier, normalization, spiking_block
+from .classifier import SpikingClassifier, check_image, make_readout, spiking_block
 
 
 class SpikingConvNet(SpikingClassifier):
@@ -20,10 +21,10 @@ class SpikingConvNet(SpikingClassifier):
         classes: number of classes.
         channels: channels of each convolution; each is followed by a pooling that halves the image.
         hidden: width of the dense layer before the readout.
-        neuron: the neurons of the hidden layers; every layer gets a copy.
+        neuron: the neurons of the hidden layers, of which each gets a copy, or a population that makes them.
         synapse: the outgoing synapses of the hidden neurons, copied likewise; none if omitted.
         readout: the output neurons, non-spiking for membrane decoders, spiking for spike counts.
-        norm: what keeps the currents of order one: ``"batch"``, ``"layer"`` or ``"none"``.
+        norm: what keeps the currents of order one: ``"batch"``, ``"threshold"``, ``"layer"`` or ``"none"``.
         dropout: share of spikes that is dropped while training, before the readout.
 
     Shape:
@@ -46,18 +47,14 @@ class SpikingConvNet(SpikingClassifier):
         *,
         channels: Sequence[int] = (16, 32),
         hidden: int = 128,
-        neuron: Dynamics | None = None,
+        neuron: Neurons | None = None,
         synapse: nn.Module | None = None,
-        readout: Dynamics | None = None,
+        readout: Neurons | None = None,
         norm: str = "batch",
         dropout: float = 0.0,
     ):
-        smallest = 2 ** len(channels)
-        if len(input_shape) != 3 or min(input_shape[1:]) < smallest:
-            raise ValueError(
-                f"SpikingConvNet: expected images [C, H, W] of at least {smallest} pixels a side for {len(channels)} "
-                f"poolings, got input_shape {tuple(input_shape)}; use fewer channels, or SpikingPerceptron"
-            )
+        owner = "SpikingConvNet"
+        check_image(owner, input_shape, 2 ** len(channels), f"{len(channels)} poolings", "use fewer channels")
         neuron = LIF() if neuron is None else neuron
         layers: dict[str, nn.Module] = {}
         width, height, breadth = input_shape
@@ -66,18 +63,18 @@ class SpikingConvNet(SpikingClassifier):
             weights = {
                 "conv": Stepwise(convolution),
                 "pool": Stepwise(nn.MaxPool2d(2)),
-                "norm": normalization(norm, features, image=True),
+                "norm": normalization(owner, norm, features, 2),
             }
-            layers |= spiking_block(index, weights, neuron, synapse)
+            layers |= spiking_block(owner, index, weights, neuron, synapse, [features, 1, 1])
             width, height, breadth = features, height // 2, breadth // 2
         layers["flatten"] = nn.Flatten(start_dim=2)
         weights = {
             "linear": nn.Linear(width * height * breadth, hidden, bias=norm == "none"),
-            "norm": normalization(norm, hidden),
+            "norm": normalization(owner, norm, hidden),
         }
-        layers |= spiking_block(len(channels), weights, neuron, synapse)
+        layers |= spiking_block(owner, len(channels), weights, neuron, synapse, [hidden])
         if dropout:
             layers["dropout"] = nn.Dropout(dropout)
         layers["classify"] = nn.Linear(hidden, classes)
-        layers["readout"] = LeakyIntegrator(dt=neuron.dt) if readout is None else readout
+        layers["readout"] = make_readout(readout, classes, LeakyIntegrator(dt=neuron.dt))
         super().__init__(input_shape, layers)

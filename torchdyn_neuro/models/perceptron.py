@@ -5,9 +5,10 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from ..core.dynamics import Dynamics
+from ..layers.neurons import Neurons
+from ..layers.normalization import normalization
 from ..neurons import LIF, LeakyIntegrator
-from .classifier import SpikingClassifier, normalization, spiking_block
+from .classifier import SpikingClassifier, make_readout, spiking_block
 
 
 class SpikingPerceptron(SpikingClassifier):
@@ -17,10 +18,10 @@ class SpikingPerceptron(SpikingClassifier):
         input_shape: shape of one sample without time and batch.
         classes: number of classes.
         hidden: width of each hidden layer.
-        neuron: the neurons of the hidden layers; every layer gets a copy.
+        neuron: the neurons of the hidden layers, of which each gets a copy, or a population that makes them.
         synapse: the outgoing synapses of the hidden neurons, copied likewise; none if omitted.
         readout: the output neurons, non-spiking for membrane decoders, spiking for spike counts.
-        norm: what keeps the currents of order one: ``"batch"``, ``"layer"`` or ``"none"``.
+        norm: what keeps the currents of order one: ``"batch"``, ``"threshold"``, ``"layer"`` or ``"none"``.
         dropout: share of spikes that is dropped while training.
 
     Shape:
@@ -28,7 +29,7 @@ class SpikingPerceptron(SpikingClassifier):
         - output: [T, B, classes]
 
     Raises:
-        ValueError: if the input does not have the shape of the samples, or ``norm`` is none of the three.
+        ValueError: if the input does not have the shape of the samples, or ``norm`` is none of the four.
 
     Example:
         >>> import torch
@@ -42,9 +43,9 @@ class SpikingPerceptron(SpikingClassifier):
         classes: int,
         *,
         hidden: Sequence[int] = (256,),
-        neuron: Dynamics | None = None,
+        neuron: Neurons | None = None,
         synapse: nn.Module | None = None,
-        readout: Dynamics | None = None,
+        readout: Neurons | None = None,
         norm: str = "batch",
         dropout: float = 0.0,
     ):
@@ -54,12 +55,12 @@ class SpikingPerceptron(SpikingClassifier):
         for index, features in enumerate(hidden):
             weights = {
                 "linear": nn.Linear(width, features, bias=norm == "none"),
-                "norm": normalization(norm, features),
+                "norm": normalization("SpikingPerceptron", norm, features),
             }
-            layers |= spiking_block(index, weights, neuron, synapse)
+            layers |= spiking_block("SpikingPerceptron", index, weights, neuron, synapse, [features])
             if dropout:
                 layers[f"dropout{index}"] = nn.Dropout(dropout)
             width = features
         layers["classify"] = nn.Linear(width, classes)
-        layers["readout"] = LeakyIntegrator(dt=neuron.dt) if readout is None else readout
+        layers["readout"] = make_readout(readout, classes, LeakyIntegrator(dt=neuron.dt))
         super().__init__(input_shape, layers)

@@ -1,8 +1,13 @@
 """The leaky integrate-and-fire neuron with sub-threshold adaptation."""
 
-from typing import Unpack
+import math
+from typing import Self, Unpack
+
+import torch
+from torch import Tensor
 
 from ..adaptation import SubThresholdAdaptation
+from ..core.checks import positive_number
 from ..core.quantities import Alias, Quantity
 from .lif import LIF, AdaptingLIFOptions
 
@@ -31,8 +36,9 @@ class AdLIF(LIF):
     Raises:
         ValueError: if a time constant is not positive, and as :class:`LIF`.
 
-    Source: Bittar & Garner (2022), Front. Neurosci. 16:865897; Baronig et al. (2025), Nat. Commun. 16:5776. The
-    defaults are round values, from no source.
+    Source: Bittar & Garner (2022), Front. Neurosci. 16:865897, whose ``a`` and ``b`` are those of a map from step to
+    step and mean something else: :meth:`from_map` takes them as printed; Baronig et al. (2025), Nat. Commun. 16:5776.
+    The defaults are round values, from no source.
     """
 
     tau_w = Alias("adaptation.tau")
@@ -49,3 +55,49 @@ class AdLIF(LIF):
         **options: Unpack[AdaptingLIFOptions],
     ):
         super().__init__(tau_mem, adaptation=SubThresholdAdaptation(tau_w, a=a, b=b), **options)
+
+    @classmethod
+    def from_map(
+        cls,
+        tau_mem: float | Tensor,
+        tau_w: float | Tensor,
+        *,
+        a: float | Tensor,
+        b: float | Tensor,
+        dt: float = 1.0,
+        **options: Unpack[AdaptingLIFOptions],
+    ) -> Self:
+        r"""The neuron with ``a`` and ``b`` as a source prints them that writes it as a map from step to step.
+
+        .. math::
+            u_t = \alpha (u_{t-1} - \theta s_{t-1}) + (1 - \alpha)(I_t - w_t), \quad
+            w_t = \beta w_{t-1} + a' u_{t-1} + b' s_{t-1}, \quad
+            \alpha = e^{-dt / \tau_m},\; \beta = e^{-dt / \tau_w}
+
+        It is this cell with :math:`a = a' / (1 - \beta)` and :math:`b = \tau_w b'`, but that the map holds the current
+        of the adaptation over a step, in which it decays here.
+
+        Args:
+            tau_mem: membrane time constant, ms; in the source, 5 to 25 steps.
+            tau_w: time constant of the adaptation, ms; in the source, 30 to 120 steps.
+            a: :math:`a'` of the map; in the source, from -1 to 1.
+            b: :math:`b'` of the map; in the source, from 0 to 2.
+            dt: time step, ms.
+            options: as of the class. Its quantities are fixed; to learn them, pass :func:`~torchdyn_neuro.Learned`
+                values of the converted ``a`` and ``b`` to the class, or use
+                :class:`~torchdyn_neuro.layers.AdLIFPopulation`.
+
+        Raises:
+            ValueError: if ``dt`` is not positive, and as the class.
+
+        Source: Bittar & Garner (2022), Front. Neurosci. 16:865897.
+
+        Example:
+            >>> import torchdyn_neuro as tdn
+            >>> cell = tdn.AdLIF.from_map(10.0, 50.0, a=0.5, b=1.0)
+            >>> cell.a, cell.b
+            (Real(25.2508), Real(50))
+        """
+        dt = positive_number(cls.__name__, "dt", dt, unit="ms")
+        released = -torch.expm1(-dt / tau_w) if isinstance(tau_w, Tensor) else -math.expm1(-dt / tau_w)
+        return cls(tau_mem, tau_w, a=a / released, b=b * tau_w, dt=dt, **options)

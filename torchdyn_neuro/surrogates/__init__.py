@@ -2,6 +2,7 @@
 
 from .atan import ATan
 from .custom import CustomSurrogate
+from .damped import Damped
 from .fast_sigmoid import FastSigmoid
 from .gaussian import Gaussian
 from .piecewise_exponential import PiecewiseExponential
@@ -13,6 +14,7 @@ from .triangular import Triangular
 __all__ = [
     "ATan",
     "CustomSurrogate",
+    "Damped",
     "FastSigmoid",
     "Gaussian",
     "PiecewiseExponential",

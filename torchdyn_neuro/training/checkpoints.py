@@ -107,12 +107,12 @@ def load_checkpoint(path: str | os.PathLike, map_location: Any = "cpu") -> dict[
     return checkpoint
 
 
-def load_model(path: str | os.PathLike, *, allow: Sequence[str] = ()) -> nn.Module:
+def load_model(path: str | os.PathLike, *, trusted: Sequence[str] = ()) -> nn.Module:
     """The trained network of a checkpoint, in evaluation mode, rebuilt from the configuration inside.
 
     Args:
         path: a checkpoint written by ``train.py``.
-        allow: your own packages that the network is built from; nothing in the file can add to them.
+        trusted: your own packages that the network is built from; nothing in the file can add to them.
 
     Raises:
         ValueError: if the configuration asks for anything but parts of models.
@@ -128,7 +128,7 @@ def load_model(path: str | os.PathLike, *, allow: Sequence[str] = ()) -> nn.Modu
             f"load_model: expected the configuration of a model in {str(path)!r}, found none ({error}); use a "
             "checkpoint from a run's folder"
         ) from error
-    model = build(config, "model", extra=shape, allow=allow, kinds=MODEL_KINDS)
+    model = build(config, "model", extra=shape, trusted=trusted, kinds=MODEL_KINDS)
     prefix = "model."
     weights = {
         name.removeprefix(prefix): value for name, value in checkpoint["state_dict"].items() if name.startswith(prefix)

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from .checkpoints import load_checkpoint
 
-OWN_COMMAND = ("checkpoint", "allow", "folder")
+OWN_COMMAND = ("checkpoint", "trusted", "folder")
 """What only a command line says, never a file: whom to trust, and where to write."""
 
 
@@ -47,6 +47,11 @@ def choices_of_command() -> list[str]:
     if not HydraConfig.initialized():
         return []
     return [choice for choice in HydraConfig.get().overrides.task if not _below(_key(_parsed(choice)), OWN_COMMAND)]
+
+
+def chosen_keys() -> list[str]:
+    """The keys that the command line of this program sets; empty without one."""
+    return [_key(_parsed(choice)) for choice in choices_of_command()]
 
 
 def choices_in(checkpoint: Mapping[str, Any], path: str) -> list[str]:
@@ -103,12 +108,12 @@ def held_by_checkpoints(word: str) -> bool:
     """Whether a word of a command line is a choice that need not be repeated, or names the checkpoint.
 
     Example:
-        >>> [held_by_checkpoints(word) for word in ("train.py", "neuron=adex", "checkpoint=a.ckpt", "allow=[lab]")]
+        >>> [held_by_checkpoints(word) for word in ("train.py", "neuron=adex", "checkpoint=a.ckpt", "trusted=[lab]")]
         [False, True, True, False]
     """
     parsed = _parsed(word) if _is_override(word) else None
     key = "" if parsed is None else _key(parsed)
-    return parsed is not None and key not in ("allow", "folder") and key.partition(".")[0] != "hydra"
+    return parsed is not None and key not in ("trusted", "folder") and key.partition(".")[0] != "hydra"
 
 
 def check_choices(checkpoint: Mapping[str, Any], config: Mapping[str, Any], path: str) -> None:

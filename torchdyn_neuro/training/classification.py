@@ -1,20 +1,74 @@
 """Classification as a Lightning task, for any model from sequences to logits over time."""
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from typing import Any, NamedTuple
 
 import torch
 from lightning.pytorch import LightningModule
+from lightning.pytorch.strategies import FSDPStrategy
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics.classification import MulticlassAccuracy
 
+from ..core.context import padded
+from ..core.lengths import check_lengths, fill_padding
 from ..core.ode import ODE
 from ..core.quantities import Constrained
+from ..encoding.encoder import Encoder
 from ..learning import BPTT, LearningMethod, Outcome
+from ..learning.method import judged
+from ..losses import ActivityPenalty, watching
+from .parameter_groups import ParameterGroup, grouped, named
+from .samples import dense
 
 STAGES = ("train", "val", "test")
+
+
+Batch = tuple[Tensor, Tensor] | tuple[Tensor, Tensor, Tensor]
+"""Samples [B, \\*], labels [B], and the lengths [B] of samples that are padded sequences [B, T, \\*].
+
+Sequences may be of any real type, counts in integers for example, and sparse.
+"""
+
+
+def parts_of_batch(batch: Batch) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Samples, labels and lengths, if there are any, of a batch.
+
+    Raises:
+        ValueError: if it is no such batch.
+    """
+    if not isinstance(batch, (tuple, list)) or len(batch) not in (2, 3):
+        got = f"{len(batch)} parts" if isinstance(batch, (tuple, list)) else type(batch).__name__
+        raise ValueError(
+            f"Classification: expected batches (samples, labels) or (samples, labels, lengths), got {got}; let the "
+            "data module give these"
+        )
+    samples, labels, *rest = batch
+    samples = dense(samples)
+    if not rest:
+        return samples, labels, None
+    if samples.ndim < 2:
+        raise ValueError(
+            f"Classification: expected sequences [B, T, *] beside lengths, got samples of shape "
+            f"{tuple(samples.shape)}; leave the lengths out, or give the samples their time axis"
+        )
+    return samples, labels, check_lengths("Classification", rest[0], len(samples), samples.shape[1])
+
+
+class Judged(NamedTuple):
+    """What callbacks are given of a batch of the validation or test data.
+
+    loss: scalar; decoded: logits [B, classes]; labels: [B]; y: outputs [T, B, classes]; lengths: real steps [B] of
+    padded sequences, or None.
+    """
+
+    loss: Tensor
+    decoded: Tensor
+    labels: Tensor
+    y: Tensor | None
+    lengths: Tensor | None
 
 
 class NonFiniteError(ValueError):
@@ -28,14 +82,20 @@ class Classification(LightningModule):
         model: the network.
         classes: number of classes.
         loss: maps outputs [T, B, classes] and labels [B] to a scalar; its ``decoder`` gives the logits.
+            Batches are ``(samples, labels)`` or, of padded sequences, ``(samples, labels, lengths)``, and then the loss
+            and its decoder are given the lengths [B] too.
+        penalties: prices on the activity of the model, by name, which are added to the loss in training;
+            :class:`~torchdyn_neuro.losses.RateBounds` for example.
         learning: how the gradients are found; ``BPTT()`` if omitted. Parameters of its own go to the optimiser too.
         encoder: maps samples [B, \*] to [T, B, \*]; omit it if the data are sequences, which then come as [B, T, \*].
-        optimizer: makes the optimiser from the parameters.
+        optimizer: makes the optimiser from groups of parameters: a class, or a partial call of one.
+        groups: which parameters have a learning rate and a weight decay of their own, by name; none if omitted.
         scheduler: makes the schedule of the learning rate, stepped per batch, from the optimiser and the number of
             steps; constant if omitted.
         config: plain values that go into the checkpoints, so that they can be rebuilt.
 
     Raises:
+        ValueError: if a group of parameters takes none.
         NonFiniteError: in training, as soon as the loss is not finite.
     """
 
@@ -45,65 +105,111 @@ class Classification(LightningModule):
         classes: int,
         *,
         loss: nn.Module,
+        penalties: Mapping[str, ActivityPenalty] | None = None,
         learning: LearningMethod | None = None,
         encoder: nn.Module | None = None,
-        optimizer: Callable[[Iterator[nn.Parameter]], Optimizer] = torch.optim.AdamW,
+        optimizer: Callable[[list[dict[str, Any]]], Optimizer] = torch.optim.AdamW,
+        groups: Mapping[str, ParameterGroup] | None = None,
         scheduler: Callable[[Optimizer, int], LRScheduler] | None = None,
         config: dict[str, Any] | None = None,
     ):
         super().__init__()
-        self.model, self.encoder, self.loss = model, encoder, loss
+        self.model, self.encoder, self.loss, self.classes = model, encoder, loss, classes
         self.learning = BPTT() if learning is None else learning
         self.learning.prepare(model)
-        self.optimizer, self.scheduler, self.config = optimizer, scheduler, config or {}
+        self.penalties = nn.ModuleDict(penalties or {})
+        whole = isinstance(self.learning, BPTT) and self.learning.recompute != "time" and not self.learning.compiled
+        if self.penalties and not whole:
+            raise ValueError(
+                f"Classification: expected BPTT() where spikes have a price, got {described(self.learning)}, which "
+                "keeps no gradient of them for the whole sequence; leave the penalties out, or use learning=bptt"
+            )
+        self.optimizer, self.groups, self.scheduler, self.config = optimizer, groups or {}, scheduler, config or {}
+        self.parameter_groups()  # which tells at once of one that takes nothing
         self.accuracy = nn.ModuleDict(
             {f"{stage}_accuracy": MulticlassAccuracy(classes, average="micro") for stage in STAGES}
         )
 
-    def encode(self, samples: Tensor) -> Tensor:
-        """The input sequence [T, B, \\*] of a batch of samples."""
-        return samples.transpose(0, 1) if self.encoder is None else self.encoder(samples)
+    def setup(self, stage: str) -> None:
+        if not isinstance(self.trainer.strategy, FSDPStrategy):
+            return
+        single = [name for name, parameter in self.named_parameters() if parameter.ndim == 0]
+        if single:
+            raise ValueError(
+                f"trainer.strategy: expected parameters with an axis to share out by FSDP, got {len(single)} without, "
+                f"{', '.join(single[:3])}; give each neuron its own value, Learned(torch.full((neurons,), value)), "
+                "keep it fixed, or use trainer=ddp"
+            )
 
-    def forward(self, samples: Tensor) -> Tensor:
+    def encode(self, samples: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """The input sequence [T, B, \\*] of a batch of samples; zero behind the ``lengths`` of padded ones."""
+        if self.encoder is None:
+            if not samples.is_floating_point():
+                samples = samples.to(torch.get_default_dtype())
+            return fill_padding(samples.transpose(0, 1), lengths)
+        if lengths is not None and isinstance(self.encoder, Encoder):
+            raise ValueError(
+                f"Classification: expected samples without lengths for {type(self.encoder).__name__}, which makes the "
+                "sequences itself, got lengths; leave the encoder out (encoder=none) if the data are sequences"
+            )
+        return fill_padding(self.encoder(samples), lengths)
+
+    def forward(self, samples: Tensor, lengths: Tensor | None = None) -> Tensor:
         """The logits [B, classes] of a batch of samples."""
-        return self.loss.decoder(self.model(self.encode(samples)))
+        with padded(lengths):
+            y = self.model(self.encode(samples, lengths))
+        return self.loss.decoder(y) if lengths is None else self.loss.decoder(y, lengths)
 
-    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
-        return self._share_step("train", batch)
+    def training_step(self, batch: Batch, index: int) -> Tensor:
+        return self._share_step("train", batch).loss
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
-        self._share_step("val", batch)
+    def validation_step(self, batch: Batch, index: int) -> Judged:
+        return self._share_step("val", batch)
 
-    def test_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
-        self._share_step("test", batch)
+    def test_step(self, batch: Batch, index: int) -> Judged:
+        return self._share_step("test", batch)
 
-    def _share_step(self, stage: str, batch: tuple[Tensor, Tensor]) -> Tensor:
-        samples, labels = batch
-        x = self.encode(samples)
-        loss, decoded = self._outcome(stage, x, labels)
+    def _share_step(self, stage: str, batch: Batch) -> Judged:
+        samples, labels, lengths = parts_of_batch(batch)
+        x = self.encode(samples, lengths)
+        (loss, decoded), y = self._outcome(stage, x, labels, lengths)
         if not torch.isfinite(loss):
-            raise NonFiniteError(describe_non_finite(self.model, x, float(loss.detach())))
+            with padded(lengths):
+                raise NonFiniteError(describe_non_finite(self.model, x, float(loss.detach())))
         accuracy = self.accuracy[f"{stage}_accuracy"]
         accuracy(decoded, labels)
-        shared = {"on_step": False, "on_epoch": True, "batch_size": len(labels)}
+        shared = {"prog_bar": True, "on_step": False, "on_epoch": True, "batch_size": len(labels)}
         self.log(f"{stage}/loss", loss, sync_dist=True, **shared)
         self.log(f"{stage}/accuracy", accuracy, **shared)
-        return loss
+        return Judged(loss, decoded, labels, y, lengths)
 
-    def _outcome(self, stage: str, x: Tensor, labels: Tensor) -> Outcome:
+    def _outcome(self, stage: str, x: Tensor, labels: Tensor, lengths: Tensor | None) -> tuple[Outcome, Tensor | None]:
         if stage == "train":
-            return self.learning(self.model, x, labels, self.loss)
-        y = self.model(x)
-        return Outcome(self.loss(y, labels), self.loss.decoder(y))
+            with watching(self.model) if self.penalties else nullcontext([]) as activity:
+                # A method of the user's own need not know lengths where there are none.
+                found = self.learning(self.model, x, labels, self.loss, *(() if lengths is None else (lengths,)))
+            prices = {name: penalty(activity) for name, penalty in self.penalties.items()}
+            for name, price in prices.items():
+                self.log(f"penalty/{name}", price.detach(), on_step=False, on_epoch=True, batch_size=len(labels))
+            return found._replace(loss=found.loss + sum(prices.values())) if prices else found, None
+        with padded(lengths):
+            y = self.model(x)
+        return judged(self.loss, y, labels, lengths), y
 
     def on_train_epoch_end(self) -> None:
         for module in self.model.modules():
             if isinstance(module, ODE):
                 module.check_stability()
 
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """All parameters, of the model and of the way it learns, as the optimiser gets them."""
+        own = [each for each in named(self.learning) if each[-1].requires_grad]
+        return grouped([*named(self.model), *own], self.groups, self.optimizer)
+
     def configure_optimizers(self) -> Any:
-        own = [parameter for parameter in self.learning.parameters() if parameter.requires_grad]
-        optimizer = self.optimizer([*self.model.parameters(), *own])
+        optimizer = self.optimizer(self.parameter_groups())
+        # A fused one undoes the scaling of 16-bit training by itself, which Lightning takes for a reason not to clip.
+        optimizer._step_supports_amp_scaling = False
         if self.scheduler is None:
             return optimizer
         schedule = self.scheduler(optimizer, int(self.trainer.estimated_stepping_batches))
@@ -111,6 +217,13 @@ class Classification(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint.update(self.config)
+
+
+def described(learning: LearningMethod) -> str:
+    """A method of learning with what was chosen of it."""
+    chosen = {name: getattr(learning, name, None) for name in ("recompute", "compiled")}
+    listed = ", ".join(f"{name}={value!r}" for name, value in chosen.items() if value is not None)
+    return f"{type(learning).__name__}({listed})"
 
 
 @torch.no_grad()

@@ -3,8 +3,12 @@
 import functools
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+
+from .arguments import PLAIN, misfits, takes_any
 from .kinds import KINDS, Kind, resolve
 
 TARGET, PARTIAL = "_target_", "_partial_"
@@ -14,14 +18,14 @@ FOREIGN_WORDS = ("_args_", "_convert_", "_recursive_", "_mode_")
 
 
 def check_targets(
-    config: Any, where: str = "config", *, allow: Sequence[str] = (), kinds: Sequence[Kind] = KINDS
+    config: Any, where: str = "config", *, trusted: Sequence[str] = (), kinds: Sequence[Kind] = KINDS
 ) -> None:
     """Raise ``ValueError`` unless every ``_target_`` in the configuration may be built; builds nothing.
 
     Args:
         config: dicts, lists and plain values.
         where: name of the configuration in messages.
-        allow: further packages, every public class of which may be built.
+        trusted: further packages, every public class of which may be built.
         kinds: what may be built besides.
     """
     for path, mapping in _mappings(config, where):
@@ -34,7 +38,7 @@ def check_targets(
                 f"{mapping[PARTIAL]!r}; leave it out"
             )
         if TARGET in mapping:
-            resolve(mapping[TARGET], path, allow=allow, kinds=kinds)
+            resolve(mapping[TARGET], path, trusted=trusted, kinds=kinds)
 
 
 def build(
@@ -42,7 +46,7 @@ def build(
     where: str = "config",
     *,
     extra: Mapping[str, Any] | None = None,
-    allow: Sequence[str] = (),
+    trusted: Sequence[str] = (),
     kinds: Sequence[Kind] = KINDS,
 ) -> Any:
     """Build the objects that a plain configuration describes.
@@ -53,18 +57,18 @@ def build(
     Args:
         config: dicts, lists and plain values.
         where: name of the configuration in messages.
-        extra: further arguments of the outermost call.
-        allow: further packages, every public class of which may be built.
+        extra: further arguments of the outermost call, if its class takes them.
+        trusted: further packages, every public class of which may be built.
         kinds: what may be built besides.
 
     Raises:
-        ValueError: if a target is not allowed, or refuses its arguments.
+        ValueError: if a target is not allowed, or refuses its arguments; the message names their place.
 
     Example:
         >>> build({"_target_": "torchdyn_neuro.LIF", "tau_mem": 10.0}).tau_mem
         Positive(10 ms)
     """
-    check_targets(config, where, allow=allow, kinds=kinds)
+    check_targets(config, where, trusted=trusted, kinds=kinds)
 
     def made(part: Any, where: str, extra: Mapping[str, Any]) -> Any:
         if isinstance(part, Mapping):
@@ -73,8 +77,13 @@ def build(
             }
             if TARGET not in part:
                 return arguments
-            kind = resolve(part[TARGET], where, allow=allow, kinds=kinds)
-            return _call(kind, arguments | extra, part.get(PARTIAL, False), where)
+            kind = resolve(part[TARGET], where, trusted=trusted, kinds=kinds)
+            for key in extra.keys() & arguments.keys():
+                raise ValueError(
+                    f"{where}: expected {key} to be left to the run, got {_shown(arguments[key])}; "
+                    f"leave out {where}.{key}"
+                )
+            return _call(kind, arguments | offered(kind, extra), part.get(PARTIAL, False), where)
         if isinstance(part, (list, tuple)):
             return [made(value, f"{where}[{index}]", {}) for index, value in enumerate(part)]
         return part
@@ -89,7 +98,49 @@ def _call(kind: type, arguments: dict[str, Any], partial: bool, where: str) -> A
     except TypeError as error:
         name = kind.__qualname__
         raise ValueError(f"{where}: {name} takes {inspect.signature(kind)}, but {error}; change {where}") from error
-    return functools.partial(kind, **arguments) if partial else kind(**arguments)
+    for name, expected in misfits(kind, arguments):
+        raise ValueError(
+            f"{where}: expected {name} to be {expected}, got {_shown(arguments[name])}; set it with {where}.{name}=..."
+        )
+    with _naming(where):
+        return Deferred(kind, arguments, where) if partial else kind(**arguments)
+
+
+class Deferred(functools.partial):
+    """A class with some of its arguments, and the place in the configuration that a mistake is found at."""
+
+    where: str
+
+    def __new__(cls, kind: type, arguments: Mapping[str, Any], where: str) -> "Deferred":
+        deferred = super().__new__(cls, kind, **arguments)
+        deferred.where = where
+        return deferred
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        with _naming(self.where):
+            return super().__call__(*args, **kwargs)
+
+
+@contextmanager
+def _naming(where: str) -> Iterator[None]:
+    """Let what a class says about its arguments begin with their place in the configuration."""
+    try:
+        yield
+    except (TypeError, ValueError, RuntimeError, MisconfigurationException) as error:
+        message = str(error)
+        if where in message:
+            raise
+        raise ValueError(f"{where}: {message}") from error
+
+
+def _shown(value: Any) -> str:
+    return repr(value) if isinstance(value, (*PLAIN, list, Mapping, type(None))) else type(value).__name__
+
+
+def offered(kind: type, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the arguments that a class takes."""
+    named = inspect.signature(kind).parameters
+    return dict(arguments) if takes_any(kind) else {key: each for key, each in arguments.items() if key in named}
 
 
 def _mappings(config: Any, where: str) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -8,7 +8,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from .choices import changed
 
-LENGTH_AND_RATE = ("optimizer", "scheduler", "trainer", "data")
+LENGTH_AND_RATE = ("optimizer", "groups", "scheduler", "trainer", "data")
 """The parts of a configuration on which the settings of an optimiser depend, at each step."""
 
 
@@ -36,6 +36,16 @@ def check_loadable(task: LightningModule, checkpoint: Mapping[str, Any], config:
         raise ValueError(
             f"checkpoint: expected the optimizer whose state is in {path!r}, {old}, got {new}; leave out optimizer=, "
             "or begin anew without checkpoint="
+        )
+    states = checkpoint.get("optimizer_states") or [{"param_groups": task.parameter_groups()}]
+    stored, given = (
+        {group.get("name", "all"): len(group["params"]) for group in groups}
+        for groups in (states[0]["param_groups"], task.parameter_groups())
+    )
+    if stored != given:
+        raise ValueError(
+            f"checkpoint: expected the groups of parameters whose state is in {path!r}, {stored}, got {given}; leave "
+            "out what changes groups=, or begin anew without checkpoint="
         )
     done, most = checkpoint.get("epoch", -1) + 1, config.get("trainer", {}).get("max_epochs")
     if most is not None and 0 <= most < done:

@@ -3,9 +3,9 @@
 from abc import ABC, abstractmethod
 
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler, OneCycleLR
+from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LinearLR, LRScheduler, OneCycleLR, SequentialLR
 
-from ..core.checks import fraction
+from ..core.checks import fraction, positive_number
 
 
 class Schedule(ABC):
@@ -24,17 +24,27 @@ class Constant(Schedule):
 
 
 class Cosine(Schedule):
-    """From the learning rate of the optimiser down to ``minimum`` along half a cosine.
+    """Up to the learning rate of the optimiser over the share ``warmup`` of the steps, then along half a cosine.
 
     Args:
         minimum: the learning rate at the end.
+        warmup: share of the steps on the way up, in a straight line.
+
+    Source: Loshchilov & Hutter (2017), SGDR, ICLR; the warm-up of Goyal et al. (2017), arXiv:1706.02677.
     """
 
-    def __init__(self, minimum: float = 0.0):
-        self.minimum = minimum
+    def __init__(self, minimum: float = 0.0, warmup: float = 0.0):
+        self.minimum = positive_number("Cosine", "minimum", minimum, zero=True)
+        self.warmup = fraction("Cosine", "warmup", warmup, of="the steps")
 
     def __call__(self, optimizer: Optimizer, steps: int) -> LRScheduler:
-        return CosineAnnealingLR(optimizer, T_max=steps, eta_min=self.minimum)
+        rising = min(round(self.warmup * steps), steps - 1)
+        if rising < 1:
+            return CosineAnnealingLR(optimizer, T_max=steps, eta_min=self.minimum)
+        # The first step is one of those that rise, not one at rate zero.
+        up = LinearLR(optimizer, start_factor=1 / (rising + 1), total_iters=rising)
+        down = CosineAnnealingLR(optimizer, T_max=steps - rising, eta_min=self.minimum)
+        return SequentialLR(optimizer, [up, down], milestones=[rising])
 
 
 class OneCycle(Schedule):

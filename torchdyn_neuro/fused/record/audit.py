@@ -117,7 +117,8 @@ class Audit:
         try:
             yield
         finally:
-            sys.setprofile(before)
+            # A profiler in C, as cProfile's up to Python 3.11, is no function and starts itself.
+            sys.setprofile(before) if before is None or callable(before) else before.enable()
             if collects:
                 gc.enable()
 

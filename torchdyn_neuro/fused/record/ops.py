@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ...core.torch_private import CLAMP_IGNORES_ONE_NAN
+
 
 @dataclass(frozen=True)
 class Op:
@@ -108,6 +110,13 @@ def _clamp(emit: Emit, x: Any, low: Any = None, high: Any = None) -> Any:
     return x
 
 
+def _clamp_any(emit: Emit, x: Any, low: Any, high: Any) -> Any:
+    alone = low if high is None else high if low is None else None
+    if CLAMP_IGNORES_ONE_NAN and isinstance(alone, float) and alone != alone:
+        return x
+    return _clamp(emit, x, low, high)
+
+
 def _pow(emit: Emit, x: Any, exponent: Any) -> Any:
     if not isinstance(exponent, (int, float)):
         return emit("pow", x, exponent)
@@ -180,7 +189,7 @@ COMPOSITES: dict[str, Callable[..., Any]] = {
     "addcmul": _nested("add", "mul"),
     "addcdiv": _nested("add", "div"),
     "lerp": _lerp,
-    "clamp": lambda emit, x, min=None, max=None: _clamp(emit, x, min, max),
+    "clamp": lambda emit, x, min=None, max=None: _clamp_any(emit, x, min, max),
     "clamp_min": lambda emit, x, min: _clamp(emit, x, min),
     "clamp_max": lambda emit, x, max: _clamp(emit, x, None, max),
     "hardtanh": lambda emit, x, min_val=-1.0, max_val=1.0: _clamp(emit, x, min_val, max_val),

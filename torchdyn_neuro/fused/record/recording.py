@@ -196,6 +196,7 @@ class Recordings:
         self.owner = None if owner is None else weakref.ref(owner)
         self.by_kind: dict[Any, list[Recording]] = {}
         self.by_width = False  # whether a recording depends on the widths of frames
+        self.prepared: dict[Any, Any] = {}  # what was worked out for calls of a finer kind
 
     def find(self, kind: Any) -> tuple[Recording, list[Tensor]] | None:
         """The recording that holds for a call of this kind, and the values of its operands."""
@@ -212,6 +213,12 @@ class Recordings:
         variants = self.by_kind.setdefault(kind, [])
         variants.append(recording)
         del variants[: -self.most_variants]
+
+    def keep(self, kind: Any, prepared: Any) -> None:
+        """Keep what was worked out for a kind of call."""
+        if len(self.prepared) >= self.most_kinds:
+            self.prepared.clear()
+        self.prepared[kind] = prepared
 
     def __reduce__(self) -> tuple:
         return Recordings, ()

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ...core.dynamics import Dynamics
 from ...core.state import State, fill, leaves
+from ...core.tensors import last_axes_fit
 from ...core.transforms import batched
 from ...native.compiler import NUMBERS
 from ..layout import laid_out
@@ -86,12 +87,12 @@ def ready_cut(
     _check(module, cut, inputs, states, matrices)
     widths = widths_of(cut, inputs, states, matrices)
     pairs = []
-    for value, number in zip(values, graph.widths[3] or (0,) * len(values), strict=False):
+    for value, number in zip(values, (graph.widths[3] or (0,) * len(values))[: len(values)], strict=True):
         if number not in synapses:
             pairs.append(laid_out(value, frame(value if value.ndim else inputs[0])))
             continue
         goal = *(() if number in graph.shared else lead), *(widths[k] for k in synapses[number])
-        if any(size not in (1, whole) for size, whole in zip(value.shape[::-1], goal[::-1], strict=False)):
+        if not last_axes_fit(value.shape, goal):
             raise NotPointwise(
                 f"{type(module).__name__}: expected parameters that broadcast to a value for each synapse, "
                 f"{goal[-2]} x {goal[-1]}, got one of shape {tuple(value.shape)}; run it with backend('eager')"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from ...core.tensors import last_axes_fit
 from ..operators.runtime import watched
 from ..record.graph import StepGraph
 from ..record.trace import NotPointwise
@@ -61,8 +62,7 @@ def check_lines(
         if shape != tuple(frame(history)):
             reason = f"a line of frames {shape}"
         for lags in (factors[read.taps] for read in cut.reads if read.line == k and read.taps >= 0):
-            pairs = zip(lags.shape[:0:-1], shape[:0:-1], strict=False)
-            if lags.ndim > len(shape) or any(size not in (1, goal) for size, goal in pairs):
+            if lags.ndim > len(shape) or not last_axes_fit(lags.shape[1:], shape[1:]):
                 reason = f"delays of shape {tuple(lags.shape[1:])} and frames {shape}"
             elif lags.device.type == "cpu" and not watched() and not 0 <= lags.min() <= lags.max() <= history.shape[1]:
                 reason = f"delays that {history.shape[1]} steps do not hold"

@@ -19,6 +19,8 @@ _FEW_ELEMENTS = 1 << 16
 _FEW, _MANY = (32, 1), (128, 4)
 """Elements of a block and its warps, for few elements and for many."""
 _SEGMENT = 8
+_MOST_KNOWN = 256
+_LARGEST_INT32 = 2**31 - 1
 _NOTHING = "import triton\n\n\ndef run():\n    pass\n"
 
 
@@ -45,6 +47,7 @@ class TritonKernels(Kernels):
     def __init__(self, forward: ForwardPlan, backward: BackwardPlan):
         super().__init__(forward, backward)
         self._loaded: dict[tuple[str, int], Callable] = {}
+        self._known: dict[tuple, Callable] = {}
 
     @classmethod
     def unavailable(cls) -> str | None:
@@ -67,7 +70,7 @@ class TritonKernels(Kernels):
         flags |= _single(parameters, read)
         kernel = self._kernel(emit_forward, self.forward_plan, every)
         strides = [x.stride(0) for x in inputs]
-        _launch(kernel, inputs[0].shape, tensors, [*strides, *_layout(parameters, inners, read)], flags)
+        _launch(self._known, kernel, inputs[0].shape, tensors, [*strides, *_layout(parameters, inners, read)], flags)
 
     def backward(
         self,
@@ -102,7 +105,7 @@ class TritonKernels(Kernels):
         flags |= _single(parameters, laid_out)
         kernel = self._kernel(emit_backward, plan, every)
         strides = [0 if x is None else x.stride(0) for x in (*inputs, *output_gradients)]
-        _launch(kernel, shape, tensors, [*strides, *_layout(parameters, inners, laid_out)], flags)
+        _launch(self._known, kernel, shape, tensors, [*strides, *_layout(parameters, inners, laid_out)], flags)
 
     def partial_sums(self, elements: int) -> int:
         return elements
@@ -129,24 +132,43 @@ def _block(elements: int, *, on_card: bool) -> tuple[int, dict[str, int | bool]]
 
 
 def _launch(
+    known: dict[tuple, Callable],
     kernel: Callable,
     shape: Sequence[int],
     tensors: Sequence[Tensor | None],
     layout: Sequence[int],
     flags: dict[str, bool],
 ) -> None:
-    """Run on the stream in force; ``None`` stands for a tensor that is absent."""
+    """Run on the stream in force; ``None`` stands for a tensor that is absent.
+
+    Args:
+        known: what Triton has compiled for calls of this kernel, by types and flags. To find it, Triton looks at
+            each argument again, which takes as long as all else on the way to a kernel.
+    """
     steps, elements = shape[0], prod(shape[1:])
     present = next(tensor for tensor in tensors if tensor is not None)
-    block, options = _block(elements, on_card=present.is_cuda)
+    on_card = present.is_cuda
+    block, options = _block(elements, on_card=on_card)
+    numbers = (steps, elements, *layout)
+    constants = (*flags.values(), block)
+    grid = (-(-elements // block), 1, 1)
     # An absent tensor is a pointer that its flag keeps from being followed.
     pointers = [present if tensor is None else tensor for tensor in tensors]
-    grid = (-(-elements // block),)
+    kind = kernel, present.device, constants, *(p.dtype for p in pointers), *(n > _LARGEST_INT32 for n in numbers)
+    compiled = known.get(kind)
     with torch.cuda.device_of(present):
         try:
-            kernel[grid](*pointers, steps, elements, *layout, **flags, BLOCK=block, **options)
+            if compiled is not None:
+                # As numbers, for of tensors the launcher asks the driver where each of them is.
+                compiled[grid](*(p.data_ptr() for p in pointers), *numbers, *constants)
+                return
+            compiled = kernel[grid](*pointers, *numbers, **flags, BLOCK=block, **options)
         except torch.OutOfMemoryError:
             raise
         except Exception as error:
             # Whatever Triton or the driver refuses: the eager loop can still run it.
             raise CompilerUnavailableError(f"Triton cannot run the loop on this device ({error})") from error
+    if on_card:
+        if len(known) >= _MOST_KNOWN:
+            known.clear()
+        known[kind] = compiled

@@ -2,11 +2,10 @@
 
 from typing import Any
 
-import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
-from ...activity.layers import spiking_layers
+from ...activity.layers import fired, spiking_layers
 from ...core.checks import fraction
 
 
@@ -34,10 +33,9 @@ class Activity(Callback):
 
     def _counter(self, name: str) -> Any:
         def count(layer: nn.Module, inputs: Any, output: Tensor) -> None:
-            # [T, B, *] -> spikes of each neuron
-            fired = output.detach().flatten(0, 1).sum(0, dtype=torch.float64).flatten()
-            self.fired[name] = self.fired.get(name, 0) + fired
-            self.steps[name] = self.steps.get(name, 0) + output.shape[0] * output.shape[1]
+            spikes, steps = fired(output)
+            self.fired[name] = self.fired.get(name, 0) + spikes.flatten()
+            self.steps[name] = self.steps.get(name, 0) + steps
 
         return count
 
@@ -46,8 +44,8 @@ class Activity(Callback):
             hook.remove()
         self.hooks.clear()
         layers = spiking_layers(pl_module.model)
-        for name, fired in self.fired.items():
-            share = fired / self.steps[name]
+        for name, spikes in self.fired.items():
+            share = spikes / self.steps[name]
             pl_module.log(f"rate_hz/{name}", share.mean() * 1000 / layers[name].dt, sync_dist=True)
             pl_module.log(f"dead/{name}", (share == 0).double().mean(), sync_dist=True)
             pl_module.log(f"saturated/{name}", (share > self.saturation).double().mean(), sync_dist=True)

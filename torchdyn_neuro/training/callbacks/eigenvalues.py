@@ -7,6 +7,8 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor, nn
 
+from ...core.context import padded
+from ...core.lengths import padding
 from ...core.network import Network
 from ...core.spiking import Spiking
 from .fixed_sample import FixedSample
@@ -31,7 +33,7 @@ class Eigenvalues(FixedSample):
         super().__init__(every, samples)
 
     def show(self, trainer: Trainer, pl_module: LightningModule, boards: list[TensorBoardLogger]) -> None:
-        inputs = mean_inputs(pl_module, self.batch)
+        inputs = mean_inputs(pl_module, self.batch, self.lengths)
         if not trainer.is_global_zero:
             return
         for name, (network, x, state) in inputs.items():
@@ -43,7 +45,9 @@ class Eigenvalues(FixedSample):
 
 
 @torch.no_grad()
-def mean_inputs(task: LightningModule, batch: Tensor) -> dict[str, tuple[Network, Tensor, Any]]:
+def mean_inputs(
+    task: LightningModule, batch: Tensor, lengths: Tensor | None = None
+) -> dict[str, tuple[Network, Tensor, Any]]:
     """Of each rate network of a model: itself, its mean input [1, \\*], and the state that this leads to."""
     found: dict[str, tuple[Network, Tensor, Any]] = {}
     handles = []
@@ -54,13 +58,15 @@ def mean_inputs(task: LightningModule, batch: Tensor) -> dict[str, tuple[Network
         def see(layer: nn.Module, arguments: tuple[Any, ...], name: str = name) -> None:
             x = arguments[0]
             if isinstance(x, Tensor):
-                mean = x.mean(dim=(0, 1)).unsqueeze(0)
+                frames = x.flatten(0, 1) if lengths is None else x[~padding(lengths, len(x))]
+                mean = frames.mean(0, keepdim=True)
                 _, state = layer.scan(mean.expand(len(x), *mean.shape))
                 found[name] = layer, mean, state
 
         handles.append(layer.register_forward_pre_hook(see))
     try:
-        task.model(task.encode(batch))
+        with padded(lengths):
+            task.model(task.encode(batch, lengths))
     finally:
         for handle in handles:
             handle.remove()

@@ -7,6 +7,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
 from ...core.checks import whole_number
+from ..classification import parts_of_batch
 
 
 class FixedSample(Callback, ABC):
@@ -23,6 +24,8 @@ class FixedSample(Callback, ABC):
         self.every = whole_number(owner, "every", every, 1)
         self.samples = whole_number(owner, "samples", samples, 1)
         self.batch: Tensor | None = None
+        self.lengths: Tensor | None = None
+        """Real steps of the samples, where they are padded sequences."""
 
     @abstractmethod
     def show(self, trainer: Trainer, pl_module: LightningModule, boards: list[TensorBoardLogger]) -> None:
@@ -34,7 +37,9 @@ class FixedSample(Callback, ABC):
         self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: object, *_: object
     ) -> None:
         if self.batch is None:
-            self.batch = batch[0][: self.samples].clone()
+            samples, _, lengths = parts_of_batch(batch)
+            self.batch = samples[: self.samples].clone()
+            self.lengths = None if lengths is None else lengths[: self.samples].clone()
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         last = trainer.current_epoch + 1 == trainer.max_epochs

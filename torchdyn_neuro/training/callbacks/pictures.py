@@ -7,10 +7,11 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
-from ...activity.layers import spikes
+from ...activity.layers import spikes, spiking_cell
 from ...core.checks import whole_number
-from ...core.context import without_drawing
+from ...core.context import padded, without_drawing
 from ...core.dynamics import Dynamics
+from ...core.quantities import Constrained
 from ...core.record import record
 from ...core.recurrent import Recurrent
 from .fixed_sample import FixedSample
@@ -24,7 +25,7 @@ class Pictures(FixedSample):
     """Draws what the neurons do for the first samples of the validation data.
 
     Tags: ``raster/<layer>``, all neurons of each spiking layer; ``voltage/<layer>``, a few neurons of each layer with
-    a potential.
+    a potential, by number, with the threshold of those that have one (before any adaptation of it).
 
     Args:
         every: number of epochs from one picture to the next.
@@ -48,16 +49,19 @@ class Pictures(FixedSample):
     @torch.no_grad()
     def draw(self, task: LightningModule) -> dict[str, "Figure"]:
         """The figures by tag."""
-        x = task.encode(self.batch)
+        x = task.encode(self.batch, self.lengths)
         layers = dict(outermost_dynamics(task.model))
         rasters = {f"{name}.output": name for name, layer in layers.items() if spikes(layer)}
         traces = {f"{name}.{field}": name for name, layer in layers.items() if (field := potential(layer)) is not None}
-        paths = record(task.model, x, [*rasters, *traces])
+        with padded(self.lengths):
+            paths = record(task.model, x, [*rasters, *traces])
+        if self.lengths is not None:
+            paths = {path: values[: self.lengths[0]] for path, values in paths.items()}
         figures = {}
         for path, name in rasters.items():
             figures[f"raster/{name}"] = raster(paths[path], layers[name].dt, self.neurons)
         for path, name in traces.items():
-            figures[f"voltage/{name}"] = voltage(paths[path], layers[name].dt, self.traces)
+            figures[f"voltage/{name}"] = voltage(paths[path], layers[name], self.traces)
         return figures
 
 
@@ -88,12 +92,33 @@ def raster(spikes: Tensor, dt: float, neurons: int) -> "Figure":
     return figure
 
 
-def voltage(v: Tensor, dt: float, traces: int) -> "Figure":
+def voltage(v: Tensor, layer: Dynamics, traces: int) -> "Figure":
     """Potentials [T, B, \\*] of a few neurons for the first sample."""
     from matplotlib.figure import Figure
 
     first = v[:, 0].flatten(1)[:, :traces].float().cpu()
+    level = getattr(spiking_cell(layer), "v_th", None)
+    unit = level.unit if isinstance(level, Constrained) else ""
     figure = Figure(figsize=(6, 3), layout="constrained")
-    axes = figure.add_subplot(xlabel="time (ms)", ylabel="v")
-    axes.plot(torch.arange(1, len(first) + 1).numpy() * dt, first.numpy())
+    axes = figure.add_subplot(xlabel="time (ms)", ylabel=f"v ({unit})" if unit else "v")
+    time = torch.arange(1, len(first) + 1).numpy() * layer.dt
+    for neuron, trace in enumerate(first.unbind(1)):
+        axes.plot(time, trace.numpy(), label=f"neuron {neuron}", color=f"C{neuron}")
+    for neuron, height in enumerate(_levels(level, v.shape[2:], first.shape[1])):
+        # One line for all, or each in the colour of its neuron.
+        axes.axhline(height, linestyle="--", linewidth=1, **_looks(neuron, level))
+    axes.legend(fontsize=6, loc="upper right")
     return figure
+
+
+def _levels(level: object, neurons: torch.Size, traces: int) -> list[float]:
+    if not isinstance(level, Constrained):
+        return []
+    value = level().detach().float().cpu()
+    return [value.item()] if value.ndim == 0 else value.expand(neurons).flatten()[:traces].tolist()
+
+
+def _looks(neuron: int, level: Constrained) -> dict[str, str]:
+    if level.start.ndim == 0:
+        return {"color": "black", "label": "threshold"}
+    return {"color": f"C{neuron}"} | ({"label": "threshold"} if neuron == 0 else {})

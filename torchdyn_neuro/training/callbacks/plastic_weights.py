@@ -5,6 +5,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
 from ...core.commit import map_plastic
+from ...core.context import padded
 from ...core.plastic import Plastic
 from ...core.state import State
 from ...core.streaming import Streaming
@@ -26,7 +27,7 @@ class PlasticWeights(FixedSample):
         super().__init__(every, samples)
 
     def show(self, trainer: Trainer, pl_module: LightningModule, boards: list[TensorBoardLogger]) -> None:
-        found = weights_after(pl_module, self.batch)
+        found = weights_after(pl_module, self.batch, self.lengths)
         if not trainer.is_global_zero:
             return
         for name, (before, after) in found.items():
@@ -36,7 +37,9 @@ class PlasticWeights(FixedSample):
                 board.experiment.add_scalar(f"plastic_change/{name}", change.item(), trainer.global_step)
 
 
-def weights_after(task: LightningModule, batch: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+def weights_after(
+    task: LightningModule, batch: Tensor, lengths: Tensor | None = None
+) -> dict[str, tuple[Tensor, Tensor]]:
     """Of each plastic connection by name: the weights that it starts with, and those after a batch."""
     names = {module: name for name, module in task.model.named_modules() if isinstance(module, Plastic)}
     if not names:
@@ -47,6 +50,7 @@ def weights_after(task: LightningModule, batch: Tensor) -> dict[str, tuple[Tenso
         found[names[plastic]] = plastic.connection.weight.detach(), state.weight
         return state
 
-    live(task.encode(batch))
+    with padded(lengths):
+        live(task.encode(batch, lengths))
     live.map_states(lambda module, initial, last: (initial, map_plastic(module, last, note)))
     return found

@@ -1,0 +1,76 @@
+"""What a run says of its decisions, against counts over all samples."""
+
+import pytest
+import torch
+from lightning.pytorch import Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch import nn
+from torch.utils.data import DataLoader
+
+import torchdyn_neuro as tdn
+from torchdyn_neuro.losses import MembraneCrossEntropy
+from torchdyn_neuro.metrics import decision_steps, efficiency_report
+from torchdyn_neuro.training import Classification
+from torchdyn_neuro.training.callbacks import ConfusionMatrix, Decisions, Efficiency
+
+pytestmark = pytest.mark.filterwarnings("ignore:::lightning")
+
+
+@pytest.fixture(autouse=True)
+def eager():
+    with tdn.backend("eager"):
+        yield
+
+
+def batches(*lengths):
+    generator = torch.Generator().manual_seed(0)
+    found = []
+    for length in lengths:
+        labels = torch.randint(0, 3, (20,), generator=generator)
+        found.append((6 * torch.rand(20, 9, 4, generator=generator), labels, torch.full((20,), length)))
+    return found
+
+
+def test_a_test_run(tmp_path):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 8), tdn.LIF(2.0, dt=0.5), nn.Linear(8, 3), tdn.LeakyIntegrator(dt=0.5))
+    task, data = Classification(model, 3, loss=MembraneCrossEntropy()), batches(9, 5)
+    logger = TensorBoardLogger(tmp_path)
+    callbacks = [ConfusionMatrix(), Decisions(bins=5), Efficiency(batches=1)]
+    trainer = Trainer(
+        accelerator="cpu", logger=logger, callbacks=callbacks, enable_checkpointing=False, barebones=False,
+        enable_progress_bar=False, enable_model_summary=False, default_root_dir=tmp_path,
+    )  # fmt: skip
+    (seen,) = trainer.test(task, DataLoader(data, batch_size=None), verbose=False)
+
+    ys = [model(samples.transpose(0, 1)).detach() for samples, _, _ in data]
+    logits = torch.cat([y[:length].mean(0) for y, length in zip(ys, (9, 5), strict=True)])
+    labels, latencies = torch.cat([labels for _, labels, _ in data]), []
+    for y, (_, _, lengths) in zip(ys, data, strict=True):
+        latencies.append(decision_steps(task.loss.decoder, y, lengths))
+    assert seen["latency_ms/test"] == pytest.approx(0.5 * torch.cat(latencies).float().mean().item())
+    assert 0.5 < seen["latency_ms/test"] < 4
+    sure, said = logits.softmax(1).max(1)
+    right, error = (said == labels).float(), 0.0
+    for low in torch.arange(5) / 5:
+        inside = (sure > low) & (sure <= low + 0.2)
+        if inside.any():
+            error += abs(float(right[inside].sum() - sure[inside].sum())) / 40
+    assert seen["calibration_error/test"] == pytest.approx(error, rel=1e-4)
+    expected = torch.zeros(3, 3, dtype=torch.long)
+    for label, guess in zip(labels, said, strict=True):
+        expected[label, guess] += 1
+    assert torch.equal(callbacks[0].matrix.compute(), expected)
+
+    report = efficiency_report(model, data[0][0].transpose(0, 1))
+    assert seen["cost/multiply_accumulates"] == report.multiply_accumulates == 9 * 32
+    assert seen["cost/accumulates"] == pytest.approx(report.accumulates)
+    assert seen["cost/energy_nj"] == pytest.approx(report.energy())
+    assert seen["cost/spikes"] == pytest.approx(report.spikes)
+    assert report.spikes > 1
+    assert not model[0]._forward_hooks
+
+    board = EventAccumulator(logger.log_dir).Reload()
+    assert "confusion/test" in board.Tags()["images"]
+    assert {"calibration_error/test", "cost/energy_nj"} <= set(board.Tags()["scalars"])

@@ -1,0 +1,94 @@
+"""A user who installed the wheel trains with a package of their own, in a folder of their own."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from torchdyn_neuro.training import load_checkpoint, load_model
+
+ROOT = Path(__file__).parents[2]
+IN_THE_WHEEL = ("torchdyn_neuro", "configs", "torchdyn_train.py", "setup.py", "pyproject.toml", "README.md", "LICENSE")
+SHORT = [
+    "trainer.max_epochs=1", "+trainer.limit_train_batches=1", "+trainer.limit_val_batches=1",
+    "+trainer.limit_test_batches=1", "callbacks=minimal", "calibrate=0",
+]  # fmt: skip
+pytest.importorskip("pip")
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """A folder with the installed wheel; built from a copy, in which no earlier build is found."""
+    source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("installed")
+    for name in IN_THE_WHEEL:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(ROOT / name, source)
+    options = ["--quiet", "--no-deps", "--no-build-isolation", "--no-compile", "--no-index", "--target", str(target)]
+    pip = [sys.executable, "-m", "pip", "install", *options, str(source)]
+    result = subprocess.run(pip, capture_output=True, text=True, cwd=source)
+    assert result.returncode == 0, result.stderr
+    return target
+
+
+@pytest.fixture(scope="module")
+def train(installed, tmp_path_factory):
+    """Runs the command in a copy of the example, which knows nothing of the repository."""
+    folder = tmp_path_factory.mktemp("elsewhere") / "own_project"
+    shutil.copytree(ROOT / "examples/own_project", folder, ignore=shutil.ignore_patterns("__pycache__"))
+
+    def run(*words):
+        command = [sys.executable, str(installed / "bin/torchdyn-train"), *words]
+        environment = os.environ | {"PYTHONPATH": str(installed)}
+        return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True), folder
+
+    return run
+
+
+@pytest.mark.timeout(200)
+def test_the_command_trains_a_data_set_and_a_network_of_ones_own(train, monkeypatch):
+    own = ["data._target_=my_package.Waves", "model._target_=my_package.Wide", "encoder=none"]
+    result, folder = train("trusted=[my_package]", *own, "+data.samples=256", *SHORT, "folder=first")
+    assert result.returncode == 0, result.stderr
+    assert "test accuracy: " in result.stdout
+    stored = load_checkpoint(folder / "first/checkpoints/last.ckpt")
+    saved = OmegaConf.to_container(OmegaConf.load(folder / "first/config.yaml"))
+    assert saved == stored["config"]
+    assert saved["data"] == {
+        "_target_": "my_package.Waves",
+        "batch_size": 64,
+        "seed": 0,
+        "split_seed": 0,
+        "samples": 256,
+    }
+    assert saved["model"] == {"_target_": "my_package.Wide"}
+    # What goes on with the checkpoint alone; whom to trust no file may say.
+    assert stored["choices"] == [*own, "+data.samples=256", *SHORT]
+    checkpoint = folder / "first/checkpoints/last.ckpt"
+    with pytest.raises(ValueError, match=r"name your own package on the command line: trusted=\[PACKAGE\]"):
+        load_model(checkpoint)
+    monkeypatch.syspath_prepend(folder)
+    assert type(load_model(checkpoint, trusted=["my_package"])).__name__ == "Wide"
+    sys.modules.pop("my_package")
+
+
+def test_the_wheel_holds_what_a_checkout_holds(installed):
+    def files(folder, kind):
+        return {str(path.relative_to(folder)) for path in folder.rglob(kind)}
+
+    assert files(installed / "torchdyn_neuro/configs", "*.yaml") == files(ROOT / "configs", "*.yaml")
+    for kind in ("*.py", "*.h", "py.typed"):
+        assert files(installed / "torchdyn_neuro", kind) == files(ROOT / "torchdyn_neuro", kind)
+
+
+def test_a_mistake_on_the_command_line_loads_no_torch(train):
+    result, folder = train("model.hiden=3")
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: Could not override 'model.hiden'")
+    assert "Traceback" not in result.stderr
+    assert not (folder / "logs").exists()

@@ -1,0 +1,1 @@
+"""One format of event files each: from a file to recordings."""

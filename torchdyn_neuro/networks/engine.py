@@ -1,0 +1,168 @@
+"""Many steps of a network in one call."""
+
+import ctypes
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from ..core.state import State, fill, leaves
+from ..fused.stepper import WIDEST, Stepper
+from ..native.compiler import arrays
+from ..native.threads import threads_for
+from .drives import Poisson
+from .layout import Layout
+from .packed import Packed, library
+from .population import Population
+from .spike_source import SpikeSource
+
+_FIGURES = 5
+_ROOM = 1 << 16
+"""Spikes of an owner that there is room for, at least."""
+_OPERATIONS = 1000
+"""Operations for each step of a network, at least; see ``threads_for``."""
+
+
+@dataclass
+class Figures:
+    """What a run cost.
+
+    Args:
+        events: synapses that spikes went through.
+        chunks: groups of them with one source, owner and delay.
+        delivering, updating, waiting: share of the time of all threads.
+    """
+
+    events: int = 0
+    chunks: int = 0
+    delivering: float = 0.0
+    updating: float = 0.0
+    waiting: float = 0.0
+    ticks: list[int] = field(default_factory=lambda: [0, 0, 0])
+
+    def add(self, figures: Tensor) -> None:
+        """Count what the kernels counted, int64 [owners, 5]."""
+        events, chunks, *ticks = figures.sum(0).tolist()
+        self.events, self.chunks = self.events + events, self.chunks + chunks
+        self.ticks = [old + new for old, new in zip(self.ticks, ticks, strict=True)]
+        whole = max(1, sum(self.ticks))
+        self.delivering, self.updating, self.waiting = (count / whole for count in self.ticks)
+
+
+class Engine:
+    """A network that is ready to run: its states lie in arrays that the kernels change in place.
+
+    Args:
+        layout: of the neurons.
+        packed: its synapses.
+        populations: in their order.
+        steppers: the step of each, none of given spikes.
+        streams: of each population's drives.
+        cells: the states to start from.
+        watched: what is kept after each step: the number of the population, that of the field among the tensors of its
+            state, and the neurons, int64.
+        dt: ms.
+        dtype: of the inputs.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        packed: Packed,
+        populations: Sequence[Population | SpikeSource],
+        steppers: Sequence[Stepper | None],
+        streams: Sequence[Sequence[int]],
+        cells: Sequence[State],
+        watched: Sequence[tuple[int, int, Tensor]],
+        dt: float,
+        dtype: torch.dtype,
+    ):
+        self.layout, self.packed, self.cells, self.dtype = layout, packed, tuple(cells), dtype
+        self.watched = watched
+        self.held = [[_padded(leaf) for leaf in leaves(state)] for state in cells]
+        self.figures = Figures()
+        self.functions = (ctypes.c_void_p * len(steppers))(*(each and each.address for each in steppers))
+        self.steppers = steppers
+        self.arrived = torch.zeros(max(1, sum(layout.widths)), dtype=dtype)
+        frozen = packed.scale is not None
+        self.sums = torch.zeros(self.arrived.shape, dtype=torch.int32) if frozen else self.arrived
+        self.scale = torch.tensor(packed.scale if frozen else 1.0, dtype=dtype)
+        self.room = max(4 * layout.total, _ROOM)
+        self.record = torch.empty(layout.owners, self.room, 2, dtype=torch.int32)
+        self.tensors: list[Tensor | None] = []
+        self.words: list[int] = []
+        for number, (population, state, each) in enumerate(zip(populations, self.held, steppers, strict=True)):
+            own = [population.on_grid(dt)] if each is None else [*state, *each.held]
+            spikes = len(own[0]) if each is None else 0
+            self.tensors += own
+            self.words += [layout.first(number), population.neurons, len(population.inputs), len(own), spikes]
+            self.words += layout.ranges(number)
+        self.drives = 0
+        for number, (population, own) in enumerate(zip(populations, streams, strict=True)):
+            for drive, stream in zip(population.drives, own, strict=True):
+                self.drives += 1
+                poisson = isinstance(drive, Poisson)
+                self.words += [number, population.place(drive.receptor), stream, drive.draws(dt) if poisson else 0]
+                current = None if poisson else torch.tensor([drive.value], dtype=dtype)
+                self.tensors += [*(drive.table(dt, dtype) if poisson else (None, None, None)), current]
+
+    def run(self, begin: int, steps: int, recent: Tensor) -> tuple[int, Tensor, list[Tensor]]:
+        """Take at most so many steps.
+
+        Args:
+            begin: the number of the first.
+            steps: how many.
+            recent: the spikes of the steps before that may not have arrived, int32 [spikes, 2].
+
+        Returns:
+            How many steps were taken, their spikes (step, neuron), in order, int32 [spikes, 2], and what is watched,
+            [steps, neurons].
+        """
+        layout, packed = self.layout, self.packed
+        threads = min(layout.owners, threads_for(_OPERATIONS * steps))
+        counted = torch.zeros(layout.owners * (_FIGURES + 1), dtype=torch.int64)
+        recent = recent.contiguous()
+        sizes = [threads, layout.owners, len(layout.neurons), begin, steps, packed.delays[0], layout.total]
+        sizes += [len(recent), self.room, len(packed.delays), self.drives]
+        sizes += [len(self.watched), *layout.widths, *packed.delays, *self.words]
+        traces = [torch.empty(steps, len(neurons), dtype=self.dtype) for _, _, neurons in self.watched]
+        watches = []
+        for (number, leaf, neurons), trace in zip(self.watched, traces, strict=True):
+            sizes += [number, len(neurons)]
+            watches += [self.held[number][leaf], neurons, trace]
+        tensors = [
+            packed.places,
+            packed.weights,
+            packed.offsets,
+            recent,
+            self.record,
+            counted,
+            self.arrived,
+            self.sums,
+            self.scale,
+        ]
+        taken = library(self.dtype, packed.scale is not None).run_network(
+            self.functions, *arrays([*tensors, *self.tensors, *watches], sizes)
+        )
+        figures, recorded = counted[: layout.owners * _FIGURES], counted[layout.owners * _FIGURES :]
+        self.figures.add(figures.reshape(layout.owners, _FIGURES))
+        spikes = torch.cat([self.record[k, :count] for k, count in enumerate(recorded.tolist())])
+        order = torch.argsort(spikes[:, 0].to(torch.int64) * layout.total + spikes[:, 1])
+        return taken, spikes[order], [trace[:taken] for trace in traces]
+
+    def states(self) -> tuple[State, ...]:
+        """The states of the populations as they are now."""
+        found = []
+        for state, held in zip(self.cells, self.held, strict=True):
+            like = leaves(state)
+            values = [x[: leaf.shape[-1]].reshape(leaf.shape).clone() for x, leaf in zip(held, like, strict=True)]
+            found.append(fill(state, values))
+        return tuple(found)
+
+
+def _padded(leaf: Tensor) -> Tensor:
+    length = leaf.shape[-1]
+    room = torch.zeros(-(-length // WIDEST) * WIDEST, dtype=leaf.dtype)
+    room[:length] = leaf.detach().reshape(-1)
+    return room

@@ -1,0 +1,82 @@
+"""Which neurons belong to which owner, and where their inputs arrive."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+BLOCK = 64
+"""Neurons that no border between owners divides: whole lines of the caches, and what one draw of a drive is for."""
+_ACCUMULATORS = 2**16
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """Neurons shared out among owners, some blocks of each population to each.
+
+    Args:
+        neurons, inputs: of each population.
+        owners: their number; what a network computes does not depend on it.
+    """
+
+    neurons: tuple[int, ...]
+    inputs: tuple[int, ...]
+    owners: int
+
+    @classmethod
+    def for_threads(cls, neurons: Sequence[int], inputs: Sequence[int], threads: int) -> "Layout":
+        """One owner for each thread, or more where one would have more inputs than 16 bits tell apart."""
+        found = cls(tuple(neurons), tuple(inputs), max(1, threads))
+        while max(found.widths) > _ACCUMULATORS:
+            found = cls(found.neurons, found.inputs, found.owners + max(1, threads))
+        return found
+
+    @property
+    def total(self) -> int:
+        """The number of neurons of all populations."""
+        return sum(self.neurons)
+
+    def first(self, population: int) -> int:
+        """The number of a population's first neuron among all."""
+        return sum(self.neurons[:population])
+
+    def borders(self, population: int) -> list[int]:
+        """Where the neurons of each owner begin, and where those of the last end."""
+        blocks = -(-self.neurons[population] // BLOCK)
+        # What does not divide goes to the first of them and to the last in turn.
+        spare = self.owners - 1 if population % 2 else 0
+        at = [BLOCK * ((blocks * owner + spare) // self.owners) for owner in range(self.owners)]
+        return [*(min(place, self.neurons[population]) for place in at), self.neurons[population]]
+
+    def _padded(self, population: int, owner: int) -> int:
+        begin, end = self.borders(population)[owner : owner + 2]
+        return -(-(end - begin) // BLOCK) * BLOCK
+
+    @property
+    def widths(self) -> list[int]:
+        """The number of accumulators of each owner."""
+        return [
+            sum(self._padded(k, owner) * count for k, count in enumerate(self.inputs)) for owner in range(self.owners)
+        ]
+
+    def places(self, population: int, owner: int) -> list[int]:
+        """Where the accumulators of each input of a population begin, among those of an owner."""
+        before = sum(self._padded(k, owner) * count for k, count in enumerate(self.inputs[:population]))
+        return [before + k * self._padded(population, owner) for k in range(self.inputs[population])]
+
+    def where(self, population: int, receptor: int) -> Tensor:
+        """The accumulator of each neuron: the owner in the upper 16 bits, int32 [neurons]."""
+        borders, found = self.borders(population), []
+        for owner, (begin, end) in enumerate(pairwise(borders)):
+            place = self.places(population, owner)[receptor]
+            found.append((owner << 16) + torch.arange(place, place + end - begin))
+        return torch.cat(found).to(torch.int32)
+
+    def ranges(self, population: int) -> list[int]:
+        """Of each owner the first neuron, the end and the places of the inputs, as the kernels take them."""
+        borders, words = self.borders(population), []
+        for owner in range(self.owners):
+            words += [borders[owner], borders[owner + 1], *self.places(population, owner)]
+        return words

@@ -1,0 +1,104 @@
+// The synapses of a network as they are delivered. After rows.h; NUMBER is the type of the weights.
+//
+// Neurons belong to owners, each of which has accumulators for its own. What a neuron sends to one owner is a row, sorted
+// by delay: chunks of a header of two words (how many synapses; the delay of the chunk after it, 0 behind the last) and
+// the accumulators of its synapses, 16 bits each. Their weights lie at the same places of another array. An offset says
+// where a row begins (48 bits) and what its first delay is (16 bits); all its bits are set where there is none.
+enum { HEADER = 2, MOST_TOGETHER = 65528, DELAY_AT = 48 };
+static const uint64_t NO_ROW = ~(uint64_t)0, PLACE_OF_ROW = ((uint64_t)1 << DELAY_AT) - 1;
+
+// Where synapse number k of a chunk that begins at a place goes; a chunk of too many is several of one delay.
+static inline I placed(I begin, I k) { return begin + k + HEADER * (k / MOST_TOGETHER + 1); }
+
+// The rows of one population: their lengths, or, once it is known where they begin, the rows themselves. tensors: those of
+// the rules, the accumulators of the neurons of each rule (owner in the upper 16 bits), lengths and offsets [owners,
+// neurons], places, weights, the number of synapses, to which theirs are added. sizes: threads, whether rows are written, rules, owners, longest delay, neurons of all, the
+// first of the population, how many it has, the words of the rules.
+extern "C" void pack_rows(void* const* tensors, const I* sizes, const double* numbers) {
+  const bool writes = sizes[1];
+  const I rules = sizes[2], owners = sizes[3], longest = sizes[4], all = sizes[5], first = sizes[6], neurons = sizes[7];
+  Rule* const rule = (Rule*)memory_of(rules * (I)sizeof(Rule));
+  for (I n = 0; n < rules; ++n)
+    rule[n] = rule_of(sizes + 8 + n * RULE_WORDS, numbers + n * RULE_NUMBERS, tensors + n * RULE_TENSORS);
+  void* const* const rest = tensors + rules * RULE_TENSORS;
+  I* const lengths = (I*)rest[rules];
+  uint64_t* const offsets = (uint64_t*)rest[rules + 1];
+  uint16_t* const places = (uint16_t*)rest[rules + 2];
+  NUMBER* const weights = (NUMBER*)rest[rules + 3];
+  I* const synapses = (I*)rest[rules + 4];
+#pragma omp parallel num_threads(sizes[0])
+  {
+    Row row = {};
+    Growing<uint16_t> slot = {};
+    Growing<uint32_t> key = {};
+    Growing<NUMBER> value = {};
+    const I keys = owners * longest;
+    I drawn = 0;
+    I *const bins = (I*)memory_of(keys * (I)sizeof(I)), *const begin = (I*)memory_of(keys * (I)sizeof(I));
+#pragma omp for schedule(dynamic, 16)
+    for (I s = 0; s < neurons; ++s) {
+      for (I k = 0; k < keys; ++k) bins[k] = 0;
+      I count = 0;
+      for (I n = 0; n < rules; ++n) {
+        draw_row(rule[n], s, row);
+        const uint32_t* const where = (const uint32_t*)rest[n];
+        const bool one_delay = !rule[n].delay && alike(rule[n].delays);
+        const I delay = one_delay ? delay_of(rule[n], s, row, 0) : 0;
+        slot.need(count + row.count), key.need(count + row.count), value.need(count + row.count);
+        for (I k = 0; k < row.count; ++k, ++count) {
+          const uint32_t at = where[row.place.at[k]];
+          const I d = one_delay ? delay : delay_of(rule[n], s, row, k);
+          key.at[count] = (uint32_t)((at >> 16) * longest + d - 1);
+          ++bins[key.at[count]];
+          if (!writes) continue;
+          slot.at[count] = (uint16_t)at;
+          value.at[count] = weight_of<NUMBER>(rule[n], s, row, k);
+        }
+      }
+      drawn += count;
+      for (I owner = 0; owner < owners; ++owner) {
+        const I row_number = owner * all + first + s;
+        if (!writes) {
+          I length = 0;
+          for (I d = 0; d < longest; ++d)
+            if (const I found = bins[owner * longest + d])
+              length += found + HEADER * ((found + MOST_TOGETHER - 1) / MOST_TOGETHER);
+          lengths[row_number] = length;
+          continue;
+        }
+        I at = (I)offsets[row_number], last = -1;
+        uint64_t head = NO_ROW;
+        for (I d = 0; d < longest; ++d) {
+          const I found = bins[owner * longest + d];
+          begin[owner * longest + d] = at;
+          for (I done = 0; done < found; done += MOST_TOGETHER) {
+            const I together = found - done < MOST_TOGETHER ? found - done : MOST_TOGETHER;
+            if (last >= 0) places[last + 1] = (uint16_t)(d + 1);
+            if (head == NO_ROW) head = (uint64_t)at | (uint64_t)(d + 1) << DELAY_AT;
+            last = at;
+            places[at] = (uint16_t)together, places[at + 1] = 0;
+            weights[at] = weights[at + 1] = 0;
+            at += together + HEADER;
+          }
+        }
+        offsets[row_number] = head;
+      }
+      if (!writes) continue;
+      for (I k = 0; k < keys; ++k) bins[k] = 0;
+      for (I k = 0; k < count; ++k) {
+        const I to = placed(begin[key.at[k]], bins[key.at[k]]++);
+        places[to] = slot.at[k];
+        weights[to] = value.at[k];
+      }
+    }
+#pragma omp atomic
+    *synapses += drawn;
+    row.drop();
+    free(slot.at), free(key.at), free(value.at), free(bins), free(begin);
+  }
+  free(rule);
+}
+// New memory in large pages.
+extern "C" void large(void* const* tensors, const I* sizes) {
+  for (I n = 0; n < sizes[0]; ++n) large_pages(tensors[n], sizes[1 + n]);
+}

@@ -1,0 +1,131 @@
+"""The synapses of a network, packed in the order in which they are delivered."""
+
+import ctypes
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..native.compiler import NO_COMPILER, CompilerUnavailableError, arrays, header_library
+from ..wiring.draw import DRAWING
+from .layout import Layout
+
+_LARGEST = 2**15 - 1
+_PART = 1 << 22
+"""Weights that are rounded at the same time."""
+_OWN = "pack", "waiting", "drive", "run"
+_HEADERS = (*DRAWING[:3], "fused/cpp/storage.h", *DRAWING[3:], *(f"networks/{name}.h" for name in _OWN))
+
+
+@functools.cache
+def library(dtype: torch.dtype, frozen: bool = False) -> ctypes.CDLL:
+    """The compiled kernels for one type of inputs, and of weights."""
+    found = header_library((*_HEADERS[:1], *["networks/frozen.h"] * frozen, *_HEADERS[1:]), dtype)
+    if found is None:
+        raise CompilerUnavailableError(f"SpikingNetwork: {NO_COMPILER}")
+    found.run_network.restype = ctypes.c_int64
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class Packed:
+    """Rows of synapses; see ``pack.h``.
+
+    Args:
+        places: headers and accumulators, uint16.
+        weights: at the same places; whole numbers of 16 bits where they are frozen.
+        offsets: of each row, int64 [owners, neurons].
+        delays: those that there are, in steps, longest first.
+        synapses: their number.
+        scale: of frozen weights; ``None`` where they are not.
+    """
+
+    places: Tensor
+    weights: Tensor
+    offsets: Tensor
+    delays: tuple[int, ...]
+    synapses: int
+    scale: float | None = None
+
+    def frozen(self) -> "Packed":
+        """The same with weights of 16 bits: whole numbers of the largest one over 32,767."""
+        largest = max((float(part.abs().max()) for part in self.weights.split(_PART)), default=0.0)
+        scale = largest / _LARGEST if largest else 1.0
+        weights = torch.empty(self.weights.shape, dtype=torch.int16)
+        # Part by part, for there is no room for another copy.
+        for part, to in zip(self.weights.split(_PART), weights.split(_PART), strict=True):
+            to.copy_((part / scale).round_())
+        return replace(self, weights=weights, scale=scale)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory."""
+        return sum(x.numel() * x.element_size() for x in (self.places, self.weights, self.offsets))
+
+
+def free_memory() -> int | None:
+    """Bytes that the machine has left; ``None`` where it does not tell."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration, ValueError):
+        return None
+
+
+def check_memory(synapses: float, wanted: float) -> None:
+    """Raise ``MemoryError`` if there is no room for so many synapses in so many bytes."""
+    free = free_memory()
+    if free is not None and wanted > free:
+        raise MemoryError(
+            f"SpikingNetwork: expected room for {synapses:.3g} synapses in {wanted / 1e9:.3g} GB, got "
+            f"{free / 1e9:.3g} GB that are free; scale the network down, or use a larger machine"
+        )
+
+
+def pack(
+    layout: Layout,
+    projections: Sequence[tuple[object, int, int, int]],
+    streams: Sequence[int],
+    dt: float,
+    dtype: torch.dtype,
+) -> Packed:
+    """Draw the synapses of all projections, twice: once for their number.
+
+    Args:
+        layout: of the neurons.
+        projections: each with the numbers of its source, its target and the receptor.
+        streams: one for each.
+        dt: ms.
+        dtype: of the weights.
+    """
+    kernel, threads = library(dtype).pack_rows, torch.get_num_threads()
+    delays = sorted(set().union(*(p.delays(dt) for p, *_ in projections), {1}), reverse=True)
+    lengths = torch.zeros(layout.owners, layout.total, dtype=torch.int64)
+    drawn, calls = torch.zeros(1, dtype=torch.int64), []
+    for source in sorted({source for _, source, _, _ in projections}):
+        tensors: list[Tensor | None] = []
+        where, words, numbers = [], [], []
+        for (projection, pre, post, receptor), stream in zip(projections, streams, strict=True):
+            if pre == source:
+                rule = projection.rule(layout.neurons[pre], layout.neurons[post], stream, dt, dtype)
+                tensors += rule.tensors(*projection.tables(dt))
+                where.append(layout.where(post, receptor))
+                words += rule.words(stream)
+                numbers += rule.numbers()
+        count, neurons = len(where), layout.neurons[source]
+        sizes = [count, layout.owners, delays[0], layout.total, layout.first(source), neurons, *words]
+        calls.append(([*tensors, *where], sizes, (ctypes.c_double * len(numbers))(*numbers)))
+    for tensors, sizes, numbers in calls:
+        kernel(*arrays([*tensors, lengths, None, None, None, drawn], [threads, 0, *sizes]), numbers)
+    flat = lengths.flatten()
+    offsets, total = (flat.cumsum(0) - flat).reshape(lengths.shape), int(flat.sum())
+    offsets[lengths == 0] = -1
+    check_memory(total, total * (2 + dtype.itemsize))
+    places, weights = torch.empty(total, dtype=torch.uint16), torch.empty(total, dtype=dtype)
+    library(dtype).large(*arrays([places, weights], [2, 2 * total, dtype.itemsize * total]))
+    for tensors, sizes, numbers in calls:
+        kernel(*arrays([*tensors, lengths, offsets, places, weights, drawn], [threads, 1, *sizes]), numbers)
+    return Packed(places, weights, offsets, tuple(delays), int(drawn) // 2)

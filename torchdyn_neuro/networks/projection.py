@@ -1,0 +1,107 @@
+"""A projection from one population to another."""
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ..core.checks import is_whole, positive_number
+from ..wiring import Given, Values, Wiring
+from ..wiring.draw import Rule
+from ..wiring.values import table_of
+
+LONGEST = 2**15 - 1
+"""Steps of a delay."""
+
+
+@dataclass(frozen=True, eq=False)
+class Projection:
+    """Synapses from one population to another.
+
+    Args:
+        source, target: names of the populations.
+        wiring: which neurons are connected.
+        weight: what a spike adds to the input: a number or a distribution; omitted for a ``wiring.Given`` with weights.
+        delay: ms, from the spike to its arrival: a number, a whole number of steps from one on, or a distribution,
+            whose values are rounded to steps; omitted for a ``wiring.Given`` with delays.
+        receptor: the input of the target's cell, by its place or its name.
+
+    Raises:
+        TypeError: if ``wiring`` is none, or a weight or delay is neither a number nor a distribution.
+        ValueError: if weights or delays are missing or given twice.
+    """
+
+    source: str
+    target: str
+    wiring: Wiring
+    weight: float | Values | None = None
+    delay: float | Values | None = None
+    receptor: int | str = 0
+
+    def __post_init__(self):
+        if not isinstance(self.wiring, Wiring):
+            raise TypeError(
+                f"Projection: expected a rule of connectivity as wiring, got {type(self.wiring).__name__}; pass e.g. "
+                "wiring.FixedProbability(0.1)"
+            )
+        for name in ("weight", "delay"):
+            given = isinstance(self.wiring, Given) and getattr(self.wiring, name) is not None
+            value = getattr(self, name)
+            if given == (value is not None):
+                raise ValueError(
+                    f"Projection: expected {name}= or the {name}s of a Given wiring, got "
+                    f"{'both' if given else 'none'}; pass one of the two"
+                )
+            if name == "delay" and isinstance(value, (int, float)):
+                positive_number("Projection", name, value, unit="ms")
+            if value is not None:
+                table_of("Projection", name, value)
+
+    @property
+    def title(self) -> str:
+        """What messages call it."""
+        return f"the projection from {self.source} to {self.target}"
+
+    def steps(self, dt: float) -> Tensor:
+        """The quantiles of the delays, or the delays as given, in steps; raise if they are no delays."""
+        if self.delay is None:
+            delays = self.wiring.delay.to(torch.float64) / dt
+            if len(delays) and not all(is_whole(float(step)) for step in delays.unique()):
+                self._refuse("delays of whole steps", "others", dt, "round them")
+            steps = delays.round()
+        else:
+            steps = table_of("Projection", "delay", self.delay) / dt
+            if not isinstance(self.delay, Values):
+                if not is_whole(float(steps[0])):
+                    self._refuse("a delay of whole steps", f"{self.delay:g} ms", dt, "choose one")
+                steps = steps.round()
+        low, high = (float(f(steps)) if len(steps) else 1.0 for f in (torch.min, torch.max))
+        if low < 1 - 1e-6:
+            fix = "give the distribution a lower bound" if isinstance(self.delay, Values) else "raise it, or lower dt"
+            self._refuse("delays of at least one step", f"{low * dt:g} ms", dt, fix)
+        if high > LONGEST:
+            self._refuse(f"delays of at most {LONGEST} steps", f"{high * dt:g} ms", dt, "lower them")
+        return steps
+
+    def _refuse(self, expected: str, got: str, dt: float, fix: str) -> None:
+        raise ValueError(f"SpikingNetwork: expected {expected} of {dt:g} ms in {self.title}, got {got}; {fix}")
+
+    def delays(self, dt: float) -> set[int]:
+        """All delays that there may be, in steps."""
+        steps = self.steps(dt)
+        if self.delay is None:
+            return {int(step) for step in steps.unique()}
+        return set(range(max(1, math.floor(steps.min() + 0.5)), math.floor(steps.max() + 0.5) + 1))
+
+    def rule(self, pre: int, post: int, stream: int, dt: float, dtype: torch.dtype) -> Rule:
+        """What the kernels carry out."""
+        rule = self.wiring.rule(pre, post, self.source == self.target, stream)
+        if self.delay is None:
+            rule = replace(rule, delay=self.steps(dt).to(torch.int32))
+        return replace(rule, weight=rule.weight.to(dtype).contiguous()) if rule.weight is not None else rule
+
+    def tables(self, dt: float) -> tuple[Tensor, Tensor]:
+        """The quantiles of weights and of delays in steps; of no meaning where they are given."""
+        weight = table_of("Projection", "weight", 0.0 if self.weight is None else self.weight)
+        return weight, weight if self.delay is None else self.steps(dt)

@@ -1,0 +1,290 @@
+// Many steps of a network: spikes are delivered, populations move on, and their spikes wait for their delays. After
+// pack.h, waiting.h, drive.h; NUMBER is the type of all inputs. Where FROZEN is defined weights are whole numbers of 16
+// bits, times one scale, and what they bring is summed up in whole numbers.
+//
+// A spike of step n with a delay of d steps arrives in step n + d. What arrives in a step is added in one order, whoever
+// does it: oldest spikes first, of one step those of lower neurons first. So nothing depends on threads or owners.
+enum { AHEAD = 8, POPULATION_WORDS = 5, DRIVE_WORDS = 4, DRIVE_TENSORS = 4 };
+enum { WATCH_WORDS = 2, WATCH_TENSORS = 3, TAKEN = 5 };
+typedef I (*Step)(void* const* tensors, void* const* inputs, I begin, I end, I first, int32_t* spikes);
+
+#ifdef FROZEN
+typedef int16_t Weight;
+typedef int32_t Sum;
+#else
+typedef NUMBER Weight, Sum;
+#endif
+
+// The synapses of a chunk.
+static __attribute__((noinline)) void arrive(Sum* to, const uint16_t* place, const Weight* weight, I count) {
+  I k = 0;
+  for (; k + 4 <= count; k += 4) {
+    to[place[k]] += weight[k];
+    to[place[k + 1]] += weight[k + 1];
+    to[place[k + 2]] += weight[k + 2];
+    to[place[k + 3]] += weight[k + 3];
+  }
+  for (; k < count; ++k) to[place[k]] += weight[k];
+}
+
+struct Population {
+  I first, inputs, spikes;
+  Step step;
+  void* const* tensors;
+  const I* ranges;  // of each owner: first neuron, end, accumulators of each input
+};
+
+// Neurons of a population of which a field is kept after each step.
+struct Watch {
+  I population, count;
+  const NUMBER* field;
+  const I* neuron;
+  NUMBER* to;  // [steps, count]
+};
+
+// What one owner keeps.
+struct alignas(64) Owner {
+  NUMBER* arrived;
+  Sum* sums;  // the same, but where weights are frozen
+  const uint64_t* offsets;
+  Growing<uint64_t>* waiting;  // of each of the last steps: where the rows of its spikes have got to
+  I* counts;
+  Growing<uint64_t*> due;
+  int32_t *record, *spikes[2];
+  I recorded, *found[2];
+  uint64_t events, chunks, delivering, updating;
+};
+
+struct Machine {
+  I threads, owners, populations, longest, all, room, delays, drives, watches;
+  const uint16_t* places;
+  const Weight* weights;
+  NUMBER scale;
+  const I* delay;  // those that there are, longest first
+  Population* population;
+  Drive* outside;
+  Watch* watch;
+  Owner* owner;
+  I full[2];
+  Barrier barrier;
+
+  void wait_for(Owner& own, uint64_t row, I slot) const {
+    own.waiting[slot].need(own.counts[slot] + 1);
+    own.waiting[slot].at[own.counts[slot]++] = row;
+  }
+  static void fetch(const void* at, I bytes, bool near) {
+    for (I n = 0; n < bytes; n += 64)
+      if (near)
+        __builtin_prefetch((const char*)at + n, 0, 3);
+      else
+        __builtin_prefetch((const char*)at + n, 0, 2);
+  }
+  void fetch_row(uint64_t row, bool near) const {
+    fetch(places + (row & PLACE_OF_ROW), near ? 192 : 256, near);
+    fetch(weights + (row & PLACE_OF_ROW), near ? 320 : 512, near);
+  }
+
+  // Spikes of the step before begin to wait.
+  void take(Owner& own, I t) const {
+    const I slot = (t - 1) % longest;
+    own.counts[slot] = 0;
+    for (I n = 0; n < populations; ++n)
+      for (I o = 0; o < owners; ++o) {
+        const Owner& from = owner[o];
+        const int32_t* const spike = from.spikes[(t - 1) & 1] + population[n].ranges[o * (2 + population[n].inputs)] +
+                                     population[n].first;
+        for (I k = 0; k < from.found[(t - 1) & 1][n]; ++k) {
+          const uint64_t row = own.offsets[spike[k]];
+          if (row == NO_ROW) continue;
+          fetch_row(row, false);
+          wait_for(own, row, slot);
+        }
+      }
+  }
+  // Spikes of earlier calls go on waiting: what they brought before this step has arrived.
+  void take_up(Owner& own, const int32_t* recent, I count, I t) const {
+    for (I k = 0; k < count; ++k) {
+      const I ago = t - recent[2 * k];
+      if (ago > longest || ago < 1) continue;
+      uint64_t row = own.offsets[recent[2 * k + 1]];
+      while (row != NO_ROW && (I)(row >> DELAY_AT) < ago) row = after(row);
+      if (row != NO_ROW) wait_for(own, row, recent[2 * k] % longest);
+    }
+  }
+  uint64_t after(uint64_t row) const {
+    const I at = (I)(row & PLACE_OF_ROW);
+    const uint64_t next = places[at + 1];
+    return next ? (uint64_t)(at + HEADER + places[at]) | next << DELAY_AT : NO_ROW;
+  }
+  void deliver(Owner& own, I t) const {
+    I count = 0;
+    for (I n = 0; n < delays; ++n) {
+      const I d = delay[n], slot = (t + longest - d) % longest, waiting = own.counts[slot];
+      if (t < d) continue;
+      own.due.need(count + waiting + AHEAD);
+      uint64_t* const row = own.waiting[slot].at;
+      for (I k = 0; k < waiting; ++k)
+        if ((I)(row[k] >> DELAY_AT) == d) own.due.at[count++] = row + k;
+    }
+    uint64_t events = 0, chunks = 0, *const *const due = own.due.at;
+    for (I n = 0; n < count; ++n) {
+      if (n + AHEAD < count) fetch_row(*due[n + AHEAD], true);
+      uint64_t row = *due[n];
+      const uint64_t d = row >> DELAY_AT;
+      do {
+        const I at = (I)(row & PLACE_OF_ROW);
+        arrive(own.sums, places + at + HEADER, weights + at + HEADER, places[at]);
+        events += places[at];
+        ++chunks;
+        row = after(row);
+      } while (row >> DELAY_AT == d);
+      *due[n] = row;
+      if (row != NO_ROW) fetch_row(row, false);
+    }
+    own.events += events;
+    own.chunks += chunks;
+  }
+  void look(I o, I row) const {
+    for (I n = 0; n < watches; ++n) {
+      const Watch& w = watch[n];
+      const Population& p = population[w.population];
+      const I *const range = p.ranges + o * (2 + p.inputs), begin = range[0], end = range[1];
+      for (I k = 0; k < w.count; ++k)
+        if (w.neuron[k] >= begin && w.neuron[k] < end) w.to[row * w.count + k] = w.field[w.neuron[k]];
+    }
+  }
+  // The populations of an owner move on.
+  void update(I o, I t) {
+    Owner& own = owner[o];
+    void* inputs[16];
+    for (I n = 0; n < populations; ++n) {
+      const Population& p = population[n];
+      const I* const range = p.ranges + o * (2 + p.inputs);
+      const I begin = range[0], end = range[1];
+      own.found[t & 1][n] = 0;
+      if (begin >= end) continue;
+      for (I k = 0; k < p.inputs; ++k) {
+        inputs[k] = own.arrived + range[2 + k];
+#ifdef FROZEN
+        Sum* const sums = own.sums + range[2 + k];
+        for (I j = 0; j < end - begin; ++j) {
+          ((NUMBER*)inputs[k])[j] = scale * (NUMBER)sums[j];
+          sums[j] = 0;
+        }
+#endif
+      }
+      for (I k = 0; k < drives; ++k)
+        if (outside[k].population == n) drive(outside[k], (NUMBER*)inputs[outside[k].input], begin, end, t);
+      int32_t* const spike = own.spikes[t & 1] + p.first + begin;
+      const I found = p.step ? p.step(p.tensors, inputs, begin, end, p.first, spike)
+                             : given((const int32_t*)p.tensors[0], p.spikes, t, begin, end, p.first, spike);
+      own.found[t & 1][n] = found;
+      for (I k = 0; k < found; ++k) {
+        own.record[2 * own.recorded] = (int32_t)t;
+        own.record[2 * own.recorded++ + 1] = spike[k];
+      }
+    }
+    if (own.recorded + all > room) full[t & 1] = 1;
+  }
+};
+
+// tensors: places, weights, offsets [owners, neurons], recent spikes (step, neuron), the record [owners, room, 2],
+// figures [owners, TAKEN], accumulators one owner after the other, those of whole numbers (or the same), the scale, those of each population, each drive, each
+// watch.
+// sizes: threads, owners, populations, first step, steps, longest delay, neurons, recent spikes, room, delays, drives,
+// watches;
+// the accumulators of each owner; the delays; of each population the first neuron, neurons, inputs, tensors, spikes that are
+// given, and its ranges; of each drive its population, input, stream, repeats; of each watch
+// its population and how many neurons. Returns the steps that were taken: fewer where there would be
+// no room for more spikes.
+extern "C" I run_network(const void* const* functions, void* const* tensors, const I* sizes) {
+  Machine m = {};
+  m.threads = sizes[0], m.owners = sizes[1], m.populations = sizes[2], m.longest = sizes[5], m.all = sizes[6];
+  const I begin = sizes[3], steps = sizes[4], recent = sizes[7];
+  m.room = sizes[8], m.delays = sizes[9], m.drives = sizes[10];
+  m.watches = sizes[11];
+  const I *const widths = sizes + 12, *word = widths + m.owners + m.delays;
+  m.delay = widths + m.owners;
+  m.places = (const uint16_t*)tensors[0], m.weights = (const Weight*)tensors[1];
+  I* const figures = (I*)tensors[5];
+  void* const owners = memory_of((m.owners + 1) * (I)sizeof(Owner));
+  m.owner = (Owner*)(((uintptr_t)owners + 63) & ~(uintptr_t)63);
+  NUMBER* arrived = (NUMBER*)tensors[6];
+  Sum* sums = (Sum*)tensors[7];
+  m.scale = *(const NUMBER*)tensors[8];
+  for (I o = 0; o < m.owners; ++o) {
+    Owner own = {};
+    own.arrived = arrived;
+    own.sums = sums;
+    arrived += widths[o], sums += widths[o];
+    own.offsets = (const uint64_t*)tensors[2] + o * m.all;
+    own.waiting = (Growing<uint64_t>*)memory_of(m.longest * (I)sizeof(Growing<uint64_t>));
+    own.counts = (I*)memory_of(m.longest * (I)sizeof(I));
+    for (I d = 0; d < m.longest; ++d) own.waiting[d] = {}, own.counts[d] = 0;
+    own.record = (int32_t*)tensors[4] + o * 2 * m.room;
+    for (int k = 0; k < 2; ++k) {
+      own.spikes[k] = (int32_t*)memory_of((m.all + 1) * (I)sizeof(int32_t));
+      own.found[k] = (I*)memory_of(m.populations * (I)sizeof(I));
+      for (I n = 0; n < m.populations; ++n) own.found[k][n] = 0;
+    }
+    m.owner[o] = own;
+  }
+  void* const* tensor = tensors + 9;
+  m.population = (Population*)memory_of(m.populations * (I)sizeof(Population));
+  for (I n = 0; n < m.populations; ++n) {
+    m.population[n] = {word[0], word[2], word[4], (Step)functions[n], tensor, word + POPULATION_WORDS};
+    tensor += word[3];
+    word += POPULATION_WORDS + m.owners * (2 + word[2]);
+  }
+  m.outside = (Drive*)memory_of(m.drives * (I)sizeof(Drive));
+  for (I n = 0; n < m.drives; ++n, word += DRIVE_WORDS, tensor += DRIVE_TENSORS)
+    m.outside[n] = {word[0], word[1], word[3], (uint32_t)word[2], (const uint32_t*)tensor[0],
+                   (const NUMBER*)tensor[1], (const NUMBER*)tensor[2], (const NUMBER*)tensor[3]};
+  m.watch = (Watch*)memory_of(m.watches * (I)sizeof(Watch));
+  for (I n = 0; n < m.watches; ++n, word += WATCH_WORDS, tensor += WATCH_TENSORS)
+    m.watch[n] = {word[0], word[1], (const NUMBER*)tensor[0], (const I*)tensor[1], (NUMBER*)tensor[2]};
+  I taken = 0;
+#pragma omp parallel num_threads(m.threads)
+  {
+    const I threads = threads_here(), id = thread_number();
+    I done = 0;
+    uint64_t waited = 0;
+    for (; done < steps; ++done) {
+      const I t = begin + done;
+      for (I o = id; o < m.owners; o += threads) {
+        Owner& own = m.owner[o];
+        const uint64_t first = ticks();
+        if (done)
+          m.take(own, t);
+        else
+          m.take_up(own, (const int32_t*)tensors[3], recent, t);
+        m.deliver(own, t);
+        const uint64_t second = ticks();
+        m.update(o, t);
+        m.look(o, done);
+        own.delivering += second - first;
+        own.updating += ticks() - second;
+      }
+      const uint64_t arrival = ticks();
+      m.barrier.wait(threads);
+      waited += ticks() - arrival;
+      if (m.full[t & 1]) {
+        ++done;
+        break;
+      }
+    }
+    if (id < m.owners) figures[id * TAKEN + 4] += (I)waited;
+    if (!id) taken = done;
+  }
+  for (I o = 0; o < m.owners; ++o) {
+    Owner& own = m.owner[o];
+    I* const f = figures + o * TAKEN;
+    f[0] += (I)own.events, f[1] += (I)own.chunks, f[2] += (I)own.delivering, f[3] += (I)own.updating;
+    ((I*)tensors[5])[m.owners * TAKEN + o] = own.recorded;
+    for (I d = 0; d < m.longest; ++d) free(own.waiting[d].at);
+    free(own.waiting), free(own.counts), free(own.due.at);
+    for (int k = 0; k < 2; ++k) free(own.spikes[k]), free(own.found[k]);
+  }
+  free(owners), free(m.population), free(m.outside), free(m.watch);
+  return taken;
+}

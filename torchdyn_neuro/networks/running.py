@@ -1,0 +1,124 @@
+"""A run of a network, piece by piece."""
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..core.state import State, register_state
+from .engine import Engine, Figures
+from .spikes import Spikes
+
+_PIECE = 1000
+"""Steps between two looks at the clock, at most."""
+
+
+@register_state
+class SpikingNetworkState(NamedTuple):
+    """step: how many steps were taken, int64; recent: spikes (step, neuron) that may not have arrived everywhere, int32
+    [spikes, 2]; cells: the state of each population, fields [1, neurons].
+    """
+
+    step: Tensor
+    recent: Tensor
+    cells: tuple[State, ...]
+
+
+Traces = Mapping[str, Mapping[str, Tensor]]
+
+
+class Piece(NamedTuple):
+    """spikes: those of a stretch of time; traces: the fields that are watched in it, [steps, neurons], by population
+    and by name.
+    """
+
+    spikes: Spikes
+    traces: Traces
+
+
+class Run(NamedTuple):
+    """spikes, traces: of the whole run, () if they went elsewhere; state: after it; seconds: how long it took;
+    real_time_factor: seconds that pass for one of the model; figures: where they went.
+    """
+
+    spikes: Any
+    traces: Any
+    state: SpikingNetworkState
+    seconds: float
+    real_time_factor: float
+    figures: Figures
+
+
+class Running:
+    """What goes along with a run.
+
+    Args:
+        dt: ms.
+        neurons: of each population.
+        names: of what is watched, (population, field).
+        longest: delay, steps.
+    """
+
+    def __init__(self, dt: float, neurons: Mapping[str, int], names: list[tuple[str, str]], longest: int):
+        self.dt, self.neurons, self.names, self.longest = dt, dict(neurons), names, longest
+
+    def piece(self, spikes: Tensor, traces: list[Tensor], begin: int, end: int) -> Piece:
+        """What was found from one step to another."""
+        found: dict[str, dict[str, Tensor]] = {}
+        for (population, field), trace in zip(self.names, traces, strict=True):
+            found.setdefault(population, {})[field] = trace
+        return Piece(Spikes(spikes[:, 0], spikes[:, 1], begin, end, self.dt, self.neurons), found)
+
+    def run(
+        self,
+        engine: Engine,
+        state: SpikingNetworkState,
+        steps: int,
+        record: bool | Callable[[Piece], None],
+        progress: Callable[[float, float], None] | None,
+        checkpoint: Path | None,
+        interval: int,
+    ) -> Run:
+        """Take so many steps; see :meth:`~torchdyn_neuro.networks.SpikingNetwork.run`."""
+        begin, recent, seconds = int(state.step), state.recent, 0.0
+        at, saved = begin, begin
+        kept: list[Tensor] = []
+        traces: list[list[Tensor]] = [[] for _ in self.names]
+        while at < begin + steps:
+            start = time.perf_counter()
+            taken, spikes, found = engine.run(at, min(_PIECE, begin + steps - at), recent)
+            seconds += time.perf_counter() - start
+            if record is True:
+                kept.append(spikes)
+                for trace, piece in zip(traces, found, strict=True):
+                    trace.append(piece)
+            elif record:
+                record(self.piece(spikes, found, at, at + taken))
+            at += taken
+            recent = torch.cat([recent, spikes])
+            recent = recent[recent[:, 0] >= at - self.longest]
+            factor = seconds * 1000 / ((at - begin) * self.dt)
+            if checkpoint is not None and (at - saved >= interval or at == begin + steps):
+                saved = at
+                save(SpikingNetworkState(torch.tensor(at), recent, engine.states()), checkpoint)
+            if progress is not None:
+                progress((at - begin) * self.dt, factor)
+        after = SpikingNetworkState(torch.tensor(at), recent, engine.states())
+        whole = ((), ())
+        if record is True:
+            whole = self.piece(torch.cat(kept), [torch.cat(trace) for trace in traces], begin, at)
+        return Run(*whole, after, seconds, factor, engine.figures)
+
+
+def save(state: SpikingNetworkState, path: Path) -> None:
+    """Write a state to a file, which holds the old one or the new one whole, whatever happens."""
+    part = path.with_name(f"{path.name}.part")
+    with open(part, "wb") as file:
+        torch.save(state, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(part, path)

@@ -1,0 +1,59 @@
+"""Which fields of which neurons are kept after each step."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ..core.state import State, leaves
+
+
+def watched_in(
+    populations: Mapping[str, nn.Module] | nn.ModuleDict,
+    cells: Sequence[State],
+    dtype: torch.dtype,
+    watch: Mapping[str, Mapping[str, Sequence[int] | Tensor]],
+) -> dict[tuple[str, str], tuple[int, int, Tensor]]:
+    """For each population and field: the number of the population, that of the field, and the neurons.
+
+    Raises:
+        ValueError: if there is no such population, field or neuron.
+    """
+    names, found = list(populations), {}
+    for name, fields in watch.items():
+        if name not in names:
+            raise ValueError(
+                f"SpikingNetwork: expected to watch populations among {', '.join(names)}, got {name!r}; name those"
+            )
+        number = names.index(name)
+        places = _fields(cells[number], dtype)
+        for field, neurons in fields.items():
+            if field not in places:
+                known = ", ".join(places) or "none"
+                raise ValueError(
+                    f"SpikingNetwork: expected to watch fields of {name} among {known}, got {field!r}; name those"
+                )
+            neurons = torch.as_tensor(neurons).reshape(-1)
+            count = populations[name].neurons
+            beyond = len(neurons) and not 0 <= int(neurons.min()) <= int(neurons.max()) < count
+            if neurons.is_floating_point() or beyond:
+                raise ValueError(
+                    f"SpikingNetwork: expected to watch neurons of {name} from 0 to {count - 1}, got others; count "
+                    "from 0"
+                )
+            found[name, field] = number, places[field], neurons.to(torch.int64).contiguous()
+    return found
+
+
+def _fields(state: State, dtype: torch.dtype, before: str = "", first: int = 0) -> dict[str, int]:
+    """The names of the fields that are numbers, those of parts behind a dot, and their numbers among all tensors."""
+    found: dict[str, int] = {}
+    names = getattr(state, "_fields", range(len(state)) if isinstance(state, tuple) else ())
+    for name, part in zip(names, state if isinstance(state, tuple) else (), strict=True):
+        if isinstance(part, Tensor):
+            if part.dtype == dtype:
+                found[f"{before}{name}"] = first
+        else:
+            found |= _fields(part, dtype, f"{before}{name}.", first)
+        first += len(leaves(part))
+    return found
