@@ -6,11 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from .checks import one_of
-<<<<<<< HEAD
 from .constrained import Constrained
-=======
 from .context import real_steps
->>>>>>> main
 from .dynamics import Dynamics
 from .learning_rule import Activity, LearningRule
 from .repeat import is_recorded
