@@ -33,8 +33,8 @@ class SpikingNetwork(nn.Module):
     counters. A spike is carried from chunk to chunk of its row: those synapses that it reaches in one step. Sums are
     taken in one order, so the spikes are bit for bit the same for any number of threads, and for a run in pieces.
 
-    A synapse takes 6 to 8 bytes (weights in float32), 4 to 6 once they are frozen. There are no gradients; for those, use
-    a ``Network`` with a :class:`~torchdyn_neuro.SparseLinear`, whose values are these.
+    A synapse takes 6 to 8 bytes (weights in float32), 4 to 6 once they are frozen. There are no gradients; for those,
+    use a ``Network`` with a :class:`~torchdyn_neuro.SparseLinear`, whose values are these.
 
     Args:
         populations: by name, :class:`Population` or :class:`SpikeSource`.
@@ -149,8 +149,8 @@ class SpikingNetwork(nn.Module):
     def freeze(self) -> "SpikingNetwork":
         """Round all weights to 16 bits, in place: whole numbers of the largest one over 32,767.
 
-        A synapse then takes 4 bytes and a spike less time, and sums are exact, in whatever order. There is no way back
-        but to build the network anew.
+        A synapse then takes a third less memory, and sums are exact, in whatever order. There is no way back but to
+        build the network anew.
 
         Returns:
             The network.
