@@ -178,7 +178,7 @@ class Classification(LightningModule):
                 raise NonFiniteError(describe_non_finite(self.model, x, float(loss.detach())))
         accuracy = self.accuracy[f"{stage}_accuracy"]
         accuracy(decoded, labels)
-        shared = {"on_step": False, "on_epoch": True, "batch_size": len(labels)}
+        shared = {"prog_bar": True, "on_step": False, "on_epoch": True, "batch_size": len(labels)}
         self.log(f"{stage}/loss", loss, sync_dist=True, **shared)
         self.log(f"{stage}/accuracy", accuracy, **shared)
         return Judged(loss, decoded, labels, y, lengths)
