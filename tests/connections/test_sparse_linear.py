@@ -119,6 +119,9 @@ def test_what_does_not_fit_is_refused():
         tdn.SparseLinear(4, 3, 0.5, 1.0)
     with pytest.raises(ValueError, match=r"expected an input \[..., 30\], got shape \(5, 4\)"):
         layer()(torch.ones(5, 4, dtype=torch.float64))
+    narrow = tdn.SparseLinear(OUT, OUT - 1, FixedOutDegree(3), 1.0)
+    with pytest.raises(ValueError, match=f"expected a connection to {OUT} neurons, .* got {OUT - 1} outputs of Sparse"):
+        tdn.Network(tdn.LIF(), narrow)(torch.ones(2, 1, OUT))
     delayed = Given(torch.tensor([0]), torch.tensor([0]), weight=torch.ones(1), delay=torch.ones(1))
     with pytest.raises(ValueError, match="expected synapses without delays"):
         tdn.SparseLinear(4, 3, delayed)

@@ -149,8 +149,8 @@ class SpikingNetwork(nn.Module):
     def freeze(self) -> "SpikingNetwork":
         """Round all weights to 16 bits, in place: whole numbers of the largest one over 32,767.
 
-        A synapse then takes 4 bytes and a spike less time, and sums are exact, in whatever order. There is no way back
-        but to build the network anew.
+        A synapse then takes a third less memory, and sums are exact, in whatever order. There is no way back but to
+        build the network anew.
 
         Returns:
             The network.
