@@ -28,6 +28,10 @@ NEEDED = {
         "end": 1,
         "populations": {"A": 1},
     },
+    "convert": lambda: {
+        "model": nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2)),
+        "data": torch.ones(1, 2),
+    },
     "set_dt": lambda: {"model": tdn.LIF()},
     "postsynaptic_potential": lambda: {"dynamics": tdn.LIF()},
     "events_from_grid": lambda: {"spikes": torch.ones(3, 2)},
