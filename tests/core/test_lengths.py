@@ -98,6 +98,16 @@ def test_what_all_rows_change_together_refuses():
             homeostasis(x)
 
 
+def test_norms_inside_a_loop_over_time_refuse():
+    learning = tdn.Chain(tdn.Plastic(nn.Linear(4, 2), tdn.Hebbian(0.1)), nn.BatchNorm1d(2), tdn.LIF())
+    recurrent = tdn.Recurrent(tdn.LIF(), nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4)))
+    for model in (learning, recurrent):
+        with tdn.padded(LENGTHS):
+            with pytest.raises(ValueError, match=r"expected no norm over the batch inside a loop .* for padded"):
+                model(torch.rand(9, 3, 4))
+            model.eval()(torch.rand(9, 3, 4))
+
+
 def test_lengths_that_do_not_fit():
     layer, x = tdn.Stepwise(norm()), padded(4)
     with (

@@ -20,6 +20,7 @@ def x(*shape):
 LAYERS = {
     "EventLinear": lambda: tdn.EventLinear(4, 3),
     "EventConv2d": lambda: tdn.EventConv2d(4, 3, 1),
+    "SparseLinear": lambda: tdn.SparseLinear(4, 3, tdn.wiring.FixedOutDegree(2), 1.0),
     "OneToOne": lambda: tdn.OneToOne(4),
     "OneToOne channels": lambda: tdn.OneToOne((4, 1, 1)),
     "GapJunction": lambda: tdn.GapJunction(4),

@@ -55,5 +55,5 @@ def test_every_set_has_a_config():
 
 def test_sequences_need_no_encoder():
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        assert compose("train", ["data=spoken_digits"]).encoder is None
+        assert compose("train", ["data=spoken_digits", "model=ctrnn"]).encoder is None
         assert compose("train", ["data=digits"]).encoder is not None

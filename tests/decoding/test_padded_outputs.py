@@ -69,3 +69,10 @@ def test_what_is_kept_comes_to_the_same(decoder):
 def test_wrong_lengths(lengths, words):
     with pytest.raises((ValueError, TypeError), match=words):
         decoding.SpikeCount()(padded(), lengths)
+
+
+@pytest.mark.parametrize("decoder", DECODERS, ids=lambda decoder: type(decoder).__name__)
+def test_spikes_as_truth_values(decoder):
+    spikes = padded().detach() > 0.5
+    assert torch.equal(decoder(spikes, LENGTHS), decoder(spikes.float(), LENGTHS))
+    assert torch.equal(decoder(spikes), decoder(spikes.float()))

@@ -6,7 +6,7 @@ from torch import nn
 
 import torchdyn_neuro as tdn
 from torchdyn_neuro import decoding, losses
-from torchdyn_neuro.learning import EProp, ThreeFactor
+from torchdyn_neuro.learning import RTRL, EProp, ThreeFactor
 
 from .models import found, sequence
 
@@ -63,6 +63,26 @@ def test_an_order_that_is_not_known():
     words = r"^EProp: expected layers one after the other .*inside Residual.*; use BPTT or TBPTT"
     with pytest.raises(TypeError, match=words):
         EProp().prepare(readout(nn.Linear(5, 6), Residual()))
+
+
+def test_the_blocks_of_the_models_are_opened():
+    model = tdn.models.SpikingRecurrentNet((5,), 2, hidden=[6], neuron=tdn.LIF(2.0), dropout=0.0)
+    x = 3 * torch.rand(9, 4, 5)
+    method = EProp()
+    method.prepare(model)
+    method(model, x, torch.tensor([0, 1, 1, 0]), losses.MembraneCrossEntropy()).loss.backward()
+    assert model.block0.linear.weight.grad.any()
+    assert model.block0.neuron.connection.weight.grad.any()
+
+
+def test_forward_in_time_a_norm_does_not_know_what_is_to_come():
+    norm = tdn.layers.TemporalEffectiveBatchNorm(6, 9)
+    model, x = readout(nn.Linear(5, 6), norm, tdn.LIF(2.0)), torch.rand(9, 4, 5)
+    with pytest.raises(TypeError, match=r"^RTRL: expected batch norms as layers of their own, got one inside Temporal"):
+        RTRL()(model, x, torch.tensor([0, 1, 1, 0]), losses.MembraneCrossEntropy())
+    norm.eval()
+    RTRL()(model, x, torch.tensor([0, 1, 1, 0]), losses.MembraneCrossEntropy()).loss.backward()
+    assert norm.scale.grad.any()
 
 
 def test_losses():

@@ -47,7 +47,7 @@ def test_starts_alive_and_every_parameter_learns(name):
     assert not [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()]
 
 
-@pytest.mark.parametrize("name", ["recurrent", "delay", "ms"])
+@pytest.mark.parametrize("name", ["recurrent", "delay"])
 def test_fused_as_eager(name):
     torch.manual_seed(0)
     model, x = MODELS[name](), 3 * torch.rand(4, 3, *SHAPE)

@@ -127,7 +127,9 @@ def same(one: networks.Run, other: networks.Run) -> bool:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-def test_threads_and_owners_change_nothing(dtype):
+def test_threads_and_owners_change_nothing(dtype, monkeypatch):
+    # On a busy machine one thread would be taken.
+    monkeypatch.setattr(networks.engine, "threads_for", lambda operations: torch.get_num_threads())
     wanted = poisson_network(1, dtype).run(60.0)
     assert len(wanted.spikes) > 300
     for owners in (2, 5):
@@ -392,6 +394,45 @@ RULE = wiring.FixedOutDegree(2)
 def test_what_cannot_be_is_refused(make, message):
     with pytest.raises((ValueError, TypeError), match=message):
         make()
+
+
+def test_frozen_weights_of_16_bits():
+    """Weights that 16 bits hold give the same spikes; others are rounded to the nearest."""
+    generator = np.random.default_rng(1)
+    pre, post, delay = generator.integers(300, size=6000), generator.integers(300, size=6000), np.full(6000, 0.5)
+    weight = generator.integers(-10_000, 16_000, 6000) * 2.0**-11
+    weight[0] = 32767 * 2.0**-11
+    nets = []
+    for noise in (0.0, 2.0**-13):
+        rule = Given(*map(torch.tensor, (pre, post)), weight=torch.tensor(weight + noise), delay=torch.tensor(delay))
+        cell = tdn.SynapticLIF(10.0, 2.0, v_th=V_TH, v_init=torch.linspace(0, 14, 300), dt=DT).double()
+        population = Population(300, cell, drives=[Poisson(10_000.0, 1.5)])
+        nets.append(SpikingNetwork({"N": population}, [Projection("N", "N", rule)], dtype=torch.float64, owners=2))
+    exact, shifted = nets
+    wanted = exact.run(50.0)
+    before = exact.packed.nbytes
+    assert len(wanted.spikes) > 300
+    assert same(exact.freeze().run(50.0), wanted)
+    assert exact.packed.nbytes < 0.5 * before
+    assert shifted.freeze().packed.weights.max() == 32767
+    apart = shifted.packed.weights.double() * shifted.packed.scale - exact.packed.weights.double() * exact.packed.scale
+    assert apart.abs().max() < 2.0**-11
+
+
+def test_what_was_counted_in_steps_keeps_its_steps():
+    net = net_of(Projection("A", "B", RULE, 1.0, 0.5))
+    with pytest.raises(
+        ValueError, match=r"SpikingNetwork: expected steps of 0.1 ms, in which .*, got dt=0.2 ms; build"
+    ):
+        tdn.set_dt(net, 0.2)
+    assert net.populations["A"].cell.dt == 0.1
+    tdn.set_dt(net.populations["A"], 0.2)
+    with pytest.raises(
+        ValueError, match=r"SpikingNetwork: expected steps of 0.1 ms, in which .*, got dt=0.2 ms; build"
+    ):
+        net.run(1.0)
+    with pytest.raises(ValueError, match="expected a network on the CPU, got one elsewhere"):
+        net_of().to("meta").run(1.0)
 
 
 def test_too_many_synapses_are_refused_before_any_is_drawn():

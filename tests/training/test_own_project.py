@@ -53,16 +53,22 @@ def train(installed, tmp_path_factory):
 @pytest.mark.timeout(200)
 def test_the_command_trains_a_data_set_and_a_network_of_ones_own(train, monkeypatch):
     own = ["data._target_=my_package.Waves", "model._target_=my_package.Wide", "encoder=none"]
-    result, folder = train("trusted=[my_package]", *own, "+data.noise=0.1", *SHORT, "folder=first")
+    result, folder = train("trusted=[my_package]", *own, "+data.samples=256", *SHORT, "folder=first")
     assert result.returncode == 0, result.stderr
     assert "test accuracy: " in result.stdout
     stored = load_checkpoint(folder / "first/checkpoints/last.ckpt")
     saved = OmegaConf.to_container(OmegaConf.load(folder / "first/config.yaml"))
     assert saved == stored["config"]
-    assert saved["data"] == {"_target_": "my_package.Waves", "batch_size": 64, "noise": 0.1}
+    assert saved["data"] == {
+        "_target_": "my_package.Waves",
+        "batch_size": 64,
+        "seed": 0,
+        "split_seed": 0,
+        "samples": 256,
+    }
     assert saved["model"] == {"_target_": "my_package.Wide"}
     # What goes on with the checkpoint alone; whom to trust no file may say.
-    assert stored["choices"] == [*own, "+data.noise=0.1", *SHORT]
+    assert stored["choices"] == [*own, "+data.samples=256", *SHORT]
     checkpoint = folder / "first/checkpoints/last.ckpt"
     with pytest.raises(ValueError, match=r"name your own package on the command line: trusted=\[PACKAGE\]"):
         load_model(checkpoint)

@@ -4,12 +4,14 @@ import math
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 from torch import nn
 
 import torchdyn_neuro as tdn
 from torchdyn_neuro.learning import BPTT, EProp
 from torchdyn_neuro.losses import MembraneCrossEntropy, SpikeSparsity
 from torchdyn_neuro.training import Classification, run
+from torchdyn_neuro.training.instantiate import build
 
 pytestmark = pytest.mark.filterwarnings("ignore:::lightning")
 SHORT = [
@@ -26,7 +28,14 @@ def eager():
 
 @pytest.mark.parametrize("loss", ["max", "softmax", "tet", "first_spike", "rate_mse"])
 def test_losses(composed, loss):
-    config = composed(f"loss={loss}", "penalty=[rate_bounds,sparsity]", *SHORT)
+    config = OmegaConf.to_container(composed(f"loss={loss}"), resolve=True)
+    made, y = build(config["loss"], "loss"), torch.rand(6, 4, 10)
+    assert math.isfinite(made(y, torch.arange(4), torch.tensor([6, 2, 4, 5])))
+    assert (config["model"]["readout"] == config["neuron"]) == (loss in ("first_spike", "rate_mse"))
+
+
+def test_a_run(composed):
+    config = composed("loss=first_spike", "penalty=[rate_bounds,sparsity]", *SHORT)
     assert set(config.penalty) == {"rate_bounds", "sparsity"}
     assert math.isfinite(run(config))
 

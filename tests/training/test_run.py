@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from lightning.pytorch.strategies import FSDPStrategy
+from omegaconf import OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 
@@ -46,6 +47,10 @@ def test_run_writes_everything_it_promises(composed, tmp_path, capsys):
     assert {"learned/neuron0.tau_mem_ms", "weights/linear0.weight"} <= set(tags["histograms"])
     assert {"raster/neuron0", "voltage/neuron0", "voltage/readout"} <= set(tags["images"])
     assert "config/text_summary" in tags["tensors"]
+    [text] = events.Tensors("config/text_summary")
+    [shown] = text.tensor_proto.string_val
+    assert "    neuron:\n      _target_: torchdyn_neuro.LIF\n" in shown.decode()
+    assert OmegaConf.load(folder / "hparams.yaml")["neuron"] == "LIF"
     assert scalars(folder, "rate_hz/neuron0")[0][1] > 0
     assert scalars(folder, "dead/neuron0")[0][1] < 1
     model = load_model(folder / "checkpoints/best.ckpt")
@@ -236,3 +241,11 @@ def test_threads_wait_asleep(own, policy):
         environment["OMP_WAIT_POLICY"] = own
     result = subprocess.run([sys.executable, "-c", probe], cwd=ROOT, env=environment, capture_output=True, text=True)
     assert result.stdout.split() == [policy, "False"], result.stderr
+
+
+def test_the_progress_bar_shows_loss_and_accuracy(monkeypatch):
+    task = Classification(nn.Sequential(tdn.LeakyIntegrator()), 3, loss=MembraneCrossEntropy())
+    shown = {}
+    monkeypatch.setattr(task, "log", lambda name, value, *, prog_bar=False, **rest: shown.update({name: prog_bar}))
+    task.training_step((torch.rand(2, 4, 3), torch.tensor([0, 2])), 0)
+    assert shown == {"train/loss": True, "train/accuracy": True}

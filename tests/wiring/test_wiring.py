@@ -113,15 +113,15 @@ def test_one_to_one_and_given():
 def test_distance_by_its_own_formula():
     """Of all pairs at about a distance, the share of the formula is connected."""
     generator = torch.Generator().manual_seed(0)
-    places = torch.rand(700, 2, generator=generator, dtype=torch.float64)
+    places = torch.rand(400, 2, generator=generator, dtype=torch.float64)
     for profile, kernel in {
         "gaussian": lambda d: torch.exp(-d.square() / 0.08),
         "exponential": lambda d: torch.exp(-d / 0.2),
         "disc": lambda d: (d <= 0.2).double(),
     }.items():
         rule = wiring.DistanceDependent(0.6, 0.2, places, places, profile=profile, period=1.0)
-        found = torch.zeros(700, 700)
-        for row, targets in enumerate(pairs(rows(rule, 700, 700))):
+        found = torch.zeros(400, 400)
+        for row, targets in enumerate(pairs(rows(rule, 400, 400))):
             found[row, targets] = 1
         gap = (places[:, None] - places).abs()
         distance = torch.minimum(gap, 1 - gap).norm(dim=-1)

@@ -97,7 +97,7 @@ def check_width(owner: str, connection: nn.Module, fed: Tensor) -> None:
     check_fits(owner, connection, fed)
     if not isinstance(connection, Dynamics) and hasattr(connection, "check_input"):
         connection.check_input(fed)
-    given = connection.out_features if isinstance(connection, nn.Linear) else fed.shape[-1]
+    given = getattr(connection, "out_features", fed.shape[-1])
     if given not in (1, fed.shape[-1]):
         raise ValueError(
             f"{owner}: expected a connection to {fed.shape[-1]} neurons, as many as the input has in shape "

@@ -9,10 +9,10 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from .context import intercepting, interceptor, scan_in_place, step_observer
+from .context import intercepting, interceptor, real_steps, scan_in_place, step_observer
 from .dynamics import Dynamics
 from .state import State, map_state
-from .stepwise import Stepwise
+from .stepwise import Stepwise, takes_statistics
 from .torch_private import any_global_hook
 
 Run = Callable[[State, State], tuple[State, State]]
@@ -87,6 +87,12 @@ def step_layer(layer: nn.Module, x_t: State, state: State) -> tuple[State, State
 
 
 def _without_time(layer: nn.Module, x_t: State) -> State:
+    if real_steps() is not None and takes_statistics(layer):
+        raise ValueError(
+            f"{type(layer).__name__}: expected no norm over the batch inside a loop over time for padded sequences, "
+            "whose padding it would count, got one that trains; put it in front of the loop, call eval() on it, or "
+            "make batches of one length"
+        )
     if not isinstance(layer, Stepwise):
         return layer(x_t)
     if not has_hooks(layer):

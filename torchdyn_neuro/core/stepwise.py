@@ -65,10 +65,15 @@ def run_folded(module: nn.Module, x: Any, owner: str) -> Any:
     return unfold(y) if isinstance(y, Tensor) else tree_map(unfold, y)
 
 
+def takes_statistics(module: nn.Module) -> bool:
+    """Whether a norm inside looks at the whole batch, as in training."""
+    norms = [part for part in module.modules() if isinstance(part, NormBase)]
+    return any(norm.training or norm.running_mean is None for norm in norms)
+
+
 def _real_frames(module: nn.Module, steps: int, rows: int, owner: str) -> Tensor | None:
     """Which of the [T B] frames a layer is to see; ``None``: all of them, for it does not mix them."""
-    norms = [part for part in module.modules() if isinstance(part, NormBase)]
-    if not any(norm.training or norm.running_mean is None for norm in norms):
+    if not takes_statistics(module):
         return None
     lengths = real_steps_of(module)
     if lengths is None:

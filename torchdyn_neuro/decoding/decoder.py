@@ -40,8 +40,9 @@ class Decoder(nn.Module):
                 "keep the time axis and flatten what lies behind the batch"
             )
         if lengths is not None:
-            lengths = check_lengths(type(self).__name__, lengths, y.shape[1], len(y))
-        return self.decode(y, lengths)
+            lengths = check_lengths(type(self).__name__, lengths, y.shape[1], len(y)).to(y.device)
+        # Spikes may come as truth values.
+        return self.decode(y if y.is_floating_point() else y.to(torch.get_default_dtype()), lengths)
 
     def decode(self, y: Tensor, lengths: Tensor | None) -> Tensor:
         """The value of each class, from the real steps alone."""

@@ -12,7 +12,7 @@ class InOrder(nn.Module):
     r"""Named layers, one after the other; the frame of a constant sequence passes those in front of dynamics once.
 
     Args:
-        layers: names and layers, of which ``None`` and ``nn.Identity`` are left out.
+        layers: names and layers, of which ``None`` is left out.
 
     Shape:
         - input: [T, B, \*]
@@ -22,7 +22,7 @@ class InOrder(nn.Module):
     def __init__(self, layers: Mapping[str, nn.Module | None]):
         super().__init__()
         for name, layer in layers.items():
-            if layer is not None and not isinstance(layer, nn.Identity):
+            if layer is not None:
                 self.add_module(name, layer)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from ..core.context import real_steps
 from ..core.dynamics import Dynamics
 from ..core.lengths import padding
 from ..core.stepwise import Stepwise, holds_dynamics
+from ..layers import InOrder
 from ..models.classifier import SpikingClassifier
 
 ELEMENTWISE = (
@@ -51,7 +52,7 @@ def parts_of(owner: str, model: nn.Module, name: str = "", framewise: bool = Fal
         children = list(model._modules.items())
         framewise = True
     elif (isinstance(model, nn.Sequential) and forward is nn.Sequential.forward) or (
-        isinstance(model, SpikingClassifier) and forward is SpikingClassifier.forward
+        isinstance(model, InOrder) and forward in (InOrder.forward, SpikingClassifier.forward)
     ):
         children = list(model._modules.items())
     elif not isinstance(model, Dynamics) and holds_dynamics(model):

@@ -61,7 +61,8 @@ class LearningMethod(nn.Module):
     ) -> Outcome:
         if lengths is None:
             return self.learn(model, x, target, loss)
-        return self.learn(model, x, target, loss, check_lengths(type(self).__name__, lengths, x.shape[1], len(x)))
+        lengths = check_lengths(type(self).__name__, lengths, x.shape[1], len(x)).to(x.device)
+        return self.learn(model, x, target, loss, lengths)
 
 
 class _Found(torch.autograd.Function):

@@ -109,6 +109,11 @@ class _Frames(nn.Module):
                 raise TypeError(
                     "RTRL: expected weights that stay while a sequence runs, got Plastic, which moves them; use BPTT"
                 )
+            if norm is None and any("running_mean" in inner._buffers and inner.training for inner in module.modules()):
+                raise TypeError(
+                    f"RTRL: expected batch norms as layers of their own, got one inside {type(module).__name__}, whose "
+                    "statistics are those of frames that are still to come; use BPTT, or freeze it by eval()"
+                )
             clock = module.dt if isinstance(module, Dynamics) else clock
             self.parts.append(module if norm is None else RunningNorm(norm))
             self.plain.append(part.framewise or norm is not None)

@@ -89,7 +89,7 @@ class EveryStep(nn.Module):
         self.check_target(target, len(y))
         steps, rows = y.shape[:2]
         if lengths is not None:
-            lengths = check_lengths("EveryStep", lengths, rows, steps)
+            lengths = check_lengths("EveryStep", lengths, rows, steps).to(y.device)
             y = fill_padding(y, lengths)
             # What stands there need not even be a label.
             target = target if self.steady else fill_padding(target, lengths)

@@ -56,7 +56,7 @@ class VanRossumDistance(nn.Module):
                 f"{tuple(target.shape)} for {tuple(y.shape)}; give each neuron its train"
             )
         if lengths is not None:
-            lengths = check_lengths("VanRossumDistance", lengths, y.shape[1], len(y))
+            lengths = check_lengths("VanRossumDistance", lengths, y.shape[1], len(y)).to(y.device)
         # Filters are linear: the difference of the traces is the trace of the difference.
         apart = fill_padding(y, lengths) - fill_padding(target.to(y.dtype), lengths)
         squares = self.trace(apart).square()

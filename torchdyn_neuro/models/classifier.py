@@ -9,13 +9,12 @@ from torch import Tensor, nn
 from ..activity import ActivityReport, CurrentScale, calibrate
 from ..activity.layers import spiking_layers
 from ..core.dynamics import Dynamics
-from ..core.steady import over_steady
-from ..core.stepwise import holds_dynamics
+from ..layers.in_order import InOrder
 from ..layers.neurons import Neurons, make_neurons
 from ..layers.population import Population
 
 
-class SpikingClassifier(nn.Module):
+class SpikingClassifier(InOrder):
     r"""Base of the feed-forward classifiers: named layers, one after the other.
 
     A sequence whose frames are all the same (stride zero along time, as :class:`DirectCurrent` puts out) passes the
@@ -35,16 +34,12 @@ class SpikingClassifier(nn.Module):
     """
 
     def __init__(self, input_shape: Sequence[int], layers: dict[str, nn.Module]):
-        super().__init__()
+        super().__init__(layers)
         self.input_shape = tuple(input_shape)
-        for name, layer in layers.items():
-            self.add_module(name, layer)
 
     def forward(self, x: Tensor) -> Tensor:
         self.check_input(x)
-        for layer in self.children():
-            x = layer(x) if holds_dynamics(layer) else over_steady(layer, x, layer)
-        return x
+        return super().forward(x)
 
     def check_input(self, x: Tensor) -> None:
         """Raise if ``x`` is not [T, B, \\*input_shape]."""

@@ -85,6 +85,9 @@ class Engine:
         self.functions = (ctypes.c_void_p * len(steppers))(*(each and each.address for each in steppers))
         self.steppers = steppers
         self.arrived = torch.zeros(max(1, sum(layout.widths)), dtype=dtype)
+        frozen = packed.scale is not None
+        self.sums = torch.zeros(self.arrived.shape, dtype=torch.int32) if frozen else self.arrived
+        self.scale = torch.tensor(packed.scale if frozen else 1.0, dtype=dtype)
         self.room = max(4 * layout.total, _ROOM)
         self.record = torch.empty(layout.owners, self.room, 2, dtype=torch.int32)
         self.tensors: list[Tensor | None] = []
@@ -128,8 +131,20 @@ class Engine:
         for (number, leaf, neurons), trace in zip(self.watched, traces, strict=True):
             sizes += [number, len(neurons)]
             watches += [self.held[number][leaf], neurons, trace]
-        tensors = [packed.places, packed.weights, packed.offsets, recent, self.record, counted, self.arrived]
-        taken = library(self.dtype).run_network(self.functions, *arrays([*tensors, *self.tensors, *watches], sizes))
+        tensors = [
+            packed.places,
+            packed.weights,
+            packed.offsets,
+            recent,
+            self.record,
+            counted,
+            self.arrived,
+            self.sums,
+            self.scale,
+        ]
+        taken = library(self.dtype, packed.scale is not None).run_network(
+            self.functions, *arrays([*tensors, *self.tensors, *watches], sizes)
+        )
         figures, recorded = counted[: layout.owners * _FIGURES], counted[layout.owners * _FIGURES :]
         self.figures.add(figures.reshape(layout.owners, _FIGURES))
         spikes = torch.cat([self.record[k, :count] for k, count in enumerate(recorded.tolist())])

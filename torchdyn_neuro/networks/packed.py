@@ -3,7 +3,7 @@
 import ctypes
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -13,14 +13,17 @@ from ..native.compiler import NO_COMPILER, CompilerUnavailableError, arrays, hea
 from ..wiring.draw import DRAWING
 from .layout import Layout
 
+_LARGEST = 2**15 - 1
+_PART = 1 << 22
+"""Weights that are rounded at the same time."""
 _OWN = "pack", "waiting", "drive", "run"
 _HEADERS = (*DRAWING[:3], "fused/cpp/storage.h", *DRAWING[3:], *(f"networks/{name}.h" for name in _OWN))
 
 
 @functools.cache
-def library(dtype: torch.dtype) -> ctypes.CDLL:
-    """The compiled kernels for one type of weights."""
-    found = header_library(_HEADERS, dtype)
+def library(dtype: torch.dtype, frozen: bool = False) -> ctypes.CDLL:
+    """The compiled kernels for one type of inputs, and of weights."""
+    found = header_library((*_HEADERS[:1], *["networks/frozen.h"] * frozen, *_HEADERS[1:]), dtype)
     if found is None:
         raise CompilerUnavailableError(f"SpikingNetwork: {NO_COMPILER}")
     found.run_network.restype = ctypes.c_int64
@@ -33,10 +36,11 @@ class Packed:
 
     Args:
         places: headers and accumulators, uint16.
-        weights: at the same places.
+        weights: at the same places; whole numbers of 16 bits where they are frozen.
         offsets: of each row, int64 [owners, neurons].
         delays: those that there are, in steps, longest first.
         synapses: their number.
+        scale: of frozen weights; ``None`` where they are not.
     """
 
     places: Tensor
@@ -44,6 +48,17 @@ class Packed:
     offsets: Tensor
     delays: tuple[int, ...]
     synapses: int
+    scale: float | None = None
+
+    def frozen(self) -> "Packed":
+        """The same with weights of 16 bits: whole numbers of the largest one over 32,767."""
+        largest = max((float(part.abs().max()) for part in self.weights.split(_PART)), default=0.0)
+        scale = largest / _LARGEST if largest else 1.0
+        weights = torch.empty(self.weights.shape, dtype=torch.int16)
+        # Part by part, for there is no room for another copy.
+        for part, to in zip(self.weights.split(_PART), weights.split(_PART), strict=True):
+            to.copy_((part / scale).round_())
+        return replace(self, weights=weights, scale=scale)
 
     @property
     def nbytes(self) -> int:

@@ -1,5 +1,6 @@
 // Many steps of a network: spikes are delivered, populations move on, and their spikes wait for their delays. After
-// pack.h, waiting.h, drive.h; NUMBER is the type of all inputs.
+// pack.h, waiting.h, drive.h; NUMBER is the type of all inputs. Where FROZEN is defined weights are whole numbers of 16
+// bits, times one scale, and what they bring is summed up in whole numbers.
 //
 // A spike of step n with a delay of d steps arrives in step n + d. What arrives in a step is added in one order, whoever
 // does it: oldest spikes first, of one step those of lower neurons first. So nothing depends on threads or owners.
@@ -7,8 +8,15 @@ enum { AHEAD = 4, POPULATION_WORDS = 5, DRIVE_WORDS = 4, DRIVE_TENSORS = 4 };
 enum { WATCH_WORDS = 2, WATCH_TENSORS = 3, TAKEN = 5 };
 typedef I (*Step)(void* const* tensors, void* const* inputs, I begin, I end, I first, int32_t* spikes);
 
+#ifdef FROZEN
+typedef int16_t Weight;
+typedef int32_t Sum;
+#else
+typedef NUMBER Weight, Sum;
+#endif
+
 // The synapses of a chunk.
-static __attribute__((noinline)) void arrive(NUMBER* to, const uint16_t* place, const NUMBER* weight, I count) {
+static __attribute__((noinline)) void arrive(Sum* to, const uint16_t* place, const Weight* weight, I count) {
   I k = 0;
   for (; k + 4 <= count; k += 4) {
     to[place[k]] += weight[k];
@@ -37,6 +45,7 @@ struct Watch {
 // What one owner keeps.
 struct alignas(64) Owner {
   NUMBER* arrived;
+  Sum* sums;  // the same, but where weights are frozen
   const uint64_t* offsets;
   Growing<uint64_t>* waiting;  // of each of the last steps: where the rows of its spikes have got to
   I* counts;
@@ -49,7 +58,8 @@ struct alignas(64) Owner {
 struct Machine {
   I threads, owners, populations, longest, all, room, delays, drives, watches;
   const uint16_t* places;
-  const NUMBER* weights;
+  const Weight* weights;
+  NUMBER scale;
   const I* delay;  // those that there are, longest first
   Population* population;
   Drive* outside;
@@ -62,18 +72,17 @@ struct Machine {
     own.waiting[slot].need(own.counts[slot] + 1);
     own.waiting[slot].at[own.counts[slot]++] = row;
   }
-  static void fetch(const void* at, I bytes, bool near) {
-    for (I n = 0; n < bytes; n += 64)
-      if (near)
-        __builtin_prefetch((const char*)at + n, 0, 3);
-      else
-        __builtin_prefetch((const char*)at + n, 0, 2);
+  // Inlined: GCC takes a function that does nothing else for one that does nothing.
+  INLINE void fetch_row(const uint16_t* place, const Weight* weight, bool near) {
+    const char *const from[] = {(const char*)place, (const char*)weight};
+    const int lines[] = {near ? 3 : 4, near ? 5 : 8};
+    for (int part = 0; part < 2; ++part)
+      for (int n = 0; n < lines[part]; ++n)
+        if (near)
+          __builtin_prefetch(from[part] + 64 * n, 0, 3);
+        else
+          __builtin_prefetch(from[part] + 64 * n, 0, 2);
   }
-  void fetch_row(uint64_t row, bool near) const {
-    fetch(places + (row & PLACE_OF_ROW), 192, near);
-    fetch(weights + (row & PLACE_OF_ROW), 256, near);
-  }
-
   // Spikes of the step before begin to wait.
   void take(Owner& own, I t) const {
     const I slot = (t - 1) % longest;
@@ -86,7 +95,7 @@ struct Machine {
         for (I k = 0; k < from.found[(t - 1) & 1][n]; ++k) {
           const uint64_t row = own.offsets[spike[k]];
           if (row == NO_ROW) continue;
-          fetch_row(row, false);
+          fetch_row(places + (row & PLACE_OF_ROW), weights + (row & PLACE_OF_ROW), false);
           wait_for(own, row, slot);
         }
       }
@@ -118,18 +127,21 @@ struct Machine {
     }
     uint64_t events = 0, chunks = 0, *const *const due = own.due.at;
     for (I n = 0; n < count; ++n) {
-      if (n + AHEAD < count) fetch_row(*due[n + AHEAD], true);
+      if (n + AHEAD < count) {
+        const uint64_t later = *due[n + AHEAD] & PLACE_OF_ROW;
+        fetch_row(places + later, weights + later, true);
+      };
       uint64_t row = *due[n];
       const uint64_t d = row >> DELAY_AT;
       do {
         const I at = (I)(row & PLACE_OF_ROW);
-        arrive(own.arrived, places + at + HEADER, weights + at + HEADER, places[at]);
+        arrive(own.sums, places + at + HEADER, weights + at + HEADER, places[at]);
         events += places[at];
         ++chunks;
         row = after(row);
       } while (row >> DELAY_AT == d);
       *due[n] = row;
-      if (row != NO_ROW) fetch_row(row, false);
+      if (row != NO_ROW) fetch_row(places + (row & PLACE_OF_ROW), weights + (row & PLACE_OF_ROW), false);
     }
     own.events += events;
     own.chunks += chunks;
@@ -153,7 +165,16 @@ struct Machine {
       const I begin = range[0], end = range[1];
       own.found[t & 1][n] = 0;
       if (begin >= end) continue;
-      for (I k = 0; k < p.inputs; ++k) inputs[k] = own.arrived + range[2 + k];
+      for (I k = 0; k < p.inputs; ++k) {
+        inputs[k] = own.arrived + range[2 + k];
+#ifdef FROZEN
+        Sum* const sums = own.sums + range[2 + k];
+        for (I j = 0; j < end - begin; ++j) {
+          ((NUMBER*)inputs[k])[j] = scale * (NUMBER)sums[j];
+          sums[j] = 0;
+        }
+#endif
+      }
       for (I k = 0; k < drives; ++k)
         if (outside[k].population == n) drive(outside[k], (NUMBER*)inputs[outside[k].input], begin, end, t);
       int32_t* const spike = own.spikes[t & 1] + p.first + begin;
@@ -170,7 +191,7 @@ struct Machine {
 };
 
 // tensors: places, weights, offsets [owners, neurons], recent spikes (step, neuron), the record [owners, room, 2],
-// figures [owners, TAKEN], accumulators one owner after the other, those of each population, each drive, each
+// figures [owners, TAKEN], accumulators one owner after the other, those of whole numbers (or the same), the scale, those of each population, each drive, each
 // watch.
 // sizes: threads, owners, populations, first step, steps, longest delay, neurons, recent spikes, room, delays, drives,
 // watches;
@@ -186,15 +207,18 @@ extern "C" I run_network(const void* const* functions, void* const* tensors, con
   m.watches = sizes[11];
   const I *const widths = sizes + 12, *word = widths + m.owners + m.delays;
   m.delay = widths + m.owners;
-  m.places = (const uint16_t*)tensors[0], m.weights = (const NUMBER*)tensors[1];
+  m.places = (const uint16_t*)tensors[0], m.weights = (const Weight*)tensors[1];
   I* const figures = (I*)tensors[5];
   void* const owners = memory_of((m.owners + 1) * (I)sizeof(Owner));
   m.owner = (Owner*)(((uintptr_t)owners + 63) & ~(uintptr_t)63);
   NUMBER* arrived = (NUMBER*)tensors[6];
+  Sum* sums = (Sum*)tensors[7];
+  m.scale = *(const NUMBER*)tensors[8];
   for (I o = 0; o < m.owners; ++o) {
     Owner own = {};
     own.arrived = arrived;
-    arrived += widths[o];
+    own.sums = sums;
+    arrived += widths[o], sums += widths[o];
     own.offsets = (const uint64_t*)tensors[2] + o * m.all;
     own.waiting = (Growing<uint64_t>*)memory_of(m.longest * (I)sizeof(Growing<uint64_t>));
     own.counts = (I*)memory_of(m.longest * (I)sizeof(I));
@@ -207,7 +231,7 @@ extern "C" I run_network(const void* const* functions, void* const* tensors, con
     }
     m.owner[o] = own;
   }
-  void* const* tensor = tensors + 7;
+  void* const* tensor = tensors + 9;
   m.population = (Population*)memory_of(m.populations * (I)sizeof(Population));
   for (I n = 0; n < m.populations; ++n) {
     m.population[n] = {word[0], word[2], word[4], (Step)functions[n], tensor, word + POPULATION_WORDS};

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 PLAIN = (bool, int, float, str)
 
+NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+
 SURE = ("torchdyn_neuro", "torch.nn", "torch.optim")
 """Packages whose annotations name every type that their classes take."""
 
@@ -25,6 +27,29 @@ class Misfit(NamedTuple):
 def takes_any(kind: Callable) -> bool:
     """Whether a class takes arguments of any name."""
     return any(each.kind is inspect.Parameter.VAR_KEYWORD for each in inspect.signature(kind).parameters.values())
+
+
+def names_taken(kind: type) -> set[str] | None:
+    """The names of the arguments that a class takes, or hands on to its bases; ``None`` if any name will do.
+
+    Example:
+        >>> from torch import nn
+        >>> class Wide(nn.Linear):
+        ...     def __init__(self, gain: float, **options): ...
+        >>> sorted(names_taken(Wide) - names_taken(nn.Linear))
+        ['gain']
+    """
+    if not takes_any(kind):
+        return set(inspect.signature(kind).parameters)
+    names: set[str] = set()
+    for base in kind.__mro__[:-1]:
+        if "__init__" not in vars(base):
+            continue
+        parameters = inspect.signature(base.__init__).parameters.values()
+        names |= {each.name for each in parameters if each.kind in NAMED} - {"self"}
+        if not any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters):
+            return names
+    return None
 
 
 def misfits(kind: type, arguments: Mapping[str, Any]) -> Iterator[Misfit]:

@@ -1,11 +1,10 @@
 """The keys of a configuration that no part checks, because they are of the run itself."""
 
-import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..core.checks import positive_number
-from .arguments import takes_any
+from .arguments import names_taken
 from .instantiate import PARTIAL, TARGET
 from .kinds import resolve
 
@@ -23,7 +22,7 @@ def check_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ValueError: naming the key, if one is missing or of no use.
     """
-    whole = dict.fromkeys(("checkpoint", "traceback", *PARTS)) | dict(config)
+    whole = dict(config) | {key: None for key in ("checkpoint", "traceback", *PARTS) if key not in config}
     for group in SEVERAL:
         whole[group] = {} if whole.get(group) is None else whole[group]
     for key in ("folder", "objective"):
@@ -100,10 +99,10 @@ def _pruned(
         return dict(config)
     if len(path) > 1:
         return {**config, path[0]: _pruned(inner, path[1:], chosen, trusted, where)}
-    kind = resolve(inner.get(TARGET), where, trusted=trusted)
-    if takes_any(kind):
+    taken = names_taken(resolve(inner.get(TARGET), where, trusted=trusted))
+    if taken is None:
         return dict(config)
-    taken = {TARGET, PARTIAL, *inspect.signature(kind).parameters}
+    taken |= {TARGET, PARTIAL}
     kept = {
         name: value
         for name, value in inner.items()

@@ -38,5 +38,5 @@ class Decisions(Judgement):
         self.latency.update(judged.y, judged.lengths)
 
     def end(self, trainer: Trainer, task: LightningModule, stage: str) -> None:
-        task.log(f"calibration_error/{stage}", self.calibration.compute())
-        task.log(f"latency_ms/{stage}", self.latency.compute())
+        task.log(f"calibration_error/{stage}", self.calibration.compute(), sync_dist=True)
+        task.log(f"latency_ms/{stage}", self.latency.compute(), sync_dist=True)

@@ -32,7 +32,7 @@ class Judgement(Callback, ABC):
     def on_validation_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, *_: object, **__: object
     ) -> None:
-        self.see(outputs)
+        self.see(self._judged(outputs))
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not trainer.sanity_checking:
@@ -44,7 +44,15 @@ class Judgement(Callback, ABC):
     def on_test_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, *_: object, **__: object
     ) -> None:
-        self.see(outputs)
+        self.see(self._judged(outputs))
+
+    def _judged(self, outputs: Any) -> Judged:
+        if not isinstance(outputs, Judged):
+            raise TypeError(
+                f"{type(self).__name__}: expected a task whose steps return what they judged (Classification), got "
+                f"{type(outputs).__name__}; leave the callback out"
+            )
+        return outputs
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.end(trainer, pl_module, "test")

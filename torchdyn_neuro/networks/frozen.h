@@ -1,0 +1,2 @@
+// Weights are whole numbers.
+#define FROZEN
