@@ -23,7 +23,7 @@ import torch
 from torchdyn_neuro.training import load_checkpoint
 
 TRAIN = Path(__file__).parents[1] / "train.py"
-CHOICES = ["model.hidden=[32]", "steps=4", "threads=1", "callbacks=minimal", "logger=none", "trainer.max_epochs=60"]
+CHOICES = ["model.hidden=[32]", "steps=4", "threads=1", "callbacks=minimal", "logger=none", "trainer.max_epochs=100"]
 
 
 def start(*words: str) -> subprocess.Popen:
@@ -33,20 +33,18 @@ def start(*words: str) -> subprocess.Popen:
     )
 
 
-def killed(words: list[str], *, in_training: bool, seconds: float) -> str:
-    """Start, kill after so many seconds, counted from the end of an epoch if ``in_training``; what was said."""
-    process, said = start(*words), []
+def killed(words: list[str], *, in_training: bool, seconds: float) -> None:
+    """Start, and kill after so many seconds, counted from the end of an epoch if ``in_training``."""
+    process = start(*words)
     if in_training:
         for line in process.stdout:
-            said.append(line)
             if line.startswith("epoch "):
                 break
     time.sleep(seconds)
     process.send_signal(signal.SIGKILL)
-    output, errors = process.communicate()
-    if process.returncode != -signal.SIGKILL and process.returncode != 0:
+    _, errors = process.communicate()
+    if process.returncode not in (-signal.SIGKILL, 0):
         raise SystemExit(f"the run failed by itself: {errors}")
-    return "".join([*said, output])
 
 
 def same(one: Path, other: Path) -> bool:
@@ -61,25 +59,16 @@ def main(kills: int, seed: int, choices: list[str]) -> bool:
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)
         begun = time.perf_counter()
-        whole = start(*CHOICES, *choices, f"folder={root / 'whole'}")
-        _, errors = whole.communicate()
-        if whole.returncode:
-            raise SystemExit(errors)
+        expected = finished([*CHOICES, *choices, f"folder={root / 'whole'}"])
         span = time.perf_counter() - begun
         last, epoch = None, -1
-        for kill in range(kills + 1):
-            goes_on = [*CHOICES, *choices] if last is None else [f"checkpoint={last}"]
-            words = [*goes_on, f"folder={root / f'part{kill}'}"]
-            if kill == kills:
-                process = start(*words)
-                output, errors = process.communicate()
-                print(output.splitlines()[-3] if process.returncode == 0 else errors)
-                ended = process.returncode == 0
-                break
+        for kill in range(kills):
             in_training = kill % 2 == 1
-            seconds = draw.uniform(0, 0.02 * span if in_training else 0.6 * span)
-            killed(words, in_training=in_training, seconds=seconds)
-            written = root / f"part{kill}/checkpoints/last.ckpt"
+            seconds = draw.uniform(0, (0.02 if in_training else 0.3) * span)
+            folder = root / f"part{kill}"
+            goes_on = [*CHOICES, *choices] if last is None else [f"checkpoint={last}"]
+            killed([*goes_on, f"folder={folder}"], in_training=in_training, seconds=seconds)
+            written = folder / "checkpoints/last.ckpt"
             if written.exists():
                 found = load_checkpoint(written)["epoch"]
                 if found < epoch:
@@ -87,12 +76,25 @@ def main(kills: int, seed: int, choices: list[str]) -> bool:
                 last, epoch = written, found
             kind = "after an epoch" if in_training else "after the start"
             print(f"kill {kill + 1}: {seconds:.2f} s {kind}; {epoch + 1} epochs are kept", flush=True)
-        names = ("last", "best")
-        equal = ended and [
-            same(root / f"whole/checkpoints/{n}.ckpt", root / f"part{kills}/checkpoints/{n}.ckpt") for n in names
-        ]
-        print(f"ended: {ended}; as one left alone: {dict(zip(names, equal or [], strict=False))}")
-        return bool(equal) and all(equal)
+        goes_on = [*CHOICES, *choices] if last is None else [f"checkpoint={last}"]
+        best = finished([*goes_on, f"folder={root / 'rest'}"])
+        newest = root / "rest/checkpoints/last.ckpt"
+        equal = {
+            "last": same(root / "whole/checkpoints/last.ckpt", newest if newest.exists() else last),
+            "best": same(expected, best),
+        }
+        print(f"it ended; as one that is left alone: {equal}")
+        return all(equal.values())
+
+
+def finished(words: list[str]) -> Path:
+    """Let a run end; its best checkpoint."""
+    process = start(*words)
+    output, errors = process.communicate()
+    if process.returncode:
+        raise SystemExit(f"the run failed by itself: {errors}")
+    [line] = (line for line in output.splitlines() if line.startswith("checkpoint: "))
+    return Path(line.removeprefix("checkpoint: "))
 
 
 if __name__ == "__main__":

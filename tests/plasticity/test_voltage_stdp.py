@@ -41,6 +41,26 @@ def test_the_rule_is_the_sum_over_the_past(v_spike):
     assert (weight - 0.5).abs().max() > 1e-2
 
 
+def test_depression_follows_the_mean_depolarisation_squared():
+    """Of one synapse without potentiation, written out; it grows with the mean, and is none at rest."""
+    tau, reference, dt = 40.0, math.sqrt(60), 0.5
+    pre, post = random_spikes(40, 1, 1, p=0.3, seed=1), torch.zeros(40, 1, 1, dtype=torch.float64)
+    v = LOW + 25 * torch.rand(40, 1, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    rule = tdn.VoltageSTDP(A_LTP=0.0, v_ref=reference, tau_mean=tau)
+    found = learned(rule, pre, post, v=v, dt=dt)[-1].item()
+    expected, low, mean = 0.5, 0.0, 0.0
+    for spike, potential in zip(pre.flatten().tolist(), (v - LOW).flatten().tolist(), strict=True):
+        expected -= A_LTD * mean**2 / 60 * spike * low
+        low += (potential - low) * (1 - math.exp(-dt / TAU_MINUS))
+        mean += (potential - mean) * (1 - math.exp(-dt / tau))
+    assert 0.5 - expected > 1e-3
+    assert found == pytest.approx(expected, rel=0, abs=1e-12)
+    resting = learned(tdn.VoltageSTDP(v_ref=reference), pre, post, v=torch.full_like(v, LOW), dt=dt)[-1].item()
+    assert resting == 0.5
+    with pytest.raises(ValueError, match="VoltageSTDP: expected v_ref for a depression that follows"):
+        tdn.VoltageSTDP(tau_mean=100.0)
+
+
 def pairs(lag, rate, count):
     """The change by pairs of spikes, post of a cell that rests between them."""
     starts = [20 + 1000 / rate * n for n in range(count)]

@@ -235,4 +235,5 @@ def test_every_target_of_the_configurations_is_listed():
         found for path in configs.rglob("*.yaml") for found in re.findall(r"_target_: ([\w.]+)", path.read_text())
     }
     assert len(targets) > 50
-    assert not [target for target in targets if not accepts(target)]
+    # Hydra makes this one of its own part of the configuration, which no checkpoint holds.
+    assert [target for target in targets if not accepts(target)] == ["torchdyn_train.Sweep"]

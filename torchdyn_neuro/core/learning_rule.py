@@ -102,6 +102,8 @@ class Activity:
 
         It is what ``outer(post)`` would give if every place had all inputs, in a shape that meets the weights.
         """
+        if not self.by_row and (self.connection is None or self.connection.dense):
+            return self.outer(post)  # every place has all inputs, and the sum over the batch fuses
         places = tuple(range(2, post.ndim))
         found = post.sum(places, keepdim=True) if places else post
         return self.at_weights(found if self.by_row else self.gather(found))

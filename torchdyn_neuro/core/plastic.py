@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from .checks import one_of
+from .constrained import Constrained
 from .context import real_steps
 from .dynamics import Dynamics
 from .learning_rule import Activity, LearningRule
@@ -126,10 +127,25 @@ class Plastic(Dynamics):
             weight = weight.expand(x_t.shape[0], *weight.shape).clone()
         pre = widen(x_t).to(weight.dtype)
         with torch.no_grad():
-            post = torch.zeros_like(weighted.current(weight, torch.zeros_like(pre), rows))
+            post = torch.zeros_like(weighted.current(weight, torch.zeros_like(pre), rows, hooks=False))
+        self._check_quantities(pre, post)
         activity = Activity(torch.zeros_like(pre), post, weight.detach(), connection=weighted, weights=self.weights)
         traces = self.rule.initial_traces(activity, self.dt)
         return RowPlasticState(weight, traces) if rows else SharedPlasticState(weight, traces)
+
+    def _check_quantities(self, pre: Tensor, post: Tensor) -> None:
+        """Raise for values of a rule that fit the neurons on neither side."""
+        for rule in self.rule.modules():
+            for name, quantity in rule.named_children():
+                if not isinstance(quantity, Constrained) or quantity.start.numel() == 1:
+                    continue
+                shape, behind, before = (tuple(size) for size in (quantity.start.shape, post.shape[1:], pre.shape[1:]))
+                if not (_broadcasts(shape, behind) or _broadcasts(shape, before) or shape == behind[:1]):
+                    raise ValueError(
+                        f"Plastic: expected {name} of {type(rule).__name__} to be one value, or one for each neuron, "
+                        f"{behind} behind the connection and {before} before it, got shape {shape}; pass as many as "
+                        "there are neurons"
+                    )
 
     def check_input(self, x: State) -> None:
         """Raise: whoever runs a whole sequence of it alone would get weights that never change."""
@@ -229,3 +245,9 @@ class Plastic(Dynamics):
     def extra_repr(self) -> str:
         frozen = "frozen, " if self.frozen else ""
         return f"weights={self.weights!r}, {frozen}{super().extra_repr()}"
+
+
+def _broadcasts(shape: tuple[int, ...], frame: tuple[int, ...]) -> bool:
+    """Whether values of a shape meet frames [B, \\*] by repeating theirs."""
+    pairs = zip(shape[::-1], frame[::-1], strict=False)
+    return len(shape) <= len(frame) and all(size in (1, whole) for size, whole in pairs)

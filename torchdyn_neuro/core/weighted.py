@@ -1,5 +1,8 @@
 """A connection as a function of its weight, which is given from outside: for each row of the batch, or one for all."""
 
+import functools
+from collections.abc import Callable
+
 from torch import Tensor, nn
 from torch.func import functional_call, vjp, vmap
 from torch.nn.utils.parametrize import is_parametrized
@@ -60,12 +63,30 @@ class Weighted:
         """Whether each output is a weighted sum over one axis of inputs."""
         return isinstance(self.connection, nn.Linear) and is_plain_linear(self.connection)
 
-    def current(self, weight: Tensor, x: Tensor, rows: bool) -> Tensor:
-        """What the connection gives for a frame ``x`` [B, pre, \\*] with this weight: one for each row, or for all."""
+    def current(self, weight: Tensor, x: Tensor, rows: bool, *, hooks: bool = True) -> Tensor:
+        """What the connection gives for a frame ``x`` [B, pre, \\*] with this weight: one for each row, or for all.
+
+        Hooks of a linear layer see the whole frame, unless ``hooks`` is false.
+        """
         if self.dense:
-            y = (weight * x.unsqueeze(-2)).sum(-1) if rows else x @ weight.mT
-            return y if self.connection.bias is None else y + self.connection.bias
+            run = functools.partial(self._dense, weight, rows)
+            return self._seen(x, run) if hooks else run(x)
         return vmap(self._call)(weight, x) if rows else self._call(weight, x)
+
+    def _dense(self, weight: Tensor, rows: bool, x: Tensor) -> Tensor:
+        y = (weight * x.unsqueeze(-2)).sum(-1) if rows else x @ weight.mT
+        return y if self.connection.bias is None else y + self.connection.bias
+
+    def _seen(self, x: Tensor, run: Callable[[Tensor], Tensor]) -> Tensor:
+        """What ``run`` gives for x, past the hooks of the connection, whose own weight is not asked."""
+        layer = self.connection
+        if not (layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks or layer._backward_pre_hooks):
+            return run(x)
+        try:
+            layer.forward = run
+            return layer(x)
+        finally:
+            del layer.forward
 
     def _call(self, weight: Tensor, x: Tensor) -> Tensor:
         values, bias = {self.name: weight}, getattr(self.connection, "bias", None)

@@ -21,7 +21,8 @@ class TBPTT(LearningMethod):
     each piece as if the sequence ended there; one of every step (``EveryStep``) as it is. With ``steps`` of T or more
     the result is that of BPTT. Memory grows with ``steps``, not with T. A norm over the batch takes the statistics of
     each piece. Of padded sequences T is the number of real steps, and k/T the share of them that a piece has, row by
-    row.
+    row. The weights of a :class:`Plastic` connection are a state like any other: their values are handed on, and what
+    earlier pieces did to them is no part of a derivative, nor is the module's own weight behind the first piece.
 
     Args:
         steps: length k of a piece.

@@ -27,8 +27,8 @@ class ThreeFactor(ForwardInTime):
     spike), :math:`\bar x` and :math:`\bar y` are traces of pre- and postsynaptic activity, each read before the
     activity of the step is added under ``"stdp"`` (and behind it under ``"hebbian"``), and B is drawn once. It is no
     gradient, but a change that the optimizer takes for one. Hidden layers learn the weights of their linear layers;
-    biases too under ``"hebbian"``, while those under ``"stdp"`` and parameters of cells stay. The last layer learns
-    from its error as in :class:`EProp`.
+    biases too under ``"hebbian"``, while those under ``"stdp"`` and parameters of cells stay, for which there is no
+    presynaptic factor. The last layer learns from its error as in :class:`EProp`.
 
     Args:
         coincidence: ``"hebbian"`` or ``"stdp"``.

@@ -18,6 +18,14 @@ static inline void* memory_of(I bytes) {
   abort();
 }
 
+#ifdef _OPENMP
+extern "C" int omp_get_thread_num() noexcept;
+extern "C" int omp_get_num_threads() noexcept;
+#else
+static inline int omp_get_thread_num() { return 0; }
+static inline int omp_get_num_threads() { return 1; }
+#endif
+
 // Rows that are written once and not read again soon go past the caches: no line is fetched only to be overwritten.
 #if defined(__AVX512F__)
 typedef long long line __attribute__((vector_size(64)));

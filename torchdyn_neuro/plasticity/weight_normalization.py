@@ -19,7 +19,7 @@ class WeightNormalization(LearningRule):
     Weights are scaled in the steps that end a whole number of intervals after the start.
 
     Args:
-        total: the sum ``s``, above 0: one, or one for each neuron.
+        total: the sum ``s``, above 0: one, or one for each neuron, [post] or [post, 1, \*].
         norm: ``"sum"`` of the absolute weights, on the left, or ``"length"``, on the right.
         every: interval from one scaling to the next, ms, a whole number of steps; every step if omitted.
         w_min: the least weight; none if omitted.
@@ -78,15 +78,16 @@ class WeightNormalization(LearningRule):
     def normalized(self, weight: Tensor, activity: Activity) -> Tensor:
         """The weights, scaled."""
         total = self.total()
-        if total.ndim:
+        if self.total.start.ndim:
             total = total.reshape(-1, *(1,) * (weight.ndim - (2 if activity.by_row else 1)))
         found = activity.over_inputs(weight.abs() if self.norm == "sum" else weight.square())
         there = found > 0
         # A root has no slope at 0, and nothing divides by it.
-        found = torch.where(there, found, torch.ones_like(found))
+        found = torch.where(there, found, 1.0)
         found = found if self.norm == "sum" else found.sqrt()
         # Divided first: the inverse of a tiny sum overflows.
-        return torch.where(there, weight / found * total, weight)
+        alone = torch.where(there, 0.0, 1.0).to(weight.dtype)
+        return weight * alone + weight / found * total * (1 - alone)
 
     def extra_repr(self) -> str:
         every = "" if self.every is None else f", every={self.every:g} ms"

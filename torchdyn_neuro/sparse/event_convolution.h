@@ -22,18 +22,6 @@ template <class F> struct Patch {
   I begin, end, first_channel, channels;
 };
 
-template <class F, class E> static inline void scan(const F* row, I size, E entry) {
-  for (I j = 0; j < size; j += 64) {
-    const I count = least(64, size - j);
-    uint64_t bits = 0;
-    for (I k = 0; k < count; ++k) bits |= (uint64_t)(row[j + k] != 0) << k;
-    for (; bits; bits &= bits - 1) {
-      const I k = j + __builtin_ctzll(bits);
-      entry(k, row[k]);
-    }
-  }
-}
-
 // Calls entry(pixel, channel, value), both counted from the first of the patch, in an order that is the same for all
 // entries of a pixel or of a channel in both layouts.
 template <class F, class E> static inline void each_active(const Convolution& c, const Patch<F>& patch, E entry) {

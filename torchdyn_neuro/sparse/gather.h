@@ -22,14 +22,46 @@ template <class T> static inline T* allocate(I count) { return (T*)memory_of((co
 static inline I least(I a, I b) { return a < b ? a : b; }
 static inline I most(I a, I b) { return a > b ? a : b; }
 
+// Which of up to 64 entries are not zero, as bits.
+#if defined(__AVX512F__) && defined(__GNUC__) && !defined(__clang__)
+enum { UNEQUAL = 4, AS_SET = 4 };
+static inline uint64_t lanes_of(const float* row) {
+  return (uint16_t)__builtin_ia32_cmpps512_mask(*(const Vector<float>::type*)row, Vector<float>::type{}, UNEQUAL, -1, AS_SET);
+}
+static inline uint64_t lanes_of(const double* row) {
+  return (uint8_t)__builtin_ia32_cmppd512_mask(*(const Vector<double>::type*)row, Vector<double>::type{}, UNEQUAL, -1, AS_SET);
+}
+template <class F> static inline uint64_t active_bits(const F* row, I count) {
+  enum { LANES = Vector<F>::LANES };
+  uint64_t bits = 0;
+  I k = 0;
+  for (; k + LANES <= count; k += LANES) bits |= lanes_of(row + k) << k;
+  for (; k < count; ++k) bits |= (uint64_t)(row[k] != 0) << k;
+  return bits;
+}
+#else
+template <class F> static inline uint64_t active_bits(const F* row, I count) {
+  uint64_t bits = 0;
+  for (I k = 0; k < count; ++k) bits |= (uint64_t)(row[k] != 0) << k;
+  return bits;
+}
+#endif
+// Calls entry(place, value) for each entry of a row that is not zero, in order.
+template <class F, class E> static inline void scan(const F* row, I size, E entry) {
+  for (I j = 0; j < size; j += 64)
+    for (uint64_t bits = active_bits(row + j, least(64, size - j)); bits; bits &= bits - 1) {
+      const I k = j + __builtin_ctzll(bits);
+      entry(k, row[k]);
+    }
+}
+
 // The entries of a row that are not zero: their places and values. Both lists have room for one more than the row.
 template <class F> static inline I active(const F* row, I size, int32_t* place, F* value) {
   I count = 0;
-  for (I j = 0; j < size; ++j) {
-    place[count] = (int32_t)j;
-    value[count] = row[j];
-    count += row[j] != 0;
-  }
+  scan(row, size, [&](I k, F v) {
+    place[count] = (int32_t)k;
+    value[count++] = v;
+  });
   return count;
 }
 

@@ -190,7 +190,14 @@ class Classification(LightningModule):
                 found = self.learning(self.model, x, labels, self.loss, *(() if lengths is None else (lengths,)))
             prices = {name: penalty(activity) for name, penalty in self.penalties.items()}
             for name, price in prices.items():
-                self.log(f"penalty/{name}", price.detach(), on_step=False, on_epoch=True, batch_size=len(labels))
+                self.log(
+                    f"penalty/{name}",
+                    price.detach(),
+                    on_step=False,
+                    on_epoch=True,
+                    sync_dist=True,
+                    batch_size=len(labels),
+                )
             return found._replace(loss=found.loss + sum(prices.values())) if prices else found, None
         with padded(lengths):
             y = self.model(x)

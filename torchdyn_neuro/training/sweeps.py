@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
@@ -118,6 +119,9 @@ def _as_single_run() -> Iterator[None]:
     try:
         yield
     finally:
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            # Or the next job would take the processes of this one for its own, which are gone.
+            torch.distributed.destroy_process_group()
         sys.argv[:] = words
         for name in set(os.environ) - set(environment):
             del os.environ[name]

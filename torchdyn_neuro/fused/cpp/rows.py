@@ -41,9 +41,10 @@ class Rows:
         return STORED[dtype]
 
     def parts(self, sequences: Iterable[tuple[str, torch.dtype]]) -> None:
-        """Room for copies of rows, in each block."""
+        """Room for copies of rows, in each block; what is beyond the end of a row is a number."""
         for name, dtype in sequences:
-            self.add(f"alignas(ALIGNMENT) {self.stored(dtype)} {name}_part[BLOCK] = {{}};")
+            self.add(f"alignas(ALIGNMENT) {self.stored(dtype)} {name}_part[BLOCK];")
+            self.add(f"if (ragged) __builtin_memset({name}_part, 0, sizeof({name}_part));")
 
     def row(self, name: str, dtype: torch.dtype, address: str) -> None:
         """The row of a sequence that is read."""
@@ -51,7 +52,7 @@ class Rows:
 
     def prefetch(self, rows: Iterable[tuple[str, str]], result_step: str | None = None) -> None:
         """Fetch the rows of a later step: the processor sees no pattern across the pages between them."""
-        self.add("for (int j = 0; j < width; j += LINE) {")
+        self.add("for (int j = 0; T > 1 && j < width; j += LINE) {")
         for name, step in rows:
             self.add(f"__builtin_prefetch(&{name}_row[j + {AHEAD} * {step}]);")
         for name, _ in self.results if result_step is not None else ():

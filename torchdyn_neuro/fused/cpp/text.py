@@ -91,9 +91,8 @@ class LoopText(Rows):
         read = {source for node in users for source in (*node.sources, node)}
         single, each = self._uniform(graph, parameters, hoisted)
         kept = [node for node in each if node in read]
-        few = _FEW_OPERATIONS // max(1, self.work)
-        self.add(f"#pragma omp parallel num_threads(threads) if (T * size > {few})")
-        self.add("{")
+        # A function by itself: of a few elements inside a region of another loop a region costs more than the loop.
+        self.add("const auto blocks = [=](I first_block, I last_block) __attribute__((noinline)) {")
         if self.scratches:
             size = " + ".join(f"{times} * sizeof({kind})" for _, kind, times in self.scratches)
             self.add(f"char* const memory = (char*)memory_of((every + 1) * ROW * ({size}) + ALIGNMENT);")
@@ -107,8 +106,7 @@ class LoopText(Rows):
             self.array(f"h{k}", node)
         for node, name in self.draw_rows.items():
             self.add(f"Draws<{self.kind(node)}> {name}[ROW];")
-        self.add("#pragma omp for schedule(static)")
-        self.add("for (I block = 0; block < (size + BLOCK - 1) / BLOCK; ++block) {")
+        self.add("for (I block = first_block; block < last_block; ++block) {")
         self.add("const I start = block * BLOCK;")
         self.add("const int width = size - start < BLOCK ? (int)(size - start) : BLOCK;")
         self.add(f"enum {{ TURN = {2 if self.paired else 1} * LANES }};")
@@ -163,6 +161,16 @@ class LoopText(Rows):
         self.add("if (past) stream_end();")
         if self.scratches:
             self.add("free(memory);")
+        self.add("};")
+        self.add("const I count = (size + BLOCK - 1) / BLOCK;")
+        self.add(f"if (threads == 1 || T * size <= {_FEW_OPERATIONS // max(1, self.work)}) {{")
+        self.add("blocks(0, count);")
+        self.add("return;")
+        self.close(1)
+        self.add("#pragma omp parallel num_threads(threads)")
+        self.add("{")
+        self.add("const I team = omp_get_num_threads(), own = omp_get_thread_num();")
+        self.add("blocks(count * own / team, count * (own + 1) / team);")
         self.close(2)
 
     def open_elements(self) -> None:

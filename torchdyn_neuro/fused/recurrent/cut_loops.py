@@ -13,7 +13,7 @@ from torch import Tensor
 from ..operators.cuda_graph import Function, repeated
 from ..operators.direct import grouped
 from ..operators.runtime import rows_contiguous
-from . import network_native, network_steps
+from . import network_native, network_steps, shared_native
 from .cut import Cut, Reverse, get_cut
 from .lines import Lines, matrices_of, merged, split
 from .matrix_gradients import MatrixGradients
@@ -123,7 +123,8 @@ def compute_forward(
         widths=widths,
         every=EVERY,
     )
-    _way(encoded, matrices).run_forward(encoded, call)
+    way = shared_native if shared_native.takes(encoded, call) else _way(encoded, matrices)
+    way.run_forward(encoded, call)
     for end, found in zip(ends, line.last(), strict=True):
         end.copy_(found)
     return [tensor for group in results for tensor in group]

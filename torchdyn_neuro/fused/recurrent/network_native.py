@@ -45,16 +45,17 @@ class Encoded:
 
     def __init__(self, language: str, graph: StepGraph, *programs: Program):
         self.pairs, self.row = {number: pair for number, *pair in graph.pairs}, graph.row
-        self.shared = graph.shared
+        self.shared, self.parameter_widths = graph.shared, graph.widths[3]
         self.language, self.programs = language, programs
         self.keys: list[str] = []
         reads = [(program, s) for program in programs for s in program.products if isinstance(s.matrix, LineRead)]
         pairs = [(step.matrix.taps, program.widths[step.source]) for program, step in reads]
         self.taps = [*dict.fromkeys(pair for pair in pairs if pair[0] >= 0)]
         self.matrices: list[tuple[int, bool]] = []
-        self.words = [[word for step in program.steps for word in self._words(program, step)] for program in programs]
+        self.words = [[word for step in program.steps for word in self.words_of(program, step)] for program in programs]
 
-    def _words(self, program: Program, step: Segment | Product | Meeting | Dot) -> list[int]:
+    def words_of(self, program: Program, step: Segment | Product | Meeting | Dot) -> list[int]:
+        """A step as whole numbers; of what goes through weights that the batch shares there are none here."""
         if isinstance(step, Product):
             ends = step.source, step.target
             if isinstance(step.matrix, LineRead):
@@ -112,7 +113,14 @@ class Encoded:
         """Each matrix as its product reads it, [inputs, outputs]."""
         return [(matrices[k] if transposed else matrices[k].t()).contiguous() for k, transposed in self.matrices]
 
-    def described(self, number: int, call: Forward | Backward, pairs: Sequence[tuple[int, Tensor]], given: int) -> list:
+    def described(
+        self,
+        number: int,
+        call: Forward | Backward,
+        pairs: Sequence[tuple[int, Tensor]],
+        given: int,
+        words: Sequence[int] | None = None,
+    ) -> list[int]:
         """A program as the driver takes it.
 
         Args:
@@ -120,8 +128,9 @@ class Encoded:
             call: for the widths.
             pairs: the frames that are rows of sequences, with these.
             given: how many of them are read.
+            words: the program, if it is put in another way.
         """
-        program, words = self.programs[number], self.words[number]
+        program, words = self.programs[number], self.words[number] if words is None else words
         places = {frame: k for k, (frame, _) in enumerate(pairs)}
         rows = [
             node.dtype.itemsize * call.widths[width] for node, width in zip(program.frames, program.widths, strict=True)
@@ -140,19 +149,23 @@ def _place(known: list, entry: object) -> int:
 
 def takes(encoded: Encoded, matrices: Sequence[Tensor]) -> bool:
     """Whether these loops run programs: whether their segments are in C++ and the matrices are small."""
-    small = all(matrix.numel() * matrix.element_size() <= _LARGEST_MATRIX for matrix in matrices_of(matrices))
-    return encoded.language == "cpp" and not encoded.shared and small
+    return encoded.language == "cpp" and not encoded.shared and is_small(matrices)
 
 
-def _described(call: Forward | Backward, flags: int = 0) -> list[int]:
-    """What both directions are given; ``flags``: how many parameters have a value for each step."""
-    count = len(call.parameters)
-    sizes = [*call.shape, call.every, torch.get_num_threads(), len(call.widths), len(call.first), count + flags]
+def is_small(matrices: Sequence[Tensor]) -> bool:
+    """Whether the caches of one core hold each of the matrices of a call."""
+    return all(matrix.numel() * matrix.element_size() <= _LARGEST_MATRIX for matrix in matrices_of(matrices))
+
+
+def described(call: Forward | Backward, flags: int = 0, threads: int | None = None) -> list[int]:
+    """What all drivers are given; ``flags``: how many parameters have a value for each step."""
+    count, threads = len(call.parameters), threads or torch.get_num_threads()
+    sizes = [*call.shape, call.every, threads, len(call.widths), len(call.first), count + flags]
     layout = [*parameter_layout(call.parameters, call.inners, range(count)), *[1, 1] * flags]
     return [*sizes, *call.widths, *layout, *[0] * count, *[flags] * flags]
 
 
-def _most_active(matrices: Sequence[Tensor]) -> ctypes.c_double:
+def most_active(matrices: Sequence[Tensor]) -> ctypes.c_double:
     """Zero times what is not finite is not zero: then nothing is left out."""
     return ctypes.c_double(MOST_ACTIVE if all(map(all_finite, matrices_of(matrices))) else 0.0)
 
@@ -162,9 +175,9 @@ def run_forward(encoded: Encoded, call: Forward) -> None:
     read = [*encoded.taps_of(call), *encoded.values(call.matrices)]
     pairs = [*call.given, *call.made]
     tensors = [*(tensor for _, tensor in pairs), *call.first, *call.last, *call.checkpoints, *call.parameters, *read]
-    sizes = [*_described(call), *call.before, *call.after, *encoded.described(0, call, pairs, len(call.given))]
+    sizes = [*described(call), *call.before, *call.after, *encoded.described(0, call, pairs, len(call.given))]
     run = library(call.dtype).network_forward
-    run(encoded.functions, *arrays(tensors, sizes), _most_active(call.matrices))
+    run(encoded.functions, *arrays(tensors, sizes), most_active(call.matrices))
 
 
 def run_backward(encoded: Encoded, call: Backward) -> None:
@@ -174,10 +187,10 @@ def run_backward(encoded: Encoded, call: Backward) -> None:
     tensors = [tensor for _, tensor in (*call.replayed, *pairs)]
     flags = [*call.flags[0]]
     tensors += [*call.first, *call.checkpoints, *call.carry, *call.totals, *call.parameters, *flags, *read]
-    sizes = [*_described(call, len(flags)), len(call.products[0]), len(call.carry), len(call.totals)]
+    sizes = [*described(call, len(flags)), len(call.products[0]), len(call.carry), len(call.totals)]
     sizes += [*call.states[0], *call.states[1], *call.after, *call.products[0], *call.products[1]]
     sizes += [*call.arriving, *call.leaving, *call.summed, *(total.element_size() for total in call.totals)]
     sizes += encoded.described(0, call, call.replayed, len(call.replayed))
     sizes += encoded.described(1, call, pairs, len(call.given))
     run = library(call.dtype).network_backward
-    run(encoded.functions, *arrays(tensors, sizes), _most_active(call.matrices))
+    run(encoded.functions, *arrays(tensors, sizes), most_active(call.matrices))
