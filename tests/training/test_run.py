@@ -247,5 +247,8 @@ def test_the_progress_bar_shows_loss_and_accuracy(monkeypatch):
     task = Classification(nn.Sequential(tdn.LeakyIntegrator()), 3, loss=MembraneCrossEntropy())
     shown = {}
     monkeypatch.setattr(task, "log", lambda name, value, *, prog_bar=False, **rest: shown.update({name: prog_bar}))
-    task.training_step((torch.rand(2, 4, 3), torch.tensor([0, 2])), 0)
+    for last in (False, True):
+        assert not shown, "numbers are logged by the epoch"
+        task._trainer = SimpleNamespace(is_last_batch=last)
+        task.training_step((torch.rand(2, 4, 3), torch.tensor([0, 2])), 0)
     assert shown == {"train/loss": True, "train/accuracy": True}

@@ -10,6 +10,7 @@ from lightning.pytorch.strategies import FSDPStrategy
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
+from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 
 from ..core.context import padded
@@ -126,8 +127,18 @@ class Classification(LightningModule):
             )
         self.optimizer, self.groups, self.scheduler, self.config = optimizer, groups or {}, scheduler, config or {}
         self.parameter_groups()  # which tells at once of one that takes nothing
-        self.accuracy = nn.ModuleDict(
-            {f"{stage}_accuracy": MulticlassAccuracy(classes, average="micro") for stage in STAGES}
+        # By the epoch, for Lightning takes longer to log a number than a small network to learn from a batch.
+        self.averages = nn.ModuleDict(
+            {
+                # A module has a method of the name "train".
+                f"of_{stage}": nn.ModuleDict(
+                    {
+                        "loss": MeanMetric(),
+                        "accuracy": MulticlassAccuracy(classes, average="micro", validate_args=False),
+                    }
+                )
+                for stage in STAGES
+            }
         )
 
     def setup(self, stage: str) -> None:
@@ -176,11 +187,11 @@ class Classification(LightningModule):
         if not torch.isfinite(loss):
             with padded(lengths):
                 raise NonFiniteError(describe_non_finite(self.model, x, float(loss.detach())))
-        accuracy = self.accuracy[f"{stage}_accuracy"]
-        accuracy(decoded, labels)
-        shared = {"prog_bar": True, "on_step": False, "on_epoch": True, "batch_size": len(labels)}
-        self.log(f"{stage}/loss", loss, sync_dist=True, **shared)
-        self.log(f"{stage}/accuracy", accuracy, **shared)
+        averages = self.averages[f"of_{stage}"]
+        averages["loss"].update(loss.detach(), len(labels))
+        averages["accuracy"].update(decoded, labels)
+        if stage == "train" and self.trainer.is_last_batch:
+            self._log_averages(stage)
         return Judged(loss, decoded, labels, y, lengths)
 
     def _outcome(self, stage: str, x: Tensor, labels: Tensor, lengths: Tensor | None) -> tuple[Outcome, Tensor | None]:
@@ -203,7 +214,22 @@ class Classification(LightningModule):
             y = self.model(x)
         return judged(self.loss, y, labels, lengths), y
 
+    def _log_averages(self, stage: str) -> None:
+        """Say what has come of an epoch, unless it is said; on all processes, which sum up theirs."""
+        for name, average in self.averages[f"of_{stage}"].items():
+            if average.update_called:
+                self.log(f"{stage}/{name}", average.compute(), prog_bar=True, on_step=False, on_epoch=True)
+                average.reset()
+
+    def on_validation_epoch_end(self) -> None:
+        self._log_averages("val")
+
+    def on_test_epoch_end(self) -> None:
+        self._log_averages("test")
+
     def on_train_epoch_end(self) -> None:
+        # Of an epoch that was cut short.
+        self._log_averages("train")
         for module in self.model.modules():
             if isinstance(module, ODE):
                 module.check_stability()

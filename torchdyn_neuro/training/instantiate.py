@@ -120,6 +120,10 @@ class Deferred(functools.partial):
         with _naming(self.where):
             return super().__call__(*args, **kwargs)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Averaging of weights copies the whole task.
+        return type(self), (self.func, self.keywords, self.where)
+
 
 @contextmanager
 def _naming(where: str) -> Iterator[None]:

@@ -126,8 +126,7 @@ def grouped(
 
 def _known(name: str, settings: Mapping[str, float], optimizer: Callable[..., Optimizer]) -> dict[str, float]:
     """The settings of a group that the optimiser knows; a weight decay of zero needs none."""
-    # A partial call has a ``func``, what a configuration makes a ``kind``.
-    kind = getattr(optimizer, "func", getattr(optimizer, "kind", optimizer))
+    kind = getattr(optimizer, "func", optimizer)
     taken = inspect.signature(kind).parameters
     for key, value in settings.items():
         if key not in taken and not (key == "weight_decay" and value == 0):

@@ -26,17 +26,18 @@ class Health(Callback):
     :math:`g_t` be the norm of the gradient of the drive of step :math:`t`, and :math:`a_t` that of the output, as it
     comes from the layers behind. At the last step that any comes to, :math:`s`, nothing has run through time yet, and
     :math:`k = g_s / a_s` is what a single step makes of it. Were every step to add its share undiminished,
-    :math:`g_t` would be :math:`T k \max a`. What is ``factor`` times larger grows from step to step.
+    :math:`g_t` would be :math:`T k \max a`. What is larger than ``factor`` times that grows from step to step.
 
     Args:
         every: number of training steps from one look at the gradients to the next; the first one is looked at.
-        factor: how much larger than that.
+        factor: how much larger than that. Spoken digits through two layers of LIF: up to 0.08 where it trains well, up
+            to 26 in the first 60 steps with the arctangent and the mean of the potentials.
 
     Warns:
         UserWarning: once for each layer.
     """
 
-    def __init__(self, every: int = 50, factor: float = 10.0):
+    def __init__(self, every: int = 5, factor: float = 1.0):
         super().__init__()
         self.every = whole_number("Health", "every", every, 1)
         self.factor = positive_number("Health", "factor", factor)
@@ -76,7 +77,7 @@ class Health(Callback):
                 kind = type(pl_module.model.get_submodule(name)).__name__
                 warn(
                     f"Health: the gradient explodes on its way back through {name or 'the model'} ({kind}), at step "
-                    f"{trainer.global_step} {growth:.2g}-fold beyond what all steps together would add; clipping does "
+                    f"{trainer.global_step} to {growth:.2g} times what all steps together would add; clipping does "
                     "not mend its direction: give the neurons a Damped surrogate (surrogate=damped_triangular), make "
                     "the recurrent weights smaller at the start (orthogonal, times 0.2), or read the largest "
                     "potential (MaxMembrane)"
