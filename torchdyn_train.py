@@ -86,7 +86,7 @@ class Sweep(Callback):
 def _tell_of_jobs() -> int:
     """Print the table of a sweep, if there was one; the number of jobs that failed."""
     table = Path(os.environ.pop(SWEEP_FOLDER, "")) / "jobs.csv"
-    if not table.is_file():
+    if not table.is_file() or os.environ.get("LOCAL_RANK", "0") != "0":
         return 0
     with table.open(newline="") as file:
         jobs = sorted(csv.DictReader(file), key=lambda job: int(job["job"]))

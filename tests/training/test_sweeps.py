@@ -13,7 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from torchdyn_neuro.training import run_job, sweeps
-from torchdyn_neuro.training.folders import FOLDER_VARIABLE
+from torchdyn_neuro.training.folders import FOLDER_VARIABLE, SWEEP_VARIABLE
 from torchdyn_neuro.training.run import result_of
 
 ROOT = Path(__file__).parents[2]
@@ -59,7 +59,7 @@ def test_one_bad_job_does_not_stop_the_others(tmp_path):
 @pytest.fixture
 def job(tmp_path, monkeypatch):
     """The configuration of one job of a sweep, as Hydra hands it over."""
-    for name in (FOLDER_VARIABLE, sweeps.FOLDER_VARIABLE):
+    for name in (FOLDER_VARIABLE, SWEEP_VARIABLE):
         monkeypatch.delenv(name, raising=False)
 
     def make(*words, swept="neuron", sweeper=sweeps.PLAIN_SWEEPER):

@@ -10,6 +10,7 @@ from torch import Tensor
 BLOCK = 64
 """Neurons that no border between owners divides: whole lines of the caches, and what one draw of a drive is for."""
 _ACCUMULATORS = 2**16
+_MOST_OWNERS = 2**14
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +31,11 @@ class Layout:
         """One owner for each thread, or more where one would have more inputs than 16 bits tell apart."""
         found = cls(tuple(neurons), tuple(inputs), max(1, threads))
         while max(found.widths) > _ACCUMULATORS:
+            if found.owners >= _MOST_OWNERS:
+                raise ValueError(
+                    f"SpikingNetwork: expected neurons that {_MOST_OWNERS} parts of {_ACCUMULATORS} inputs hold, got "
+                    f"{found.total} in {len(found.neurons)} populations; divide the network among processes"
+                )
             found = cls(found.neurons, found.inputs, found.owners + max(1, threads))
         return found
 
@@ -45,8 +51,8 @@ class Layout:
     def borders(self, population: int) -> list[int]:
         """Where the neurons of each owner begin, and where those of the last end."""
         blocks = -(-self.neurons[population] // BLOCK)
-        # What does not divide goes to the first of them and to the last in turn.
-        spare = self.owners - 1 if population % 2 else 0
+        # What does not divide goes to one of them after the other.
+        spare = population % self.owners
         at = [BLOCK * ((blocks * owner + spare) // self.owners) for owner in range(self.owners)]
         return [*(min(place, self.neurons[population]) for place in at), self.neurons[population]]
 

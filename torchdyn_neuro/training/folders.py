@@ -7,6 +7,8 @@ from pathlib import Path
 
 # Processes that Lightning starts for other ranks inherit the environment, and with it the folder of the run.
 FOLDER_VARIABLE = "TORCHDYN_NEURO_RUN_FOLDER"
+# That of a sweep is what the program that starts its jobs tells them, on other machines too.
+SWEEP_VARIABLE = "TORCHDYN_NEURO_SWEEP_FOLDER"
 
 
 def make_folder(wanted: str) -> Path:

@@ -1,6 +1,7 @@
 """One training run, from its configuration to the test accuracy."""
 
 import functools
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +18,7 @@ from .checkpoints import load_checkpoint, sweep
 from .choices import check_choices, choices_of_command, chosen_keys
 from .classification import Classification
 from .described import log_config, log_result
-from .folders import make_folder
+from .folders import SWEEP_VARIABLE, make_folder
 from .instantiate import build, check_targets
 from .interruption import Interruption
 from .quiet import quieten
@@ -54,7 +55,8 @@ def run(config: DictConfig, trusted: Sequence[str] = ()) -> float:
         SystemExit: with a one-line message, for every mistake in configuration or data; ``debug=traceback`` lets the
             exception through instead. With status 130 or 143 after SIGINT or SIGTERM, and the command that goes on.
     """
-    return result_of(config, trusted).accuracy
+    # A process of another rank does what the one does that started it, a job of a sweep if it is one.
+    return result_of(config, trusted, judged=SWEEP_VARIABLE in os.environ).accuracy
 
 
 def result_of(config: DictConfig, trusted: Sequence[str] = (), *, judged: bool = False) -> Result:

@@ -16,10 +16,11 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from .choices import OWN_COMMAND
+from .folders import SWEEP_VARIABLE
 from .run import result_of
 
-FOLDER_VARIABLE, KEYS_VARIABLE = "TORCHDYN_NEURO_SWEEP_FOLDER", "TORCHDYN_NEURO_SWEPT_KEYS"
-"""What the program that starts the jobs tells them, on other machines too: where to write, and what is varied."""
+KEYS_VARIABLE = "TORCHDYN_NEURO_SWEPT_KEYS"
+"""What the program that starts the jobs tells them of what is varied."""
 
 TABLE = "jobs.csv"
 COLUMNS = ("job", "name", "objective", "test accuracy", "folder", "error")
@@ -83,7 +84,7 @@ def run_job(config: DictConfig, trusted: Sequence[str] = ()) -> float:
 
 def folder_of_sweep(config: DictConfig) -> Path:
     """The folder in which those of the jobs are; one for all, unless the command line has several."""
-    return Path(config.folder if "folder" in swept_keys() else os.environ.get(FOLDER_VARIABLE, config.folder))
+    return Path(config.folder if "folder" in swept_keys() else os.environ.get(SWEEP_VARIABLE, config.folder))
 
 
 def job_name() -> str:
