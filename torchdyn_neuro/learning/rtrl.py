@@ -10,6 +10,7 @@ from torch.func import functional_call, jvp, vmap
 
 from ..core.context import padded
 from ..core.dynamics import Dynamics
+from ..core.memory import free_memory
 from ..core.plastic import Plastic
 from ..core.state import State, fill, leaves
 from ..core.stepwise import Stepwise
@@ -24,8 +25,8 @@ class RTRL(LearningMethod):
     .. math:: \frac{ds_t}{d\theta} = \frac{\partial s_t}{\partial s_{t-1}} \frac{ds_{t-1}}{d\theta}
         + \frac{\partial s_t}{\partial \theta}
 
-    by one Jacobian-vector product of the whole step for each parameter. Memory, [parameters, B, states], and time per
-    step do not depend on T, but grow with the number of parameters. The result is the gradient of BPTT, for any loss
+    by one Jacobian-vector product of the whole step for each parameter. Memory, twice [parameters, B, states], and time
+    per step do not depend on T, but grow with the number of parameters. The result is the gradient of BPTT, for any loss
     that can be read while time goes on. Norms over the batch go by their running statistics, as in :class:`EProp`.
 
     Args:
@@ -37,6 +38,7 @@ class RTRL(LearningMethod):
     Raises:
         TypeError: for a model whose layers do not run one after the other, and for a loss that needs the whole sequence
             at once.
+        MemoryError: before it begins, if there is no room for that.
 
     Source: Williams & Zipser (1989), Neural Comput. 1:270.
 
@@ -71,14 +73,15 @@ class RTRL(LearningMethod):
     def _forward(self, frames: "_Frames", x: Tensor, errors: Errors) -> dict[nn.Parameter, Tensor]:
         learned = {names[0]: parameter for parameter, names in frames.learned().items()}
         values = {name: parameter.detach() for name, parameter in learned.items()}
-        directions = _directions(values)
         count = sum(value.numel() for value in values.values())
         state = frames.start(x[0])
-        influence = self._push(lambda values: _floats(frames.with_values(values, x[0])), directions, values)
+        self._check_memory(values, state, x.device)
+        one, each = partial(_direction, values), torch.arange(count, device=x.device)
+        influence = self._push(lambda values: _floats(frames.with_values(values, x[0])), one, each, (), (values,))
         total = x.new_zeros(count, dtype=torch.promote_types(x.dtype, torch.float32))
         for index, x_t in enumerate(x.unbind(0)):
             step = partial(_step, frames, x_t, state)
-            slopes, influence = self._push(step, (*directions, influence), values, _floats(state))
+            slopes, influence = self._push(step, one, each, (influence,), (values, _floats(state)))
             frames.watching = True
             with padded(None if errors.lengths is None else (errors.lengths - index).clamp(0, 1)):
                 y, state = frames(x_t, state)
@@ -89,10 +92,24 @@ class RTRL(LearningMethod):
         parts = total.split([value.numel() for value in values.values()])
         return {parameter: part.view_as(parameter) for parameter, part in zip(learned.values(), parts, strict=True)}
 
-    def _push(self, function: Callable[..., Any], directions: tuple[Any, ...], *at: Any) -> Any:
-        """The derivatives of ``function`` at a point, in all directions."""
-        along = lambda *tangents: jvp(function, at, tangents)[1]  # noqa: E731
-        return vmap(along, randomness="same", chunk_size=self.at_once)(*directions)
+    def _push(self, function: Callable[..., Any], one: Callable[..., Any], each: Tensor, more: Any, at: Any) -> Any:
+        """The derivatives of ``function`` at a point, by ``each`` parameter: in the direction that is its ``one``."""
+        along = lambda index, *tangents: jvp(function, at, (one(index), *tangents))[1]  # noqa: E731
+        return vmap(along, randomness="same", chunk_size=self.at_once)(each, *more)
+
+    def _check_memory(self, values: dict[str, Tensor], state: State, device: torch.device) -> None:
+        """Raise ``MemoryError`` if there is no room for what a step holds at least."""
+        count, floats = sum(value.numel() for value in values.values()), _floats(state)
+        influence = count * sum(leaf.numel() * leaf.element_size() for leaf in floats)
+        at_once = count if self.at_once is None else min(self.at_once, count)
+        directions = at_once * sum(value.numel() * value.element_size() for value in values.values())
+        wanted, free = 2 * influence + directions, free_memory(device)
+        if free is not None and wanted > free:
+            raise MemoryError(
+                f"RTRL: expected room for {count} parameters x {sum(leaf.numel() for leaf in floats)} values of state "
+                f"twice, and {at_once} directions of {count}, {wanted / 1e9:.3g} GB, got {free / 1e9:.3g} GB that are "
+                "free; pass fewer parameters at_once= or smaller batches, freeze layers, or use EProp or TBPTT"
+            )
 
 
 class _Frames(nn.Module):
@@ -180,15 +197,14 @@ def _step(
     return y, _floats(after)
 
 
-def _directions(values: dict[str, Tensor]) -> tuple[dict[str, Tensor]]:
-    """For each entry of each parameter a direction in which only it changes."""
-    count, first, found = sum(value.numel() for value in values.values()), 0, {}
+def _direction(values: dict[str, Tensor], index: Tensor) -> dict[str, Tensor]:
+    """The direction in which only one entry of all parameters changes."""
+    first, found = 0, {}
     for name, value in values.items():
-        one = value.new_zeros(count, value.numel())
-        one[first : first + value.numel()] = torch.eye(value.numel(), dtype=value.dtype, device=value.device)
-        found[name] = one.view(count, *value.shape)
+        here = torch.arange(first, first + value.numel(), device=value.device) == index
+        found[name] = here.to(value.dtype).view(value.shape)
         first += value.numel()
-    return (found,)
+    return found
 
 
 def _floats(state: State) -> list[Tensor]:

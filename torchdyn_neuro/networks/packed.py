@@ -4,11 +4,11 @@ import ctypes
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from ..core.memory import free_memory
 from ..native.compiler import NO_COMPILER, CompilerUnavailableError, arrays, header_library
 from ..wiring.draw import DRAWING
 from .layout import Layout
@@ -64,15 +64,6 @@ class Packed:
     def nbytes(self) -> int:
         """Bytes of memory."""
         return sum(x.numel() * x.element_size() for x in (self.places, self.weights, self.offsets))
-
-
-def free_memory() -> int | None:
-    """Bytes that the machine has left; ``None`` where it does not tell."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
-    except (OSError, StopIteration, ValueError):
-        return None
 
 
 def check_memory(synapses: float, wanted: float) -> None:
