@@ -25,8 +25,8 @@ class RTRL(LearningMethod):
     .. math:: \frac{ds_t}{d\theta} = \frac{\partial s_t}{\partial s_{t-1}} \frac{ds_{t-1}}{d\theta}
         + \frac{\partial s_t}{\partial \theta}
 
-    by one Jacobian-vector product of the whole step for each parameter. Memory, twice [parameters, B, states], and time
-    per step do not depend on T, but grow with the number of parameters. The result is the gradient of BPTT, for any loss
+    by one Jacobian-vector product of the whole step for each parameter. Memory, [parameters, B, states], and time per
+    step do not depend on T, but grow with the number of parameters. The result is the gradient of BPTT, for any loss
     that can be read while time goes on. Norms over the batch go by their running statistics, as in :class:`EProp`.
 
     Args:
@@ -76,39 +76,41 @@ class RTRL(LearningMethod):
         count = sum(value.numel() for value in values.values())
         state = frames.start(x[0])
         self._check_memory(values, state, x.device)
-        one, each = partial(_direction, values), torch.arange(count, device=x.device)
-        influence = self._push(lambda values: _floats(frames.with_values(values, x[0])), one, each, (), (values,))
+        each = torch.arange(count, device=x.device).split(count if self.at_once is None else self.at_once)
+        influence = [leaf.new_zeros(count, *leaf.shape) for leaf in _floats(state)]
+        for some in each:
+            start = _along(lambda values: _floats(frames.with_values(values, x[0])), values, (values,), some, ())
+            _put(influence, some, start)
         total = x.new_zeros(count, dtype=torch.promote_types(x.dtype, torch.float32))
         for index, x_t in enumerate(x.unbind(0)):
-            step = partial(_step, frames, x_t, state)
-            slopes, influence = self._push(step, one, each, (influence,), (values, _floats(state)))
             frames.watching = True
             with padded(None if errors.lengths is None else (errors.lengths - index).clamp(0, 1)):
-                y, state = frames(x_t, state)
+                y, after = frames(x_t, state)
             frames.watching = False
             error = errors.slope(y.unsqueeze(0))
-            if error is not None:
-                total += torch.einsum("pbc,bc->p", slopes.flatten(2), error[0].flatten(1))
+            step, at = partial(_step, frames, x_t, state), (values, _floats(state))
+            for some in each:
+                before = [leaf[some[0] : some[-1] + 1] for leaf in influence]
+                slopes, moved = _along(step, values, at, some, (before,))
+                _put(influence, some, moved)
+                if error is not None:
+                    total[some] += torch.einsum("pbc,bc->p", slopes.flatten(2), error[0].flatten(1))
+            state = after
         parts = total.split([value.numel() for value in values.values()])
         return {parameter: part.view_as(parameter) for parameter, part in zip(learned.values(), parts, strict=True)}
-
-    def _push(self, function: Callable[..., Any], one: Callable[..., Any], each: Tensor, more: Any, at: Any) -> Any:
-        """The derivatives of ``function`` at a point, by ``each`` parameter: in the direction that is its ``one``."""
-        along = lambda index, *tangents: jvp(function, at, (one(index), *tangents))[1]  # noqa: E731
-        return vmap(along, randomness="same", chunk_size=self.at_once)(each, *more)
 
     def _check_memory(self, values: dict[str, Tensor], state: State, device: torch.device) -> None:
         """Raise ``MemoryError`` if there is no room for what a step holds at least."""
         count, floats = sum(value.numel() for value in values.values()), _floats(state)
-        influence = count * sum(leaf.numel() * leaf.element_size() for leaf in floats)
         at_once = count if self.at_once is None else min(self.at_once, count)
-        directions = at_once * sum(value.numel() * value.element_size() for value in values.values())
-        wanted, free = 2 * influence + directions, free_memory(device)
+        row = sum(leaf.numel() * leaf.element_size() for leaf in floats)
+        direction = sum(value.numel() * value.element_size() for value in values.values())
+        wanted, free = count * row + at_once * (row + direction), free_memory(device)
         if free is not None and wanted > free:
             raise MemoryError(
-                f"RTRL: expected room for {count} parameters x {sum(leaf.numel() for leaf in floats)} values of state "
-                f"twice, and {at_once} directions of {count}, {wanted / 1e9:.3g} GB, got {free / 1e9:.3g} GB that are "
-                "free; pass fewer parameters at_once= or smaller batches, freeze layers, or use EProp or TBPTT"
+                f"RTRL: expected room for {count} parameters x {sum(leaf.numel() for leaf in floats)} values of state, "
+                f"and {at_once} at once in a step, {wanted / 1e9:.3g} GB, got {free / 1e9:.3g} GB that are free; take "
+                "fewer rows, smaller layers, fewer parameters at_once, or EProp or TBPTT"
             )
 
 
@@ -195,6 +197,18 @@ def _step(
     """A step as a function of the parameters and of the numbers in the state."""
     y, after = frames.with_values(values, x_t, _with_floats(state, floats))
     return y, _floats(after)
+
+
+def _along(function: Callable[..., Any], values: dict[str, Tensor], at: Any, some: Tensor, tangents: Any) -> Any:
+    """The derivatives of ``function`` at a point by some parameters, and along what they have done so far."""
+    push = lambda index, *more: jvp(function, at, (_direction(values, index), *more))[1]  # noqa: E731
+    return vmap(push, randomness="same")(some, *tangents)
+
+
+def _put(influence: list[Tensor], some: Tensor, moved: list[Tensor]) -> None:
+    """Write the influence of some parameters over what it was: each has its own."""
+    for leaf, after in zip(influence, moved, strict=True):
+        leaf[some[0] : some[-1] + 1] = after
 
 
 def _direction(values: dict[str, Tensor], index: Tensor) -> dict[str, Tensor]:
