@@ -20,13 +20,16 @@ def test_values_for_other_neurons_are_refused_in_words():
 
 
 @pytest.mark.parametrize("weights", ["rows", "mean"])
-def test_hooks_of_the_layer_see_its_frames(weights):
-    layer, seen = nn.Linear(3, 2), []
+@pytest.mark.parametrize("kind", [nn.Linear, nn.Conv1d])
+def test_hooks_of_the_layer_see_its_frames(kind, weights):
+    layer, seen = kind(3, 2, *((3,) if kind is nn.Conv1d else ())), []
     chain = tdn.Chain(tdn.Plastic(layer, tdn.Hebbian(0.1), weights=weights), tdn.LeakyIntegrator())
-    x = torch.rand(4, 5, 3, generator=torch.Generator().manual_seed(0))
+    inner, outer = ((), ()) if kind is nn.Linear else ((6,), (4,))
+    x = torch.rand(4, 5, 3, *inner, generator=torch.Generator().manual_seed(0))
     expected = chain(x)
     layer.register_forward_hook(lambda module, given, y: seen.append((given[0].shape, y.shape)))
     torch.testing.assert_close(chain(x), expected)
-    assert seen == [((5, 3), (5, 2))] * 4
+    assert seen == [((5, 3, *inner), (5, 2, *outer))] * 4
     layer.register_forward_hook(lambda module, given, y: 2 * y)
     assert (chain(x) - expected).abs().max() > 0.01
+    assert "forward" not in vars(layer)

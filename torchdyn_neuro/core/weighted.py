@@ -8,7 +8,7 @@ from torch.func import functional_call, vjp, vmap
 from torch.nn.utils.parametrize import is_parametrized
 
 from .dynamics import Dynamics
-from .layers import is_plain_linear
+from .layers import has_hooks, is_plain_linear
 
 _OTHERWISE = (
     *(nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d),
@@ -66,12 +66,14 @@ class Weighted:
     def current(self, weight: Tensor, x: Tensor, rows: bool, *, hooks: bool = True) -> Tensor:
         """What the connection gives for a frame ``x`` [B, pre, \\*] with this weight: one for each row, or for all.
 
-        Hooks of a linear layer see the whole frame, unless ``hooks`` is false.
+        Hooks of the connection see the whole frame, once in a step, unless ``hooks`` is false.
         """
         if self.dense:
             run = functools.partial(self._dense, weight, rows)
-            return self._seen(x, run) if hooks else run(x)
-        return vmap(self._call)(weight, x) if rows else self._call(weight, x)
+        else:
+            call = functools.partial(self._call, self.connection.forward)
+            run = functools.partial(vmap(call) if rows else call, weight)
+        return self._seen(x, run) if hooks and has_hooks(self.connection) else run(x)
 
     def _dense(self, weight: Tensor, rows: bool, x: Tensor) -> Tensor:
         y = (weight * x.unsqueeze(-2)).sum(-1) if rows else x @ weight.mT
@@ -79,20 +81,24 @@ class Weighted:
 
     def _seen(self, x: Tensor, run: Callable[[Tensor], Tensor]) -> Tensor:
         """What ``run`` gives for x, past the hooks of the connection, whose own weight is not asked."""
-        layer = self.connection
-        if not (layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks or layer._backward_pre_hooks):
-            return run(x)
+        layer, own = self.connection, vars(self.connection).get("forward")
         try:
             layer.forward = run
             return layer(x)
         finally:
             del layer.forward
+            if own is not None:
+                layer.forward = own
 
-    def _call(self, weight: Tensor, x: Tensor) -> Tensor:
-        values, bias = {self.name: weight}, getattr(self.connection, "bias", None)
+    def _call(self, forward: Callable[[Tensor], Tensor], weight: Tensor, x: Tensor) -> Tensor:
+        """What the connection's own ``forward`` gives with another weight, past its hooks."""
+        layer, bias, prefix = self.connection, getattr(self.connection, "bias", None), ""
+        if has_hooks(layer):
+            layer, prefix = _Unheard(layer, forward), "layer."
+        values = {prefix + self.name: weight}
         if isinstance(bias, nn.Parameter) and bias.dtype != weight.dtype:
-            values["bias"] = bias.to(weight.dtype)  # the state has more digits than the module
-        return functional_call(self.connection, values, (x,))
+            values[prefix + "bias"] = bias.to(weight.dtype)  # the state has more digits than the module
+        return functional_call(layer, values, (x,))
 
     def pairs(self, weight: Tensor, post: Tensor, pre: Tensor, rows: bool) -> Tensor:
         """``post`` times ``pre`` for each weight: summed over the places that share it and, unless by rows, the batch.
@@ -102,10 +108,28 @@ class Weighted:
         if self.dense:
             return post.unsqueeze(-1) * pre.unsqueeze(-2) if rows else post.mT @ pre
 
+        call = functools.partial(self._call, self.connection.forward)
+
         def pull(post: Tensor, pre: Tensor) -> Tensor:
-            return vjp(lambda weight: self._call(weight, pre), weight if not rows else weight[0])[1](post)[0]
+            return vjp(lambda weight: call(weight, pre), weight if not rows else weight[0])[1](post)[0]
 
         return vmap(pull)(post, pre) if rows else pull(post, pre)
+
+
+class _Unheard(nn.Module):
+    """A layer whose hooks are not called.
+
+    Args:
+        layer: whose parameters are meant.
+        forward: its own.
+    """
+
+    def __init__(self, layer: nn.Module, forward: Callable[[Tensor], Tensor]):
+        super().__init__()
+        self.layer, self.run = layer, forward
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.run(x)
 
 
 def _place(connection: nn.Module) -> str:
