@@ -85,7 +85,9 @@ class Eligibility:
                 for n, adjoint in start.items():
                     old = before.get(source, {}).get(n)
                     if old is not None:
-                        trace = _plus(trace, adjoint * old if pre is None else adjoint.unsqueeze(-1) * old)
+                        slope = adjoint if pre is None else adjoint.unsqueeze(-1)
+                        # One pass over the traces, which are what takes the time.
+                        trace = slope * old if trace is None else torch.addcmul(trace, slope, old)
                 if trace is not None:
                     self.traces[source][m] = trace
 

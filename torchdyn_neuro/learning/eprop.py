@@ -37,7 +37,7 @@ class EProp(ForwardInTime):
         feedback: ``"symmetric"``, ``"random"`` or ``"adaptive"``.
         error: ``"running"`` or ``"end"``, which needs a linear readout, and one hidden layer or feedback that goes to
             every layer directly.
-        block: steps that are worked on at once; the result does not depend on it.
+        block: steps that are worked on at once, fewer for less memory; the result does not depend on it.
 
     Shape:
         - as :class:`LearningMethod`
@@ -61,7 +61,7 @@ class EProp(ForwardInTime):
         torch.Size([8, 8])
     """
 
-    def __init__(self, feedback: str = "symmetric", *, error: str = "running", block: int = 16):
+    def __init__(self, feedback: str = "symmetric", *, error: str = "running", block: int = 64):
         super().__init__(error=error, block=block)
         self.feedback = one_of("EProp", "feedback", feedback, "symmetric", "random", "adaptive")
 

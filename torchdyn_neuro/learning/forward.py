@@ -74,7 +74,7 @@ class ForwardInTime(LearningMethod):
         block: steps that are worked on at once.
     """
 
-    def __init__(self, *, error: str = "running", block: int = 16):
+    def __init__(self, *, error: str = "running", block: int = 64):
         super().__init__()
         self.error = one_of(type(self).__name__, "error", error, "end", "running")
         self.block = whole_number(type(self).__name__, "block", block, 1)

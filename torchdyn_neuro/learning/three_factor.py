@@ -67,7 +67,7 @@ class ThreeFactor(ForwardInTime):
         tau_e: float = 20.0,
         A_plus: float = 1.0,
         A_minus: float = 1.0,
-        block: int = 16,
+        block: int = 64,
     ):
         super().__init__(error="running", block=block)
         self.coincidence = one_of("ThreeFactor", "coincidence", coincidence, "hebbian", "stdp")
