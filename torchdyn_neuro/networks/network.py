@@ -80,7 +80,7 @@ class SpikingNetwork(nn.Module):
         if dtype not in (torch.float32, torch.float64):
             raise ValueError(f"SpikingNetwork: expected float32 or float64, got {dtype}; pass one of them")
         self.dtype = dtype
-        if not isinstance(populations, Mapping):
+        if not isinstance(populations, Mapping | nn.ModuleDict):
             populations = {}
         if not populations or not all(isinstance(each, (Population, SpikeSource)) for each in populations.values()):
             raise TypeError("SpikingNetwork: expected populations by name, got others; pass {name: Population(...)}")

@@ -5,6 +5,7 @@ import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -50,6 +51,13 @@ class Packed:
     delays: tuple[int, ...]
     synapses: int
     scale: float | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        # torch 2.14 pickles no whole numbers of 16 bits without a sign.
+        return {**self.__dict__, "places": self.places.view(torch.int16)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, places=state["places"].view(torch.uint16))
 
     def frozen(self) -> "Packed":
         """The same with weights of 16 bits: whole numbers of the largest one over 32,767."""
