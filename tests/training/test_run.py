@@ -251,4 +251,5 @@ def test_the_progress_bar_shows_loss_and_accuracy(monkeypatch):
         assert not shown, "numbers are logged by the epoch"
         task._trainer = SimpleNamespace(is_last_batch=last)
         task.training_step((torch.rand(2, 4, 3), torch.tensor([0, 2])), 0)
+        task.on_train_batch_end(None, None, 0)
     assert shown == {"train/loss": True, "train/accuracy": True}

@@ -190,8 +190,6 @@ class Classification(LightningModule):
         averages = self.averages[f"of_{stage}"]
         averages["loss"].update(loss.detach(), len(labels))
         averages["accuracy"].update(decoded, labels)
-        if stage == "train" and self.trainer.is_last_batch:
-            self._log_averages(stage)
         return Judged(loss, decoded, labels, y, lengths)
 
     def _outcome(self, stage: str, x: Tensor, labels: Tensor, lengths: Tensor | None) -> tuple[Outcome, Tensor | None]:
@@ -220,6 +218,11 @@ class Classification(LightningModule):
             if average.update_called:
                 self.log(f"{stage}/{name}", average.compute(), prog_bar=True, on_step=False, on_epoch=True)
                 average.reset()
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, index: int) -> None:
+        # Before the callbacks that come at the end of the epoch.
+        if self.trainer.is_last_batch:
+            self._log_averages("train")
 
     def on_validation_epoch_end(self) -> None:
         self._log_averages("val")
