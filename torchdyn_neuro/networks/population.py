@@ -96,7 +96,9 @@ class Population(nn.Module):
 
     def initial_state(self, dtype: torch.dtype, stream: int) -> State:
         """The state at the start, fields [1, neurons]; ``stream`` tells apart what is drawn."""
-        with torch.no_grad():
+        # What a cell draws by itself, such as the key of a noise, comes from the seed of the network, too.
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(stream)
             state = self.cell.initial_state(self.frame(dtype))
         fields = {}
         for number, (name, value) in enumerate(self.initial.items()):

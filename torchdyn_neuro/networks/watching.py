@@ -20,6 +20,11 @@ def watched_in(
         ValueError: if there is no such population, field or neuron.
     """
     names, found = list(populations), {}
+    if not isinstance(watch, Mapping) or not all(isinstance(fields, Mapping) for fields in watch.values()):
+        raise TypeError(
+            f"SpikingNetwork: expected what to watch by population and field, got {watch!r}; pass e.g. "
+            '{"E": {"v": [0, 1]}}'
+        )
     for name, fields in watch.items():
         if name not in names:
             raise ValueError(
@@ -33,10 +38,15 @@ def watched_in(
                 raise ValueError(
                     f"SpikingNetwork: expected to watch fields of {name} among {known}, got {field!r}; name those"
                 )
-            neurons = torch.as_tensor(neurons).reshape(-1)
+            try:
+                neurons = torch.as_tensor(neurons if isinstance(neurons, Tensor) else list(neurons)).reshape(-1)
+            except (TypeError, RuntimeError, ValueError):
+                neurons = torch.tensor([-1])
             count = populations[name].neurons
-            beyond = len(neurons) and not 0 <= int(neurons.min()) <= int(neurons.max()) < count
-            if neurons.is_floating_point() or beyond:
+            if not len(neurons):
+                neurons = neurons.to(torch.int64)
+            whole = not (neurons.is_floating_point() or neurons.is_complex() or neurons.dtype == torch.bool)
+            if not whole or (len(neurons) and not 0 <= int(neurons.min()) <= int(neurons.max()) < count):
                 raise ValueError(
                     f"SpikingNetwork: expected to watch neurons of {name} from 0 to {count - 1}, got others; count "
                     "from 0"
