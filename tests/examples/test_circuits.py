@@ -18,6 +18,7 @@ from .circuit_references import (
     pair_field,
     period,
     siegert,
+    vogels_abbott,
     wong_wang,
 )
 from .loading import load
@@ -190,6 +191,16 @@ def test_potjans_diesmann_2014(picture, tmp_path):
         _, state = cell.step(torch.full((1, 1), arrives), state)
         trace.append(state.v.item() - rest)
     assert max(trace) == pytest.approx(0.15, rel=0.01)
+
+
+def test_brette_2007(picture):
+    figures = load("papers/Brette_2007").main(picture, duration=300.0, settle=100.0)
+    for model, found in figures.items():
+        rate, cv = vogels_abbott(model == "COBA", 4000, settle=1000)
+        # Other synapses and first potentials.
+        assert found["rate"] == pytest.approx(rate, rel=0.2)
+        assert found["inhibitory"] == pytest.approx(rate, rel=0.25)
+        assert found["cv"] == pytest.approx(cv, rel=0.15)
 
 
 def test_brunel_2000(picture):
