@@ -208,11 +208,11 @@ def test_brunel_2000(picture):
     regular, fast, balanced, slow = figures.values()
     # Cells that always get enough fire as often as they may: 2 ms, and a step of the grid or more to threshold.
     assert 250 < regular["rate"] < 1000 / 2.0
-    for found, g, eta, J, inputs in ((balanced, 6, 2, 0.7, 100), (fast, 6, 4, 0.3, 400)):
-        assert found["rate"] == pytest.approx(balanced_rate(g, eta, J=J, inputs=inputs), rel=0.3)
+    for found, g, eta in ((balanced, 5, 2), (fast, 6, 4)):
+        assert found["rate"] == pytest.approx(balanced_rate(g, eta, J=0.1, inputs=1000), rel=0.1)
     assert fast["peak"] == pytest.approx(1000 / (4 * 1.5), rel=0.3)  # the period is about four delays
     assert 15 < slow["peak"] < 45  # 22 Hz in the paper
-    assert balanced["control"] == pytest.approx(1 / 5000, rel=0.2)
+    assert balanced["control"] == pytest.approx((12_500 * balanced["rate"] * 0.0005) ** -0.5, rel=0.01)
 
 
 def test_maass_2002(picture):
