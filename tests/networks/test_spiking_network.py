@@ -332,6 +332,22 @@ def lif(count: int = 5, dt: float = 0.1, **options) -> Population:
     return Population(count, tdn.LIF(dt=dt), **options)
 
 
+def conductance_based(count: int = 5, **options) -> Population:
+    parts = tdn.ConductanceSynapse(output="mean", dt=0.1), tdn.ConductanceLIF(t_ref=5.0, dt=0.1)
+    return Population(count, tdn.Chain(*parts), inputs=("exc", "inh"), **options)
+
+
+def test_first_values_of_the_parts_of_a_chain():
+    """A conductance that is there at first pulls the potential: an explicit solution of the two equations."""
+    g, v = np.array([0.0, 2.0, 40.0, 10.0, 5.0]), np.array([-60.0, -55.0, -70.0, -52.0, -65.0])
+    population = conductance_based(initial={"0.g.1": torch.tensor(g), "1.v": torch.tensor(v)})
+    found = SpikingNetwork({"A": population}).run(2.0).state.cells[0]
+    for _ in range(2000):
+        g, v = g * (1 - 0.001 / 5.0), v + 0.001 / 200.0 * (10.0 * (-60.0 - v) + g * (-70.0 - v))
+    assert found[1].v[0].tolist() == pytest.approx(v.tolist(), abs=0.05)
+    assert found[0].g[1][0].tolist() == pytest.approx(g.tolist(), rel=1e-2)
+
+
 def net_of(*projections: Projection, **options) -> SpikingNetwork:
     return SpikingNetwork({"A": lif(), "B": lif(6)}, projections, **options)
 
@@ -423,6 +439,10 @@ RULE = wiring.FixedOutDegree(2)
         (
             lambda: SpikingNetwork({"A": lif(initial={"u": 1.0})}).run(1.0),
             "expected initial to name fields of the state",
+        ),
+        (
+            lambda: SpikingNetwork({"A": conductance_based(initial={"v": 1.0})}).run(1.0),
+            "fields of the state of Chain, 0.g.0, 0.g.1, 1.v, 1.refractory, got 'v'",
         ),
         (
             lambda: SpikingNetwork({"A": lif(initial={"v": torch.ones(3)})}).run(1.0),

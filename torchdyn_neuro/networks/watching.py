@@ -31,7 +31,7 @@ def watched_in(
                 f"SpikingNetwork: expected to watch populations among {', '.join(names)}, got {name!r}; name those"
             )
         number = names.index(name)
-        places = _fields(cells[number], dtype)
+        places = fields_of(cells[number], dtype)
         for field, neurons in fields.items():
             if field not in places:
                 known = ", ".join(places) or "none"
@@ -55,15 +55,22 @@ def watched_in(
     return found
 
 
-def _fields(state: State, dtype: torch.dtype, before: str = "", first: int = 0) -> dict[str, int]:
-    """The names of the fields that are numbers, those of parts behind a dot, and their numbers among all tensors."""
+def fields_of(state: State, dtype: torch.dtype | None = None, before: str = "", first: int = 0) -> dict[str, int]:
+    """The names of the fields of a dtype, or of all, those of parts behind a dot, and their numbers among all tensors.
+
+    Example:
+        >>> import torch, torchdyn_neuro as tdn
+        >>> chain = tdn.Chain(tdn.ExponentialSynapse(), tdn.LIF())
+        >>> fields_of(chain.initial_state(torch.zeros(1, 3)))
+        {'0.s': 0, '1.v': 1}
+    """
     found: dict[str, int] = {}
     names = getattr(state, "_fields", range(len(state)) if isinstance(state, tuple) else ())
     for name, part in zip(names, state if isinstance(state, tuple) else (), strict=True):
         if isinstance(part, Tensor):
-            if part.dtype == dtype:
+            if dtype in (None, part.dtype):
                 found[f"{before}{name}"] = first
         else:
-            found |= _fields(part, dtype, f"{before}{name}.", first)
+            found |= fields_of(part, dtype, f"{before}{name}.", first)
         first += len(leaves(part))
     return found
