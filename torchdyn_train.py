@@ -112,3 +112,7 @@ def _without_null(word: str) -> str:
     if re.fullmatch(r"[-+]?\d*\.?\d+(e[-+]?\d+)?|true|false", value, re.IGNORECASE):
         raise ValueError(f"train: expected {group} to be the name of a choice, got {value}; --help lists them")
     return word
+
+
+if __name__ == "__main__":
+    command()

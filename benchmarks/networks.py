@@ -3,9 +3,9 @@
     python benchmarks/networks.py
     python benchmarks/networks.py --tables cortical_microcircuit.json --scales 0.1 0.3 1.0 --threads 1 2
 
-Two models. ``cuba``: Brette et al. 2007, J. Comput. Neurosci. 23:349, benchmark 2: current-based cells at rest above
-threshold, 80 inputs each, .1 ms. ``microcircuit``: Potjans & Diesmann 2014 (``examples/papers``), with the numbers of
-its tables as a file. Each line says how long the network took to build, the bytes of a synapse, the least real-time
+The models of ``examples/papers``. ``coba``, ``cuba``: Brette et al. 2007, benchmarks 1 and 2, synapses as conductances
+or currents, 80 inputs to a cell, .1 ms. ``microcircuit``: Potjans & Diesmann 2014, with the numbers of its tables as a
+file. Each line says how long the network took to build, the bytes of a synapse, the least real-time
 factor of some windows (seconds that pass for one of the model) and where the time of all threads went. Processor time
 counts all threads and is disturbed less by other work on the machine; where there is such work the benchmark says so.
 """
@@ -23,13 +23,9 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-import torchdyn_neuro as tdn
-from torchdyn_neuro.networks import Population, Projection, SpikingNetwork
-from torchdyn_neuro.wiring import FixedProbability, Uniform
-
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples" / "papers"))
 
-CUBA_INPUTS, DT = 80, 0.1
+DT = 0.1
 WINDOWS = 6
 
 
@@ -49,23 +45,6 @@ class Figures:
     event: float
     update: float
     memory: float
-
-
-def cuba(neurons: int) -> SpikingNetwork:
-    """CUBA: v rests above the threshold, two currents of exponential decay."""
-    excitatory, inhibitory = neurons * 4 // 5, neurons - neurons * 4 // 5
-    kinds = {"v_th": -50.0, "v_reset": -60.0, "reset": "value", "t_ref": 5.0, "dt": DT}
-    populations = {}
-    for name, count in (("E", excitatory), ("I", inhibitory)):
-        cell = tdn.TwoSynapseLIF(20.0, 5.0, 10.0, v_rest=-49.0, **kinds)
-        populations[name] = Population(count, cell, inputs=("exc", "inh"), initial={"v": Uniform(-60.0, -50.0)})
-    rule = FixedProbability(CUBA_INPUTS / neurons)
-    projections = [
-        Projection(source, target, rule, weight, DT, receptor)
-        for source, weight, receptor in (("E", 1.62, "exc"), ("I", -9.0, "inh"))
-        for target in populations
-    ]
-    return SpikingNetwork(populations, projections, seed=1)
 
 
 def measured(name: str, build, threads: int, settle: float, window: float) -> Figures:
@@ -125,15 +104,22 @@ def table(rows: list[Figures]) -> Table:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--neurons", type=int, nargs="*", default=[4000, 40_000], help="sizes of the CUBA network")
+    parser.add_argument("--neurons", type=int, nargs="*", default=[4000, 40_000], help="sizes of these networks")
+    parser.add_argument("--models", nargs="*", default=["COBA", "CUBA"], choices=["COBA", "CUBA"])
     parser.add_argument("--tables", type=Path, help="numbers of the microcircuit, JSON")
     parser.add_argument("--scales", type=float, nargs="*", default=[0.1], help="scales of the microcircuit")
     parser.add_argument("--threads", type=int, nargs="*", default=[1, 2])
     parser.add_argument("--window", type=float, default=500.0, help="ms of each window")
     parser.add_argument("--json", type=Path, help="where the figures go")
     args = parser.parse_args()
+    from Brette_2007 import network as vogels_abbott
+
     busy = os.getloadavg()[0]
-    cases = [(f"cuba {count}", lambda count=count: cuba(count), 100.0) for count in args.neurons]
+    cases = [
+        (f"{model.lower()} {count}", lambda model=model, count=count: vogels_abbott(model, count), 100.0)
+        for model in args.models
+        for count in args.neurons
+    ]
     if args.tables:
         from Potjans_Diesmann_2014 import network
 

@@ -1,4 +1,4 @@
-"""The README's Python runs, and its commands name files and options that are there."""
+"""The Python of the README and of the pages beside it runs; their commands name files and options that are there."""
 
 import re
 from pathlib import Path
@@ -7,12 +7,17 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+PAGES = {path.name: path.read_text() for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
+BLOCKS = {
+    f"{name} {index}": block
+    for name, text in PAGES.items()
+    for index, block in enumerate(re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL))
+}
 
 
-@pytest.mark.parametrize("index", range(len(BLOCKS)))
-def test_python_block_runs(index):
-    exec(compile(BLOCKS[index], f"README block {index}", "exec"), {})
+@pytest.mark.parametrize("name", BLOCKS)
+def test_python_block_runs(name):
+    exec(compile(BLOCKS[name], name, "exec"), {})
 
 
 def test_the_two_commands_are_there():
@@ -20,9 +25,11 @@ def test_the_two_commands_are_there():
     assert 'pip install -e ".[test]" && pytest\n' in README
 
 
-def test_files_named_in_the_readme_exist():
-    named = re.findall(r"\(((?:examples|benchmarks|torchdyn_neuro|docs|tests|configs)[\w/.]*)\)", README)
-    named += re.findall(r"python ((?:examples|benchmarks)/[\w/.]+|train\.py)", README)
+@pytest.mark.parametrize("page", PAGES)
+def test_files_named_in_a_page_exist(page):
+    named = re.findall(r"\((?:\.\./)?((?:examples|benchmarks|torchdyn_neuro|docs|tests|configs)[\w/.]*)\)", PAGES[page])
+    named += re.findall(r"(?:python|bash) ((?:examples|benchmarks)/[\w/.]+|train\.py)", PAGES[page])
+    named += [f"configs/experiment/{name}.yaml" for name in re.findall(r"experiment=(\w+)", PAGES[page])]
     assert named
     missing = [name for name in named if not (ROOT / name).exists()]
     assert not missing

@@ -22,8 +22,11 @@ def test_writes_a_table_and_figures(tmp_path):
         timeout=200,
     )
     assert done.returncode == 0, done.stderr
-    (row,) = json.loads(file.read_text())
-    assert row["neurons"] == 400
+    coba, row = json.loads(file.read_text())
+    assert coba["name"] == "coba 400"
+    # 40 trains that begin it, of which each neuron hears 8.
+    assert (coba["neurons"], row["neurons"]) == (440, 400)
+    assert coba["synapses"] == pytest.approx(400 * 88, rel=0.05)
     assert row["synapses"] == pytest.approx(400 * 80, rel=0.05)
     assert 6 < row["bytes"] < 8
     assert row["clock"] > 0

@@ -1,5 +1,7 @@
 """The sparse layer against the dense one that holds the same weights."""
 
+import pickle
+
 import pytest
 import torch
 from torch import nn
@@ -125,3 +127,10 @@ def test_what_does_not_fit_is_refused():
     delayed = Given(torch.tensor([0]), torch.tensor([0]), weight=torch.ones(1), delay=torch.ones(1))
     with pytest.raises(ValueError, match="expected synapses without delays"):
         tdn.SparseLinear(4, 3, delayed)
+
+
+def test_a_layer_is_pickled():
+    one, x = layer(), torch.eye(IN)
+    other = pickle.loads(pickle.dumps(one))
+    assert other.place.dtype == torch.uint16
+    assert torch.equal(other(x), one(x))

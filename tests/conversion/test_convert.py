@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.nn.utils import parametrizations, parametrize, prune
 from torch.testing import assert_close
 
 import torchdyn_neuro as tdn
@@ -176,3 +177,56 @@ def test_numbers_that_are_not_usable(options, message):
         convert(nn.Sequential(nn.Linear(4, 4), nn.ReLU()), torch.rand(5, 4), **options)
     with pytest.raises(TypeError, match="expected a batch of inputs as a tensor, or batches whose first part is one"):
         convert(nn.Linear(4, 4), [3])
+
+
+@pytest.mark.parametrize("parametrized", [parametrizations.weight_norm, parametrizations.spectral_norm])
+def test_weights_that_are_computed_from_others_are_scaled_too(parametrized):
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(8, 32), nn.ReLU(), parametrized(nn.Linear(32, 3))).eval()
+    with torch.no_grad():
+        net[0].weight.mul_(6.0)  # a threshold far from 1
+    x = torch.rand(64, 8)
+    wanted = net(x).detach()
+    assert_close(
+        convert(net, x, percentile=100)(shown(x, 200)).mean(0), wanted, atol=0.02 * float(wanted.abs().max()), rtol=0
+    )
+    assert parametrize.is_parametrized(net[2])
+
+
+def test_weights_of_hooks_are_refused():
+    net = nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 3))
+    prune.l1_unstructured(net[2], "weight", 0.5)
+    with pytest.raises(ValueError, match=r"got 2, a Linear whose weight a hook computes; .*prune\.remove"):
+        convert(net, torch.rand(4, 8))
+    prune.remove(net[2], "weight")
+    convert(net, torch.rand(4, 8))
+
+
+class UsesAgain(nn.Module):
+    """What the ReLU in place has changed goes into the sum."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear, self.relu = nn.Linear(8, 8), nn.ReLU(inplace=True)
+
+    def forward(self, x):
+        y = self.linear(x)
+        return self.relu(y) + y
+
+
+class DropsAlways(nn.Module):
+    def forward(self, x):
+        return functional.dropout(functional.relu(x), 0.5, training=True)
+
+
+@pytest.mark.parametrize("model", [UsesAgain, DropsAlways])
+def test_what_the_layers_one_by_one_do_not_do_is_refused(model):
+    torch.manual_seed(0)
+    with pytest.raises(ValueError, match=f"give what {model.__name__} gives, got other outputs; "):
+        convert(model(), torch.rand(4, 8))
+
+
+@pytest.mark.parametrize("x", [torch.zeros(0, 8), torch.full((2, 8), torch.nan), torch.ones(2, 8, dtype=torch.int64)])
+def test_inputs_that_cannot_be_used_are_refused(x):
+    with pytest.raises(ValueError, match="expected finite inputs in floats, at least one"):
+        convert(nn.Linear(8, 3), x)

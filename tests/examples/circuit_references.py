@@ -122,3 +122,31 @@ def facilitating_network(W, excites, current, *, sigma=1.26, tau=20.0, synapse=1
         sent = sent * fades + np.where(excites, u * x, 1.0) * fired / synapse
         x = np.where(fired, x * (1 - u), x)
     return spikes
+
+
+def vogels_abbott(conductances, steps, *, settle, cells=4000, seed=1, dt=0.1):
+    """Rate (Hz) and CV of the intervals of the networks of Vogels & Abbott (2005), by small steps of Euler."""
+    rng = np.random.default_rng(seed)
+    excites = np.arange(cells) < 0.8 * cells
+    targets = [np.flatnonzero(rng.random(cells) < 0.02) for _ in range(cells)]
+    v, rest, g = rng.uniform(-60.0, -50.0, cells), np.zeros(cells), np.zeros((2, cells))
+    fades, weights = np.array([[1 - dt / 5.0], [1 - dt / 10.0]]), (0.6, 6.7) if conductances else (1.62, -9.0)
+    leak, spikes = -60.0 if conductances else -49.0, []
+    for n in range(steps):
+        # Conductances in units of the leak.
+        pull = g[0] * (0.0 - v) + g[1] * (-80.0 - v) if conductances else g[0] + g[1]
+        v = np.where(rest > 0, -60.0, v + dt / 20.0 * (leak - v + pull))
+        rest, g = np.maximum(rest - 1, 0), g * fades
+        if conductances and n * dt < 50.0:  # what sets them going
+            g[0] += 0.6 * rng.poisson(0.24 * dt, cells)
+        fired = np.flatnonzero(v >= -50.0)
+        v[fired], rest[fired] = -60.0, round(5.0 / dt)
+        for neuron in fired:
+            row = 0 if excites[neuron] else 1
+            g[row, targets[neuron]] += weights[row]
+        spikes += [(neuron, n * dt) for neuron in fired if n >= settle and excites[neuron]]
+    neuron, times = np.array(sorted(spikes)).T
+    trains = np.split(times, np.flatnonzero(np.diff(neuron)) + 1)
+    gaps = [np.diff(train) for train in trains if len(train) >= 4]
+    rate = 1000 * len(times) / (excites.sum() * (steps - settle) * dt)
+    return rate, np.mean([gap.std() / gap.mean() for gap in gaps])

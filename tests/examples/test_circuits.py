@@ -18,6 +18,7 @@ from .circuit_references import (
     pair_field,
     period,
     siegert,
+    vogels_abbott,
     wong_wang,
 )
 from .loading import load
@@ -192,16 +193,26 @@ def test_potjans_diesmann_2014(picture, tmp_path):
     assert max(trace) == pytest.approx(0.15, rel=0.01)
 
 
+def test_brette_2007(picture):
+    figures = load("papers/Brette_2007").main(picture, duration=300.0, settle=100.0)
+    for model, found in figures.items():
+        rate, cv = vogels_abbott(model == "COBA", 4000, settle=1000)
+        # Other synapses and first potentials.
+        assert found["rate"] == pytest.approx(rate, rel=0.2)
+        assert found["inhibitory"] == pytest.approx(rate, rel=0.25)
+        assert found["cv"] == pytest.approx(cv, rel=0.15)
+
+
 def test_brunel_2000(picture):
     figures = load("papers/Brunel_2000").main(picture, duration=300.0, settle=100.0)
     regular, fast, balanced, slow = figures.values()
     # Cells that always get enough fire as often as they may: 2 ms, and a step of the grid or more to threshold.
     assert 250 < regular["rate"] < 1000 / 2.0
-    for found, g, eta, J, inputs in ((balanced, 6, 2, 0.7, 100), (fast, 6, 4, 0.3, 400)):
-        assert found["rate"] == pytest.approx(balanced_rate(g, eta, J=J, inputs=inputs), rel=0.3)
+    for found, g, eta in ((balanced, 5, 2), (fast, 6, 4)):
+        assert found["rate"] == pytest.approx(balanced_rate(g, eta, J=0.1, inputs=1000), rel=0.1)
     assert fast["peak"] == pytest.approx(1000 / (4 * 1.5), rel=0.3)  # the period is about four delays
     assert 15 < slow["peak"] < 45  # 22 Hz in the paper
-    assert balanced["control"] == pytest.approx(1 / 5000, rel=0.2)
+    assert balanced["control"] == pytest.approx((12_500 * balanced["rate"] * 0.0005) ** -0.5, rel=0.01)
 
 
 def test_maass_2002(picture):

@@ -70,3 +70,19 @@ def test_what_is_not_finite_is_not_left_out():
 def test_many_rows_are_left_to_products_of_torch(calls):
     assert_agrees(module().double(), spikes(129, 0.1), relative=1e-11)
     assert not calls
+
+
+def test_weights_that_become_no_numbers_leave_nothing_out(calls):
+    """One row makes all weights NaN; what gets few inputs, or none, is NaN all the same."""
+    plastic = tdn.Plastic(nn.Linear(PRE, POST, bias=False), tdn.Oja(0.1), weights="sum")
+    chain = tdn.Chain(plastic, tdn.LIF(5.0, v_th=0.2)).double()
+    x = spikes(6, 0.02)
+    x[0, 0] = torch.inf
+    x[1, 3] = 0
+    with torch.no_grad():
+        with tdn.backend("eager"):
+            y, _ = chain.scan(x, chain.initial_state(x[0]))
+        found, _ = chain.scan(x, chain.initial_state(x[0]))
+    assert calls
+    assert y[1, 3].isnan().all()
+    torch.testing.assert_close(found, y, equal_nan=True, rtol=1e-12, atol=1e-12)

@@ -1,6 +1,7 @@
 """Networks against a simulation written here with NumPy, step by step and synapse by synapse."""
 
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -331,6 +332,22 @@ def lif(count: int = 5, dt: float = 0.1, **options) -> Population:
     return Population(count, tdn.LIF(dt=dt), **options)
 
 
+def conductance_based(count: int = 5, **options) -> Population:
+    parts = tdn.ConductanceSynapse(output="mean", dt=0.1), tdn.ConductanceLIF(t_ref=5.0, dt=0.1)
+    return Population(count, tdn.Chain(*parts), inputs=("exc", "inh"), **options)
+
+
+def test_first_values_of_the_parts_of_a_chain():
+    """A conductance that is there at first pulls the potential: an explicit solution of the two equations."""
+    g, v = np.array([0.0, 2.0, 40.0, 10.0, 5.0]), np.array([-60.0, -55.0, -70.0, -52.0, -65.0])
+    population = conductance_based(initial={"0.g.1": torch.tensor(g), "1.v": torch.tensor(v)})
+    found = SpikingNetwork({"A": population}).run(2.0).state.cells[0]
+    for _ in range(2000):
+        g, v = g * (1 - 0.001 / 5.0), v + 0.001 / 200.0 * (10.0 * (-60.0 - v) + g * (-70.0 - v))
+    assert found[1].v[0].tolist() == pytest.approx(v.tolist(), abs=0.05)
+    assert found[0].g[1][0].tolist() == pytest.approx(g.tolist(), rel=1e-2)
+
+
 def net_of(*projections: Projection, **options) -> SpikingNetwork:
     return SpikingNetwork({"A": lif(), "B": lif(6)}, projections, **options)
 
@@ -378,10 +395,54 @@ RULE = wiring.FixedOutDegree(2)
         (lambda: net_of().run(0.1, watch={"C": {}}), "expected to watch populations among A, B, got 'C'"),
         (lambda: net_of().run(0.1, watch={"A": {"u": [0]}}), "expected to watch fields of A among v, got 'u'"),
         (lambda: net_of().run(0.1, watch={"A": {"v": [5]}}), "expected to watch neurons of A from 0 to 4, got others"),
+        (
+            lambda: net_of().run(0.1, watch={"A": {"v": torch.tensor([True, False])}}),
+            "neurons of A from 0 to 4, got others",
+        ),
+        (lambda: net_of().run(0.1, watch={"A": ["v"]}), "expected what to watch by population and field, got"),
+        (lambda: net_of(owners=2**14 + 1), "expected at most 16384 owners, got 16385"),
+        (lambda: SpikingNetwork({"A.b": lif()}), "expected names of populations without a dot, got 'A.b'"),
+        (lambda: SpikingNetwork({"keys": lif()}), "expected names of populations without a dot, got 'keys'"),
+        (lambda: SpikingNetwork([lif()]), "expected populations by name"),
+        (
+            lambda: SpikingNetwork({"A": lif(drives=[Poisson(1e12, 1.0)])}).run(0.1),
+            "at most 100000 spikes of a neuron",
+        ),
+        (
+            lambda: SpikingNetwork({"A": lif(drives=[Poisson(1.0, 1e38)])}).run(0.1),
+            "expected weight that",
+        ),
+        (
+            lambda: SpikingNetwork({"A": lif(drives=[Current(1e39)])}).run(0.1),
+            "expected value that",
+        ),
+        (lambda: net_of(Projection("A", "B", RULE, 1e39, 0.5)), "from A to B that torch.float32 holds, got 1e[+]39"),
+        (lambda: networks.SpikeSource(1, torch.ones(1), torch.tensor([False])), "real times and whole numbers"),
+        (
+            lambda: Given(torch.tensor([0]), torch.tensor([0]), weight=torch.tensor([1j])),
+            "weight to be a tensor",
+        ),
+        (lambda: Given(torch.tensor([0]), torch.tensor([0]), delay=[1.0]), "delay to be a tensor of numbers, got list"),
+        (
+            lambda: wiring.DistanceDependent(1.0, 0.2, torch.full((5, 2), math.nan), torch.zeros(5, 2)),
+            "expected finite positions, got others",
+        ),
+        (
+            lambda: net_of().run(1.0).spikes.synchrony("A", 0.01),
+            "expected bins from a step of 0.1 ms to",
+        ),
+        (
+            lambda: net_of().run(1.0).spikes.synchrony("A", 3.0),
+            "expected bins from a step of 0.1 ms to",
+        ),
         (lambda: net_of().run(0.05), "expected a duration of whole steps of 0.1 ms, got 0.05 ms"),
         (
             lambda: SpikingNetwork({"A": lif(initial={"u": 1.0})}).run(1.0),
             "expected initial to name fields of the state",
+        ),
+        (
+            lambda: SpikingNetwork({"A": conductance_based(initial={"v": 1.0})}).run(1.0),
+            "fields of the state of Chain, 0.g.0, 0.g.1, 1.v, 1.refractory, got 'v'",
         ),
         (
             lambda: SpikingNetwork({"A": lif(initial={"v": torch.ones(3)})}).run(1.0),
@@ -417,6 +478,78 @@ def test_frozen_weights_of_16_bits():
     assert shifted.freeze().packed.weights.max() == 32767
     apart = shifted.packed.weights.double() * shifted.packed.scale - exact.packed.weights.double() * exact.packed.scale
     assert apart.abs().max() < 2.0**-11
+
+
+def one_input(weight: torch.Tensor) -> SpikingNetwork:
+    """All of a population fire in the first step and reach one sum."""
+    source = Population(len(weight), tdn.LIF(10.0, v_th=1.0, reset="zero", dt=0.1), drives=[Current(1e3)])
+    rule = Given(torch.arange(len(weight)), torch.zeros(len(weight), dtype=torch.int64), weight=weight)
+    target = Population(1, tdn.IF(v_th=1e9, dt=0.1))
+    return SpikingNetwork({"A": source, "B": target}, [Projection("A", "B", rule, delay=0.1)], owners=2)
+
+
+def test_frozen_sums_keep_within_32_bits():
+    most = one_input(torch.ones(65_538)).freeze()
+    assert most.run(0.2).state.cells[1].v.item() == pytest.approx(6553.8, rel=1e-5)
+    for sign in (1.0, -1.0):
+        with pytest.raises(
+            ValueError, match=r"at most 65538 times the largest one, .* got 65539 times; run it without"
+        ):
+            one_input(sign * torch.ones(65_539)).freeze()
+    with pytest.raises(ValueError, match="expected finite weights to freeze, got others"):
+        one_input(torch.tensor([1.0, math.nan])).freeze()
+
+
+def test_what_is_no_number_ends_a_run():
+    """As a spike it would be NaN, which a list cannot hold."""
+    pieces = []
+    with pytest.raises(ValueError, match="numbers in the state of B, got NaN in 1 of its neurons between steps 0 and"):
+        one_input(torch.tensor([1.0, math.nan])).run(0.3, record=pieces.append)
+    assert pieces == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"step": torch.tensor(-5)},
+        {"recent": torch.zeros(1, 2, dtype=torch.int64)},
+        {"recent": torch.zeros(2, dtype=torch.int32)},
+        {"recent": torch.tensor([[1, 11]], dtype=torch.int32)},
+        {"recent": torch.tensor([[20, 0]], dtype=torch.int32)},
+        {"recent": torch.tensor([[1, 0], [0, 0]], dtype=torch.int32)},
+        {"cells": ()},
+    ],
+    ids=str,
+)
+def test_a_state_that_is_none_is_refused(change):
+    net = net_of(Projection("A", "B", RULE, 1.0, 0.5))
+    state = net.run(2.0).state
+    with pytest.raises(ValueError, match="expected a state of 2 populations of 11 neurons"):
+        net.run(1.0, state._replace(**change))
+    with pytest.raises(TypeError, match="expected a SpikingNetworkState, got tuple"):
+        net.run(1.0, state.cells)
+
+
+def test_noise_follows_the_seed():
+    def potential(seed: int, other: int) -> torch.Tensor:
+        torch.manual_seed(other)
+        cell = tdn.LIF(dt=0.1, noise=tdn.WhiteNoise(1.0))
+        found = SpikingNetwork({"A": Population(3, cell)}, seed=seed).run(0.5).state.cells[0].v
+        assert torch.initial_seed() == other
+        return found
+
+    assert torch.equal(potential(1, 2), potential(1, 3))
+    assert not torch.equal(potential(1, 2), potential(2, 2))
+
+
+def test_times_of_given_spikes_keep_all_their_bits():
+    source = networks.SpikeSource(2, torch.tensor([1234.1], dtype=torch.float64), torch.tensor([1]))
+    assert source.half().on_grid(0.1).tolist() == [[12340, 1]]
+
+
+def test_a_network_is_pickled():
+    net = poisson_network()
+    assert listed(pickle.loads(pickle.dumps(net)).run(20.0).spikes) == listed(net.run(20.0).spikes)
 
 
 def test_what_was_counted_in_steps_keeps_its_steps():

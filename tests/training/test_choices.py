@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 
 from torchdyn_neuro.training import PlainCheckpoints, load_checkpoint, run, with_choices
 from torchdyn_neuro.training.choices import check_choices, choices_in, choices_of_command
+from torchdyn_neuro.training.settings import check_settings, without_foreign_arguments
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 # Lightning and its dependencies warn about their own future.
@@ -140,7 +141,7 @@ def test_choices_that_the_program_did_not_take():
 def test_files_that_say_something_else_than_they_did():
     choices = ["optimizer=sgd", "dt=0.5"]
     with command(*choices) as config:
-        now = OmegaConf.to_container(config, resolve=True)
+        now = check_settings(OmegaConf.to_container(config, resolve=True))
         check_choices({"config": now, "choices": choices}, now, "a.ckpt")
     before = now | {"optimizer": now["optimizer"] | {"lr": 0.123}}
     with command(*choices), pytest.raises(ValueError, match=r"expected optimizer.lr to be 0.123 as in 'a.ckpt', got"):
@@ -154,6 +155,22 @@ def test_files_that_say_something_else_than_they_did():
     words = ["optimizer=sgd", "dt=0.25", "optimizer.lr=0.4"]
     with command(*words) as config:
         check_choices({"config": now, "choices": choices}, OmegaConf.to_container(config, resolve=True), "a.ckpt")
+
+
+def test_what_a_run_makes_of_its_configuration_is_no_contradiction():
+    """Groups that are absent are empty, and a class of one's own gets no arguments of another one."""
+
+    def made(config):
+        whole = check_settings(OmegaConf.to_container(config, resolve=True))
+        return without_foreign_arguments(whole, ["optimizer._target_"], ())
+
+    choices = ["optimizer._target_=torch.optim.Rprop", "~penalty"]
+    with command(*choices) as config:
+        before = made(config)
+    assert before["penalty"] == {}
+    assert "weight_decay" not in before["optimizer"]
+    with command(*choices, "dt=0.25") as config:
+        check_choices({"config": before, "choices": choices}, made(config), "a.ckpt")
 
 
 QUICK = ["callbacks=minimal", "logger=none", "calibrate=0"]

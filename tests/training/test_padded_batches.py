@@ -94,6 +94,15 @@ def test_encoders_make_sequences_of_one_length():
     assert torch.equal(here.encode(padded(9, torch.nan), LENGTHS), x.transpose(0, 1))
 
 
+@pytest.mark.parametrize("encoder", [None, DirectCurrent(steps=9)])
+def test_samples_come_in_the_type_of_the_model(encoder):
+    """Arrays of numpy are float64 where nobody says otherwise."""
+    here, samples = task().eval(), torch.rand(4, 9, 5)
+    here.encoder, samples = encoder, samples if encoder is None else samples[:, 0]
+    assert torch.equal(here(samples.double()), here(samples))
+    assert here.double().encode(samples).dtype is torch.float64
+
+
 class Turned(nn.Module):
     def forward(self, samples):
         return samples.transpose(0, 1)

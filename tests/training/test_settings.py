@@ -36,6 +36,7 @@ pytestmark = [pytest.mark.filterwarnings("ignore:::lightning"), pytest.mark.filt
         (["data.batch_size=many"], "data: expected batch_size to be int, got 'many'"),
         (["data.batch_size=0"], "Digits: expected batch_size >= 1"),
         (["loss.label_smoothing=x"], "loss: expected label_smoothing to be float"),
+        (["trainer.accumulate_grad_batches=0"], "expected trainer.accumulate_grad_batches to be at least 1, got 0"),
         (["trainer.max_epochs=x"], "trainer: expected max_epochs to be int or None, got 'x'"),
         (["callbacks.pictures.every=x"], "callbacks.pictures: expected every to be int"),
         (["dt=x"], "expected dt to be a number"),

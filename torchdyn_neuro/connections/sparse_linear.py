@@ -114,6 +114,16 @@ class SparseLinear(nn.Module):
         """The entries of a SciPy matrix [out_features, in_features] of any sparse format."""
         return cls(matrix.shape[1], matrix.shape[0], Given.from_scipy(matrix), dtype=dtype)
 
+    def __getstate__(self) -> dict[str, Any]:
+        # torch 2.14 pickles no whole numbers of 16 bits without a sign.
+        place = self.place.view(torch.int16) if self.place.dtype == torch.uint16 else self.place
+        return {**self.__dict__, "_buffers": {**self._buffers, "place": place}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if self.place.dtype == torch.int16:
+            self.place = self.place.view(torch.uint16)
+
     def sources(self) -> Tensor:
         """The presynaptic neuron of each synapse, int64 [synapses]."""
         return torch.repeat_interleave(torch.arange(self.in_features, device=self.start.device), self.start.diff())

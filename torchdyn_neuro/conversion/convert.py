@@ -15,7 +15,7 @@ from ..layers import SpikingMaxPool2d
 from ..neurons import IF
 from .folding import folded
 from .steps import LINEAR, RECTIFIERS, Step, steps_of
-from .thresholds import thresholds
+from .thresholds import check_followed, thresholds
 
 
 def convert(
@@ -54,7 +54,8 @@ def convert(
 
     Raises:
         TypeError: if the model is none, or the data hold no tensors.
-        ValueError: if the model holds what cannot be converted, by name, or a number is not usable.
+        ValueError: if the model holds what cannot be converted, by name, or does what its layers one by one do not, or
+            the data are empty or not finite, or a number is not usable.
 
     Source: Diehl et al. (2015), IJCNN (conversion with balanced weights); Rueckauer et al. (2017), Front. Neurosci.
     11:682 (percentile, reset by subtraction, batch norms); Bu et al. (2022), ICLR (start at half the threshold).
@@ -73,21 +74,28 @@ def convert(
         raise ValueError(f"convert: expected a percentile up to 100, got {percentile!r}; pass e.g. 99.9")
     fraction("convert", "v_init", v_init, of="the threshold")
     steps, result = steps_of(model)
-    steps = folded(steps, result)
     x = _inputs(data)
+    check_followed(model, steps, result, x)
+    steps = folded(steps, result)
     return _Conversion(thresholds(steps, x, percentile), v_init, dt, x).run(steps, result)
 
 
 def _inputs(data: Any) -> Tensor:
-    if isinstance(data, Tensor):
-        return data
-    batches = [batch[0] if isinstance(batch, (tuple, list)) else batch for batch in data]
+    batches = [data] if isinstance(data, Tensor) else list(data)
+    batches = [batch[0] if isinstance(batch, (tuple, list)) else batch for batch in batches]
     if not batches or not all(isinstance(batch, Tensor) for batch in batches):
         raise TypeError(
             "convert: expected a batch of inputs as a tensor, or batches whose first part is one, got "
             f"{type(data).__name__}; pass for example the training images"
         )
-    return torch.cat(batches)
+    x = torch.cat(batches)
+    if not x.is_floating_point() or not x.numel() or not torch.isfinite(x).all():
+        raise ValueError(
+            f"convert: expected finite inputs in floats, at least one, got shape {tuple(x.shape)} in {x.dtype}"
+            f"{' with NaN or infinity' if x.is_floating_point() and x.numel() else ''}; pass what the model was "
+            "trained on"
+        )
+    return x
 
 
 class _Conversion:

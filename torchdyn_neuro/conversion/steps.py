@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
-from torch import fx, nn
+from torch import Tensor, fx, nn
 from torch.nn import functional
+from torch.nn.utils import parametrize
 
 from ..core.dynamics import Dynamics
 
@@ -61,7 +62,17 @@ def steps_of(model: nn.Module) -> tuple[list[Step], str]:
     Raises:
         ValueError: if the code cannot be followed, or holds what no spiking neuron can do.
     """
+    for name, part in model.named_modules():
+        if isinstance(part, (*LINEAR, *NORMS)) and isinstance(part.__dict__.get("weight"), Tensor):
+            raise ValueError(
+                f"convert: expected layers that hold their weights, got {name or 'the model'}, a {type(part).__name__} "
+                "whose weight a hook computes; keep it as it is now: torch.nn.utils.prune.remove(layer, 'weight'), or "
+                "remove_weight_norm(layer)"
+            )
     model = copy.deepcopy(model).eval()
+    for part in list(model.modules()):
+        if parametrize.is_parametrized(part):
+            _keep_values(part)
     # What is traced is never a leaf itself.
     model = nn.Sequential(model) if isinstance(model, KNOWN) else model
     try:
@@ -82,6 +93,17 @@ def steps_of(model: nn.Module) -> tuple[list[Step], str]:
         else:
             found.append(_step(node, modules))
     return found, result
+
+
+@torch.no_grad()
+def _keep_values(layer: nn.Module) -> None:
+    """Let a layer hold what its parametrizations compute; they would undo whatever is folded into it."""
+    # Torch's own removal would take the weight from all copies, which share one class.
+    values = {name: getattr(layer, name).clone() for name in layer.parametrizations}
+    layer.__class__ = type(layer).__bases__[0]
+    del layer.parametrizations
+    for name, value in values.items():
+        layer.register_parameter(name, nn.Parameter(value))
 
 
 def _step(node: fx.Node, modules: dict[str, nn.Module]) -> Step:

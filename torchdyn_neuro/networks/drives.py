@@ -11,6 +11,7 @@ from ..core.checks import positive_number
 _BINS = 16
 _MOST_AT_ONCE = 2.0
 """Mean of one draw, of which hardly ever more than 15 spikes come."""
+_MOST = 1e5
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,8 @@ class Poisson:
         receptor: the input of the cell, by its place or its name.
 
     Raises:
-        ValueError: if the rate is negative or a number is not finite.
+        ValueError: if the rate is negative or a number is not finite; in a run, if more than 10^5 spikes come in a
+            step, or the weight is beyond the type of the network.
 
     Source: Walker (1977), ACM Trans. Math. Softw. 3:253 (alias method).
     """
@@ -42,7 +44,13 @@ class Poisson:
 
     def draws(self, dt: float) -> int:
         """How many numbers are drawn for a step, the sum of which is taken."""
-        return math.ceil(self.rate * dt / 1000 / _MOST_AT_ONCE)
+        mean = self.rate * dt / 1000
+        if mean > _MOST:
+            raise ValueError(
+                f"Poisson: expected at most {_MOST:g} spikes of a neuron in a step of {dt:g} ms, got {mean:g}; take a "
+                "Current of rate * dt / 1000 * weight"
+            )
+        return math.ceil(mean / _MOST_AT_ONCE)
 
     def table(self, dt: float, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
         """Of one draw: thresholds (32 bits), and what is added below and from them on."""
@@ -58,6 +66,7 @@ class Poisson:
             share[large] -= 1 - share[small]
             if share[large] < 1:
                 few.append(many.pop())
+        fits("Poisson", "weight", _BINS * self.weight, dtype)
         bits = torch.tensor(threshold).to(torch.uint32).view(torch.int32)
         below, above = (torch.tensor(numbers, dtype=dtype) * self.weight for numbers in (range(_BINS), other))
         return bits, below, above
@@ -73,7 +82,7 @@ class Current:
         receptor: the input of the cell, by its place or its name.
 
     Raises:
-        ValueError: if the value is not finite.
+        ValueError: if the value is not finite; in a run, if it is beyond the type of the network.
     """
 
     value: float
@@ -81,6 +90,12 @@ class Current:
 
     def __post_init__(self):
         _finite("Current", "value", self.value)
+
+
+def fits(owner: str, name: str, value: float, dtype: torch.dtype) -> None:
+    """Raise if a number is beyond the largest one of a type."""
+    if not abs(value) <= torch.finfo(dtype).max:
+        raise ValueError(f"{owner}: expected {name} that {dtype} holds, got {value:g}; lower it, or take torch.float64")
 
 
 def _finite(owner: str, name: str, value: float) -> None:

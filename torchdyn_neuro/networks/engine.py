@@ -1,6 +1,7 @@
 """Many steps of a network in one call."""
 
 import ctypes
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -11,7 +12,7 @@ from ..core.state import State, fill, leaves
 from ..fused.stepper import WIDEST, Stepper
 from ..native.compiler import arrays
 from ..native.threads import threads_for
-from .drives import Poisson
+from .drives import Poisson, fits
 from .layout import Layout
 from .packed import Packed, library
 from .population import Population
@@ -104,6 +105,8 @@ class Engine:
                 self.drives += 1
                 poisson = isinstance(drive, Poisson)
                 self.words += [number, population.place(drive.receptor), stream, drive.draws(dt) if poisson else 0]
+                if not poisson:
+                    fits("Current", "value", drive.value, dtype)
                 current = None if poisson else torch.tensor([drive.value], dtype=dtype)
                 self.tensors += [*(drive.table(dt, dtype) if poisson else (None, None, None)), current]
 
@@ -150,6 +153,18 @@ class Engine:
         spikes = torch.cat([self.record[k, :count] for k, count in enumerate(recorded.tolist())])
         order = torch.argsort(spikes[:, 0].to(torch.int64) * layout.total + spikes[:, 1])
         return taken, spikes[order], [trace[:taken] for trace in traces]
+
+    def without_number(self) -> list[int]:
+        """Of each population how many neurons have NaN in their state."""
+        found = []
+        for state, held in zip(self.cells, self.held, strict=True):
+            own = [x[: leaf.shape[-1]] for x, leaf in zip(held, leaves(state), strict=True) if x.is_floating_point()]
+            # A sum first: it is quick, and NaN where one is.
+            if any(math.isnan(x.sum().item()) for x in own):
+                found.append(int(torch.stack([x.isnan() for x in own]).any(0).sum()))
+            else:
+                found.append(0)
+        return found
 
     def states(self) -> tuple[State, ...]:
         """The states of the populations as they are now."""

@@ -29,6 +29,8 @@ class Layout:
     @classmethod
     def for_threads(cls, neurons: Sequence[int], inputs: Sequence[int], threads: int) -> "Layout":
         """One owner for each thread, or more where one would have more inputs than 16 bits tell apart."""
+        if threads > _MOST_OWNERS:
+            raise ValueError(f"SpikingNetwork: expected at most {_MOST_OWNERS} owners, got {threads}; take fewer")
         found = cls(tuple(neurons), tuple(inputs), max(1, threads))
         while max(found.widths) > _ACCUMULATORS:
             if found.owners >= _MOST_OWNERS:

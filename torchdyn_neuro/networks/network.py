@@ -15,7 +15,7 @@ from .packed import check_memory, pack
 from .population import Population
 from .progress import shown
 from .projection import Projection
-from .running import Piece, Run, Running, SpikingNetworkState
+from .running import Piece, Run, Running, SpikingNetworkState, check_state
 from .spike_source import SpikeSource
 from .watching import watched_in
 
@@ -80,8 +80,15 @@ class SpikingNetwork(nn.Module):
         if dtype not in (torch.float32, torch.float64):
             raise ValueError(f"SpikingNetwork: expected float32 or float64, got {dtype}; pass one of them")
         self.dtype = dtype
+        if not isinstance(populations, Mapping | nn.ModuleDict):
+            populations = {}
         if not populations or not all(isinstance(each, (Population, SpikeSource)) for each in populations.values()):
             raise TypeError("SpikingNetwork: expected populations by name, got others; pass {name: Population(...)}")
+        for name in populations:
+            if not isinstance(name, str) or not name or "." in name or hasattr(nn.ModuleDict, name):
+                raise ValueError(
+                    f"SpikingNetwork: expected names of populations without a dot, got {name!r}; choose e.g. 'E'"
+                )
         self.populations = nn.ModuleDict(populations)
         self.projections = tuple(projections)
         steps = {each.cell.dt for each in populations.values() if each.cell is not None}
@@ -154,6 +161,9 @@ class SpikingNetwork(nn.Module):
 
         Returns:
             The network.
+
+        Raises:
+            ValueError: if a weight is not finite, or what may arrive at a neuron together is beyond 32 bits.
         """
         if self.packed.scale is None:
             self.packed = self.packed.frozen()
@@ -186,8 +196,9 @@ class SpikingNetwork(nn.Module):
             interval: between two writings of it, ms of the model.
 
         Raises:
-            ValueError: if the duration is no whole number of steps, steps would no longer be counted in 32 bits, or
-                what is to be watched is not there.
+            TypeError: if ``state`` or ``watch`` is something else.
+            ValueError: if the duration is no whole number of steps, steps would no longer be counted in 32 bits, what
+                is to be watched is not there, the state is that of another network, or NaN arises in one.
         """
         self._check_unchanged()
         steps = positive_number("SpikingNetwork", "duration", duration, unit="ms") / self.dt
@@ -197,6 +208,7 @@ class SpikingNetwork(nn.Module):
             )
         interval = positive_number("SpikingNetwork", "interval", interval, unit="ms") / self.dt
         state = self.initial_state() if state is None else state
+        state = check_state(state, len(self.populations), self.layout.total)
         if int(state.step) + round(steps) >= 2**31:
             raise ValueError(
                 f"SpikingNetwork: expected fewer than 2^31 steps in all, got {int(state.step) + round(steps)}; start a "

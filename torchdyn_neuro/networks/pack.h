@@ -4,7 +4,7 @@
 // by delay: chunks of a header of two words (how many synapses; the delay of the chunk after it, 0 behind the last) and
 // the accumulators of its synapses, 16 bits each. Their weights lie at the same places of another array. An offset says
 // where a row begins (48 bits) and what its first delay is (16 bits); all its bits are set where there is none.
-enum { HEADER = 2, MOST_TOGETHER = 65528, DELAY_AT = 48 };
+enum { HEADER = 2, MOST_TOGETHER = 65528, DELAY_AT = 48, ACCUMULATORS = 1 << 16 };
 static const uint64_t NO_ROW = ~(uint64_t)0, PLACE_OF_ROW = ((uint64_t)1 << DELAY_AT) - 1;
 
 // Where synapse number k of a chunk that begins at a place goes; a chunk of too many is several of one delay.
@@ -97,6 +97,36 @@ extern "C" void pack_rows(void* const* tensors, const I* sizes, const double* nu
     free(slot.at), free(key.at), free(value.at), free(bins), free(begin);
   }
   free(rule);
+}
+// The most that all synapses of a neuron bring together, in units of frozen weights, whatever their sign. tensors: places,
+// weights of 16 bits, offsets. sizes: threads, owners, neurons.
+extern "C" I most_arriving(void* const* tensors, const I* sizes) {
+  const uint16_t* const places = (const uint16_t*)tensors[0];
+  const int16_t* const weights = (const int16_t*)tensors[1];
+  const uint64_t* const offsets = (const uint64_t*)tensors[2];
+  const I owners = sizes[1], all = sizes[2];
+  I most = 0;
+#pragma omp parallel num_threads(sizes[0])
+  {
+    I* const sums = (I*)memory_of(ACCUMULATORS * (I)sizeof(I));
+#pragma omp for schedule(dynamic, 1) reduction(max : most)
+    for (I owner = 0; owner < owners; ++owner) {
+      for (I k = 0; k < ACCUMULATORS; ++k) sums[k] = 0;
+      for (I s = 0; s < all; ++s) {
+        const uint64_t row = offsets[owner * all + s];
+        if (row == NO_ROW) continue;
+        for (I at = (I)(row & PLACE_OF_ROW), more = 1; more;) {
+          const I count = places[at];
+          more = places[at + 1];
+          at += HEADER;
+          for (const I end = at + count; at < end; ++at) sums[places[at]] += weights[at] < 0 ? -weights[at] : weights[at];
+        }
+      }
+      for (I k = 0; k < ACCUMULATORS; ++k) most = sums[k] > most ? sums[k] : most;
+    }
+    free(sums);
+  }
+  return most;
 }
 // New memory in large pages.
 extern "C" void large(void* const* tensors, const I* sizes) {

@@ -4,6 +4,7 @@ import ctypes
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from ..wiring.draw import DRAWING
 from .layout import Layout
 
 _LARGEST = 2**15 - 1
+_MOST = 2**31 - 1
 _PART = 1 << 22
 """Weights that are rounded at the same time."""
 _OWN = "pack", "waiting", "drive", "run"
@@ -26,7 +28,7 @@ def library(dtype: torch.dtype, frozen: bool = False) -> ctypes.CDLL:
     found = header_library((*_HEADERS[:1], *["networks/frozen.h"] * frozen, *_HEADERS[1:]), dtype)
     if found is None:
         raise CompilerUnavailableError(f"SpikingNetwork: {NO_COMPILER}")
-    found.run_network.restype = ctypes.c_int64
+    found.run_network.restype = found.most_arriving.restype = ctypes.c_int64
     return found
 
 
@@ -50,14 +52,33 @@ class Packed:
     synapses: int
     scale: float | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        # torch 2.14 pickles no whole numbers of 16 bits without a sign.
+        return {**self.__dict__, "places": self.places.view(torch.int16)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, places=state["places"].view(torch.uint16))
+
     def frozen(self) -> "Packed":
         """The same with weights of 16 bits: whole numbers of the largest one over 32,767."""
-        largest = max((float(part.abs().max()) for part in self.weights.split(_PART)), default=0.0)
+        if not all(bool(torch.isfinite(part).all()) for part in self.weights.split(_PART)):
+            raise ValueError("SpikingNetwork: expected finite weights to freeze, got others; leave them out")
+        largest = max((float(part.abs().max()) for part in self.weights.split(_PART) if len(part)), default=0.0)
         scale = largest / _LARGEST if largest else 1.0
         weights = torch.empty(self.weights.shape, dtype=torch.int16)
         # Part by part, for there is no room for another copy.
         for part, to in zip(self.weights.split(_PART), weights.split(_PART), strict=True):
             to.copy_((part / scale).round_())
+        if self.synapses * _LARGEST > _MOST:
+            sizes = [torch.get_num_threads(), *self.offsets.shape]
+            kernel = library(self.weights.dtype).most_arriving
+            found = kernel(*arrays([self.places, weights, self.offsets], sizes))
+            if found > _MOST:
+                raise ValueError(
+                    f"SpikingNetwork: expected neurons whose synapses to one input together have weights of at most "
+                    f"{_MOST / _LARGEST:.0f} times the largest one, whose sum 32 bits hold, got {found / _LARGEST:.0f} "
+                    "times; run it without freeze()"
+                )
         return replace(self, weights=weights, scale=scale)
 
     @property

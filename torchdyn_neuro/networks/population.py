@@ -8,11 +8,12 @@ from torch import Tensor, nn
 from ..core.checks import whole_number
 from ..core.dynamics import Dynamics
 from ..core.spiking import Spiking
-from ..core.state import State, map_state
+from ..core.state import State, fill, leaves, map_state
 from ..wiring import Values
 from ..wiring.draw import drawn
 from ..wiring.values import table_of
 from .drives import Current, Poisson
+from .watching import fields_of
 
 
 class Population(nn.Module):
@@ -24,8 +25,9 @@ class Population(nn.Module):
             value for each neuron.
         inputs: the inputs of the cell: their number, or their names, e.g. ``("exc", "inh")`` for ``TwoSynapseLIF``.
         drives: what comes from outside the network, :class:`Poisson` or :class:`Current`.
-        initial: fields of the state that do not start as the cell says: a number, a distribution
-            (``wiring.Normal(-58.0, 10.0)``, drawn with the seed of the network) or a tensor [neurons].
+        initial: fields of the state that do not start as the cell says, those of parts behind a dot (``"1.v"`` of the
+            second part of a ``Chain``): a number, a distribution (``wiring.Normal(-58.0, 10.0)``, drawn with the seed
+            of the network) or a tensor [neurons].
 
     Raises:
         TypeError: if ``cell`` does not spike, or a drive is none.
@@ -96,19 +98,20 @@ class Population(nn.Module):
 
     def initial_state(self, dtype: torch.dtype, stream: int) -> State:
         """The state at the start, fields [1, neurons]; ``stream`` tells apart what is drawn."""
-        with torch.no_grad():
+        # What a cell draws by itself, such as the key of a noise, comes from the seed of the network, too.
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(stream)
             state = self.cell.initial_state(self.frame(dtype))
-        fields = {}
+        places, values = fields_of(state), list(leaves(state))
         for number, (name, value) in enumerate(self.initial.items()):
-            held = getattr(state, name, None)
-            if not isinstance(held, Tensor):
-                known = [field for field in getattr(state, "_fields", ()) if isinstance(getattr(state, field), Tensor)]
+            if name not in places:
                 raise ValueError(
                     f"Population: expected initial to name fields of the state of {type(self.cell).__name__}, "
-                    f"{', '.join(known) or 'which has none'}, got {name!r}; name one of them"
+                    f"{', '.join(places) or 'which has none'}, got {name!r}; name one of them"
                 )
-            fields[name] = self._started(name, value, stream, number).to(held.dtype).reshape(held.shape)
-        return state._replace(**fields) if fields else state
+            held = values[places[name]]
+            values[places[name]] = self._started(name, value, stream, number).to(held.dtype).reshape(held.shape)
+        return fill(state, values)
 
     def _started(self, name: str, value: float | Values | Tensor, stream: int, number: int) -> Tensor:
         if isinstance(value, Tensor):

@@ -10,6 +10,7 @@ from ..core.checks import is_whole, positive_number
 from ..wiring import Given, Values, Wiring
 from ..wiring.draw import Rule
 from ..wiring.values import table_of
+from .drives import fits
 
 LONGEST = 2**15 - 1
 """Steps of a delay."""
@@ -96,6 +97,9 @@ class Projection:
 
     def rule(self, pre: int, post: int, stream: int, dt: float, dtype: torch.dtype) -> Rule:
         """What the kernels carry out."""
+        if self.weight is not None:
+            weights = table_of("Projection", "weight", self.weight)
+            fits("Projection", f"a weight in {self.title}", float(weights[weights.abs().argmax()]), dtype)
         rule = self.wiring.rule(pre, post, self.source == self.target, stream)
         if self.delay is None:
             rule = replace(rule, delay=self.steps(dt).to(torch.int32))

@@ -66,6 +66,15 @@ class Running:
     def __init__(self, dt: float, neurons: Mapping[str, int], names: list[tuple[str, str]], longest: int):
         self.dt, self.neurons, self.names, self.longest = dt, dict(neurons), names, longest
 
+    def _check_numbers(self, engine: Engine, begin: int, end: int) -> None:
+        # In the eager loop such a neuron puts out NaN, which a list of spikes cannot hold.
+        for name, count in zip(self.neurons, engine.without_number(), strict=True):
+            if count:
+                raise ValueError(
+                    f"SpikingNetwork: expected numbers in the state of {name}, got NaN in {count} of its neurons "
+                    f"between steps {begin} and {end}; look at weights, drives and first values, or lower dt"
+                )
+
     def piece(self, spikes: Tensor, traces: list[Tensor], begin: int, end: int) -> Piece:
         """What was found from one step to another."""
         found: dict[str, dict[str, Tensor]] = {}
@@ -92,6 +101,7 @@ class Running:
             start = time.perf_counter()
             taken, spikes, found = engine.run(at, min(_PIECE, begin + steps - at), recent)
             seconds += time.perf_counter() - start
+            self._check_numbers(engine, at, at + taken)
             if record is True:
                 kept.append(spikes)
                 for trace, piece in zip(traces, found, strict=True):
@@ -112,6 +122,26 @@ class Running:
         if record is True:
             whole = self.piece(torch.cat(kept), [torch.cat(trace) for trace in traces], begin, at)
         return Run(*whole, after, seconds, factor, engine.figures)
+
+
+def check_state(state: SpikingNetworkState, populations: int, neurons: int) -> SpikingNetworkState:
+    """The state as the kernels take it; raise if it is none of so many populations and neurons in all."""
+    if not isinstance(state, SpikingNetworkState):
+        raise TypeError(
+            f"SpikingNetwork: expected a SpikingNetworkState, got {type(state).__name__}; pass the state of a run"
+        )
+    step, recent, fits = int(state.step), state.recent, False
+    if isinstance(recent, Tensor) and recent.dtype == torch.int32 and recent.ndim == 2 and recent.shape[1] == 2:
+        at, neuron = recent.to(torch.int64).unbind(1)
+        key = at * neurons + neuron
+        fits = bool(((at < step) & (neuron >= 0) & (neuron < neurons)).all() and (key.diff() > 0).all())
+    if step < 0 or not fits or len(state.cells) != populations:
+        raise ValueError(
+            f"SpikingNetwork: expected a state of {populations} populations of {neurons} neurons, with a step from 0 "
+            "on and the spikes before it as int32 [spikes, 2] in their order, got another; pass the state of a run of "
+            "this network"
+        )
+    return state
 
 
 def save(state: SpikingNetworkState, path: Path) -> None:

@@ -1,5 +1,7 @@
 """A population whose spikes are given."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -40,6 +42,10 @@ class SpikeSource(nn.Module):
             raise TypeError(
                 "SpikeSource: expected tensors of times and of whole numbers, got others; pass such tensors"
             )
+        if times.is_complex() or neuron.is_complex() or neuron.dtype == torch.bool:
+            raise TypeError(
+                f"SpikeSource: expected real times and whole numbers, got {times.dtype} and {neuron.dtype}; pass such"
+            )
         if times.shape != neuron.shape or times.ndim != 1:
             raise ValueError(
                 f"SpikeSource: expected a time and a neuron of each spike, got shapes {tuple(times.shape)} and "
@@ -51,6 +57,13 @@ class SpikeSource(nn.Module):
             raise ValueError(f"SpikeSource: expected neurons from 0 to {neurons - 1}, got others; count from 0")
         self.register_buffer("times", times.detach().to("cpu", torch.float64))
         self.register_buffer("neuron", neuron.detach().to("cpu", torch.int64))
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "SpikeSource":
+        times = self.times
+        super()._apply(fn, recurse)
+        # In fewer bits they would lie at other steps.
+        self.times = times.to(self.times.device)
+        return self
 
     def on_grid(self, dt: float) -> Tensor:
         """Step and neuron of each spike, in this order, int32 [spikes, 2]."""

@@ -66,9 +66,18 @@ class Spikes:
         return cv[wanted].mean().item()
 
     def synchrony(self, name: str, bin: float = 3.0) -> float:
-        """The variance of the population's counts of spikes in bins of so many ms, relative to their mean."""
-        width = round(bin / self.dt)
-        bins = (self.end - self.begin) // width
+        """The variance of the population's counts of spikes in bins of so many ms, relative to their mean.
+
+        Raises:
+            ValueError: if bins are shorter than a step or longer than the run.
+        """
+        width = round(positive_number("Spikes", "bin", bin, unit="ms") / self.dt)
+        bins = (self.end - self.begin) // width if width else 0
+        if not bins:
+            raise ValueError(
+                f"Spikes: expected bins from a step of {self.dt:g} ms to the run of "
+                f"{(self.end - self.begin) * self.dt:g} ms, got {bin:g} ms; choose such"
+            )
         times, _ = self[name]
         at = (torch.round(times / self.dt).to(torch.int64) - 1 - self.begin) // width
         counts = torch.bincount(at[at < bins], minlength=bins).double()

@@ -12,6 +12,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
 from .checkpoints import load_checkpoint
+from .settings import check_settings, without_foreign_arguments
 
 OWN_COMMAND = ("checkpoint", "trusted", "folder")
 """What only a command line says, never a file: whom to trust, and where to write."""
@@ -116,13 +117,16 @@ def held_by_checkpoints(word: str) -> bool:
     return parsed is not None and key not in ("trusted", "folder") and key.partition(".")[0] != "hydra"
 
 
-def check_choices(checkpoint: Mapping[str, Any], config: Mapping[str, Any], path: str) -> None:
+def check_choices(
+    checkpoint: Mapping[str, Any], config: Mapping[str, Any], path: str, trusted: Sequence[str] = ()
+) -> None:
     """Raise ``ValueError`` unless a configuration is that of a checkpoint, but for what the command line has changed.
 
     Args:
         checkpoint: with the configuration of its run.
         config: of this run, without interpolations.
         path: of the checkpoint.
+        trusted: see :func:`~torchdyn_neuro.training.kinds.resolve`.
     """
     before = checkpoint["config"]
     stored = choices_in(checkpoint, path)
@@ -138,7 +142,7 @@ def check_choices(checkpoint: Mapping[str, Any], config: Mapping[str, Any], path
             )
         # Where nothing else is chosen: what follows from a change, such as another dt everywhere, is no contradiction.
         if [*changed(before, config, own)]:
-            config = _composed(stored, path)
+            config = _composed(stored, path, trusted)
         differences = [*changed(before, config, own)]
         if differences:
             # The one that others follow from.
@@ -149,8 +153,8 @@ def check_choices(checkpoint: Mapping[str, Any], config: Mapping[str, Any], path
             )
 
 
-def _composed(choices: Sequence[str], path: str) -> Mapping[str, Any]:
-    """The configuration that these choices give today."""
+def _composed(choices: Sequence[str], path: str, trusted: Sequence[str]) -> Mapping[str, Any]:
+    """The configuration that a run would make of these choices today."""
     job = HydraConfig.get()
     try:
         found = compose(job.job.config_name, [*job.overrides.hydra, *choices])
@@ -159,7 +163,8 @@ def _composed(choices: Sequence[str], path: str) -> Mapping[str, Any]:
             f"checkpoint: expected a configuration that takes the choices in {path!r}, got {error}; name other choices "
             "on the command line"
         ) from error
-    return OmegaConf.to_container(found, resolve=True)
+    keys = [_key(_parsed(choice)) for choice in choices]
+    return without_foreign_arguments(check_settings(OmegaConf.to_container(found, resolve=True)), keys, trusted)
 
 
 def changed(

@@ -154,9 +154,10 @@ class Classification(LightningModule):
 
     def encode(self, samples: Tensor, lengths: Tensor | None = None) -> Tensor:
         """The input sequence [T, B, \\*] of a batch of samples; zero behind the ``lengths`` of padded ones."""
+        if self.encoder is None or samples.is_floating_point():
+            # Also of float64, as arrays of numpy are.
+            samples = samples.to(self._floats())
         if self.encoder is None:
-            if not samples.is_floating_point():
-                samples = samples.to(torch.get_default_dtype())
             return fill_padding(samples.transpose(0, 1), lengths)
         if lengths is not None and isinstance(self.encoder, Encoder):
             raise ValueError(
@@ -164,6 +165,11 @@ class Classification(LightningModule):
                 "sequences itself, got lengths; leave the encoder out (encoder=none) if the data are sequences"
             )
         return fill_padding(self.encoder(samples), lengths)
+
+    def _floats(self) -> torch.dtype:
+        """The type that the model computes in."""
+        floats = (each.dtype for each in self.model.parameters() if each.is_floating_point())
+        return next(floats, torch.get_default_dtype())
 
     def forward(self, samples: Tensor, lengths: Tensor | None = None) -> Tensor:
         """The logits [B, classes] of a batch of samples."""

@@ -83,7 +83,7 @@ def _run(config: DictConfig, trusted: Sequence[str], interruption: Interruption,
     resume = plain["checkpoint"]
     before = None if resume is None else load_checkpoint(resume)
     if before is not None:
-        check_choices(before, plain, resume)
+        check_choices(before, plain, resume, trusted)
     quieten()
     seed_everything(plain["seed"], workers=True, verbose=False)
     if plain["threads"]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..core.checks import positive_number
+from ..core.checks import positive_number, whole_number
 from .arguments import names_taken
 from .instantiate import PARTIAL, TARGET
 from .kinds import resolve
@@ -45,6 +45,10 @@ def check_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     if "dt" in whole:
         positive_number("train", "dt", whole["dt"], unit="ms")
     _check_parts(whole)
+    batches = whole["trainer"].get("accumulate_grad_batches")
+    if isinstance(batches, int):
+        # Lightning divides by it.
+        whole_number("train", "trainer.accumulate_grad_batches", batches, 1)
     return whole
 
 

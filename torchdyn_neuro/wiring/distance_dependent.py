@@ -25,8 +25,8 @@ class DistanceDependent(Wiring):
         self_connections: whether a neuron of a population may be connected to itself.
 
     Raises:
-        ValueError: if ``p`` is not from 0 to 1, the width or the period is not positive, or positions have another
-            shape; when it is drawn, if their number is not that of the neurons.
+        ValueError: if ``p`` is not from 0 to 1, the width or the period is not positive, or positions are not
+            finite or have another shape; when it is drawn, if their number is not that of the neurons.
 
     Source: Hellwig (2000), Biol. Cybern. 82:111 (a Gaussian, between cells of the visual cortex).
 
@@ -56,6 +56,8 @@ class DistanceDependent(Wiring):
             if not isinstance(places, Tensor) or places.ndim != 2 or places.shape[1] != 2:
                 got = f"shape {tuple(places.shape)}" if isinstance(places, Tensor) else repr(places)
                 raise self.refuse("positions [neurons, 2]", got, "give two coordinates of each neuron")
+            if not torch.isfinite(places).all():
+                raise self.refuse("finite positions", "others", "give each neuron a place")
 
     def rule(self, pre: int, post: int, same: bool, stream: int) -> Rule:
         places = [x.detach().to("cpu", torch.float64).contiguous() for x in (self.positions_pre, self.positions_post)]

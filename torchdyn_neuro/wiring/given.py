@@ -19,7 +19,7 @@ class Given(Wiring):
         delay: of each synapse, ms, [synapses], or one for all.
 
     Raises:
-        TypeError: if the neurons are no whole numbers.
+        TypeError: if the neurons are no whole numbers, or weights or delays no numbers.
         ValueError: if the lengths differ, a neuron is negative or a delay is not positive; when it is drawn, if
             there is no such neuron.
 
@@ -34,6 +34,12 @@ class Given(Wiring):
             if not isinstance(neurons, Tensor) or neurons.is_floating_point() or neurons.dtype == torch.bool:
                 got = str(neurons.dtype) if isinstance(neurons, Tensor) else type(neurons).__name__
                 raise TypeError(f"Given: expected {name} to be a tensor of whole numbers, got {got}; pass e.g. int64")
+        for name, values in (("weight", weight), ("delay", delay)):
+            number = name == "delay" and isinstance(values, (int, float))
+            real = isinstance(values, Tensor) and not values.is_complex() and values.dtype != torch.bool
+            if values is not None and not (number or real):
+                got = str(values.dtype) if isinstance(values, Tensor) else type(values).__name__
+                raise TypeError(f"Given: expected {name} to be a tensor of numbers, got {got}; pass e.g. float32")
         if isinstance(delay, (int, float)):
             delay = torch.full(pre.shape, positive_number("Given", "delay", delay, unit="ms"), dtype=torch.float64)
         elif delay is not None and not (torch.isfinite(delay) & (delay > 0)).all():

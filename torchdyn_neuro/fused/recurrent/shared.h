@@ -17,9 +17,11 @@ template <class F> static inline void turn(const F* from, F* to, I pre, I post) 
         for (I r = o; r < least(o + SQUARE, post); ++r) to[r * pre + q] = from[q * post + r];
 }
 
+// Zero times what is not finite is not zero: then nothing is left out.
 // to [rows, post] = x [rows, pre] through weights, or, turned, to [rows, pre] = x [rows, post] times them.
 template <class F> static inline void through(
-    const Machine<F>& own, I turned, const F* x, const F* weight, F* to, I rows, I post, I pre, I* first) {
+    const Machine<F>& own, I turned, const F* x, const F* weight, F* to, I rows, I post, I pre, I* first,
+    bool finite) {
   if (turned) {
     for (I p = 0; p < pre; ++p)
       for (I r = 0; r < rows; ++r) {
@@ -28,7 +30,7 @@ template <class F> static inline void through(
       }
     return;
   }
-  const I count = own.most_active > 0 ? count_active(x, rows * pre) : rows * pre;
+  const I count = own.most_active > 0 && finite ? count_active(x, rows * pre) : rows * pre;
   if (count >= own.most_active * (rows * pre)) return dense(x, rows, pre, weight, post, (const F*)0, to);
   list_active(x, rows, pre, first, own.places, own.values);
   gather_rows(first, own.places, own.values, rows, weight, post, (const F*)0, 0, to);
@@ -45,6 +47,11 @@ template <class F> struct Shared {
   Outer<F>* outers;
   char** made;
   char* scratch;
+  I* finite;  // whether all weights were, so far
+
+  void look_at(const char* weights, I count) const {
+    if (!Outer<F>::finite((const F*)weights, count)) __atomic_store_n(finite, 0, __ATOMIC_RELAXED);
+  }
 
   // A run of words that act on each row by itself.
   void on_rows(const I* word, I count, I t) const {
@@ -60,7 +67,8 @@ template <class F> struct Shared {
   void products(const I* word) const {
     const I post = own.widths[word[4]], pre = own.widths[word[5]];
     through(own, word[0], (const F*)at[word[1]] + begin * (word[0] ? post : pre), (const F*)at[word[2]],
-            (F*)at[word[3]] + begin * (word[0] ? pre : post), end - begin, post, pre, first);
+            (F*)at[word[3]] + begin * (word[0] ? pre : post), end - begin, post, pre, first,
+            __atomic_load_n(finite, __ATOMIC_RELAXED));
   }
 
   // Products over the batch, and a segment that acts on each synapse, some columns at a time.
@@ -82,6 +90,7 @@ template <class F> struct Shared {
         made[n] = product[4 * n + 3] ? room : at[product[4 * n + 2]] + start * (I)sizeof(F);
         if (product[4 * n + 3]) room += whole_lines(size * (I)sizeof(F));
         outers[n].columns(from, p, columns, (F*)made[n]);
+        if (!product[4 * n + 3]) look_at(made[n], size);
       }
       if (!segment[0]) continue;
       const I* word = segment + 2;
@@ -103,9 +112,11 @@ template <class F> struct Shared {
         own.sizes[sized++] = own.layout[2 * *word + 1];
       }
       word += 2;  // nothing repeats; how many are written
+      const I written = tensor;
       for (; word < segment + length; ++word)
         own.tensors[tensor++] = at[*word] + start * (of.bytes[*word] / whole);
       function(own.tensors, own.sizes);
+      for (I k = written; k < tensor; ++k) look_at((const char*)own.tensors[k], size);
     }
   }
 
@@ -152,6 +163,11 @@ template <class F> static void shared_forward(const Run* functions, char* const*
   for (I k = 0; k < steps.frames; ++k) places[k] = lies[k] < 0 ? 0 : places[lies[k]];
   for (I k = 0; k < states; ++k)
     bring(places[before[k]], start[k], steps.bytes[before[k]] * (alone[before[k]] ? 1 : rows));
+  I finite = 1;
+  for (I k = 0; k < states; ++k) {
+    const I frame = before[k];
+    if (alone[frame] && !Outer<F>::finite((const F*)places[frame], steps.bytes[frame] / (I)sizeof(F))) finite = 0;
+  }
 #pragma omp parallel num_threads(given.threads)
   {
     const I threads = omp_get_num_threads(), thread = omp_get_thread_num();
@@ -164,7 +180,8 @@ template <class F> static void shared_forward(const Run* functions, char* const*
     Outer<F>* const outers = allocate<Outer<F>>(products);
     for (I k = 0; k < products; ++k) outers[k].reserve(rows, outputs, inputs);
     char* const room = (char*)memory_of(scratch + ALIGNED);
-    const Shared<F> words = {own, steps, alone, rows, begin, end, thread, threads, at, row_at, first, outers, made, lined(room)};
+    const Shared<F> words = {own, steps, alone, rows, begin, end, thread, threads, at, row_at, first, outers, made,
+                             lined(room), &finite};
     for (I k = 0; k < steps.frames; ++k) at[k] = places[k];
     for (I now = 0; now < T; ++now) {
       if (now && now % every == 0)
