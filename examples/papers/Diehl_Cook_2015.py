@@ -24,7 +24,7 @@ from torchdyn_neuro.data import Digits
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-SIDE, BATCH, STEPS = 8, 40, 100  # the last: ms for which a digit is shown
+SIDE, BATCH, STEPS = 8, 40, 150  # the last: ms for which a digit is shown
 DRIVE = 16.0  # spikes of all pixels in a ms
 TOTAL = 6.4  # sum of the weights of a neuron
 LEARNING, THRESHOLD, SLOWING = 2e-3, 1e-2, 0.8  # change of a weight, of a threshold; the factor from epoch to epoch
