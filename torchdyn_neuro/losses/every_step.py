@@ -80,7 +80,7 @@ class EveryStep(nn.Module):
             lengths: real steps of each row.
             normalizer: see :meth:`normalizer`.
         """
-        values = self._values(y_t, target if self.steady else target[step])
+        values = self._of_each(y_t, target if self.steady else target[step])
         if lengths is None:
             return values.sum() / steps / normalizer
         return (values / lengths).masked_fill(lengths <= step, 0.0).sum() / normalizer
@@ -94,10 +94,10 @@ class EveryStep(nn.Module):
             # What stands there need not even be a label.
             target = target if self.steady else fill_padding(target, lengths)
         each = target.expand(steps, *target.shape) if self.steady else target
-        values = self._values(y.flatten(0, 1), each.flatten(0, 1)).unflatten(0, (steps, rows))
+        values = self._of_each(y.flatten(0, 1), each.flatten(0, 1)).unflatten(0, (steps, rows))
         return (total(values, lengths) / step_counts(values, lengths)).sum() / self.normalizer(target, rows, lengths)
 
-    def _values(self, y: Tensor, target: Tensor) -> Tensor:
+    def _of_each(self, y: Tensor, target: Tensor) -> Tensor:
         """The loss of each of N frames [N, C], [N]."""
         criterion = copy.copy(self.criterion)
         criterion.reduction = "none"

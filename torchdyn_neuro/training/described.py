@@ -33,7 +33,7 @@ def telling(config: Mapping[str, Any], chosen: Sequence[str] = ()) -> dict[str, 
         >>> telling({"dt": 1.0, "neuron": {"_target_": "tdn.LIF", "tau_mem": 9.0, "dt": 1.0}}, ["neuron.tau_mem"])
         {'neuron.tau_mem': 9.0, 'neuron': 'LIF', 'dt': 1.0}
     """
-    found = dict(_values(config, config, ""))
+    found = dict(_plain_values(config, config, ""))
 
     def rank(key: str) -> int:
         if any(key == each or key.startswith(f"{each}.") for each in chosen):
@@ -43,7 +43,7 @@ def telling(config: Mapping[str, Any], chosen: Sequence[str] = ()) -> dict[str, 
     return {key: found[key] for key in sorted(found, key=rank)}
 
 
-def _values(config: Mapping[str, Any], part: Mapping[str, Any], path: str) -> Iterator[tuple[str, Any]]:
+def _plain_values(config: Mapping[str, Any], part: Mapping[str, Any], path: str) -> Iterator[tuple[str, Any]]:
     for name, value in part.items():
         key = f"{path}{name}"
         if key in HOUSEKEEPING or name in (TARGET, PARTIAL) or (path and config.get(name) == value):
@@ -51,7 +51,7 @@ def _values(config: Mapping[str, Any], part: Mapping[str, Any], path: str) -> It
         if isinstance(value, Mapping):
             if TARGET in value:
                 yield key, str(value[TARGET]).rpartition(".")[2]
-            yield from _values(config, value, f"{key}.")
+            yield from _plain_values(config, value, f"{key}.")
         else:
             yield key, value if isinstance(value, (bool, int, float, str)) else str(value)
 
