@@ -1,6 +1,6 @@
 """Batches of sequences that are about equally long."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -57,12 +57,7 @@ class BucketedBatches(ShardedBatches):
         self.lengths = lengths
         self.pool = whole_number("BucketedBatches", "pool", pool, 1)
 
-    def __iter__(self) -> Iterator[Tensor]:
-        batches = self._batches()
-        for batch in batches[: len(self)]:
-            yield batch[self.rank :: self.processes]
-
-    def _batches(self) -> list[Tensor]:
+    def batches(self) -> list[Tensor]:
         if not self.shuffle:
             return list(torch.argsort(self.lengths, stable=True).split(self.batch_size))
         generator = self.generator()

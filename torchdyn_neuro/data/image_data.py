@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 import torch
-from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
 from .sampling import ShardedBatches
+from .split_data import SplitData
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Split:
     labels: Tensor
 
 
-class ImageData(LightningDataModule):
+class ImageData(SplitData):
     """Base of the image data sets. A subclass writes :meth:`load`; everything is kept in memory as tensors.
 
     Args:
@@ -81,37 +81,19 @@ class ImageData(LightningDataModule):
                 f"{labels.min()} to {labels.max()} in the {name} split; check the files of the data set"
             )
 
-    def train_dataloader(self) -> DataLoader:
-        return self.loader("train", shuffle=True)
-
-    def val_dataloader(self) -> DataLoader:
-        return self.loader("val", shuffle=False)
-
-    def test_dataloader(self) -> DataLoader:
-        return self.loader("test", shuffle=False)
-
     def loader(self, name: str, *, shuffle: bool) -> DataLoader:
         """Batches of a split; a whole batch is gathered by one indexing of the tensors."""
         self.setup()
         split = self.splits[name]
-        rank, processes = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         batches = ShardedBatches(
             len(split.labels),
             self.batch_size,
             shuffle=shuffle,
-            seed=self.seed,
-            rank=rank,
-            processes=processes,
-            epoch=self.epoch,
+            **self.share(),
         )
         # With a generator of its own, a new pass takes no number from the one that augmentation and encoders draw from.
         own = torch.Generator().manual_seed(self.seed)
         return DataLoader(TensorDataset(split.images, split.labels), sampler=batches, batch_size=None, generator=own)
-
-    def epoch(self) -> int:
-        """The epoch that a new pass over the training data belongs to."""
-        # After a resume the first pass begins before trainer.current_epoch is brought up to date.
-        return self.trainer.fit_loop.epoch_progress.current.processed if self.trainer else 0
 
     def on_after_batch_transfer(self, batch: tuple[Tensor, Tensor], dataloader_idx: int) -> tuple[Tensor, Tensor]:
         images, labels = batch

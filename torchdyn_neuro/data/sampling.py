@@ -51,9 +51,13 @@ class ShardedBatches(Sampler[torch.Tensor]):
         return whole + int(not self.shuffle and rest > self.rank)
 
     def __iter__(self) -> Iterator[torch.Tensor]:
-        order = torch.randperm(self.samples, generator=self.generator()) if self.shuffle else torch.arange(self.samples)
-        for batch in list(order.split(self.batch_size))[: len(self)]:
+        for batch in self.batches()[: len(self)]:
             yield batch[self.rank :: self.processes]
+
+    def batches(self) -> list[torch.Tensor]:
+        """The samples of each global batch of the current epoch, in order."""
+        order = torch.randperm(self.samples, generator=self.generator()) if self.shuffle else torch.arange(self.samples)
+        return list(order.split(self.batch_size))
 
     def generator(self) -> torch.Generator:
         """What the order of the current epoch is drawn from."""

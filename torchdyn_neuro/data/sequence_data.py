@@ -4,13 +4,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 
 import torch
-from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ..core.checks import whole_number
 from ..core.random import philox
 from .bucketing import BucketedBatches
+from .split_data import SplitData
 
 Batch = tuple[Tensor, Tensor, Tensor]
 """Frames [B, T, *], zero from the end of a sample on; labels [B]; lengths [B]."""
@@ -40,7 +40,7 @@ def sample_words(seed: int, epoch: int, samples: Tensor) -> tuple[Tensor, ...]:
     return philox((samples, epoch, 0, 0), (seed & 0xFFFFFFFF, seed >> 32))
 
 
-class SequenceData(LightningDataModule, ABC):
+class SequenceData(SplitData, ABC):
     r"""Base of the sets of sequences. A subclass says ``shape`` and ``classes`` and writes :meth:`load`.
 
     A batch is ``(frames [B, T, *shape], labels [B], lengths [B])``, float32 and int64. Order and augmentation are
@@ -85,29 +85,16 @@ class SequenceData(LightningDataModule, ABC):
                 )
         self.splits = splits
 
-    def train_dataloader(self) -> DataLoader:
-        return self.loader("train", shuffle=True)
-
-    def val_dataloader(self) -> DataLoader:
-        return self.loader("val", shuffle=False)
-
-    def test_dataloader(self) -> DataLoader:
-        return self.loader("test", shuffle=False)
-
     def loader(self, name: str, *, shuffle: bool) -> DataLoader:
         """Batches of a split; with ``shuffle`` in random order and changed at random."""
         self.setup()
         split = self.splits[name]
-        rank, processes = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         batches = BucketedBatches(
             split.lengths,
             self.batch_size,
             shuffle=shuffle,
             pool=self.bucket,
-            seed=self.seed,
-            rank=rank,
-            processes=processes,
-            epoch=self.epoch,
+            **self.share(),
         )
         return _Loader(
             _Batches(split),
@@ -118,11 +105,6 @@ class SequenceData(LightningDataModule, ABC):
             # With a generator of its own, a new pass takes no number from the one that the model draws from.
             generator=torch.Generator().manual_seed(self.seed),
         )
-
-    def epoch(self) -> int:
-        """The epoch that a new pass over the training data belongs to."""
-        # After a resume the first pass begins before trainer.current_epoch is brought up to date.
-        return self.trainer.fit_loop.epoch_progress.current.processed if self.trainer else 0
 
 
 class _Loader(DataLoader):
