@@ -73,7 +73,7 @@ def cases():
         yield from ((name, "a row"), (name, NO_ROWS[number % 2]))
 
 
-@pytest.mark.parametrize(("name", "way"), cases())
+@pytest.mark.parametrize(("name", "way"), list(cases()))
 def test_a_rule_agrees_or_says_why_not(name, way):
     torch.manual_seed(0)
     module, x = driven(name, way)
