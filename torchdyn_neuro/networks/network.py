@@ -13,6 +13,7 @@ from .engine import Engine
 from .layout import Layout
 from .packed import check_memory, pack
 from .population import Population
+from .processes import Processes, together
 from .progress import shown
 from .projection import Projection
 from .running import Piece, Run, Running, SpikingNetworkState, check_state
@@ -43,11 +44,16 @@ class SpikingNetwork(nn.Module):
         dtype: of weights and inputs, float32 or float64.
         owners: into how many parts the neurons are divided, of which each thread takes some; as many as torch has
             threads if omitted. Nothing but speed depends on it.
+        group: of ``torch.distributed``, with gloo, e.g. ``torch.distributed.group.WORLD``, whose processes share the
+            neurons; each holds the synapses of its own and has so many owners. All call the same methods with the same
+            arguments, and exchange spikes once in the shortest delay. What comes out is bit for bit that of one
+            process. If one is lost the others raise a ``RuntimeError``, after the timeout of the group at the latest.
 
     Raises:
         TypeError: if a population or a projection is none.
         ValueError: if steps differ in length, a name is unknown, there is no such connectivity, a delay is shorter than
-            a step or no whole number of them, or there are too many neurons to count in 32 bits.
+            a step or no whole number of them, there are too many neurons to count in 32 bits, or the processes of a
+            group were given different things.
         MemoryError: if there is no room for the synapses; before any is drawn.
         NotPointwise: from :meth:`run`, if the step of a cell does not act on each neuron by itself.
         CompilerUnavailableError: without a C++ compiler.
@@ -74,6 +80,7 @@ class SpikingNetwork(nn.Module):
         seed: int = 0,
         dtype: torch.dtype = torch.float32,
         owners: int | None = None,
+        group: torch.distributed.ProcessGroup | None = None,
     ):
         super().__init__()
         self.seed = whole_number("SpikingNetwork", "seed", seed, 0)
@@ -108,8 +115,15 @@ class SpikingNetwork(nn.Module):
         expected = sum(p.wiring.expected(neurons[i], neurons[j], i == j) for p, i, j, _ in found)
         for projection, *_ in found:
             projection.steps(self.dt)
-        check_memory(expected, expected * (2 + dtype.itemsize))
-        self.layout = Layout.for_threads(neurons, inputs, threads)
+        self.processes, shares, rank = None, 1, 0
+        if group is not None:
+            self.processes = Processes(group)
+            shares, rank = self.processes.count, self.processes.rank
+            own = {"seed": seed, "dtype": dtype, "neurons": neurons, "inputs": inputs, "owners or threads": threads}
+            digests = [projection.digest(self.dt) for projection in self.projections]
+            self.processes.alike(own | {"dt": self.dt, "projections": digests})
+        check_memory(expected / shares, expected / shares * (2 + dtype.itemsize))
+        self.layout = Layout.for_threads(neurons, inputs, threads, shares, rank)
         self.packed = pack(self.layout, found, self._streams(_SYNAPSES, len(found)), self.dt, dtype)
 
     @property
@@ -166,7 +180,12 @@ class SpikingNetwork(nn.Module):
             ValueError: if a weight is not finite, or what may arrive at a neuron together is beyond 32 bits.
         """
         if self.packed.scale is None:
-            self.packed = self.packed.frozen()
+            with together(self.processes):
+                largest = self.packed.largest()
+            if self.processes is not None:
+                largest = max(self.processes.gathered(torch.tensor(largest, dtype=torch.float64))).item()
+            with together(self.processes):
+                self.packed = self.packed.frozen(largest)
         return self
 
     @torch.no_grad()
@@ -190,9 +209,12 @@ class SpikingNetwork(nn.Module):
                 come, so that memory stays bounded, such as a :class:`SpikeFile`.
             watch: by population, fields of the state and the neurons of which they are kept after each step, e.g.
                 ``{"E": {"v": [0, 1]}}``.
-            progress: whether a bar shows what is over and the real-time factor; or a function that is told after each
-                piece how much of the duration is over, ms, and how many seconds one of the model takes.
-            checkpoint: a file in which the state is kept, at the end too; ``torch.load`` reads it.
+                Each of several processes is told all spikes and traces: let one of them write.
+            progress: whether a bar shows what is over and the real-time factor, of several processes in the first one;
+                or a function that is told after each piece how much of the duration is over, ms, and how many seconds
+                one of the model takes.
+            checkpoint: a file in which the state is kept, at the end too, by the first of several processes;
+                ``torch.load`` reads it, and any number of processes goes on from it.
             interval: between two writings of it, ms of the model.
 
         Raises:
@@ -219,8 +241,14 @@ class SpikingNetwork(nn.Module):
         counts = {name: each.neurons for name, each in self.populations.items()}
         running = Running(self.dt, counts, list(watched), self.packed.delays[0])
         checkpoint = None if checkpoint is None else Path(checkpoint)
+        if self.processes is not None:
+            seen = {key: neurons.tolist() for key, (*_, neurons) in watched.items()}
+            now = (int(state.step), state.recent.tolist())
+            kept = checkpoint is not None, interval
+            self.processes.alike({"duration": duration, "state": now, "watch": seen, "checkpoint and interval": kept})
+            progress = engine.first if progress is True else progress
         with shown(progress, duration) as tell:
-            return running.run(engine, state, round(steps), record, tell, checkpoint, round(interval))
+            return running.run(engine, state, round(steps), record, tell, checkpoint, max(1, round(interval)))
 
     def _check_unchanged(self) -> None:
         for each in self.populations.values():
@@ -238,7 +266,18 @@ class SpikingNetwork(nn.Module):
             cells.append(() if given else each.cell.take_state(each.frame(self.dtype), cell))
             steppers.append(None if given else stepper(each.cell, each.frame(self.dtype), cells[-1]))
         streams = [self._streams(_DRIVES, k, len(each.drives)) for k, each in enumerate(populations)]
-        return Engine(self.layout, self.packed, populations, steppers, streams, cells, watched, self.dt, self.dtype)
+        return Engine(
+            self.layout,
+            self.packed,
+            populations,
+            steppers,
+            streams,
+            cells,
+            watched,
+            self.dt,
+            self.dtype,
+            self.processes,
+        )
 
     def extra_repr(self) -> str:
         return f"{self.layout.total} neurons, {self.packed.synapses} synapses, dt={self.dt:g} ms"

@@ -1,5 +1,6 @@
 """A projection from one population to another."""
 
+import hashlib
 import math
 from dataclasses import dataclass, replace
 
@@ -104,6 +105,17 @@ class Projection:
         if self.delay is None:
             rule = replace(rule, delay=self.steps(dt).to(torch.int32))
         return replace(rule, weight=rule.weight.to(dtype).contiguous()) if rule.weight is not None else rule
+
+    def digest(self, dt: float) -> str:
+        """Some letters that tell projections apart."""
+        held = [self.source, self.target, self.receptor, type(self.wiring).__name__, *vars(self.wiring).values()]
+        digest = hashlib.sha256()
+        for each in (*held, *self.tables(dt), self.steps(dt)):
+            if isinstance(each, Tensor):
+                digest.update(each.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+            elif isinstance(each, (str, int, float)):
+                digest.update(f"{each!r},".encode())
+        return digest.hexdigest()[:8]
 
     def tables(self, dt: float) -> tuple[Tensor, Tensor]:
         """The quantiles of weights and of delays in steps; of no meaning where they are given."""

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..core.state import State, register_state
 from .engine import Engine, Figures
+from .processes import together
 from .spikes import Spikes
 
 _PIECE = 1000
@@ -98,26 +99,32 @@ class Running:
         kept: list[Tensor] = []
         traces: list[list[Tensor]] = [[] for _ in self.names]
         while at < begin + steps:
+            piece = min(_PIECE, begin + steps - at, steps if checkpoint is None else saved + interval - at)
             start = time.perf_counter()
-            taken, spikes, found = engine.run(at, min(_PIECE, begin + steps - at), recent)
+            taken, spikes, found = engine.run(at, piece, recent)
             seconds += time.perf_counter() - start
             self._check_numbers(engine, at, at + taken)
-            if record is True:
-                kept.append(spikes)
-                for trace, piece in zip(traces, found, strict=True):
-                    trace.append(piece)
-            elif record:
-                record(self.piece(spikes, found, at, at + taken))
-            at += taken
+            begun, at = at, at + taken
             recent = torch.cat([recent, spikes])
             recent = recent[recent[:, 0] >= at - self.longest]
+            due = checkpoint is not None and (at - saved >= interval or at == begin + steps)
+            after = SpikingNetworkState(torch.tensor(at), recent, engine.states()) if due else None
             factor = seconds * 1000 / ((at - begin) * self.dt)
-            if checkpoint is not None and (at - saved >= interval or at == begin + steps):
-                saved = at
-                save(SpikingNetworkState(torch.tensor(at), recent, engine.states()), checkpoint)
-            if progress is not None:
-                progress((at - begin) * self.dt, factor)
-        after = SpikingNetworkState(torch.tensor(at), recent, engine.states())
+            with together(engine.processes):
+                if record is True:
+                    kept.append(spikes)
+                    for trace, piece in zip(traces, found, strict=True):
+                        trace.append(piece)
+                elif record:
+                    record(self.piece(spikes, found, begun, at))
+                if due:
+                    saved = at
+                    if engine.first:
+                        save(after, checkpoint)
+                if progress is not None:
+                    progress((at - begin) * self.dt, factor)
+        if after is None:
+            after = SpikingNetworkState(torch.tensor(at), recent, engine.states())
         whole = ((), ())
         if record is True:
             whole = self.piece(torch.cat(kept), [torch.cat(trace) for trace in traces], begin, at)
