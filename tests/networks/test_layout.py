@@ -39,7 +39,7 @@ def test_processes_have_neurons_of_their_own():
         assert [*borders[0][:2], *borders[1][:2], *borders[2]] == one.borders(population)
         own = torch.stack([part.where(population, 0) != ELSEWHERE for part in parts])
         assert torch.equal(own.sum(0), torch.ones(one.neurons[population], dtype=torch.int64))
-    assert sum((part.widths for part in parts), []) == one.widths
+    assert [width for part in parts for width in part.widths] == one.widths
     assert one.widest == max(one.widths)
     many = Layout.for_threads((200_000,), (1,), 1, processes=3, rank=2)
     assert many.owners == 2

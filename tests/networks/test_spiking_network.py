@@ -549,6 +549,24 @@ def test_times_of_given_spikes_keep_all_their_bits():
     assert source.half().on_grid(0.1).tolist() == [[12340, 1]]
 
 
+def test_a_compiled_run_is_a_run():
+    """The compiler would take minutes over what is C++ already."""
+    net, calls = poisson_network(), []
+
+    def compiler(graph, inputs):
+        calls.append(graph)
+        return graph.forward
+
+    def run(scale: torch.Tensor) -> networks.Run:
+        return net.run(2.0)._replace(seconds=scale + 1)
+
+    assert same(torch.compile(net.run, backend=compiler)(2.0), net.run(2.0))
+    assert calls == []
+    found = torch.compile(run, backend=compiler)(torch.ones(1))
+    assert same(found, net.run(2.0))
+    assert (found.seconds.item(), len(calls)) == (2.0, 1)
+
+
 def test_a_network_is_pickled():
     net = poisson_network()
     assert listed(pickle.loads(pickle.dumps(net)).run(20.0).spikes) == listed(net.run(20.0).spikes)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.checks import is_whole, positive_number, whole_number
+from ..core.uncompiled import uncompiled
 from ..fused.stepper import stepper
 from ..wiring.draw import stream_of
 from .engine import Engine
@@ -188,6 +189,7 @@ class SpikingNetwork(nn.Module):
                 self.packed = self.packed.frozen(largest)
         return self
 
+    @uncompiled
     @torch.no_grad()
     def run(
         self,
