@@ -534,7 +534,7 @@ def test_a_state_of_shorter_delays_is_refused():
     """It lacks spikes that have not arrived yet; one of longer delays holds more than is needed."""
     short, long = (net_of(Projection("A", "B", RULE, 1.0, delay)) for delay in (0.2, 0.5))
     with pytest.raises(
-        ValueError, match="expected a state with the spikes of the last 5 steps, .* got those of 2; pass"
+        ValueError, match=r"expected a state with the spikes of the last 5 steps, .* got those of 2; pass"
     ):
         long.run(1.0, short.run(1.0).state)
     assert int(short.run(1.0, long.run(1.0).state).state.step) == 20

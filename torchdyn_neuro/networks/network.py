@@ -37,9 +37,9 @@ class SpikingNetwork(nn.Module):
     A synapse takes 6 to 8 bytes (weights in float32), 4 to 6 once they are frozen. There are no gradients; for those,
     use a ``Network`` with a :class:`~torchdyn_neuro.SparseLinear`, whose values are these.
 
-    Synapses may change with activity (``Projection(release=...)``, ``Projection(plasticity=...)``): what is released and
-    learned is that of a ``Chain(TsodyksMarkram, SparseLinear)`` and of a ``Plastic(SparseLinear, rule)``. Weights that
-    learn are part of the state, 20 bytes a synapse in all (in float32), and 80 while they are laid out.
+    Synapses may change with activity (``Projection(release=...)``, ``Projection(plasticity=...)``): what is released
+    and learned is that of a ``Chain(TsodyksMarkram, SparseLinear)`` and of a ``Plastic(SparseLinear, rule)``. Weights
+    that learn are part of the state, 20 bytes a synapse in all (in float32), and 80 while they are laid out.
 
     Args:
         populations: by name, :class:`Population` or :class:`SpikeSource`.
