@@ -45,7 +45,7 @@ ALLOWED = {
     "sparse": {"core", "native"},
     "fused": {"core", "native", "sparse"},
     "activity": {*EQUATIONS, "neurons", "synapses", "connections"},
-    "networks": {"core", "native", "fused", "wiring", "connections"},
+    "networks": {"core", "native", "fused", "wiring", "connections", "plasticity"},
     "events": {*EQUATIONS, "neurons", "synapses", "plasticity", "connections"},
     "analysis": {"core", "integrators"},
 }
