@@ -140,7 +140,7 @@ def test_rates_are_spikes_over_neurons_and_time(ask, tmp_path):
     # The layer in front of the readout.
     [(name, rate)] = answers[0]["rates_hz"].items()
     spikes = tdn.record(classifier.model, frames.transpose(0, 1), [f"{name}.output"])
-    counted = float(next(iter(spikes.values())).sum())
+    counted = float(next(iter(spikes.values())).detach().sum())
     assert rate == pytest.approx(counted / (12 * 30 * 0.001))
     assert counted > 0
 
