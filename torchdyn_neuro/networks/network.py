@@ -9,12 +9,13 @@ from torch import Tensor, nn
 from ..core.checks import is_whole, positive_number, whole_number
 from ..core.uncompiled import uncompiled
 from ..fused.stepper import stepper
-from ..wiring.draw import stream_of
+from ..wiring.draw import draw, stream_of
+from .changing import ROOM, lay_out
 from .engine import Engine
 from .layout import Layout
 from .packed import check_memory, pack
 from .population import Population
-from .processes import Processes, together
+from .processes import largest_of, place_of, share, together
 from .progress import shown
 from .projection import Projection
 from .running import Piece, Run, Running, SpikingNetworkState, check_state
@@ -37,6 +38,10 @@ class SpikingNetwork(nn.Module):
 
     A synapse takes 6 to 8 bytes (weights in float32), 4 to 6 once they are frozen. There are no gradients; for those,
     use a ``Network`` with a :class:`~torchdyn_neuro.SparseLinear`, whose values are these.
+
+    Synapses may change with activity (``Projection(release=...)``, ``Projection(plasticity=...)``): what is released
+    and learned is that of a ``Chain(TsodyksMarkram, SparseLinear)`` and of a ``Plastic(SparseLinear, rule)``. Weights
+    that learn are part of the state, 20 bytes a synapse in all (in float32), and 80 while they are laid out.
 
     Args:
         populations: by name, :class:`Population` or :class:`SpikeSource`.
@@ -115,17 +120,20 @@ class SpikingNetwork(nn.Module):
         found = [self._place(projection) for projection in self.projections]
         expected = sum(p.wiring.expected(neurons[i], neurons[j], i == j) for p, i, j, _ in found)
         for projection, *_ in found:
-            projection.steps(self.dt)
-        self.processes, shares, rank = None, 1, 0
-        if group is not None:
-            self.processes = Processes(group)
-            shares, rank = self.processes.count, self.processes.rank
-            own = {"seed": seed, "dtype": dtype, "neurons": neurons, "inputs": inputs, "owners or threads": threads}
-            digests = [projection.digest(self.dt) for projection in self.projections]
-            self.processes.alike(own | {"dt": self.dt, "projections": digests})
-        check_memory(expected / shares, expected / shares * (2 + dtype.itemsize))
+            projection.check(self.dt)
+        changes = sum(p.wiring.expected(neurons[i], neurons[j], i == j) for p, i, j, _ in found if p.changes)
+        given = {"seed": seed, "dtype": dtype, "dt": self.dt, "neurons": neurons, "inputs": inputs, "owners": threads}
+        self.processes = share(group, self.projections, given)
+        shares, rank = place_of(self.processes)
+        check_memory(expected / shares, expected / shares * (2 + dtype.itemsize) + changes * ROOM)
         self.layout = Layout.for_threads(neurons, inputs, threads, shares, rank)
-        self.packed = pack(self.layout, found, self._streams(_SYNAPSES, len(found)), self.dt, dtype)
+        streams = self._streams(_SYNAPSES, len(found))
+        self.packed = pack(self.layout, found, streams, self.dt, dtype)
+        self.changing = tuple(
+            lay_out(self.layout, projection, number, tuple(places), streams[number], self.dt, dtype)
+            for number, (projection, *places) in enumerate(found)
+            if projection.changes
+        )
 
     @property
     def dt(self) -> float:
@@ -165,7 +173,24 @@ class SpikingNetwork(nn.Module):
             population.initial_state(self.dtype, stream)
             for population, stream in zip(self.populations.values(), streams, strict=True)
         ]
-        return SpikingNetworkState(torch.tensor(0), torch.zeros(0, 2, dtype=torch.int32), tuple(cells))
+        recent, reach = torch.zeros(0, 2, dtype=torch.int32), torch.tensor(self.packed.delays[0])
+        synapses = tuple(each.initial_state() for each in self.changing)
+        return SpikingNetworkState(torch.tensor(0), recent, tuple(cells), reach, synapses)
+
+    def synapses(self, projection: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Both neurons and the delay, in steps, of each synapse of a projection, int64 [synapses].
+
+        They are in the order of the weights of a :class:`LearningState`, that of the presynaptic neurons.
+
+        Args:
+            projection: its number, from 0 on.
+        """
+        each, pre, post, _ = self._place(self.projections[projection])
+        stream = self._streams(_SYNAPSES, len(self.projections))[projection]
+        rule = each.rule(self.layout.neurons[pre], self.layout.neurons[post], stream, self.dt, self.dtype)
+        rows = draw(rule, stream, *each.tables(self.dt), dtype=self.dtype)
+        sources = torch.repeat_interleave(torch.arange(rule.pre), rows.start.diff())
+        return sources, rows.place.to(torch.int64), rows.delay.to(torch.int64)
 
     @torch.no_grad()
     def freeze(self) -> "SpikingNetwork":
@@ -180,11 +205,13 @@ class SpikingNetwork(nn.Module):
         Raises:
             ValueError: if a weight is not finite, or what may arrive at a neuron together is beyond 32 bits.
         """
+        if self.changing:
+            raise ValueError(
+                "SpikingNetwork: expected weights that stay to freeze them, got projections whose synapses change; "
+                "leave out release= and plasticity="
+            )
         if self.packed.scale is None:
-            with together(self.processes):
-                largest = self.packed.largest()
-            if self.processes is not None:
-                largest = max(self.processes.gathered(torch.tensor(largest, dtype=torch.float64))).item()
+            largest = largest_of(self.processes, self.packed.largest)
             with together(self.processes):
                 self.packed = self.packed.frozen(largest)
         return self
@@ -208,10 +235,10 @@ class SpikingNetwork(nn.Module):
             duration: ms, a whole number of steps.
             state: to start from, which stays as it is; the first one if omitted.
             record: whether spikes and traces are handed back; or a function that is given them piece by piece, as they
-                come, so that memory stays bounded, such as a :class:`SpikeFile`.
+                come, so that memory stays bounded, such as a :class:`SpikeFile`. Each of several processes is handed
+                those of all: let one of them write.
             watch: by population, fields of the state and the neurons of which they are kept after each step, e.g.
                 ``{"E": {"v": [0, 1]}}``.
-                Each of several processes is told all spikes and traces: let one of them write.
             progress: whether a bar shows what is over and the real-time factor, of several processes in the first one;
                 or a function that is told after each piece how much of the duration is over, ms, and how many seconds
                 one of the model takes.
@@ -232,7 +259,7 @@ class SpikingNetwork(nn.Module):
             )
         interval = positive_number("SpikingNetwork", "interval", interval, unit="ms") / self.dt
         state = self.initial_state() if state is None else state
-        state = check_state(state, len(self.populations), self.layout.total)
+        state = check_state(state, len(self.populations), self.layout.total, self.packed.delays[0], self.changing)
         if int(state.step) + round(steps) >= 2**31:
             raise ValueError(
                 f"SpikingNetwork: expected fewer than 2^31 steps in all, got {int(state.step) + round(steps)}; start a "
@@ -243,12 +270,8 @@ class SpikingNetwork(nn.Module):
         counts = {name: each.neurons for name, each in self.populations.items()}
         running = Running(self.dt, counts, list(watched), self.packed.delays[0])
         checkpoint = None if checkpoint is None else Path(checkpoint)
-        if self.processes is not None:
-            seen = {key: neurons.tolist() for key, (*_, neurons) in watched.items()}
-            now = (int(state.step), state.recent.tolist())
-            kept = checkpoint is not None, interval
-            self.processes.alike({"duration": duration, "state": now, "watch": seen, "checkpoint and interval": kept})
-            progress = engine.first if progress is True else progress
+        if progress is True:
+            progress = engine.first
         with shown(progress, duration) as tell:
             return running.run(engine, state, round(steps), record, tell, checkpoint, max(1, round(interval)))
 
@@ -268,18 +291,9 @@ class SpikingNetwork(nn.Module):
             cells.append(() if given else each.cell.take_state(each.frame(self.dtype), cell))
             steppers.append(None if given else stepper(each.cell, each.frame(self.dtype), cells[-1]))
         streams = [self._streams(_DRIVES, k, len(each.drives)) for k, each in enumerate(populations)]
-        return Engine(
-            self.layout,
-            self.packed,
-            populations,
-            steppers,
-            streams,
-            cells,
-            watched,
-            self.dt,
-            self.dtype,
-            self.processes,
-        )
+        changing = [rows.held(own) for rows, own in zip(self.changing, state.synapses, strict=True)]
+        rest = self.dt, self.dtype, changing, self.processes
+        return Engine(self.layout, self.packed, populations, steppers, streams, cells, watched, *rest)
 
     def extra_repr(self) -> str:
         return f"{self.layout.total} neurons, {self.packed.synapses} synapses, dt={self.dt:g} ms"

@@ -1,16 +1,8 @@
-// The parts of a network as it runs. After pack.h; NUMBER is the type of all inputs. Where FROZEN is defined weights are
-// whole numbers of 16 bits, times one scale, and what they bring is summed up in whole numbers.
+// The parts of a network as it runs. After changing.h; NUMBER is the type of all inputs.
 typedef I (*Step)(void* const* tensors, void* const* inputs, I begin, I end, I first, int32_t* spikes);
 // Gives the spikes of this process up to a step away and takes those of all, in order: where they lie, null if they do
 // not come.
 typedef const int32_t* (*Exchange)(I end, I* count);
-
-#ifdef FROZEN
-typedef int16_t Weight;
-typedef int32_t Sum;
-#else
-typedef NUMBER Weight, Sum;
-#endif
 
 // The synapses of a chunk.
 static __attribute__((noinline)) void arrive(Sum* to, const uint16_t* place, const Weight* weight, I count) {

@@ -1,13 +1,15 @@
 """Processes that share the neurons of a network."""
 
 import ctypes
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+from .projection import Projection
 
 EXCHANGE = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_int64, ctypes.POINTER(ctypes.c_int64))
 _FIRST_ROOM = 64
@@ -116,6 +118,36 @@ class Processes:
 def together(processes: Processes | None) -> AbstractContextManager[None]:
     """What fails within in one process fails in all, if there are others."""
     return nullcontext() if processes is None else processes.together()
+
+
+def share(
+    group: dist.ProcessGroup | None, projections: Sequence[Projection], given: Mapping[str, Any]
+) -> Processes | None:
+    """The processes of a group, if there is one; raise unless all were given the same network."""
+    if group is None:
+        return None
+    processes = Processes(group)
+    processes.alike({**given, "projections": [projection.digest(given["dt"]) for projection in projections]})
+    if any(projection.changes for projection in projections):
+        raise ValueError(
+            "SpikingNetwork: expected synapses that stay in a network that processes share, got projections whose "
+            "synapses change; leave out release= and plasticity=, or take one process"
+        )
+    return processes
+
+
+def place_of(processes: Processes | None) -> tuple[int, int]:
+    """How many processes there are, and which is this one."""
+    return (1, 0) if processes is None else (processes.count, processes.rank)
+
+
+def largest_of(processes: Processes | None, own: Callable[[], float]) -> float:
+    """The largest of the numbers that each process has."""
+    with together(processes):
+        largest = own()
+    if processes is None:
+        return largest
+    return max(processes.gathered(torch.tensor(largest, dtype=torch.float64))).item()
 
 
 class Exchange:
