@@ -14,6 +14,9 @@ ROOT = Path(__file__).parents[2]
 def test_writes_a_table_and_figures(tmp_path):
     file = tmp_path / "figures.json"
     options = ["--neurons", "400", "--threads", "1", "--window", "20", "--json", str(file)]
+    picture = tmp_path / "cost.png"
+    # An interpreter without another simulator.
+    options += ["--peers", sys.executable, "--simulators", "nest", "--picture", str(picture)]
     done = subprocess.run(
         [sys.executable, ROOT / "benchmarks" / "networks.py", *options],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -22,6 +25,8 @@ def test_writes_a_table_and_figures(tmp_path):
         timeout=200,
     )
     assert done.returncode == 0, done.stderr
+    assert "nest, coba 400: left out, for" in done.stdout
+    assert picture.stat().st_size > 5000
     coba, row = json.loads(file.read_text())
     assert coba["name"] == "coba 400"
     # 40 trains that begin it, of which each neuron hears 8.
