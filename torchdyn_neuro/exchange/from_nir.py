@@ -82,7 +82,11 @@ def from_nir(
     """
     nir = library("from_nir")
     if isinstance(graph, (str, os.PathLike)):
-        graph = nir.read(graph)
+        try:
+            # Newer versions look at the shapes again, and take a kernel for square.
+            graph = nir.read(graph, type_check=False)
+        except TypeError:
+            graph = nir.read(graph)
     if not isinstance(graph, nir.NIRGraph):
         raise TypeError(
             f"from_nir: expected a graph of NIR or the path of one, got {type(graph).__name__}; put a single node into "
