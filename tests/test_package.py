@@ -52,11 +52,7 @@ ALLOWED = {
 """What each folder may import beside itself; the deep-learning parts stand above all of these."""
 ABOVE = {
     *("encoding", "decoding", "losses", "layers", "metrics", "models"),
-<<<<<<< HEAD
-    *("conversion", "exchange", "learning", "plotting", "data", "training"),
-=======
-    *("compression", "conversion", "learning", "plotting", "data", "training", "inference"),
->>>>>>> main
+    *("compression", "conversion", "exchange", "learning", "plotting", "data", "training", "inference"),
 }
 TRAINING = {"training", "data", "inference"}
 """What stands on Lightning, which nothing else does."""

@@ -45,11 +45,8 @@ _ON_FIRST_USE = {
     "decoding",
     "encoding",
     "events",
-<<<<<<< HEAD
     "exchange",
-=======
     "inference",
->>>>>>> main
     "layers",
     "learning",
     "losses",
