@@ -17,7 +17,7 @@ def main(folder: Path) -> None:
     found = []
     for line in json.loads((folder / "rows.json").read_text()):
         drive = brian2.TimedArray(current, dt=1 * brian2.ms)
-        group = eval(line.replace("\\n", "\n") if "\n" not in line else line, {**vars(brian2)})
+        group = eval(line, dict(vars(brian2)))
         group.namespace["I"] = drive
         monitor, parts = brian2.SpikeMonitor(group), []
         if "s" in group.variables:

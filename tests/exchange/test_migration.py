@@ -39,7 +39,7 @@ def given(steps: int = 60, batch: int = 2, neurons: int = 4) -> torch.Tensor:
     """A current that rises, so that few and many spikes are seen."""
     generator = torch.Generator().manual_seed(4)
     x = torch.rand(steps, batch, neurons, generator=generator, dtype=torch.float64)
-    return x * torch.linspace(0.2, 1.2, steps, dtype=torch.float64).reshape(-1, 1, 1)
+    return x * torch.linspace(0.2, 1.0, steps, dtype=torch.float64).reshape(-1, 1, 1)
 
 
 class Ahead(nn.Module):
@@ -54,7 +54,9 @@ class Ahead(nn.Module):
 
 
 def ours(line: str, x: torch.Tensor) -> torch.Tensor:
-    module = eval(line, {"tdn": tdn, "torch": torch, "nn": nn, "math": math, "DelayedReset": DelayedReset, "Ahead": Ahead})
+    module = eval(
+        line, {"tdn": tdn, "torch": torch, "nn": nn, "math": math, "DelayedReset": DelayedReset, "Ahead": Ahead}
+    )
     with torch.no_grad():
         return module.double()(x)
 
@@ -67,8 +69,8 @@ def snntorch(line: str, x: torch.Tensor) -> torch.Tensor:
 
 
 def spikingjelly(line: str, x: torch.Tensor) -> torch.Tensor:
-    activation_based = pytest.importorskip("spikingjelly.activation_based", reason="the extra bench")
-    names = {name: getattr(activation_based, name) for name in ("neuron", "layer", "functional")}
+    parts = {part: f"spikingjelly.activation_based.{part}" for part in ("neuron", "layer")}
+    names = {part: pytest.importorskip(name, reason="the extra bench") for part, name in parts.items()}
     module = eval(line, names | {"torch": torch}).double()
     if type(module).__name__.startswith("NonSpiking"):
         return torch.stack(module(x))
@@ -88,13 +90,16 @@ def norse(line: str, x: torch.Tensor) -> torch.Tensor:
 
 
 THEIRS = {"snntorch": snntorch, "spikingjelly": spikingjelly, "norse": norse}
+STRENGTH = {"snntorch": 0.9, "spikingjelly": 3.0, "norse": 3.0}
+"""Of the input: those that do not scale it want less."""
 ROWS = [(page, *row) for page in THEIRS for row in rows(page)]
 
 
 def test_every_table_is_read():
     counts = {page: len(rows(page)) for page in (*THEIRS, "brian2")}
-    lines = {page: (PAGES / f"{page}.md").read_text().partition("what differs |\n")[2] for page in counts}
-    assert counts == {page: len([line for line in text.splitlines()[1:] if line[:1] == "|"]) for page, text in lines.items()}
+    for page, count in counts.items():
+        table = (PAGES / f"{page}.md").read_text().partition("what differs |\n| - |")[2].partition("\n\n")[0]
+        assert count == table.count("\n"), page
     assert min(counts.values()) > 5
 
 
@@ -109,7 +114,7 @@ def check(found: torch.Tensor, expected: torch.Tensor) -> None:
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(("page", "theirs", "line"), ROWS)
 def test_their_line_and_ours_spike_alike(page, theirs, line):
-    x = given()
+    x = STRENGTH[page] * given()
     with torch.no_grad():
         expected = THEIRS[page](theirs, x).double()
     check(ours(line, x), expected)
@@ -117,9 +122,9 @@ def test_their_line_and_ours_spike_alike(page, theirs, line):
 
 @pytest.mark.skipif(PYTHON is None, reason="TORCHDYN_NEURO_PEERS names no Python with Brian2")
 def test_brian2_spikes_alike(tmp_path):
-    x, table = given(batch=1), rows("brian2")
+    x, table = 3 * given(batch=1), rows("brian2")
     x[:, :, 0] = 0.0  # one that has no input
-    spikes_in = (x > 0.5).double()
+    spikes_in = (x > 1.0).double()
     np.savez(tmp_path / "x.npz", current=x[:, 0].numpy(), spikes=spikes_in[:, 0].numpy())
     (tmp_path / "rows.json").write_text(json.dumps([row.theirs for row in table]))
     command = [PYTHON, str(HERE / "run_brian2.py"), str(tmp_path)]

@@ -34,7 +34,7 @@ class DelayedReset(nn.Module):
         >>> import torchdyn_neuro as tdn
         >>> neuron = tdn.LIF(tau_mem=9.5, R=10.0, reset="none")
         >>> tdn.Recurrent(neuron, DelayedReset(1.0))(torch.full((6, 1, 1), 0.6)).flatten()
-        tensor([0., 1., 0., 1., 0., 1.], grad_fn=<ViewBackward0>)
+        tensor([0., 1., 0., 1., 0., 1.])
     """
 
     threshold: Tensor

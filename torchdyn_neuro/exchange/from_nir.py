@@ -80,6 +80,8 @@ def from_nir(
         >>> from_nir(graph)[1].tau_mem
         Positive(10 ms)
     """
+    if dt is not None:
+        positive_number("from_nir", "dt", dt, unit="ms")
     nir = library("from_nir")
     if isinstance(graph, (str, os.PathLike)):
         try:
@@ -96,7 +98,7 @@ def from_nir(
         if value is not None:
             one_of("from_nir", name, value, *choices)
     reading = Reading(
-        _step(graph) if dt is None else positive_number("from_nir", "dt", dt, unit="ms"),
+        _step(graph) if dt is None else float(dt),
         torch.get_default_dtype() if dtype is None else dtype,
         integrator,
         synapse,
@@ -175,8 +177,11 @@ def _one(layers: list[tuple[str, nn.Module]]) -> nn.Module:
 
 
 def _chain(layers: list[tuple[str, nn.Module]]) -> Chain:
-    free = [name.isidentifier() and not hasattr(Chain, name) for name, _ in layers]
-    return Chain({name if ok else str(at): layer for at, ((name, layer), ok) in enumerate(zip(layers, free, strict=True))})
+    named: dict[str, nn.Module] = {}
+    for name, layer in layers:
+        free = name.isidentifier() and not hasattr(Chain, name)
+        named[name if free else str(len(named))] = layer
+    return Chain(named)
 
 
 def _module(

@@ -42,10 +42,10 @@ def from_snntorch(model: nn.Module, dt: float = 1.0) -> Chain:
 
     Source: Eshraghian et al. (2023), Proc. IEEE 111:1016, and the published code.
     """
-    import snntorch as snn
-
     check_model("from_snntorch", model)
     positive_number("from_snntorch", "dt", dt, unit="ms")
+    import snntorch as snn
+
     kinds = (snn.Leaky, snn.RLeaky, snn.Synaptic, snn.RSynaptic, snn.Lapicque)
 
     def convert(layer: nn.Module) -> list[nn.Module]:

@@ -21,7 +21,7 @@ def from_spikingjelly(model: nn.Module, dt: float = 1.0) -> Chain:
     r"""A model of SpikingJelly as a chain with the same weights, which spikes in the same steps.
 
     ``IFNode``, ``LIFNode``, ``ParametricLIFNode``, ``CUBALIFNode``, ``NonSpikingLIFNode``, ``Delay``, ``Dropout``,
-    ``LinearRecurrentContainer``, ``ElementWiseRecurrentContainer`` (of a sum), the wrapped and the plain layers of torch
+    ``LinearRecurrentContainer``, ``ElementWiseRecurrentContainer`` (of a sum) and the layers of torch, wrapped or not,
     are mapped:
 
     - ``tau`` counts steps and is taken by Euler's method: ``tau_mem = tau dt``, ``integrator=Euler()``. A ``tau`` below
@@ -43,11 +43,11 @@ def from_spikingjelly(model: nn.Module, dt: float = 1.0) -> Chain:
 
     Source: Fang et al. (2023), Sci. Adv. 9:eadi1480, and the published code.
     """
+    check_model("from_spikingjelly", model)
+    positive_number("from_spikingjelly", "dt", dt, unit="ms")
     from spikingjelly.activation_based import layer as layers
     from spikingjelly.activation_based import neuron
 
-    check_model("from_spikingjelly", model)
-    positive_number("from_spikingjelly", "dt", dt, unit="ms")
     neurons = {
         neuron.IFNode: _if,
         neuron.LIFNode: _lif,

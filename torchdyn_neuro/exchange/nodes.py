@@ -89,7 +89,9 @@ def _in_numbers(layer: nn.Conv1d | nn.Conv2d) -> str | tuple[int, ...]:
     if layer.padding == "valid":
         return (0,) * len(layer.kernel_size)
     both = [d * (k - 1) for d, k in zip(layer.dilation, layer.kernel_size, strict=True)]
-    return tuple(pad // 2 for pad in both) if layer.padding == "same" and not any(p % 2 for p in both) else layer.padding
+    if layer.padding == "same" and not any(pad % 2 for pad in both):
+        return tuple(pad // 2 for pad in both)
+    return layer.padding
 
 
 def _pooling(layer: nn.AvgPool2d, place: Place) -> Any:
