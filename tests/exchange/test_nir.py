@@ -272,6 +272,8 @@ def test_a_reset_that_nir_does_not_say_is_refused_without_metadata():
 def test_bad_arguments_are_refused():
     with pytest.raises(ValueError, match="to_nir: expected input_shape"):
         to_nir(tdn.Chain(tdn.LIF()))
+    with pytest.raises(ValueError, match="to_nir: expected an input of width 3 for Linear, got 4"):
+        to_nir(chain(), 4)
     with pytest.raises(TypeError, match="to_nir: expected a model"):
         to_nir("model")
     with pytest.raises(ValueError, match="flattens time or batch"):

@@ -9,7 +9,7 @@ from torch import nn
 
 from ..core.checks import whole_number
 from ..core.dynamics import Dynamics
-from ..core.fits import check_model
+from ..core.fits import check_fits, check_model
 from ..core.network import Network
 from ..core.plastic import Plastic
 from ..core.probe import next_frame
@@ -130,6 +130,7 @@ def _node(step: Step, given: tuple[int, ...], metadata: bool) -> tuple["nir.NIRN
         return _recurrent(step.name, layer, given, metadata), given
     weight = next((value for value in layer.parameters() if value.is_floating_point()), torch.zeros(()))
     frame = torch.zeros(1, *given, dtype=weight.dtype, device=weight.device)
+    check_fits("to_nir", layer, frame)
     shape = tuple(next_frame(layer, frame).shape[1:])
     return node_of(layer, Place(step.name, given, shape, metadata)), shape
 
