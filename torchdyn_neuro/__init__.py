@@ -45,6 +45,7 @@ _ON_FIRST_USE = {
     "decoding",
     "encoding",
     "events",
+    "exchange",
     "inference",
     "layers",
     "learning",
