@@ -9,7 +9,7 @@ DOCS = Path(__file__).parent
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 sys.path[:0] = [str(DOCS), str(DOCS.parent)]
 
-from making import cards, gallery, pictures, reference  # noqa: E402
+from making import QUICK, cards, gallery, pictures, reference  # noqa: E402
 
 import torchdyn_neuro  # noqa: E402
 
@@ -22,11 +22,12 @@ extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
-    "sphinx.ext.viewcode",
     "sphinx_gallery.gen_gallery",
     "making.mathml",
     "making.reference",
 ]
+if not QUICK:
+    extensions.append("sphinx.ext.viewcode")
 exclude_patterns = ["generated/examples", "generated/papers", "generated/**/README.rst"]
 suppress_warnings = ["config.cache"]  # the gallery is configured by functions
 
