@@ -78,7 +78,7 @@ def is_last(item: tuple[str, object]) -> tuple[bool, str]:
 def summary(value: object) -> str:
     """The first sentence of a docstring."""
     text = inspect.cleandoc(getattr(value, "__doc__", None) or "")
-    return re.split(r"(?<=\.)\s|\n\n", text)[0].replace("\n", " ")
+    return escaped(re.split(r"(?<=\.)\s|\n\n", text)[0].replace("\n", " "))
 
 
 def page(folder: ModuleType) -> str:
@@ -111,28 +111,42 @@ def make() -> None:
     write(MADE / "reference/index.rst", text)
 
 
-def docstring(app: Sphinx, what: str, name: str, value: object, options: object, lines: list[str]) -> None:
-    """What the house writes, as the markup of these pages wants it: ``[T, B, *]``, ``Source: ...``, fields of tuples."""
-    fields = getattr(value, "_fields", ()) if what == "class" else ()
-    inside = False
-    for index, line in enumerate(lines):
-        if line.startswith("Source: "):
-            line = line.replace("Source: ", "**Source.** ", 1)
+STARS = re.compile(r"(?<![\\*\w])(\*{1,2})(?=[\]),]|\w+[\]),: ](?![^*]*\*))")
+"""Of a shape, ``[B, *]`` or ``[T, *shape]``, or of arguments, ``**options``."""
+BARS = re.compile(r"(?<=[ (])\|(\w+)\|")
+
+
+def as_markup(value: object, lines: list[str]) -> list[str]:
+    """Lines of a docstring as the markup wants them: stars of shapes that emphasise nothing, a list of fields."""
+    fields = set(getattr(value, "_fields", ()) or (value.__annotations__ if _is_typed(value) else ()))
+    done, inside, formula = [], False, False
+    for line in lines:
+        formula = line.lstrip().startswith(".. math::") or (formula and (not line or line.startswith("    ")))
+        line = line.replace("Source: ", "**Source.** ", 1) if line.startswith("Source: ") else line
         named = re.match(r"((?:\w+, )*\w+): ", line)
-        if named and set(named[1].split(", ")) & set(fields):
+        if named and set(named[1].split(", ")) & fields:
+            if not inside:
+                done.append("")
             line, inside = f"- **{named[1]}**: {line[named.end() :]}", True
         elif inside and line.strip():
             line = f"  {line.strip()}"
-        if not line.lstrip().startswith((">>>", "...")):
-            line = escaped(line)
-        lines[index] = line
+        done.append(line if formula or line.lstrip().startswith((">>>", "...")) else escaped(line))
+    return done
+
+
+def _is_typed(value: object) -> bool:
+    return inspect.isclass(value) and issubclass(value, dict)
 
 
 def escaped(line: str) -> str:
-    """A line whose stars in shapes, ``[B, *]`` or ``*shape``, are no emphasis; literals stay."""
-    parts = line.split("``")
-    parts[::2] = [re.sub(r"(?<![\\*\w])(\*{1,2})(?=[\])]|\w+[\]),: ](?![^*]*\*))", lambda f: f[1].replace("*", r"\*"), p) for p in parts[::2]]
-    return "``".join(parts)
+    """A line of prose; what stands in literals and formulas stays as it is."""
+    parts = re.split(r"(``.*?``|:\w+:`[^`]*`)", line)
+    parts[::2] = [BARS.sub(r"\|\1\|", STARS.sub(lambda f: f[1].replace("*", r"\*"), part)) for part in parts[::2]]
+    return "".join(parts)
+
+
+def docstring(app: Sphinx, what: str, name: str, value: object, options: object, lines: list[str]) -> None:
+    lines[:] = as_markup(value, lines)
 
 
 def signature(app: Sphinx, what: str, name: str, value: object, options: object, given: str | None, back: str | None):
