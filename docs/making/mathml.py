@@ -8,6 +8,8 @@ from sphinx.application import Sphinx
 
 UNKNOWN = {r"\dots": r"\ldots", r"\bigl": "", r"\bigr": "", r"\big": ""}
 """What the converter of docutils does not know, and what says the same."""
+COMBINED = {"˙": "\u0307", "¨": "\u0308"}
+DOT = re.compile(r"<mover[^>]*>\s*<mi>(\w)</mi>\s*<mo[^>]*>([˙¨])</mo>\s*</mover>")
 
 
 def as_mathml(text: str, block: bool = False) -> str:
@@ -18,7 +20,12 @@ def as_mathml(text: str, block: bool = False) -> str:
         environment = pick_math_environment(text)
         if environment.startswith("align"):
             text = rf"\begin{{aligned}}{text}\end{{aligned}}"
-    return latex2mathml.tex2mathml(text, as_block=block)
+    return DOT.sub(_dotted, latex2mathml.tex2mathml(text, as_block=block))
+
+
+def _dotted(found: re.Match) -> str:
+    """A letter with its dots as one character, for browsers set a dot of its own into the letter."""
+    return f'<mi style="font-style: italic">{found[1]}{COMBINED[found[2]]}</mi>'
 
 
 def inline(translator, node: nodes.Element) -> None:

@@ -76,7 +76,7 @@ def driven(cls: type, module: tdn.Dynamics) -> tuple[torch.Tensor, State, int]:
         y = first_leaf(module(x))
     counts = y.reshape(steps, len(strengths), -1)[..., 0].sum(0)
     if isinstance(module, tdn.Spiking) and (counts > 0).any():
-        row = int((counts - 8).abs().argmin())
+        row = int(torch.where(counts > 0, (counts - 8).abs(), torch.inf).argmin())
     else:
         row = int((strengths - (2.0 if case.drive is None else 0.5)).abs().argmin())
     return time, map_state(lambda leaf: leaf[:, row : row + 1], x), row
