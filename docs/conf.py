@@ -29,7 +29,7 @@ extensions = [
 if not QUICK:
     extensions.append("sphinx.ext.viewcode")
 exclude_patterns = ["generated/examples", "generated/papers", "generated/**/README.rst"]
-suppress_warnings = ["config.cache"]  # the gallery is configured by functions
+suppress_warnings = ["config.cache", "toc.empty_glob"]  # a pattern of pages may have none
 
 html_theme = "furo"
 html_title = f"torchdyn_neuro {version}"

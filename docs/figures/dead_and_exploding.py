@@ -25,7 +25,11 @@ def draw() -> Figure:
     x = (torch.rand(100, 8, 100, generator=torch.Generator().manual_seed(1)) < 0.02).float()
     figure, (rates, gradients) = plt.subplots(1, 2, figsize=(6.4, 3.0))
     depth = range(1, LAYERS + 1)
-    for name, scale, calibrated in (("as initialised", 1, False), ("ten times as large", 10, False), ("calibrated", 1, True)):
+    for name, scale, calibrated in (
+        ("as initialised", 1, False),
+        ("ten times as large", 10, False),
+        ("calibrated", 1, True),
+    ):
         net = network(x, scale, calibrated)
         rates.plot(depth, [layer.rate for layer in tdn.activity_report(net, x)], "o-", markersize=4, label=name)
         net(x).mean(0).sum().backward()

@@ -24,7 +24,9 @@ def gradient(surrogate: tdn.Surrogate) -> float:
 def draw() -> Figure:
     figure, axis = plt.subplots(figsize=(6.4, 3.0))
     for kind in (tdn.ATan, tdn.FastSigmoid, tdn.Triangular):
-        sizes = [gradient(kind(slope=slope) if kind is not tdn.Triangular else kind(width=1 / slope)) for slope in SLOPES]
+        sizes = [
+            gradient(kind(slope=slope) if kind is not tdn.Triangular else kind(width=1 / slope)) for slope in SLOPES
+        ]
         axis.loglog(SLOPES, sizes, "o-", markersize=4, label=kind.__name__)
     axis.axhline(1.0, color="tab:gray", linewidth=0.6)
     axis.set(xlabel="slope, or 1 / width", ylabel="gradient at the first\nby that at the last layer")

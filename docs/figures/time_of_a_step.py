@@ -1,9 +1,9 @@
 """What a frame means: a current is held over its step, spikes arrive at its end, the output stands there."""
 
 import matplotlib.pyplot as plt
+import torch
 from matplotlib.figure import Figure
 
-import torch
 import torchdyn_neuro as tdn
 
 

@@ -1,4 +1,4 @@
-"""The gallery: the examples, run at build, with their pictures; those that take long or need data are shown as they are."""
+"""The gallery: the examples, run at build, with their pictures; some, which say why, are shown as they are."""
 
 import ast
 import re
@@ -11,7 +11,8 @@ LONG = "it takes longer than the build of these pages may"
 SHOWN: dict[str, str] = {
     "Potjans_Diesmann_2014": "it needs a file with the tables of the paper",
     **dict.fromkeys(
-        ("drop_into_resnet", "Bellec_2020", "Brunel_2000", "Diehl_Cook_2015", "Masquelier_2008", "Wunderlich_2021"), LONG
+        ("drop_into_resnet", "Bellec_2020", "Brunel_2000", "Diehl_Cook_2015", "Masquelier_2008", "Wunderlich_2021"),
+        LONG,
     ),
 }
 """Examples that are not run here, and why."""
@@ -33,7 +34,7 @@ def titled(path: Path) -> str:
     start = text.index('"""') + 3
     end = text.index('"""', start)
     said = said.replace("\\", "\\\\") if "\\\\" in text[start:end] else said
-    return f'{text[:start]}{heading}\n{"=" * len(heading)}\n\n{said}{note}\n{text[end:]}'
+    return f"{text[:start]}{heading}\n{'=' * len(heading)}\n\n{said}{note}\n{text[end:]}"
 
 
 def arguments(configuration: dict, script: dict) -> list[str]:

@@ -59,7 +59,7 @@ def everything() -> dict[str, object]:
 
 def entry(name: str, value: object) -> str:
     """What autodoc is told of one name."""
-    module, _, short = name.rpartition(".")
+    _module, _, short = name.rpartition(".")
     if inspect.isclass(value):
         # A named tuple's fields are said in its docstring; the inherited members are those of torch and Python.
         members = "" if issubclass(value, (tuple, dict)) else "   :members:\n"
@@ -105,7 +105,8 @@ def make() -> None:
     text = title("Reference") + (
         "All that the package exports, from its docstrings. What needs torch only has its name in ``tdn`` itself "
         "(``import torchdyn_neuro as tdn``); the rest is found in the folder that its heading names.\n\n"
-        ".. list-table::\n   :header-rows: 1\n   :widths: 25 65 10\n\n   * - folder\n     - what is there\n     - names\n"
+        ".. list-table::\n   :header-rows: 1\n   :widths: 25 65 10\n\n"
+        "   * - folder\n     - what is there\n     - names\n"
         f"{rows}\n.. toctree::\n   :hidden:\n\n{contents}"
     )
     write(MADE / "reference/index.rst", text)
@@ -149,7 +150,9 @@ def docstring(app: Sphinx, what: str, name: str, value: object, options: object,
     lines[:] = as_markup(value, lines)
 
 
-def signature(app: Sphinx, what: str, name: str, value: object, options: object, given: str | None, back: str | None):
+def signature(
+    app: Sphinx, what: str, name: str, value: object, options: object, given: str | None, back: str | None
+) -> tuple[str | None, ...]:
     """Signatures name a quantity as the sources do."""
     return tuple(None if text is None else QUANTITY.sub("Quantity", text) for text in (given, back))
 
@@ -166,7 +169,9 @@ def missing(app: Sphinx, environment, node: nodes.Element, content: nodes.Elemen
         return None
     place = objects[found[0]]
     link = nodes.reference("", "", internal=True, reftitle=found[0])
-    link["refuri"] = app.builder.get_relative_uri(environment.current_document.docname, place.docname) + f"#{place.node_id}"
+    link["refuri"] = (
+        app.builder.get_relative_uri(environment.current_document.docname, place.docname) + f"#{place.node_id}"
+    )
     link.append(content)
     return link
 

@@ -65,10 +65,7 @@ def driven(cls: type, module: tdn.Dynamics) -> tuple[torch.Tensor, State, int]:
             return time, spikes.clone(), 0
         return time, case.drive(0.9 - 0.9 * spikes if case.drive is contract_cases.spikes else spikes), 0
     step = ((time > 50) & (time <= 250)).float()[:, None, None]
-    if case.drive is None:
-        strengths = torch.logspace(-1, 5, 73)
-    else:
-        strengths = torch.linspace(0.02, 1.0, 50)
+    strengths = torch.logspace(-1, 5, 73) if case.drive is None else torch.linspace(0.02, 1.0, 50)
     shares = torch.linspace(1.0, 0.6, units)
     x = step * strengths[:, None] * shares
     x = x if case.drive is None else case.drive(x)
