@@ -8,9 +8,11 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+MADE = ROOT / "docs/generated"
 PAGES = {
-    str(path.relative_to(ROOT / "docs") if path.parent != ROOT else path.name): path.read_text()
+    str(path.relative_to(ROOT)): path.read_text()
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+    if MADE not in path.parents
 }
 BLOCKS = {
     f"{name} {index}": block
@@ -43,10 +45,9 @@ def test_files_named_in_a_page_exist(page):
     named = re.findall(r"\((?:\.\./)*((?:examples|benchmarks|torchdyn_neuro|docs|tests|configs)[\w/.]*)\)", PAGES[page])
     named += re.findall(r"(?:python|bash) ((?:examples|benchmarks)/[\w/.]+|train\.py)", PAGES[page])
     named += [f"configs/experiment/{name}.yaml" for name in re.findall(r"experiment=(\w+)", PAGES[page])]
-    assert named
     missing = [name for name in named if not (ROOT / name).exists()]
     assert not missing
 
 
 def test_readme_is_short():
-    assert len(README.splitlines()) <= 200
+    assert len(README.splitlines()) <= 150
