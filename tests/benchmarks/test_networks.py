@@ -1,31 +1,19 @@
 """The benchmark of networks runs from the command line and counts what there is."""
 
 import json
-import os
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
 
-
-def test_writes_a_table_and_figures(tmp_path):
+def test_writes_a_table_and_figures(script, tmp_path):
     file = tmp_path / "figures.json"
-    options = ["--neurons", "400", "--threads", "1", "--window", "20", "--json", str(file)]
     picture = tmp_path / "cost.png"
     # An interpreter without another simulator.
-    options += ["--peers", sys.executable, "--simulators", "nest", "--picture", str(picture)]
-    done = subprocess.run(
-        [sys.executable, ROOT / "benchmarks" / "networks.py", *options],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=200,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "nest, coba 400: left out, for" in done.stdout
+    peers = "--peers", sys.executable, "--simulators", "nest"
+    options = "--neurons", "400", "--threads", "1", "--window", "20", "--picture", picture
+    done = script("networks.py", *options, *peers, "--json", file)
+    assert "nest, coba 400: left out, for" in done
     assert picture.stat().st_size > 5000
     coba, row = json.loads(file.read_text())
     assert coba["name"] == "coba 400"

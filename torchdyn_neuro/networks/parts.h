@@ -6,14 +6,9 @@ typedef const int32_t* (*Exchange)(I end, I* count);
 
 // The synapses of a chunk.
 static __attribute__((noinline)) void arrive(Sum* to, const uint16_t* place, const Weight* weight, I count) {
-  I k = 0;
-  for (; k + 4 <= count; k += 4) {
-    to[place[k]] += weight[k];
-    to[place[k + 1]] += weight[k + 1];
-    to[place[k + 2]] += weight[k + 2];
-    to[place[k + 3]] += weight[k + 3];
-  }
-  for (; k < count; ++k) to[place[k]] += weight[k];
+  for (I k = 0; k < count; k += WHOLE)
+#pragma GCC unroll 4
+    for (I j = k; j < k + WHOLE; ++j) to[place[j]] += weight[j];
 }
 
 struct Population {

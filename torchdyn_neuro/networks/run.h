@@ -86,13 +86,14 @@ struct Machine {
   }
   void deliver(Owner& own, I t) const {
     I count = 0;
+    const I now = t % longest;
     for (I n = 0; n < delays; ++n) {
-      const I d = delay[n], slot = (t + longest - d) % longest, waiting = own.counts[slot];
+      const I d = delay[n], slot = now < d ? now + longest - d : now - d, waiting = own.counts[slot];
       if (t < d) continue;
-      own.due.need(count + waiting + AHEAD);
-      uint64_t* const row = own.waiting[slot].at;
-      for (I k = 0; k < waiting; ++k)
-        if ((I)(row[k] >> DELAY_AT) == d) own.due.at[count++] = row + k;
+      own.due.need(count + waiting + 1);
+      uint64_t *const row = own.waiting[slot].at, **const to = own.due.at;
+      // No branch, which nobody could foretell.
+      for (I k = 0; k < waiting; ++k) to[count] = row + k, count += (I)(row[k] >> DELAY_AT) == d;
     }
     uint64_t events = 0, chunks = 0, *const *const due = own.due.at;
     for (I n = 0; n < count; ++n) {
