@@ -44,6 +44,7 @@ _ON_FIRST_USE = {
     "decoding",
     "encoding",
     "events",
+    "export",
     "layers",
     "learning",
     "losses",
