@@ -12,7 +12,9 @@ from torch import Tensor
 Shape = Sequence[int | str]
 """Sizes of axes; a free one is called ``"batch"`` or ``"steps"``."""
 
-KEY_STRIDE = 32
+LAYOUT = "layout.json"
+"""The file beside a program that holds its layout; in other files the name of the entry."""
+_KEY_STRIDE = 32
 """Bits between the keys of two elements of a row; see ``core.random.start_key``."""
 
 
@@ -87,12 +89,11 @@ class Layout:
 
     def over_time(self) -> "Layout":
         """The same for sequences."""
-        longer = [[Port(port.name, port.dtype, ("steps", *port.shape)) for port in ports] for ports in self.ports()]
-        return Layout("scan", *longer, self.state)
 
-    def ports(self) -> tuple[Sequence[Port], Sequence[Port]]:
-        """The inputs and the outputs."""
-        return self.inputs, self.outputs
+        def longer(ports: Sequence[Port]) -> list[Port]:
+            return [Port(port.name, port.dtype, ("steps", *port.shape)) for port in ports]
+
+        return Layout("scan", longer(self.inputs), longer(self.outputs), self.state)
 
     def to_json(self) -> str:
         """As text, for the file of the model."""
@@ -128,4 +129,4 @@ def smallest(value: Tensor) -> Any:
 
 def first_keys(shape: Sequence[int]) -> Tensor:
     """What is added to the seed of a row [1, \\*] for the keys of its elements; the seed is a multiple of 4."""
-    return 3 + (torch.arange(math.prod(shape)).reshape(1, *shape) << KEY_STRIDE)
+    return 3 + (torch.arange(math.prod(shape)).reshape(1, *shape) << _KEY_STRIDE)

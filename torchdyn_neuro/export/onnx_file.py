@@ -1,6 +1,5 @@
 """Exported models as ONNX files, and what runs them."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +7,9 @@ import torch
 from torch import Tensor
 from torch.export import ExportedProgram
 
-from .layout import Layout, Port, StateLeaf
+from .layout import LAYOUT, Layout
 from .refusal import NotExportable
 from .runner import Runner
-
-LAYOUT = "layout.json"
-"""The entry of the metadata that holds the layout."""
-SEQUENCE = "step"
 
 
 def write_step(program: ExportedProgram, layout: Layout, path: str | Path) -> None:
@@ -101,6 +96,7 @@ def _scan_of(step: Any, layout: Layout) -> Any:
 
 def _write(model: Any, layout: Layout, path: str | Path) -> None:
     import onnx_ir as ir
+
     model.metadata_props[LAYOUT] = layout.to_json()
     ir.save(model, str(path))
 

@@ -1,7 +1,7 @@
 """The operators of this package in those of torch, so that an exported model runs without it.
 
-Each computes what the operator does: random numbers bit for bit, products by events as dense ones or, of sparse weights,
-synapse by synapse.
+Each computes what the operator does: random numbers bit for bit, products by events as dense ones or, of sparse
+weights, synapse by synapse.
 """
 
 from collections.abc import Callable

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor
 
 from ..core.state import State, leaves
@@ -19,14 +20,17 @@ class Runner(ABC):
     def __init__(self, layout: Layout):
         self.layout = layout
 
-    def initial_state(self, rows: int, *, seed: int | None = None) -> dict[str, Tensor]:
+    def initial_state(
+        self, rows: int, *, seed: int | None = None, device: torch.device | str | None = None
+    ) -> dict[str, Tensor]:
         """The state before the first step, by name.
 
         Args:
             rows: size B of the batch.
             seed: of the random numbers of stochastic models; torch's generator if omitted.
+            device: where the model is to run; the CPU if omitted.
         """
-        return self.layout.initial_state(rows, seed)
+        return {name: value.to(device) for name, value in self.layout.initial_state(rows, seed).items()}
 
     def __call__(self, x: State, state: Mapping[str, Tensor]) -> tuple[State, dict[str, Tensor]]:
         """The output and the next state.
@@ -40,18 +44,26 @@ class Runner(ABC):
         """
         given = [leaf.detach() for leaf in leaves(x)]
         sizes = self._sizes(given)
-        missing = [leaf.name for leaf in self.layout.state if leaf.name not in state]
-        unknown = sorted(set(state) - {leaf.name for leaf in self.layout.state})
-        if missing or unknown:
+        names = [leaf.name for leaf in self.layout.state]
+        if set(state) != set(names):
             raise ValueError(
-                f"{type(self).__name__}: expected a state with {', '.join(leaf.name for leaf in self.layout.state)}, got "
-                f"{'none of ' + missing[0] if missing else 'also ' + unknown[0]}; pass what initial_state() gave"
+                f"{type(self).__name__}: expected a state with {', '.join(names)}, got {', '.join(state) or 'none'}; "
+                "pass what initial_state() or the last call gave"
             )
         carried = {leaf.name: state[leaf.name].detach() for leaf in self.layout.state}
         for leaf in self.layout.state:
             self._check(leaf, carried[leaf.name], sizes)
         y, after = self._run(given, carried)
         return (y[0] if self.layout.outputs[0].name == "y" else tuple(y)), after
+
+    def joined(self, x: list[Tensor]) -> State:
+        """The input as the programs take it: one tensor, or a tuple of several."""
+        return x[0] if self.layout.inputs[0].name == "x" else tuple(x)
+
+    @staticmethod
+    def parted(y: State, after: dict[str, Tensor]) -> tuple[list[Tensor], dict[str, Tensor]]:
+        """The output as a list of tensors, and the state."""
+        return ([y] if isinstance(y, Tensor) else list(y)), after
 
     @abstractmethod
     def _run(self, x: list[Tensor], state: dict[str, Tensor]) -> tuple[list[Tensor], dict[str, Tensor]]:

@@ -1,5 +1,7 @@
 """What states a model has, found by one step of a batch of two rows and one of three."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -41,7 +43,6 @@ def survey(owner: str, model: nn.Module, x_t: State) -> Survey:
         x_t: one frame [B, \\*], or a tuple of frames.
     """
     check_model(owner, model)
-    check_frame(owner, x_t)
     check_model_input(owner, model, x_t)
     if not any(isinstance(part, Dynamics) for part in model.modules()):
         raise ValueError(
@@ -53,7 +54,7 @@ def survey(owner: str, model: nn.Module, x_t: State) -> Survey:
         raise ValueError(
             f"{owner}: expected a model for inference, got {place} in training mode; call model.eval() first"
         )
-    two, three = (_one_step(owner, model, map_state(lambda leaf: leaf[:1].repeat(rows, *[1] * (leaf.ndim - 1)), x_t)) for rows in (2, 3))  # fmt: skip
+    two, three = (_one_step(owner, model, map_state(partial(_same_rows, rows), x_t)) for rows in (2, 3))
     inputs = _ports(owner, "x", two.x_t, three.x_t)
     outputs = _ports(owner, "y", two.y_t, three.y_t)
     state = []
@@ -63,16 +64,13 @@ def survey(owner: str, model: nn.Module, x_t: State) -> Survey:
     return Survey(*three, Layout("step", inputs, outputs, state))
 
 
-def check_frame(owner: str, x_t: State) -> None:
-    """Raise if ``x_t`` is neither a tensor nor a tuple of tensors with rows."""
-    found = leaves(x_t)
-    for leaf in found or [x_t]:
-        if not isinstance(leaf, Tensor) or leaf.ndim == 0 or leaf.shape[0] == 0:
+def check_tensors(owner: str, x: State, wanted: str, axes: int) -> None:
+    """Raise if ``x`` is neither a tensor of so many axes at least nor a tuple of such."""
+    found = leaves(x)
+    for leaf in found or [x]:
+        if not isinstance(leaf, Tensor) or leaf.ndim < axes or 0 in leaf.shape[:axes]:
             got = f"shape {tuple(leaf.shape)}" if isinstance(leaf, Tensor) else type(leaf).__name__
-            raise TypeError(
-                f"{owner}: expected one frame [B, *], or a tuple of frames, got {got}; pass an example of what the "
-                "model takes, without the axis of time"
-            )
+            raise TypeError(f"{owner}: expected {wanted}, or a tuple of such, got {got}; pass an example of the input")
 
 
 def leaf_names(module: nn.Module | None, state: State, path: str = "") -> list[str]:
@@ -85,7 +83,7 @@ def leaf_names(module: nn.Module | None, state: State, path: str = "") -> list[s
     return [name for each in zip(children, state, joined, strict=True) for name in leaf_names(*each)]
 
 
-def over_one_step(model: nn.Module, x_t: State, step: object) -> State:
+def over_one_step(model: nn.Module, x_t: State, step: Callable[[Dynamics, State], State]) -> State:
     """``model`` on one frame, with ``step(dynamics, x_t) -> y_t`` for its dynamics; what has no time runs as it is."""
 
     def stand_in(module: Dynamics, x: State) -> State:
@@ -95,6 +93,10 @@ def over_one_step(model: nn.Module, x_t: State, step: object) -> State:
     with intercepting(stand_in):
         y = model(map_state(lambda leaf: leaf.unsqueeze(0), x_t))
     return map_state(lambda leaf: leaf.squeeze(0), y)
+
+
+def _same_rows(rows: int, leaf: Tensor) -> Tensor:
+    return leaf[:1].repeat(rows, *[1] * (leaf.ndim - 1))
 
 
 def _one_step(owner: str, model: nn.Module, x_t: State) -> _Seen:

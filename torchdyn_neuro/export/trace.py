@@ -52,10 +52,14 @@ class Scan(nn.Module):
         self.names = tuple(names)
 
     def forward(self, x: State, state: Named) -> tuple[State, Named]:
+        rows = leaves(x)[0].shape[1]
+
         def body(carried: list[Tensor], x_t: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
             y_t, after = self.step(fill(x, x_t), dict(zip(self.names, carried, strict=True)))
             # The operator lets nothing that comes out share memory with anything else.
-            return [after[name].clone() for name in self.names], [leaf.clone() for leaf in leaves(y_t)]
+            # Inductor sizes the outputs by what goes into the loop, which the number of rows so does.
+            y = [leaf.clone().view(rows, *leaf.shape[1:]) for leaf in leaves(y_t)]
+            return [after[name].clone() for name in self.names], y
 
         last, y = scan_operator()(body, [state[name] for name in self.names], leaves(x))
         return fill(self.y_t, y), dict(zip(self.names, last, strict=True))
@@ -75,7 +79,16 @@ def trace_step(owner: str, model: nn.Module, seen: Survey) -> ExportedProgram:
             f"{owner}: expected a step that torch.export follows for any batch, got one that it does not, in "
             f"{layer_of(model, error.__traceback__)}: {error}"
         ) from error
-    return program.run_decompositions(in_torch())
+    # Steps compute what the compiled loops leave out where nobody reads it.
+    program.graph_module.graph.eliminate_dead_code()
+    program.graph_module.recompile()
+    return program if _stands_alone(program) else program.run_decompositions(in_torch())
+
+
+def _stands_alone(program: ExportedProgram) -> bool:
+    """Whether a program holds no operator of ours, and none that writes in place, which a scan does not take."""
+    operators = [node.target for node in program.graph.nodes if hasattr(node.target, "_schema")]
+    return not any(operator.namespace == "torchdyn_neuro" or operator._schema.is_mutable for operator in operators)
 
 
 def trace_scan(step: ExportedProgram, seen: Survey) -> ExportedProgram:
@@ -102,5 +115,6 @@ def _export(module: nn.Module, x: State, state: Named, layout: Layout) -> Export
 
 def first_state(seen: Survey) -> Named:
     """The state that the model was looked at with, by name."""
-    values = [leaf for state in seen.states.values() for leaf in leaves(state)]
+    # Copies: what is one tensor at two places would be taken for one input.
+    values = [leaf.clone() for state in seen.states.values() for leaf in leaves(state)]
     return dict(zip([leaf.name for leaf in seen.layout.state], values, strict=True))
