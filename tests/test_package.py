@@ -52,7 +52,7 @@ ALLOWED = {
 """What each folder may import beside itself; the deep-learning parts stand above all of these."""
 ABOVE = {
     *("encoding", "decoding", "losses", "layers", "metrics", "models"),
-    *("conversion", "learning", "plotting", "data", "training"),
+    *("conversion", "export", "learning", "plotting", "data", "training"),
 }
 
 

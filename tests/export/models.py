@@ -74,7 +74,7 @@ MODELS = {
         ["neuron.v"],
     ),
     "recurrent with a delay": (
-        lambda: tdn.Recurrent(tdn.LIF(3.0), spiking(nn.Linear(4, 4), 2), delay=2.0),
+        lambda: tdn.Network(tdn.LIF(3.0), spiking(nn.Linear(4, 4), 2), delay=2.0),
         lambda *args: 2 * uniform(4)(*args),
         ["neuron.v", "output.0", "output.1"],
     ),
@@ -96,10 +96,15 @@ MODELS = {
         ["E", "I", "s", "u", "R"],
     ),
     "conductances": (lambda: tdn.ConductanceLIF(), conductances, ["v"]),
-    "noise": (lambda: tdn.LIF(5.0, noise=tdn.WhiteNoise(0.5)), lambda *args: 1.2 * uniform(4)(*args), ["v", "noise.key"]),
+    "noise": (
+        lambda: tdn.LIF(5.0, noise=tdn.WhiteNoise(0.5)),
+        lambda *args: 1.2 * uniform(4)(*args),
+        ["v", "noise.key"],
+    ),
     "plastic": (
         lambda: tdn.Chain(
-            tdn.Plastic(spiking(nn.Linear(3, 4, bias=False), 6), tdn.PairSTDP(0.01, 0.012), weights="mean"), tdn.LIF(2.0)
+            tdn.Plastic(spiking(nn.Linear(3, 4, bias=False), 6), tdn.PairSTDP(0.01, 0.012), weights="mean"),
+            tdn.LIF(2.0),
         ),
         events(3),
         [],

@@ -6,9 +6,9 @@ from torch.testing import assert_close
 
 import torchdyn_neuro as tdn
 from tests.export.models import MODELS, example
-from torchdyn_neuro.core.state import leaves, map_state
-from torchdyn_neuro.export import OnnxModel, export_step
-from torchdyn_neuro.export.onnx_file import write_scan
+from torchdyn_neuro.core.state import frames, leaves, map_state
+from torchdyn_neuro.export import OnnxModel, export_scan, export_step
+from torchdyn_neuro.export.onnx_file import scan_of, translate, write
 
 CALLS = 1000
 ROWS = 2
@@ -33,8 +33,8 @@ def started(runner):
 def stepped(runner, x):
     """Outputs and last state of successive calls."""
     state, outputs = started(runner), []
-    for t in range(leaves(x)[0].shape[0]):
-        y_t, state = runner(map_state(lambda leaf: leaf[t], x), state)
+    for x_t in frames(x):
+        y_t, state = runner(x_t, state)
         outputs.append(y_t)
     return torch.stack(outputs), list(state.values())
 
@@ -53,9 +53,13 @@ def test_step_and_scan_in_onnx_are_the_eager_ones_over_a_thousand_calls(name, tm
     assert expected[0].unique().numel() > 1
     # The example has another number of rows.
     step = export_step(model, map_state(lambda leaf: leaf[0, :1], x))
-    step.save_onnx(tmp_path / "step.onnx")
+    assert list(step.initial_state(ROWS)) == MODELS[name][2]
+    # As save_onnx() does it, translated once for both.
+    translated = translate(step.program, step.layout)
+    write(translated, step.layout, tmp_path / "step.onnx")
     close(stepped(OnnxModel(tmp_path / "step.onnx"), x), expected)
-    write_scan(step.program, step.layout.over_time(), tmp_path / "scan.onnx")
+    translated.graph = scan_of(translated.graph, step.layout)
+    write(translated, step.layout.over_time(), tmp_path / "scan.onnx")
     scan = OnnxModel(tmp_path / "scan.onnx")
     y, state = scan(x, started(scan))
     close((y, list(state.values())), expected)
@@ -64,10 +68,10 @@ def test_step_and_scan_in_onnx_are_the_eager_ones_over_a_thousand_calls(name, tm
 @pytest.mark.parametrize("name", ["sequential with a convolution", "noise"])
 def test_a_scan_in_torch_is_the_eager_one_for_any_number_of_steps_and_rows(name):
     model, x = example(name, 40, ROWS)
-    scan = tdn.export.export_scan(model, map_state(lambda leaf: leaf[:1, :1], x))
+    scan = export_scan(model, map_state(lambda leaf: leaf[:1, :1], x))
     expected = eager(model, x)
     state, pieces = started(scan), []
     for first, last in ((0, 1), (1, 18), (18, 40)):
-        y, state = scan(map_state(lambda leaf: leaf[first:last], x), state)
+        y, state = scan(x[first:last], state)
         pieces.append(y)
     close((torch.cat(pieces), list(state.values())), expected)

@@ -92,6 +92,11 @@ def load(path: str | Path, **options: object) -> Runner:
     """
     path = Path(path)
     if not zipfile.is_zipfile(path):
+        if path.suffix != ".onnx":
+            raise ValueError(
+                f"load: expected the file of an exported model, got {path.name}; pass one that save(), save_onnx() or "
+                "compile() wrote"
+            )
         return OnnxModel(path, **options)
     if options:
         raise ValueError(f"load: expected no options for {path.name}, which onnxruntime does not run; leave them out")

@@ -8,7 +8,7 @@ from torch.export import ExportedProgram
 
 from ..core.torch_private import inductor
 from .layout import LAYOUT, Layout
-from .onnx_file import write_scan, write_step
+from .onnx_file import scan_of, translate, write
 from .runner import Runner
 
 
@@ -23,7 +23,8 @@ class Exported(Runner):
 
     def __init__(self, program: ExportedProgram, layout: Layout, step: ExportedProgram | None = None):
         super().__init__(layout)
-        self.program, self.step = program, step
+        self.program = program
+        self.step = program if layout.kind == "step" else step
         self._module: nn.Module | None = None
 
     def _run(self, x: list[Tensor], state: dict[str, Tensor]) -> tuple[list[Tensor], dict[str, Tensor]]:
@@ -53,15 +54,15 @@ class Exported(Runner):
             ImportError: without onnxscript.
             NotExportable: if ONNX has no operation for what the model computes.
         """
-        if self.layout.kind == "step":
-            write_step(self.program, self.layout, path)
-        elif self.step is None:
+        if self.step is None:
             raise ValueError(
                 "save_onnx: expected what export_scan() gave, which knows its step, got a scan from a file; export the "
                 "model again and call save_onnx() on that"
             )
-        else:
-            write_scan(self.step, self.layout, path)
+        model = translate(self.step, self.layout)
+        if self.layout.kind == "scan":
+            model.graph = scan_of(model.graph, self.layout)
+        write(model, self.layout, path)
 
     def compile(self, path: str | Path) -> None:
         """Compile into a library by AOTInductor, which C++ programs load too; it needs a C++ compiler.

@@ -103,8 +103,11 @@ class Layout:
     def from_json(cls, text: str) -> "Layout":
         """From the text in the file of a model."""
         found = json.loads(text)
-        ports = [[Port(**port) for port in found[name]] for name in ("inputs", "outputs")]
-        return cls(found["kind"], *ports, [StateLeaf(**leaf) for leaf in found["state"]])
+
+        def known(kind: type, name: str) -> list[Any]:
+            return [kind(**{**each, "shape": tuple(each["shape"])}) for each in found[name]]
+
+        return cls(found["kind"], known(Port, "inputs"), known(Port, "outputs"), known(StateLeaf, "state"))
 
 
 def name_of(dtype: torch.dtype) -> str:

@@ -12,34 +12,23 @@ from .refusal import NotExportable
 from .runner import Runner
 
 
-def write_step(program: ExportedProgram, layout: Layout, path: str | Path) -> None:
-    """Write a step."""
-    model = _translate(program, layout)
-    _write(model, layout, path)
-
-
-def write_scan(step: ExportedProgram, layout: Layout, path: str | Path) -> None:
-    """Write a sequence of steps: one ``Scan`` with the step in it.
-
-    Args:
-        step: the step, of which the sequence consists.
-        layout: of the sequence.
-        path: of the file.
-    """
-    model = _translate(step, layout)
-    model.graph = _scan_of(model.graph, layout)
-    _write(model, layout, path)
-
-
 def input_names(layout: Layout) -> list[str]:
+    """What the inputs are called, in order."""
     return [port.name for port in layout.inputs] + [f"state.{leaf.name}" for leaf in layout.state]
 
 
 def output_names(layout: Layout) -> list[str]:
+    """What the outputs are called, in order."""
     return [port.name for port in layout.outputs] + [f"next.{leaf.name}" for leaf in layout.state]
 
 
-def _translate(program: ExportedProgram, layout: Layout) -> Any:
+def translate(program: ExportedProgram, layout: Layout) -> Any:
+    """A step as a model of ``onnx_ir``.
+
+    Args:
+        program: the step.
+        layout: its layout.
+    """
     try:
         import onnxscript  # noqa: F401
     except ImportError as error:
@@ -59,11 +48,17 @@ def _translate(program: ExportedProgram, layout: Layout) -> Any:
             f"save_onnx: expected operations that ONNX has, got one that it lacks: {error.__cause__ or error}; save() "
             "writes the same model for torch"
         ) from error
+    found.rename_axes({str(found.model.graph.inputs[0].shape[0]): "batch"})
     return found.model
 
 
-def _scan_of(step: Any, layout: Layout) -> Any:
-    """A graph of one ``Scan`` over the graph of a step."""
+def scan_of(step: Any, layout: Layout) -> Any:
+    """A graph of one ``Scan`` with the graph of a step in it, which is used up.
+
+    Args:
+        step: a graph of ``onnx_ir``.
+        layout: of the step or of the sequence.
+    """
     import onnx_ir as ir
 
     states = len(layout.state)
@@ -94,7 +89,14 @@ def _scan_of(step: Any, layout: Layout) -> Any:
     return ir.Graph(inputs, ordered, nodes=[scan], initializers=held, opset_imports=step.opset_imports, name="scan")
 
 
-def _write(model: Any, layout: Layout, path: str | Path) -> None:
+def write(model: Any, layout: Layout, path: str | Path) -> None:
+    """Write a model of ``onnx_ir`` and its layout.
+
+    Args:
+        model: the model.
+        layout: its layout.
+        path: of the file.
+    """
     import onnx_ir as ir
 
     model.metadata_props[LAYOUT] = layout.to_json()
@@ -117,7 +119,13 @@ class OnnxModel(Runner):
                 "OnnxModel: expected the package onnxruntime, got none; pip install 'torchdyn_neuro[export]'"
             ) from error
         self.session = onnxruntime.InferenceSession(str(path), **options)
-        super().__init__(Layout.from_json(self.session.get_modelmeta().custom_metadata_map[LAYOUT]))
+        facts = self.session.get_modelmeta().custom_metadata_map
+        if LAYOUT not in facts:
+            raise ValueError(
+                f"OnnxModel: expected a file that Exported.save_onnx wrote, got {path} without {LAYOUT} in its "
+                "metadata; run it with onnxruntime itself"
+            )
+        super().__init__(Layout.from_json(facts[LAYOUT]))
         self._inputs, self._outputs = input_names(self.layout), output_names(self.layout)
 
     def _run(self, x: list[Tensor], state: dict[str, Tensor]) -> tuple[list[Tensor], dict[str, Tensor]]:

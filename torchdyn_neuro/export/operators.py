@@ -52,8 +52,9 @@ def _normal(key: Tensor, stream: int, dtype: torch.dtype) -> Tensor:
 
 
 def _row_product(x: Tensor, start: Tensor, place: Tensor, weight: Tensor, outputs: int) -> Tensor:
-    # A search, for how often to repeat the number of an input would be a size that is not known.
-    synapses = torch.arange(weight.shape[0], device=x.device)
-    sources = torch.searchsorted(start, synapses, right=True) - 1
+    # The input of a synapse is the number of inputs that begin before it; how often to repeat each would be a size
+    # that depends on data.
+    begins = torch.zeros(weight.shape[0] + 1, dtype=torch.int64, device=x.device)
+    sources = begins.scatter_add(0, start[1:-1], torch.ones_like(start[1:-1])).cumsum(0)[:-1]
     sent = x.index_select(-1, sources) * weight
-    return sent.new_zeros((*sent.shape[:-1], outputs)).index_add(-1, place.to(torch.int64), sent)
+    return sent.new_zeros((*sent.shape[:-1], outputs)).scatter_add(-1, place.to(torch.int64).expand_as(sent), sent)

@@ -61,6 +61,10 @@ def survey(owner: str, model: nn.Module, x_t: State) -> Survey:
     for name, pattern in three.states.items():
         names = leaf_names(model.get_submodule(name), pattern, name)
         state += map(_state_leaf, names, leaves(two.states[name]), leaves(pattern))
+    if not state:
+        raise ValueError(
+            f"{owner}: expected dynamics with a state, got none in {type(model).__name__}; torch.export.export takes it"
+        )
     return Survey(*three, Layout("step", inputs, outputs, state))
 
 

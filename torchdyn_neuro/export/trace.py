@@ -116,5 +116,5 @@ def _export(module: nn.Module, x: State, state: Named, layout: Layout) -> Export
 def first_state(seen: Survey) -> Named:
     """The state that the model was looked at with, by name."""
     # Copies: what is one tensor at two places would be taken for one input.
-    values = [leaf.clone() for state in seen.states.values() for leaf in leaves(state)]
+    values = [leaf.detach().clone() for state in seen.states.values() for leaf in leaves(state)]
     return dict(zip([leaf.name for leaf in seen.layout.state], values, strict=True))
