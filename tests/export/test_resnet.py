@@ -14,7 +14,7 @@ def test_a_resnet_with_replaced_activations_trains_exports_and_streams():
     model = resnet18(num_classes=3)
     tdn.replace(model, nn.ReLU, tdn.LIF, tau_mem=tdn.Learned(2.0))
     model = tdn.Stepwise(model)
-    frames = torch.rand(3, 2, 3, 32, 32)
+    frames = torch.rand(2, 2, 3, 16, 16)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     nn.functional.cross_entropy(model(4 * frames).mean(0), torch.tensor([0, 2])).backward()
     before = model.module.relu.dynamics.tau_mem().item()
@@ -34,4 +34,4 @@ def test_a_resnet_with_replaced_activations_trains_exports_and_streams():
         y_t, state = step(4 * x_t, state)
         assert_close(y_t, live.step(4 * x_t))
     assert y_t.std() > 0
-    assert state["module.layer4.1.relu_2.dynamics.v"].unique().numel() > 10
+    assert list(state.values())[-1].unique().numel() > 10
