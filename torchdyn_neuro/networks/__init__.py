@@ -4,6 +4,7 @@ What drives a step is the cell of any population as it stands in :mod:`torchdyn_
 is drawn by :mod:`torchdyn_neuro.wiring`.
 """
 
+from .changing import LearningState, ReleaseState
 from .drives import Current, Poisson
 from .network import SpikingNetwork
 from .population import Population
@@ -15,10 +16,12 @@ from .spikes import Spikes
 
 __all__ = [
     "Current",
+    "LearningState",
     "Piece",
     "Poisson",
     "Population",
     "Projection",
+    "ReleaseState",
     "Run",
     "SpikeFile",
     "SpikeSource",

@@ -12,6 +12,7 @@ from ..core.state import State, fill, leaves
 from ..fused.stepper import WIDEST, Stepper
 from ..native.compiler import arrays
 from ..native.threads import threads_for
+from .changing import Held
 from .drives import Poisson, fits
 from .layout import Layout
 from .packed import Packed, library
@@ -65,6 +66,7 @@ class Engine:
             state, and the neurons, int64.
         dt: ms.
         dtype: of the inputs.
+        changing: the projections whose synapses change.
     """
 
     def __init__(
@@ -78,9 +80,10 @@ class Engine:
         watched: Sequence[tuple[int, int, Tensor]],
         dt: float,
         dtype: torch.dtype,
+        changing: Sequence[Held] = (),
     ):
         self.layout, self.packed, self.cells, self.dtype = layout, packed, tuple(cells), dtype
-        self.watched = watched
+        self.watched, self.changing = watched, changing
         self.held = [[_padded(leaf) for leaf in leaves(state)] for state in cells]
         self.figures = Figures()
         self.functions = (ctypes.c_void_p * len(steppers))(*(each and each.address for each in steppers))
@@ -134,6 +137,10 @@ class Engine:
         for (number, leaf, neurons), trace in zip(self.watched, traces, strict=True):
             sizes += [number, len(neurons)]
             watches += [self.held[number][leaf], neurons, trace]
+        sizes.append(len(self.changing))
+        for each in self.changing:
+            sizes += each.rows.words
+            watches += each.tensors
         tensors = [
             packed.places,
             packed.weights,

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from ..core.checks import is_whole, positive_number, whole_number
 from ..fused.stepper import stepper
-from ..wiring.draw import stream_of
+from ..wiring.draw import draw, stream_of
+from .changing import ROOM, lay_out
 from .engine import Engine
 from .layout import Layout
 from .packed import check_memory, pack
@@ -35,6 +36,10 @@ class SpikingNetwork(nn.Module):
 
     A synapse takes 6 to 8 bytes (weights in float32), 4 to 6 once they are frozen. There are no gradients; for those,
     use a ``Network`` with a :class:`~torchdyn_neuro.SparseLinear`, whose values are these.
+
+    Synapses may change with activity (``Projection(release=...)``, ``Projection(plasticity=...)``): what is released
+    and learned is that of a ``Chain(TsodyksMarkram, SparseLinear)`` and of a ``Plastic(SparseLinear, rule)``. Weights
+    that learn are part of the state, 20 bytes a synapse in all (in float32), and 80 while they are laid out.
 
     Args:
         populations: by name, :class:`Population` or :class:`SpikeSource`.
@@ -108,9 +113,21 @@ class SpikingNetwork(nn.Module):
         expected = sum(p.wiring.expected(neurons[i], neurons[j], i == j) for p, i, j, _ in found)
         for projection, *_ in found:
             projection.steps(self.dt)
-        check_memory(expected, expected * (2 + dtype.itemsize))
+            if projection.release is not None and projection.release.dt != self.dt:
+                raise ValueError(
+                    f"SpikingNetwork: expected steps of {self.dt:g} ms in the release of {projection.title}, got "
+                    f"{projection.release.dt:g} ms; give it the dt of the cells"
+                )
+        changes = sum(p.wiring.expected(neurons[i], neurons[j], i == j) for p, i, j, _ in found if p.changes)
+        check_memory(expected, expected * (2 + dtype.itemsize) + changes * ROOM)
         self.layout = Layout.for_threads(neurons, inputs, threads)
-        self.packed = pack(self.layout, found, self._streams(_SYNAPSES, len(found)), self.dt, dtype)
+        streams = self._streams(_SYNAPSES, len(found))
+        self.packed = pack(self.layout, found, streams, self.dt, dtype)
+        self.changing = tuple(
+            lay_out(self.layout, projection, number, tuple(places), streams[number], self.dt, dtype)
+            for number, (projection, *places) in enumerate(found)
+            if projection.changes
+        )
 
     @property
     def dt(self) -> float:
@@ -150,7 +167,24 @@ class SpikingNetwork(nn.Module):
             population.initial_state(self.dtype, stream)
             for population, stream in zip(self.populations.values(), streams, strict=True)
         ]
-        return SpikingNetworkState(torch.tensor(0), torch.zeros(0, 2, dtype=torch.int32), tuple(cells))
+        recent, reach = torch.zeros(0, 2, dtype=torch.int32), torch.tensor(self.packed.delays[0])
+        synapses = tuple(each.initial_state() for each in self.changing)
+        return SpikingNetworkState(torch.tensor(0), recent, tuple(cells), reach, synapses)
+
+    def synapses(self, projection: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Both neurons and the delay, in steps, of each synapse of a projection, int64 [synapses].
+
+        They are in the order of the weights of a :class:`LearningState`, that of the presynaptic neurons.
+
+        Args:
+            projection: its number, from 0 on.
+        """
+        each, pre, post, _ = self._place(self.projections[projection])
+        stream = self._streams(_SYNAPSES, len(self.projections))[projection]
+        rule = each.rule(self.layout.neurons[pre], self.layout.neurons[post], stream, self.dt, self.dtype)
+        rows = draw(rule, stream, *each.tables(self.dt), dtype=self.dtype)
+        sources = torch.repeat_interleave(torch.arange(rule.pre), rows.start.diff())
+        return sources, rows.place.to(torch.int64), rows.delay.to(torch.int64)
 
     @torch.no_grad()
     def freeze(self) -> "SpikingNetwork":
@@ -165,6 +199,11 @@ class SpikingNetwork(nn.Module):
         Raises:
             ValueError: if a weight is not finite, or what may arrive at a neuron together is beyond 32 bits.
         """
+        if self.changing:
+            raise ValueError(
+                "SpikingNetwork: expected weights that stay to freeze them, got projections whose synapses change; "
+                "leave out release= and plasticity="
+            )
         if self.packed.scale is None:
             self.packed = self.packed.frozen()
         return self
@@ -208,7 +247,7 @@ class SpikingNetwork(nn.Module):
             )
         interval = positive_number("SpikingNetwork", "interval", interval, unit="ms") / self.dt
         state = self.initial_state() if state is None else state
-        state = check_state(state, len(self.populations), self.layout.total)
+        state = check_state(state, len(self.populations), self.layout.total, self.packed.delays[0], self.changing)
         if int(state.step) + round(steps) >= 2**31:
             raise ValueError(
                 f"SpikingNetwork: expected fewer than 2^31 steps in all, got {int(state.step) + round(steps)}; start a "
@@ -238,7 +277,9 @@ class SpikingNetwork(nn.Module):
             cells.append(() if given else each.cell.take_state(each.frame(self.dtype), cell))
             steppers.append(None if given else stepper(each.cell, each.frame(self.dtype), cells[-1]))
         streams = [self._streams(_DRIVES, k, len(each.drives)) for k, each in enumerate(populations)]
-        return Engine(self.layout, self.packed, populations, steppers, streams, cells, watched, self.dt, self.dtype)
+        changing = [rows.held(own) for rows, own in zip(self.changing, state.synapses, strict=True)]
+        dt, dtype = self.dt, self.dtype
+        return Engine(self.layout, self.packed, populations, steppers, streams, cells, watched, dt, dtype, changing)
 
     def extra_repr(self) -> str:
         return f"{self.layout.total} neurons, {self.packed.synapses} synapses, dt={self.dt:g} ms"

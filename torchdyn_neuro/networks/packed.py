@@ -18,7 +18,7 @@ _LARGEST = 2**15 - 1
 _MOST = 2**31 - 1
 _PART = 1 << 22
 """Weights that are rounded at the same time."""
-_OWN = "pack", "waiting", "drive", "run"
+_OWN = "pack", "waiting", "drive", "changing", "run"
 _HEADERS = (*DRAWING[:3], "fused/cpp/storage.h", *DRAWING[3:], *(f"networks/{name}.h" for name in _OWN))
 
 
@@ -104,7 +104,7 @@ def pack(
     dt: float,
     dtype: torch.dtype,
 ) -> Packed:
-    """Draw the synapses of all projections, twice: once for their number.
+    """Draw the synapses of all projections but those that change, twice: once for their number.
 
     Args:
         layout: of the neurons.
@@ -117,11 +117,11 @@ def pack(
     delays = sorted(set().union(*(p.delays(dt) for p, *_ in projections), {1}), reverse=True)
     lengths = torch.zeros(layout.owners, layout.total, dtype=torch.int64)
     drawn, calls = torch.zeros(1, dtype=torch.int64), []
-    for source in sorted({source for _, source, _, _ in projections}):
+    for source in sorted({source for projection, source, _, _ in projections if not projection.changes}):
         tensors: list[Tensor | None] = []
         where, words, numbers = [], [], []
         for (projection, pre, post, receptor), stream in zip(projections, streams, strict=True):
-            if pre == source:
+            if pre == source and not projection.changes:
                 rule = projection.rule(layout.neurons[pre], layout.neurons[post], stream, dt, dtype)
                 tensors += rule.tensors(*projection.tables(dt))
                 where.append(layout.where(post, receptor))

@@ -7,9 +7,12 @@ import torch
 from torch import Tensor
 
 from ..core.checks import is_whole, positive_number
+from ..core.learning_rule import LearningRule
+from ..plasticity import TsodyksMarkram
 from ..wiring import Given, Values, Wiring
 from ..wiring.draw import Rule
 from ..wiring.values import table_of
+from .changing import check_change
 from .drives import fits
 
 LONGEST = 2**15 - 1
@@ -27,10 +30,16 @@ class Projection:
         delay: ms, from the spike to its arrival: a number, a whole number of steps from one on, or a distribution,
             whose values are rounded to steps; omitted for a ``wiring.Given`` with delays.
         receptor: the input of the target's cell, by its place or its name.
+        release: short-term plasticity, a :class:`~torchdyn_neuro.TsodyksMarkram`: a spike brings the weight times what
+            it releases, of which each presynaptic neuron has one state.
+        plasticity: a rule by which the weights learn, :class:`~torchdyn_neuro.PairSTDP` or
+            :class:`~torchdyn_neuro.InhibitorySTDP`: presynaptic spikes are seen where and when they arrive.
 
     Raises:
-        TypeError: if ``wiring`` is none, or a weight or delay is neither a number nor a distribution.
-        ValueError: if weights or delays are missing or given twice.
+        TypeError: if ``wiring`` is none, a weight or delay is neither a number nor a distribution, or ``release`` or
+            ``plasticity`` is something else.
+        ValueError: if weights or delays are missing or given twice; if both of ``release`` and ``plasticity`` are
+            given, or one of their quantities is not one number.
     """
 
     source: str
@@ -39,6 +48,8 @@ class Projection:
     weight: float | Values | None = None
     delay: float | Values | None = None
     receptor: int | str = 0
+    release: TsodyksMarkram | None = None
+    plasticity: LearningRule | None = None
 
     def __post_init__(self):
         if not isinstance(self.wiring, Wiring):
@@ -58,6 +69,13 @@ class Projection:
                 positive_number("Projection", name, value, unit="ms")
             if value is not None:
                 table_of("Projection", name, value)
+
+        check_change("Projection", self.release, self.plasticity)
+
+    @property
+    def changes(self) -> bool:
+        """Whether synapses change with activity."""
+        return self.release is not None or self.plasticity is not None
 
     @property
     def title(self) -> str:
