@@ -107,7 +107,7 @@ MODELS = {
             tdn.LIF(2.0),
         ),
         events(3),
-        [],
+        ["0.weight", "0.traces.traces.pre", "0.traces.traces.post", "1.v"],
     ),
     "sparse weights": (
         lambda: tdn.Recurrent(tdn.LIF(3.0), tdn.SparseLinear(4, 4, tdn.wiring.FixedProbability(0.5), 1.0)),

@@ -15,7 +15,7 @@ def test_a_resnet_with_replaced_activations_trains_exports_and_streams():
     tdn.replace(model, nn.ReLU, tdn.LIF, tau_mem=tdn.Learned(2.0))
     model = tdn.Stepwise(model)
     frames = torch.rand(2, 2, 3, 16, 16)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
     nn.functional.cross_entropy(model(4 * frames).mean(0), torch.tensor([0, 2])).backward()
     before = model.module.relu.dynamics.tau_mem().item()
     optimizer.step()
