@@ -38,7 +38,7 @@ class Poisson:
     weight: float
     receptor: int | str = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         positive_number("Poisson", "rate", self.rate, zero=True, unit="Hz")
         _finite("Poisson", "weight", self.weight)
 
@@ -88,7 +88,7 @@ class Current:
     value: float
     receptor: int | str = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _finite("Current", "value", self.value)
 
 

@@ -51,7 +51,7 @@ class Projection:
     release: TsodyksMarkram | None = None
     plasticity: LearningRule | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not isinstance(self.wiring, Wiring):
             raise TypeError(
                 f"Projection: expected a rule of connectivity as wiring, got {type(self.wiring).__name__}; pass e.g. "
