@@ -190,10 +190,10 @@ class SpikingNetwork(nn.Module):
     def freeze(self) -> "SpikingNetwork":
         """Round all weights to 16 bits, in place: whole numbers of the largest one over 32,767.
 
-        A synapse then takes a third less memory, and sums are exact, in whatever order. It is no quicker (a tenth of the
-        cortical microcircuit, one busy core: 2.3 ns a synapse against 2.1, .94 ns a step of a neuron against .86): places
-        and weights still are two arrays, and sums become numbers of the network in every step. There is no way back but
-        to build the network anew.
+        A synapse then takes a third less memory, and sums are exact, in whatever order. It is no quicker (a tenth of
+        the cortical microcircuit, one busy core: 2.3 ns a synapse against 2.1, .94 ns a step of a neuron against .86):
+        places and weights still are two arrays, and sums become numbers of the network in every step. There is no way
+        back but to build the network anew.
 
         Returns:
             The network.
