@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.checks import is_whole, positive_number, whole_number
+from ..core.uncompiled import uncompiled
 from ..fused.stepper import stepper
 from ..wiring.draw import draw, stream_of
 from .changing import ROOM, lay_out
@@ -14,6 +15,7 @@ from .engine import Engine
 from .layout import Layout
 from .packed import check_memory, pack
 from .population import Population
+from .processes import largest_of, place_of, share, together
 from .progress import shown
 from .projection import Projection
 from .running import Piece, Run, Running, SpikingNetworkState, check_state
@@ -48,11 +50,16 @@ class SpikingNetwork(nn.Module):
         dtype: of weights and inputs, float32 or float64.
         owners: into how many parts the neurons are divided, of which each thread takes some; as many as torch has
             threads if omitted. Nothing but speed depends on it.
+        group: of ``torch.distributed``, with gloo, e.g. ``torch.distributed.group.WORLD``, whose processes share the
+            neurons; each holds the synapses of its own and has so many owners. All call the same methods with the same
+            arguments, and exchange spikes once in the shortest delay. What comes out is bit for bit that of one
+            process. If one is lost the others raise a ``RuntimeError``, after the timeout of the group at the latest.
 
     Raises:
         TypeError: if a population or a projection is none.
         ValueError: if steps differ in length, a name is unknown, there is no such connectivity, a delay is shorter than
-            a step or no whole number of them, or there are too many neurons to count in 32 bits.
+            a step or no whole number of them, there are too many neurons to count in 32 bits, or the processes of a
+            group were given different things.
         MemoryError: if there is no room for the synapses; before any is drawn.
         NotPointwise: from :meth:`run`, if the step of a cell does not act on each neuron by itself.
         CompilerUnavailableError: without a C++ compiler.
@@ -79,6 +86,7 @@ class SpikingNetwork(nn.Module):
         seed: int = 0,
         dtype: torch.dtype = torch.float32,
         owners: int | None = None,
+        group: torch.distributed.ProcessGroup | None = None,
     ):
         super().__init__()
         self.seed = whole_number("SpikingNetwork", "seed", seed, 0)
@@ -112,15 +120,13 @@ class SpikingNetwork(nn.Module):
         found = [self._place(projection) for projection in self.projections]
         expected = sum(p.wiring.expected(neurons[i], neurons[j], i == j) for p, i, j, _ in found)
         for projection, *_ in found:
-            projection.steps(self.dt)
-            if projection.release is not None and projection.release.dt != self.dt:
-                raise ValueError(
-                    f"SpikingNetwork: expected steps of {self.dt:g} ms in the release of {projection.title}, got "
-                    f"{projection.release.dt:g} ms; give it the dt of the cells"
-                )
+            projection.check(self.dt)
         changes = sum(p.wiring.expected(neurons[i], neurons[j], i == j) for p, i, j, _ in found if p.changes)
-        check_memory(expected, expected * (2 + dtype.itemsize) + changes * ROOM)
-        self.layout = Layout.for_threads(neurons, inputs, threads)
+        told = {"seed": seed, "dtype": dtype, "dt": self.dt, "neurons": neurons, "inputs": inputs, "owners": threads}
+        self.processes = share(group, self.projections, told)
+        shares, rank = place_of(self.processes)
+        check_memory(expected / shares, expected / shares * (2 + dtype.itemsize) + changes * ROOM)
+        self.layout = Layout.for_threads(neurons, inputs, threads, shares, rank)
         streams = self._streams(_SYNAPSES, len(found))
         self.packed = pack(self.layout, found, streams, self.dt, dtype)
         self.changing = tuple(
@@ -190,10 +196,10 @@ class SpikingNetwork(nn.Module):
     def freeze(self) -> "SpikingNetwork":
         """Round all weights to 16 bits, in place: whole numbers of the largest one over 32,767.
 
-        A synapse then takes a third less memory, and sums are exact, in whatever order. It is no quicker (a tenth of the
-        cortical microcircuit, one busy core: 2.3 ns a synapse against 2.1, .94 ns a step of a neuron against .86): places
-        and weights still are two arrays, and sums become numbers of the network in every step. There is no way back but
-        to build the network anew.
+        A synapse then takes a third less memory, and sums are exact, in whatever order. It is no quicker (a tenth of
+        the cortical microcircuit, one busy core: 2.3 ns a synapse against 2.1, .94 ns a step of a neuron against .86):
+        places and weights still are two arrays, and sums become numbers of the network in every step. There is no way
+        back but to build the network anew.
 
         Returns:
             The network.
@@ -207,9 +213,12 @@ class SpikingNetwork(nn.Module):
                 "leave out release= and plasticity="
             )
         if self.packed.scale is None:
-            self.packed = self.packed.frozen()
+            largest = largest_of(self.processes, self.packed.largest)
+            with together(self.processes):
+                self.packed = self.packed.frozen(largest)
         return self
 
+    @uncompiled
     @torch.no_grad()
     def run(
         self,
@@ -228,12 +237,15 @@ class SpikingNetwork(nn.Module):
             duration: ms, a whole number of steps.
             state: to start from, which stays as it is; the first one if omitted.
             record: whether spikes and traces are handed back; or a function that is given them piece by piece, as they
-                come, so that memory stays bounded, such as a :class:`SpikeFile`.
+                come, so that memory stays bounded, such as a :class:`SpikeFile`. Each of several processes is handed
+                those of all: let one of them write.
             watch: by population, fields of the state and the neurons of which they are kept after each step, e.g.
                 ``{"E": {"v": [0, 1]}}``.
-            progress: whether a bar shows what is over and the real-time factor; or a function that is told after each
-                piece how much of the duration is over, ms, and how many seconds one of the model takes.
-            checkpoint: a file in which the state is kept, at the end too; ``torch.load`` reads it.
+            progress: whether a bar shows what is over and the real-time factor, of several processes in the first one;
+                or a function that is told after each piece how much of the duration is over, ms, and how many seconds
+                one of the model takes.
+            checkpoint: a file in which the state is kept, at the end too, by the first of several processes;
+                ``torch.load`` reads it, and any number of processes goes on from it.
             interval: between two writings of it, ms of the model.
 
         Raises:
@@ -260,8 +272,9 @@ class SpikingNetwork(nn.Module):
         counts = {name: each.neurons for name, each in self.populations.items()}
         running = Running(self.dt, counts, list(watched), self.packed.delays[0])
         checkpoint = None if checkpoint is None else Path(checkpoint)
+        progress = engine.first if progress is True else progress
         with shown(progress, duration) as tell:
-            return running.run(engine, state, round(steps), record, tell, checkpoint, round(interval))
+            return running.run(engine, state, round(steps), record, tell, checkpoint, max(1, round(interval)))
 
     def _check_unchanged(self) -> None:
         for each in self.populations.values():
@@ -280,8 +293,8 @@ class SpikingNetwork(nn.Module):
             steppers.append(None if given else stepper(each.cell, each.frame(self.dtype), cells[-1]))
         streams = [self._streams(_DRIVES, k, len(each.drives)) for k, each in enumerate(populations)]
         changing = [rows.held(own) for rows, own in zip(self.changing, state.synapses, strict=True)]
-        dt, dtype = self.dt, self.dtype
-        return Engine(self.layout, self.packed, populations, steppers, streams, cells, watched, dt, dtype, changing)
+        rest = self.dt, self.dtype, changing, self.processes
+        return Engine(self.layout, self.packed, populations, steppers, streams, cells, watched, *rest)
 
     def extra_repr(self) -> str:
         return f"{self.layout.total} neurons, {self.packed.synapses} synapses, dt={self.dt:g} ms"
