@@ -129,6 +129,12 @@ def test_events_as_they_come_and_in_a_file_are_what_training_would_see(options, 
             agrees(answer, y[: answer["step"], index].mean(0))
 
 
+def test_a_short_sequence_has_its_last_word(ask, tmp_path):
+    answers, status, _ = ask(clicks(tmp_path), "-", "--every", 4, typed="1 2\n26 3\n\n1 2\n")
+    assert status == 0
+    assert [(answer["sequence"], answer["step"]) for answer in answers] == [(0, 4), (0, 6), (1, 1)]
+
+
 def test_rates_are_spikes_over_neurons_and_time(ask, tmp_path):
     path = clicks(tmp_path)
     classifier = tdn.load(path)

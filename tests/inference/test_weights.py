@@ -88,3 +88,14 @@ def test_wrong_endings_and_classifiers_without_configuration_are_refused(path, t
     classifier.config = {}
     with pytest.raises(ValueError, match="one without"):
         tdn.save(classifier, tmp_path / "a.safetensors")
+
+
+def test_type_and_step_come_back_as_they_are(path, tmp_path):
+    images, _ = some_digits(3)
+    classifier = tdn.load(path)
+    classifier.model.double()
+    tdn.set_dt(classifier, 0.5)
+    again = tdn.load(tdn.save(classifier, tmp_path / "double.safetensors"))
+    assert again(images).dtype is torch.float64
+    assert torch.equal(again(images), classifier(images))
+    assert not torch.allclose(again(images).float(), tdn.load(path)(images))

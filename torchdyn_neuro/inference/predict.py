@@ -116,19 +116,26 @@ class Answers:
     def _follow(
         self, live: LiveClassifier, frames: Iterator[Tensor | None], meter: RateMeter, every: int, pixels: bool
     ) -> None:
-        sequence = 0
+        sequence, waiting = 0, None
+
+        def answer(logits: Tensor) -> None:
+            rates = {layer: float(each[0]) for layer, each in meter.read().items()}
+            self._print({"sequence": sequence, "step": live.steps}, logits, rates)
+
         for number, frame in enumerate(frames, 1):
-            if pixels and frame is not None:
-                check_pixels(f"line {number}", frame)
-            if frame is None:
-                live.reset()
-                meter.read()
-                sequence += 1
+            if frame is not None:
+                if pixels:
+                    check_pixels(f"line {number}", frame)
+                logits = live.step(frame.to(self.classifier.device))[0]
+                waiting = logits if live.steps % every else answer(logits)
                 continue
-            logits = live.step(frame.to(self.classifier.device))[0]
-            if live.steps % every == 0:
-                rates = {layer: float(each[0]) for layer, each in meter.read().items()}
-                self._print({"sequence": sequence, "step": live.steps}, logits, rates)
+            if waiting is not None:
+                # The last word on a sequence, whatever its length.
+                answer(waiting)
+            live.reset()
+            sequence, waiting = sequence + 1, None
+        if waiting is not None:
+            answer(waiting)
 
     def _print(self, place: dict[str, str | int], logits: Tensor, rates: dict[str, float]) -> None:
         probabilities, labels = logits.double().softmax(0).topk(self.top)

@@ -56,5 +56,9 @@ class RateMeter:
         time = steps.double() * layer.dt / 1e3 * y[0, 0].numel()
         spikes = fill_padding(y, lengths).double().sum(0).flatten(1).sum(1).cpu()
         if name in self._spikes:
+            if (before := len(self._spikes[name])) != rows:
+                raise ValueError(
+                    f"RateMeter: expected {before} rows, as in the call before, got {rows}; call read() in between"
+                )
             spikes, time = spikes + self._spikes[name], time + self._time[name]
         self._spikes[name], self._time[name] = spikes, time

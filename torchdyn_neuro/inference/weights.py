@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
+from ..activity.set_dt import set_dt, timed_modules
 from ..compression import bits_of, quantize
 from ..training import Classification, load_checkpoint
 from ..training.checkpoints import DATA_KEYS, replacing
@@ -62,6 +63,11 @@ def load(path: str | os.PathLike, *, trusted: Sequence[str] = ()) -> Classificat
         encoder=made("encoder"),
         config={key: kept[key] for key in ("config", "data", "choices") if key in kept},
     )
+    if kept.get("dt") is not None and any(module.dt != kept["dt"] for _, module in timed_modules(classifier)):
+        set_dt(classifier, kept["dt"])
+    floats = {value.dtype for name, value in weights.items() if name.startswith("model.") and value.is_floating_point()}
+    if len(floats) == 1:
+        classifier.model.to(floats.pop())
     for name, number in bits.items():
         quantize(classifier.get_submodule(name), number)
     # What a run has besides, the averages of its epochs for example, is not needed.
@@ -115,6 +121,9 @@ def save(classifier: Classification | str | os.PathLike, path: str | os.PathLike
         if not name.startswith(("averages.", "learning.", "penalties."))
     }
     kept = {"format": FORMAT, **classifier.config, "bits": bits_of(classifier)}
+    # One step for all may have been set since.
+    if len(steps := {module.dt for _, module in timed_modules(classifier)}) == 1:
+        kept["dt"] = steps.pop()
     text = json.dumps(kept, indent=2)
     target.parent.mkdir(parents=True, exist_ok=True)
     replacing(target.with_suffix(".json"), lambda temporary: temporary.write_text(text))
