@@ -4,14 +4,18 @@ enum { POISSON = 5, BLOCK_OF_DRIVE = AT_ONCE };  // kind of counters; neurons
 // Poisson spikes from outside, and a constant current: the number of spikes is drawn by the alias method from one word,
 // whose lower 4 bits choose one of 16 numbers and which, where it is not below a threshold, stands for another number.
 struct Drive {
-  I population, input, repeats;
+  I population, input, repeats, each;  // each: whether a current has one value for each neuron
   uint32_t stream;
   const uint32_t* threshold;
   const NUMBER *value, *other, *current;  // of 16 numbers of spikes; one, or null
 };
+static inline Drive drive_of(const I* words, void* const* tensors) {
+  return {words[0], words[1], words[3], words[4], (uint32_t)words[2], (const uint32_t*)tensors[0],
+          (const NUMBER*)tensors[1], (const NUMBER*)tensors[2], (const NUMBER*)tensors[3]};
+}
 static inline void drive(const Drive& d, NUMBER* to, I begin, I end, I t) {
   if (d.current)
-    for (I j = 0; j < end - begin; ++j) to[j] += *d.current;
+    for (I j = 0; j < end - begin; ++j) to[j] += d.current[d.each ? begin + j : 0];
   for (I repeat = 0; repeat < d.repeats; ++repeat)
     for (I j = begin; j < end; j += BLOCK_OF_DRIVE) {
       NUMBER* const at = to + (j - begin);

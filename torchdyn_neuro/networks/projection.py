@@ -1,6 +1,7 @@
 """A projection from one population to another."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -27,6 +28,7 @@ class Projection:
         delay: ms, from the spike to its arrival: a number, a whole number of steps from one on, or a distribution,
             whose values are rounded to steps; omitted for a ``wiring.Given`` with delays.
         receptor: the input of the target's cell, by its place or its name.
+        learned: whether the weights are a parameter of the network, ``SpikingNetwork.weights``; 12 bytes more for each.
 
     Raises:
         TypeError: if ``wiring`` is none, or a weight or delay is neither a number nor a distribution.
@@ -39,6 +41,7 @@ class Projection:
     weight: float | Values | None = None
     delay: float | Values | None = None
     receptor: int | str = 0
+    learned: bool = False
 
     def __post_init__(self):
         if not isinstance(self.wiring, Wiring):
@@ -109,3 +112,13 @@ class Projection:
         """The quantiles of weights and of delays in steps; of no meaning where they are given."""
         weight = table_of("Projection", "weight", 0.0 if self.weight is None else self.weight)
         return weight, weight if self.delay is None else self.steps(dt)
+
+
+def titles_of(projections: Sequence[Projection]) -> list[str]:
+    """A name for each: source and target, and a number where there are several of those."""
+    found: list[str] = []
+    for projection in projections:
+        title = f"{projection.source}->{projection.target}"
+        before = sum(name.partition(":")[0] == title for name in found)
+        found.append(f"{title}:{before}" if before else title)
+    return found

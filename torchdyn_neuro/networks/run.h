@@ -4,8 +4,8 @@
 //
 // A spike of step n with a delay of d steps arrives in step n + d. What arrives in a step is added in one order, whoever
 // does it: oldest spikes first, of one step those of lower neurons first. So nothing depends on threads or owners.
-enum { AHEAD = 4, POPULATION_WORDS = 5, DRIVE_WORDS = 4, DRIVE_TENSORS = 4 };
-enum { WATCH_WORDS = 2, WATCH_TENSORS = 3, TAKEN = 5 };
+enum { AHEAD = 4, POPULATION_WORDS = 5, DRIVE_WORDS = 5, DRIVE_TENSORS = 4 };
+enum { WATCH_WORDS = 2, WATCH_TENSORS = 3, KEPT_WORDS = 3, TAKEN = 5 };
 typedef I (*Step)(void* const* tensors, void* const* inputs, I begin, I end, I first, int32_t* spikes);
 
 #ifdef FROZEN
@@ -42,6 +42,13 @@ struct Watch {
   NUMBER* to;  // [steps, count]
 };
 
+// A field that is kept every so many steps, as it is before the step.
+struct Kept {
+  I population, size, length;
+  const char* field;
+  char* to;  // [times, length]
+};
+
 // What one owner keeps.
 struct alignas(64) Owner {
   NUMBER* arrived;
@@ -56,7 +63,7 @@ struct alignas(64) Owner {
 };
 
 struct Machine {
-  I threads, owners, populations, longest, all, room, delays, drives, watches;
+  I threads, owners, populations, longest, all, room, delays, drives, watches, keeps, every, origin;
   const uint16_t* places;
   const Weight* weights;
   NUMBER scale;
@@ -64,6 +71,7 @@ struct Machine {
   Population* population;
   Drive* outside;
   Watch* watch;
+  Kept* kept;
   Owner* owner;
   I full[2];
   Barrier barrier;
@@ -155,6 +163,16 @@ struct Machine {
         if (w.neuron[k] >= begin && w.neuron[k] < end) w.to[row * w.count + k] = w.field[w.neuron[k]];
     }
   }
+  void keep(I o, I t) const {
+    if (!keeps || (t - origin) % every) return;
+    for (I n = 0; n < keeps; ++n) {
+      const Kept& k = kept[n];
+      const I *const range = population[k.population].ranges + o * (2 + population[k.population].inputs);
+      if (range[0] >= range[1]) continue;
+      __builtin_memcpy(k.to + ((t - origin) / every * k.length + range[0]) * k.size, k.field + range[0] * k.size,
+                       (__SIZE_TYPE__)((range[1] - range[0]) * k.size));
+    }
+  }
   // The populations of an owner move on.
   void update(I o, I t) {
     Owner& own = owner[o];
@@ -192,20 +210,21 @@ struct Machine {
 
 // tensors: places, weights, offsets [owners, neurons], recent spikes (step, neuron), the record [owners, room, 2],
 // figures [owners, TAKEN], accumulators one owner after the other, those of whole numbers (or the same), the scale, those of each population, each drive, each
-// watch.
+// watch, each field that is kept.
 // sizes: threads, owners, populations, first step, steps, longest delay, neurons, recent spikes, room, delays, drives,
-// watches;
+// watches, fields that are kept, every how many steps, from which one on;
 // the accumulators of each owner; the delays; of each population the first neuron, neurons, inputs, tensors, spikes that are
-// given, and its ranges; of each drive its population, input, stream, repeats; of each watch
-// its population and how many neurons. Returns the steps that were taken: fewer where there would be
+// given, and its ranges; of each drive its population, input, stream, repeats, whether a current
+// has one value for each neuron; of each watch its population and how many neurons; of each field that is kept its
+// population, bytes of a number, and length. Returns the steps that were taken: fewer where there would be
 // no room for more spikes.
 extern "C" I run_network(const void* const* functions, void* const* tensors, const I* sizes) {
   Machine m = {};
   m.threads = sizes[0], m.owners = sizes[1], m.populations = sizes[2], m.longest = sizes[5], m.all = sizes[6];
   const I begin = sizes[3], steps = sizes[4], recent = sizes[7];
   m.room = sizes[8], m.delays = sizes[9], m.drives = sizes[10];
-  m.watches = sizes[11];
-  const I *const widths = sizes + 12, *word = widths + m.owners + m.delays;
+  m.watches = sizes[11], m.keeps = sizes[12], m.every = sizes[13], m.origin = sizes[14];
+  const I *const widths = sizes + 15, *word = widths + m.owners + m.delays;
   m.delay = widths + m.owners;
   m.places = (const uint16_t*)tensors[0], m.weights = (const Weight*)tensors[1];
   I* const figures = (I*)tensors[5];
@@ -240,11 +259,13 @@ extern "C" I run_network(const void* const* functions, void* const* tensors, con
   }
   m.outside = (Drive*)memory_of(m.drives * (I)sizeof(Drive));
   for (I n = 0; n < m.drives; ++n, word += DRIVE_WORDS, tensor += DRIVE_TENSORS)
-    m.outside[n] = {word[0], word[1], word[3], (uint32_t)word[2], (const uint32_t*)tensor[0],
-                   (const NUMBER*)tensor[1], (const NUMBER*)tensor[2], (const NUMBER*)tensor[3]};
+    m.outside[n] = drive_of(word, tensor);
   m.watch = (Watch*)memory_of(m.watches * (I)sizeof(Watch));
   for (I n = 0; n < m.watches; ++n, word += WATCH_WORDS, tensor += WATCH_TENSORS)
     m.watch[n] = {word[0], word[1], (const NUMBER*)tensor[0], (const I*)tensor[1], (NUMBER*)tensor[2]};
+  m.kept = (Kept*)memory_of(m.keeps * (I)sizeof(Kept));
+  for (I n = 0; n < m.keeps; ++n, word += KEPT_WORDS, tensor += 2)
+    m.kept[n] = {word[0], word[1], word[2], (const char*)tensor[0], (char*)tensor[1]};
   I taken = 0;
 #pragma omp parallel num_threads(m.threads)
   {
@@ -262,6 +283,7 @@ extern "C" I run_network(const void* const* functions, void* const* tensors, con
           m.take_up(own, (const int32_t*)tensors[3], recent, t);
         m.deliver(own, t);
         const uint64_t second = ticks();
+        m.keep(o, t);
         m.update(o, t);
         m.look(o, done);
         own.delivering += second - first;
@@ -287,6 +309,6 @@ extern "C" I run_network(const void* const* functions, void* const* tensors, con
     free(own.waiting), free(own.counts), free(own.due.at);
     for (int k = 0; k < 2; ++k) free(own.spikes[k]), free(own.found[k]);
   }
-  free(owners), free(m.population), free(m.outside), free(m.watch);
+  free(owners), free(m.population), free(m.outside), free(m.watch), free(m.kept);
   return taken;
 }
