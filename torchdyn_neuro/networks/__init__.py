@@ -7,8 +7,9 @@ is drawn by :mod:`torchdyn_neuro.wiring`.
 from .drives import Current, Poisson
 from .network import SpikingNetwork
 from .population import Population
-from .projection import Projection
+from .projection import Projection, Synapses
 from .running import Piece, Run, SpikingNetworkState
+from .simulating import Simulated
 from .spike_file import SpikeFile
 from .spike_source import SpikeSource
 from .spikes import Spikes
@@ -20,9 +21,11 @@ __all__ = [
     "Population",
     "Projection",
     "Run",
+    "Simulated",
     "SpikeFile",
     "SpikeSource",
     "Spikes",
     "SpikingNetwork",
     "SpikingNetworkState",
+    "Synapses",
 ]

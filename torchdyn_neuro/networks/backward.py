@@ -3,6 +3,7 @@
 import ctypes
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from math import isqrt
 from typing import NamedTuple
 
@@ -46,7 +47,7 @@ class Readout(NamedTuple):
         found = torch.zeros(steps // self.width, neurons, dtype=dtype)
         found.view(-1).index_add_(0, bins * neurons + neuron.long(), self.powers(dtype)[left])
         if self.decay is not None:
-            for before, now in zip(found[:-1], found[1:], strict=True):
+            for before, now in pairwise(found):
                 now.add_(before, alpha=self.decay**self.width)
         return found
 
@@ -54,8 +55,8 @@ class Readout(NamedTuple):
         """The gradient of a spike at the end of each bin."""
         gradient = gradient.clone(memory_format=torch.contiguous_format)
         if self.decay is not None:
-            for before, now in zip(gradient[:-1].flip(0), gradient[1:].flip(0), strict=True):
-                before.add_(now, alpha=self.decay**self.width)
+            for k in range(len(gradient) - 1, 0, -1):
+                gradient[k - 1].add_(gradient[k], alpha=self.decay**self.width)
         return gradient
 
 
@@ -166,8 +167,8 @@ class Way:
 @dataclass
 class Found:
     """Gradients: of the weights as they are packed; of each population, by number, of its fields and of its values for
-    each neuron; of each drive, what its input got, and that times the numbers of spikes. And how many parts of rows were
-    walked, of how many synapses.
+    each neuron; of each drive, what its input got, and that times the numbers of spikes. And how many parts of rows
+    were walked, of how many synapses.
     """
 
     weights: Tensor | None
@@ -203,7 +204,9 @@ class Driven:
     mean: float = 0.0
 
     @classmethod
-    def of(cls, drive: Poisson | Current, words: Sequence[int], tensors: Sequence[Tensor | None], dt: float) -> "Driven":
+    def of(
+        cls, drive: Poisson | Current, words: Sequence[int], tensors: Sequence[Tensor | None], dt: float
+    ) -> "Driven":
         """With the words and tensors of an engine."""
         if isinstance(drive, Current):
             return cls(words[0], words, tensors, [None] * len(tensors))
@@ -226,5 +229,3 @@ def check_room(cell: Recorded, owner: str) -> None:
             f"SpikingNetwork: expected at most {_MOST_STATES} fields in the state of {owner}, got "
             f"{len(cell.plan.states)}; take a Network"
         )
-
-

@@ -124,8 +124,8 @@ class Current:
         value = self.value.detach() if isinstance(self.value, Tensor) else torch.tensor(self.value, dtype=torch.float64)
         if value.numel() not in (1, neurons):
             raise ValueError(
-                f"Current: expected a value, or one for each of {neurons} neurons, got shape {tuple(value.shape)}; pass "
-                "such"
+                f"Current: expected a value, or one for each of {neurons} neurons, got shape {tuple(value.shape)}; "
+                "pass such"
             )
         fits("Current", "value", float(value.abs().max()), dtype)
         return value.to(dtype).reshape(-1).contiguous()
@@ -137,11 +137,11 @@ def fits(owner: str, name: str, value: float, dtype: torch.dtype) -> None:
         raise ValueError(f"{owner}: expected {name} that {dtype} holds, got {value:g}; lower it, or take torch.float64")
 
 
-def learned(drive: Poisson | Current) -> dict[str, Tensor]:
-    """The numbers of a drive that have a gradient, by name."""
+def tensors_of(drive: Poisson | Current) -> dict[str, Tensor]:
+    """The numbers of a drive that may have a gradient, by name."""
     names = ("rate", "weight") if isinstance(drive, Poisson) else ("value",)
     found = {name: getattr(drive, name) for name in names}
-    return {name: value for name, value in found.items() if isinstance(value, Tensor) and value.requires_grad}
+    return {name: value for name, value in found.items() if isinstance(value, Tensor)}
 
 
 def _one(owner: str, name: str, value: Number) -> float:
@@ -149,7 +149,8 @@ def _one(owner: str, name: str, value: Number) -> float:
         return value
     if value.numel() != 1 or not value.is_floating_point():
         raise ValueError(
-            f"{owner}: expected {name} to be one real number, got {value.dtype} of shape {tuple(value.shape)}; pass such"
+            f"{owner}: expected {name} to be one real number, got {value.dtype} of shape {tuple(value.shape)}; "
+            "pass such"
         )
     return value.item()
 

@@ -154,7 +154,15 @@ class Engine:
         recent = recent.contiguous()
         sizes = [threads, layout.owners, len(layout.neurons), begin, steps, packed.delays[0], layout.total]
         sizes += [len(recent), self.room, len(packed.delays), self.drives]
-        sizes += [len(self.watched), len(self.kept), self.every, self.origin, *layout.widths, *packed.delays, *self.words]
+        sizes += [
+            len(self.watched),
+            len(self.kept),
+            self.every,
+            self.origin,
+            *layout.widths,
+            *packed.delays,
+            *self.words,
+        ]
         traces = [torch.empty(steps, len(neurons), dtype=self.dtype) for _, _, neurons in self.watched]
         watches = []
         for (number, leaf, neurons), trace in zip(self.watched, traces, strict=True):

@@ -12,7 +12,7 @@ from ..core.state import State, fill, leaves, map_state
 from ..wiring import Values
 from ..wiring.draw import drawn
 from ..wiring.values import table_of
-from .drives import Current, Poisson
+from .drives import Current, Poisson, tensors_of
 from .watching import fields_of
 
 
@@ -74,7 +74,7 @@ class Population(nn.Module):
                 raise TypeError(f"Population: expected drives to be Poisson or Current, got {drive!r}; pass those")
             self.place(drive.receptor)
         for number, drive in enumerate(self.drives):
-            for name, value in vars(drive).items():
+            for name, value in tensors_of(drive).items():
                 if isinstance(value, nn.Parameter):
                     self.register_parameter(f"drive{number}_{name}", value)
         self.initial = dict(initial or {})

@@ -3,13 +3,14 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from ..core.checks import is_whole, positive_number
 from ..wiring import Given, Values, Wiring
-from ..wiring.draw import Rule
+from ..wiring.draw import Rule, draw
 from ..wiring.values import table_of
 from .drives import fits
 
@@ -112,6 +113,26 @@ class Projection:
         """The quantiles of weights and of delays in steps; of no meaning where they are given."""
         weight = table_of("Projection", "weight", 0.0 if self.weight is None else self.weight)
         return weight, weight if self.delay is None else self.steps(dt)
+
+
+class Synapses(NamedTuple):
+    """Those of a projection in the order of the presynaptic neurons, [synapses].
+
+    source, target: neurons, int64; weight; delay: ms, float64.
+    """
+
+    source: Tensor
+    target: Tensor
+    weight: Tensor
+    delay: Tensor
+
+
+def drawn_again(projection: Projection, pre: int, post: int, stream: int, dt: float, dtype: torch.dtype) -> Synapses:
+    """The synapses as they were drawn."""
+    rule = projection.rule(pre, post, stream, dt, dtype)
+    rows = draw(rule, stream, *projection.tables(dt), dtype=dtype)
+    source = torch.repeat_interleave(torch.arange(pre), rows.start.diff())
+    return Synapses(source, rows.place.to(torch.int64), rows.weight, rows.delay.to(torch.float64) * dt)
 
 
 def titles_of(projections: Sequence[Projection]) -> list[str]:

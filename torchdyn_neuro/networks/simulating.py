@@ -7,13 +7,12 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from ..core.spiking import Spiking
 from ..core.state import State, fill, leaves
 from ..fused.stepper import Recorded
 from .backward import Driven, Readout, Way, segment_of
-from .drives import Poisson
+from .drives import tensors_of
 from .engine import Engine
 from .population import Population
 from .running import Running, SpikingNetworkState
@@ -98,7 +97,7 @@ class Simulation:
         found = [value for cell in self.cells if cell is not None for value in cell.values]
         found += [leaf for cell in self.state.cells for leaf in leaves(cell)]
         found += [weight for _, weight in self.learned]
-        return [*found, *(value for drive in self._drives() for value in _numbers(drive).values())]
+        return [*found, *(value for drive in self._drives() for value in tensors_of(drive).values())]
 
     def _drives(self) -> Iterator[Any]:
         return (drive for population in self.populations for drive in population.drives)
@@ -134,11 +133,6 @@ class Simulation:
         return [*results, *traces], [torch.cat([state.recent, fired]), *kept]
 
 
-def _numbers(drive: Any) -> dict[str, Tensor]:
-    names = ("rate", "weight") if isinstance(drive, Poisson) else ("value",)
-    return {name: getattr(drive, name) for name in names if isinstance(getattr(drive, name), Tensor)}
-
-
 class Simulate(torch.autograd.Function):
     """From a :class:`Simulation` and its operands to its results."""
 
@@ -151,8 +145,12 @@ class Simulate(torch.autograd.Function):
         return tuple(results)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
+        if torch.is_grad_enabled():
+            raise RuntimeError(
+                "SpikingNetwork: expected no derivatives of its gradients, got create_graph=True; leave it out, or take a "
+                "Network"
+            )
         job: Simulation = ctx.job
         way, needed = job.way, ctx.needs_input_grad[2:]
         operands, (spikes, *kept) = ctx.saved_tensors[: ctx.count], ctx.saved_tensors[ctx.count :]
@@ -160,7 +158,7 @@ class Simulate(torch.autograd.Function):
         groups = [[next(remaining) for _ in cell.values] if cell is not None else [] for cell in job.cells]
         states = [[next(remaining) for _ in leaves(cell)] for cell in job.state.cells]
         weights = [next(remaining) for _ in job.learned]
-        drives = [{name: next(remaining) for name in _numbers(drive)} for drive in job._drives()]
+        drives = [{name: next(remaining) for name in tensors_of(drive)} for drive in job._drives()]
         # The network may have learned since.
         for (number, _), (weight, _) in zip(job.learned, weights, strict=True):
             way.packed.weights[way.packed.listed[number]] = weight

@@ -183,7 +183,7 @@ def _reverse(text: StepperText, plan: BackwardPlan, alike: Sequence[Node], each:
         stored = text.stored(graph.summed_as(k))
         text.add(f"{stored}* const dp{k} = ({stored}*)gradients[{1 + len(plan.carried) + n}];")
     text.conditions = plan.conditions("false", " || ")
-    for n, k in enumerate(plan.carried):
+    for k in plan.carried:
         text.add(f"const bool ds{k}_came = {text.conditions[graph.grad_states[k]]};")
     arriving = text.masks({n: text.conditions[n] for n in plan.body if n in plan.guarded}, "arrives_")
     text.add("for (I j = begin; j < end; j += LANES) {")
@@ -215,4 +215,3 @@ def _reverse(text: StepperText, plan: BackwardPlan, alike: Sequence[Node], each:
     for n, k in enumerate(plan.carried):
         text.add(f"arrives[{1 + len(plan.carried) + n}] = ds{k}_came;")
     text.close(1)
-
