@@ -20,6 +20,10 @@ from .packed import Packed, library
 _OPERATIONS = 2000
 """Operations for each step of a network, at least; see ``threads_for``."""
 _SHORTEST = 8
+_CACHE = 3 << 20
+"""Bytes of a segment."""
+_MOST_KEPT = 1 << 28
+"""Bytes of states."""
 _MOST_STATES = 64
 """Fields of a cell that the kernels have room for."""
 
@@ -60,9 +64,18 @@ class Readout(NamedTuple):
         return gradient
 
 
-def segment_of(steps: int, longest: int) -> int:
-    """Steps of a segment: what is kept and what is computed again are then about as long, and a row is cut once."""
-    return min(steps, max(_SHORTEST, isqrt(steps), longest))
+def segment_of(steps: int, longest: int, inputs: int, states: int) -> int:
+    """Steps of a segment.
+
+    As many as the caches nearby hold, at least a delay so that a row is cut once, and so many that what is kept has room.
+
+    Args:
+        steps: of the run.
+        longest: delay.
+        inputs, states: bytes of a step.
+    """
+    close = min(isqrt(steps), _CACHE // max(1, inputs + states))
+    return max(1, min(steps, max(_SHORTEST, longest, close, -(-steps * states // _MOST_KEPT))))
 
 
 @dataclass(frozen=True, eq=False)

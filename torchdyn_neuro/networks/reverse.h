@@ -169,8 +169,8 @@ struct Backwards {
           if (k + FETCHED < at[1]) {
             const uint64_t later = own.offsets[near[k + FETCHED]] & PLACE_OF_ROW;
             if (later != PLACE_OF_ROW)
-              for (int ahead = 0; ahead < 2; ++ahead) {
-                __builtin_prefetch(places + later + 32 * ahead);
+              for (int ahead = 0; ahead < 6; ++ahead) {
+                if (ahead < 3) __builtin_prefetch(places + later + 32 * ahead);
                 __builtin_prefetch((const char*)(weights + later) + 64 * ahead);
               }
           }

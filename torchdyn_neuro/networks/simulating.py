@@ -106,6 +106,9 @@ class Simulation:
         """Readouts and traces, and what the way back needs."""
         state, begin = self.state, int(self.state.step)
         engine = self.engine(state.cells)
+        inputs = sum(engine.layout.widths) * engine.dtype.itemsize
+        plans = [(cell.plan, cell.frame[-1]) for cell in self.cells if cell is not None]
+        states = sum(count * plan.graph.states[k].dtype.itemsize for plan, count in plans for k in plan.states)
         self.way = Way(
             layout=engine.layout,
             packed=engine.packed,
@@ -113,7 +116,7 @@ class Simulation:
             drives=[Driven.of(*each, self.running.dt) for each in zip(self._drives(), *engine.driven(), strict=True)],
             begin=begin,
             steps=self.steps,
-            every=segment_of(self.steps, engine.packed.delays[0]),
+            every=segment_of(self.steps, engine.packed.delays[0], inputs, states),
             dt=self.running.dt,
             dtype=engine.dtype,
         )

@@ -16,6 +16,9 @@ from ..record.graph import Node, ordered
 from .expressions import as_key, constant
 from .stepper import StepperText, emit_prepare, held_nodes
 
+_TOGETHER = 64
+"""Neurons of which ranges are multiples."""
+
 
 def sloped(plan: BackwardPlan) -> Node | None:
     """Where a gradient of the output leads anywhere; ``None`` if it does everywhere.
@@ -143,7 +146,14 @@ def _replay(
         stored = text.stored(graph.states[k].dtype)
         text.add(f"{stored}* const to{k} = ({stored}*)after[{n}];")
     text.add("I count = 0;")
-    text.add("for (I j = begin; j < end; j += LANES) {")
+    # One look at whether there are any for many neurons: hardly ever.
+    text.add(f"enum {{ TOGETHER = {_TOGETHER} / LANES }};")
+    text.add("for (I block = begin; block < end; block += TOGETHER * LANES) {")
+    if near is not None:
+        kind = text.kind(near)
+        text.add(f"{kind} slopes[TOGETHER], some = {kind}{{}};")
+    text.add("for (int part = 0; part < TOGETHER; ++part) {")
+    text.add("const I j = block + part * LANES;")
     _loaded(text, plan, each, names)
     text.body(plan.replay_body, names)
     for k in plan.states:
@@ -154,10 +164,15 @@ def _replay(
         text.add("if (j + l < end) near[count++] = (int32_t)(first + j + l);")
     else:
         text.body([node for node in tested if node not in names], names)
-        text.add(f"const auto slope = {names[near]};")
-        text.add("if (__builtin_expect(any(slope), 0))")
+        text.add(f"slopes[part] = {names[near]};")
+        text.add("some = some | slopes[part];")
+    text.close(1)
+    if near is not None:
+        text.add("if (__builtin_expect(any(some), 0))")
+        text.add("for (int part = 0; part < TOGETHER; ++part)")
         text.add("for (int l = 0; l < LANES; ++l)")
-        text.add("if (slope[l] && j + l < end) near[count++] = (int32_t)(first + j + l);")
+        text.add("if (slopes[part][l] && block + part * LANES + l < end)")
+        text.add("near[count++] = (int32_t)(first + block + part * LANES + l);")
     text.close(1)
     text.add("return count;")
     text.close(1)
