@@ -194,7 +194,7 @@ def test_a_network_of_the_house_with_delays_for_each_synapse():
 
 
 def test_spikes_under_way_teach_the_weights_they_arrive_through():
-    net, first = learning_network()
+    net, _ = learning_network()
     state = net.run(3.0).state
     _, expected = expected_of(net, {}, 30)
     found = net.simulate(STEPS * DT, state, bin=1.5, tau=3.0, watch=WATCH)

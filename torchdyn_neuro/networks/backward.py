@@ -67,7 +67,8 @@ class Readout(NamedTuple):
 def segment_of(steps: int, longest: int, inputs: int, states: int) -> int:
     """Steps of a segment.
 
-    As many as the caches nearby hold, at least a delay so that a row is cut once, and so many that what is kept has room.
+    As many as the caches nearby hold, at least a delay so that a row is cut once, and so many that what is kept has
+    room.
 
     Args:
         steps: of the run.

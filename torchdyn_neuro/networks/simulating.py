@@ -151,8 +151,8 @@ class Simulate(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         if torch.is_grad_enabled():
             raise RuntimeError(
-                "SpikingNetwork: expected no derivatives of its gradients, got create_graph=True; leave it out, or take a "
-                "Network"
+                "SpikingNetwork: expected no derivatives of its gradients, got create_graph=True; leave it out, or "
+                "take a Network"
             )
         job: Simulation = ctx.job
         way, needed = job.way, ctx.needs_input_grad[2:]
