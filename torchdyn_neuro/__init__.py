@@ -5,7 +5,7 @@ The names below need torch only. The parts that stand above the equations (``tdn
 """
 
 from importlib import import_module
-from types import ModuleType
+from typing import Any
 
 from . import (
     activity,
@@ -39,11 +39,13 @@ __version__ = "0.1.0"
 
 _ON_FIRST_USE = {
     "analysis",
+    "compression",
     "conversion",
     "data",
     "decoding",
     "encoding",
     "events",
+    "inference",
     "layers",
     "learning",
     "losses",
@@ -53,16 +55,20 @@ _ON_FIRST_USE = {
     "plotting",
     "training",
 }
+_FILES = {"load", "save"}
+"""Functions of ``tdn.inference``, which stands on the trainer."""
 
 
-def __getattr__(name: str) -> ModuleType:
+def __getattr__(name: str) -> Any:
     if name in _ON_FIRST_USE:
         return import_module(f"{__name__}.{name}")
+    if name in _FILES:
+        return getattr(import_module(f"{__name__}.inference"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_ON_FIRST_USE})
+    return sorted({*globals(), *_ON_FIRST_USE, *_FILES})
 
 
 __all__ = [

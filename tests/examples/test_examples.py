@@ -76,6 +76,10 @@ def test_streaming():
     assert figures["afresh"] == [True, False]
 
 
+def test_live_events():
+    assert load("live_events").main()["share"] >= 0.75  # chance is a quarter
+
+
 def test_bellec_2018(picture):
     figures = load("papers/Bellec_2018").main(picture)
     assert figures["ALIF"] >= 0.95

@@ -21,14 +21,15 @@ def dense(net: SpikingNetwork, steps: int, cut: int = 0) -> tuple[dict, dict]:
     """Spikes [T, neurons] and states after each step, from one matrix for each delay; no gradient goes past a cut."""
     sizes = {name: each.neurons for name, each in net.populations.items()}
     matrices = []
-    for name, projection in zip(networks.projection.titles_of(net.projections), net.projections, strict=True):
-        synapses = net.synapses(name)
-        at = synapses.target * sizes[projection.source] + synapses.source
-        delay = (synapses.delay / net.dt).round().long()
+    for number, projection in enumerate(net.projections):
+        source, target, delay = net.synapses(number)
+        at = target * sizes[projection.source] + source
+        name = networks.projection.titles_of(net.projections)[number]
+        weight = net.weights[name] if projection.learned else torch.full((len(at),), projection.weight, **DOUBLE)
         place = net.populations[projection.target].place(projection.receptor)
         for d in delay.unique().tolist():
             matrix = torch.zeros(sizes[projection.target] * sizes[projection.source], **DOUBLE)
-            matrix = matrix.index_add(0, at[delay == d], synapses.weight[delay == d])
+            matrix = matrix.index_add(0, at[delay == d], weight[delay == d])
             matrix = matrix.reshape(sizes[projection.target], sizes[projection.source])
             matrices.append((projection.source, projection.target, place, d, matrix))
     spikes = {name: [] for name in sizes}
@@ -306,6 +307,12 @@ def small(count: int = 5, surrogate: tdn.core.Surrogate | None = None, **options
     return SpikingNetwork({"A": Population(count, cell, **options)}, [back])
 
 
+def changing(learned: bool) -> SpikingNetwork:
+    release = tdn.TsodyksMarkram(dt=0.5)
+    back = Projection("A", "A", wiring.FixedOutDegree(2), 0.1, 0.5, release=release, learned=learned)
+    return SpikingNetwork({"A": Population(5, tdn.LIF(tdn.Learned(20.0), dt=0.5))}, [back])
+
+
 def test_without_gradients_nothing_is_kept():
     with torch.no_grad():
         found = small(10_001, tdn.ATan()).simulate(5.0)
@@ -320,7 +327,8 @@ def test_without_gradients_nothing_is_kept():
         (lambda: small().simulate(1.0, bin=0.7), "expected bins of whole steps of 0.5 ms that divide the 2 steps"),
         (lambda: small().simulate(1.5, bin=1.0), "that divide the 3 steps of the duration, got 1 ms"),
         (lambda: small().double().run(1.0), "expected weights of torch.float32, got torch.float64 from A->A"),
-        (lambda: small().synapses("A->B"), "expected a projection among A->A, got 'A->B'"),
+        (lambda: changing(False).simulate(1.0), "stay for gradients, got release= or plasticity= in the projection"),
+        (lambda: changing(True), "Projection: expected learned=, release= or plasticity=, got two of them"),
         (lambda: small(drives=[Current(torch.ones(3))]).run(1.0), "one for each of 5 neurons, got shape"),
         (lambda: Poisson(torch.ones(2), 1.0), "expected rate to be one real number, got torch.float32 of shape"),
     ],

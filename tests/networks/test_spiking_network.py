@@ -530,6 +530,17 @@ def test_a_state_that_is_none_is_refused(change):
         net.run(1.0, state.cells)
 
 
+def test_a_state_of_shorter_delays_is_refused():
+    """It lacks spikes that have not arrived yet; one of longer delays holds more than is needed."""
+    short, long = (net_of(Projection("A", "B", RULE, 1.0, delay)) for delay in (0.2, 0.5))
+    with pytest.raises(
+        ValueError, match=r"expected a state with the spikes of the last 5 steps, .* got those of 2; pass"
+    ):
+        long.run(1.0, short.run(1.0).state)
+    assert int(short.run(1.0, long.run(1.0).state).state.step) == 20
+    long.run(1.0, short.initial_state())
+
+
 def test_noise_follows_the_seed():
     def potential(seed: int, other: int) -> torch.Tensor:
         torch.manual_seed(other)

@@ -1,5 +1,7 @@
 """What a run says of its decisions, against counts over all samples."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from lightning.pytorch import Trainer
@@ -9,10 +11,11 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 import torchdyn_neuro as tdn
+from torchdyn_neuro.data import Digits, EventDataset
 from torchdyn_neuro.losses import MembraneCrossEntropy
 from torchdyn_neuro.metrics import decision_steps, efficiency_report
 from torchdyn_neuro.training import Classification
-from torchdyn_neuro.training.callbacks import ConfusionMatrix, Decisions, Efficiency
+from torchdyn_neuro.training.callbacks import ConfusionMatrix, Decisions, Efficiency, Votes
 
 pytestmark = pytest.mark.filterwarnings("ignore:::lightning")
 
@@ -74,3 +77,37 @@ def test_a_test_run(tmp_path):
     board = EventAccumulator(logger.log_dir).Reload()
     assert "confusion/test" in board.Tags()["images"]
     assert {"calibration_error/test", "cost/energy_nj"} <= set(board.Tags()["scalars"])
+
+
+class Loudest(nn.Module):
+    """Says 1 of a sample with four events, 0 of one with fewer."""
+
+    def forward(self, x):
+        total = x.sum((0, 2))[None, :, None].expand(len(x), -1, 1)
+        return torch.cat([torch.zeros_like(total), total - 3.5], 2)
+
+
+def test_a_vote_sums_what_is_said_of_changed_samples():
+    # Each sample has 4 events, of which the training leaves out a share: as they are all are said to be of class 1.
+    samples = [([0.5, 1.5, 2.5, 3.5], [0, 1, 0, 1], 1) for _ in range(12)]
+    data = EventDataset(
+        samples, samples, val=samples, shape=(2,), classes=2, batch_size=5, augmentation={"drop": 1.0}
+    )  # fmt: skip
+    task = Classification(Loudest(), 2, loss=MembraneCrossEntropy())
+    trainer = Trainer(
+        accelerator="cpu", logger=False, callbacks=[Votes(looks=3)], enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False,
+    )  # fmt: skip
+    (seen,) = trainer.test(task, data, verbose=False)
+    right = 0
+    for sample in range(12):
+        total = torch.zeros(2)
+        for epoch in (None, 0, 1, 2):
+            frames, _, _ = data.splits["test"].batch(torch.tensor([sample]), epoch)
+            total += torch.tensor([0.0, frames.sum() - 3.5]).log_softmax(0)
+        right += int(total.argmax() == 1)
+    assert seen["test/accuracy"] == 1
+    assert seen["test/vote"] == pytest.approx(right / 12)
+    assert 0 < right < 12
+    with pytest.raises(TypeError, match="sequences that can be changed at random, got Digits"):
+        Votes().on_test_epoch_end(SimpleNamespace(datamodule=Digits()), task)

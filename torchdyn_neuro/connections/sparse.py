@@ -36,8 +36,8 @@ class SparseMask(nn.Module):
 def sparse(layer: Layer, density: float | Tensor, *, generator: torch.Generator | None = None) -> Layer:
     """Thin out the connections of a layer, in place: each output keeps the same number of random inputs.
 
-    This is for rules of plasticity, Dale's principle and convolutions, which read and change a whole matrix; a
-    :class:`SparseLinear` holds the synapses there are alone.
+    This is for Dale's principle, convolutions and rules that read a whole matrix; a :class:`SparseLinear` holds the
+    synapses there are alone.
 
     What is left is scaled by ``density**-0.5``, so that the variance of the sum over the inputs stays what it was. The
     product stays dense, which is the fastest above a density of a few per cent; below it, sparse spikes save more than

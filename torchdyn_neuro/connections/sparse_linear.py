@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from ..core.checks import whole_number
 from ..core.inputs import check_numbers, check_tensor
-from ..sparse.row_product import row_product
+from ..sparse.row_product import row_outer, row_product
 from ..wiring import Given, Values, Wiring
 from ..wiring.draw import draw, stream_of
 from ..wiring.values import table_of
@@ -148,6 +148,32 @@ class SparseLinear(nn.Module):
         self.check_input(x)
         y = row_product(x.to(self.weight.dtype), self.start, self.place, self.weight, self.out_features).to(x.dtype)
         return y if self.bias is None else y + self.bias
+
+    def product(self, weight: Tensor, x: Tensor) -> Tensor:
+        """The output for a frame with other weights: [synapses], or [B, synapses] for each row of the batch."""
+        if weight.ndim == 1:
+            y = row_product(x.to(weight.dtype), self.start, self.place, weight, self.out_features)
+        else:
+            y = self._summed(x[..., self.sources()] * weight)
+        return y if self.bias is None else y + self.bias
+
+    def pairs(self, post: Tensor, pre: Tensor, rows: bool) -> Tensor:
+        """The product of two activities [B, \\*] at every synapse: for each row, or their sum."""
+        if rows:
+            return self.at_synapses(post) * pre[..., self.sources()]
+        return row_outer(pre, post, self.start, self.place)
+
+    def at_synapses(self, values: Tensor) -> Tensor:
+        """One value for each neuron behind, [\\*, out_features], at the synapses that lead to it."""
+        return values[..., self.place.to(torch.int64)]
+
+    def over_inputs(self, values: Tensor) -> Tensor:
+        """The sum of values [\\*, synapses] over all inputs of a neuron behind, at the synapses that lead to it."""
+        return self.at_synapses(self._summed(values))
+
+    def _summed(self, values: Tensor) -> Tensor:
+        zeros = values.new_zeros((*values.shape[:-1], self.out_features))
+        return zeros.index_add(-1, self.place.to(torch.int64), values)
 
     def extra_repr(self) -> str:
         synapses = f"{self.weight.numel()} synapses"

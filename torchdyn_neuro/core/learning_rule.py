@@ -34,7 +34,8 @@ class Activity:
     Args:
         pre: what came in, [B, pre, \\*].
         post: what the neurons behind put out, [B, post, \\*].
-        weight: the weights before the step, [B, post, pre, \\*], or [post, pre, \\*] where all rows share them.
+        weight: the weights before the step, [B, post, pre, \\*], or [post, pre, \\*] where all rows share them;
+            [B, synapses] or [synapses] of a connection that holds the synapses there are.
         neurons: the state of the neurons after the step.
         modulator: the neuromodulator, [B]; ``None`` if there is none.
         connection: whose weights they are.
@@ -53,6 +54,11 @@ class Activity:
     def by_row(self) -> bool:
         """Whether each row of the batch has weights of its own."""
         return self.weights == "rows"
+
+    @property
+    def by_synapse(self) -> bool:
+        """Whether the weights are those of synapses in a list, [B, synapses] or [synapses]."""
+        return self.connection is not None and self.connection.by_synapse
 
     @property
     def rows(self) -> int | Tensor:
@@ -95,6 +101,8 @@ class Activity:
 
     def over_inputs(self, values: Tensor) -> Tensor:
         """The sum over all inputs of each postsynaptic neuron, of values in the shape of the weights; axes are kept."""
+        if self.by_synapse:
+            return self.connection.connection.over_inputs(values)
         return values.sum(tuple(range(2 if self.by_row else 1, values.ndim)), keepdim=True)
 
     def total(self, post: Tensor) -> Tensor:
@@ -134,10 +142,14 @@ class Activity:
 
     def at_weights(self, values: Tensor) -> Tensor:
         """What :meth:`mean` gives, one value for each postsynaptic neuron, in a shape that meets the weights."""
+        if self.by_synapse:
+            return self.connection.connection.at_synapses(values)
         return values.unsqueeze(2 if self.by_row else 1)
 
     def at_neurons(self, quantity: Constrained) -> Tensor:
         """A quantity, one or one for each postsynaptic neuron, in a shape that meets the weights."""
+        if quantity.start.ndim and self.by_synapse:
+            return self.connection.connection.at_synapses(quantity())
         return quantity().unsqueeze(1) if quantity.start.ndim else quantity()
 
     def present(self, weight: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from .weighted import Weighted
 
 @register_state
 class RowPlasticState(NamedTuple):
-    """weight: one for each row of the batch, [B, post, pre, *]; traces: of the rule."""
+    """weight: one for each row of the batch, [B, post, pre, *] or [B, synapses]; traces: of the rule."""
 
     weight: Tensor
     traces: State = ()
@@ -25,7 +25,7 @@ class RowPlasticState(NamedTuple):
 
 @register_state
 class SharedPlasticState(NamedTuple):
-    """weight: one for the whole batch, [post, pre, *]; traces: of the rule, for each row."""
+    """weight: one for the whole batch, [post, pre, *] or [synapses]; traces: of the rule, for each row."""
 
     weight: Shared
     traces: State = ()
@@ -44,7 +44,8 @@ class Plastic(Dynamics):
 
     Args:
         connection: a layer that is linear in its ``weight`` [post, pre, \*]: ``nn.Linear``, a convolution, or one of
-            either thinned out by :func:`sparse`, whose absent weights stay absent.
+            either thinned out by :func:`sparse`, whose absent weights stay absent; or a :class:`SparseLinear`, whose
+            weights [synapses] are one for each synapse.
         rule: how its weights change.
         weights: ``"rows"``: each row of the batch has its own; ``"mean"`` or ``"sum"``: one for all rows, which takes
             the mean or the sum of the changes that they ask for.
@@ -112,9 +113,10 @@ class Plastic(Dynamics):
                 f"Plastic: expected weights='rows' for padded sequences, got {self.weights!r}: the padding of some "
                 "rows would move the weights of all; or make batches of one length"
             )
-        if weighted.dense and (x_t.ndim != 2 or x_t.shape[1] != weight.shape[1]):
+        inputs = weighted.inputs(weight)
+        if inputs is not None and (x_t.ndim != 2 or x_t.shape[1] != inputs):
             raise ValueError(
-                f"Plastic: expected frames [B, {weight.shape[1]}], got shape {tuple(x_t.shape)}; flatten the neurons "
+                f"Plastic: expected frames [B, {inputs}], got shape {tuple(x_t.shape)}; flatten the neurons "
                 "into one axis, and give a connection with as many inputs"
             )
         if x_t.is_floating_point() and widen(x_t).dtype != weight.dtype:
@@ -197,7 +199,7 @@ class Plastic(Dynamics):
         self, weighted: Weighted, pre: Tensor, post: Tensor, modulator: Tensor | None, weight: Tensor
     ) -> None:
         """Raise for activity of other neurons or rows than the weights have."""
-        neurons = weight.shape[1 if self.weights == "rows" else 0]
+        neurons = weighted.outputs(weight, self.weights == "rows")
         if post.shape[1] != neurons:
             raise ValueError(
                 f"Plastic: expected the activity of {neurons} neurons behind the connection, got {post.shape[1]}; let "
@@ -213,9 +215,9 @@ class Plastic(Dynamics):
 
     def _check_frame(self, weighted: Weighted, x_t: Tensor, weight: Tensor) -> None:
         """Raise for a frame that would meet the weights by being repeated."""
-        rows, width = weight.shape[0] if self.weights == "rows" else x_t.shape[0], weight.shape[-1]
-        if x_t.shape[0] != rows or (weighted.dense and x_t.shape[1:] != (width,)):
-            wanted = f"[{rows}, {width}]" if weighted.dense else f"[{rows}, *]"
+        rows, inputs = weight.shape[0] if self.weights == "rows" else x_t.shape[0], weighted.inputs(weight)
+        if x_t.shape[0] != rows or (inputs is not None and x_t.shape[1:] != (inputs,)):
+            wanted = f"[{rows}, {'*' if inputs is None else inputs}]"
             raise ValueError(
                 f"Plastic: expected frames {wanted} for this state, got shape {tuple(x_t.shape)}; pass frames of the "
                 "batch that the state began with"

@@ -22,7 +22,7 @@ class Weighted:
 
     Args:
         connection: a layer that is linear in its ``weight``: ``nn.Linear``, a convolution, one of either that is
-            thinned out by a mask.
+            thinned out by a mask, or one with a weight for each synapse, [synapses].
 
     Raises:
         TypeError: if the layer has no weight, or one that follows from another in another way than by a mask.
@@ -40,7 +40,7 @@ class Weighted:
                 f"Plastic: expected a layer whose weight is [post, pre, *], got {type(self.connection).__name__}, "
                 "whose weight has other axes; use nn.Linear or a convolution"
             )
-        if weight.ndim < 2:
+        if weight.ndim < 2 and not self.by_synapse:
             raise ValueError(
                 f"Plastic: expected a weight [post, pre, *], got shape {tuple(weight.shape)}; use nn.Linear or a "
                 "convolution"
@@ -63,12 +63,29 @@ class Weighted:
         """Whether each output is a weighted sum over one axis of inputs."""
         return isinstance(self.connection, nn.Linear) and is_plain_linear(self.connection)
 
+    @property
+    def by_synapse(self) -> bool:
+        """Whether there is one weight for each synapse, [synapses]: the connection says itself what they do."""
+        return hasattr(type(self.connection), "at_synapses")
+
+    def inputs(self, weight: Tensor) -> int | None:
+        """The number of neurons before such weights; ``None`` where frames have places."""
+        if self.by_synapse:
+            return self.connection.in_features
+        return weight.shape[-1] if self.dense else None
+
+    def outputs(self, weight: Tensor, rows: bool) -> int:
+        """The number of neurons, or of channels, behind such weights."""
+        return self.connection.out_features if self.by_synapse else weight.shape[rows]
+
     def current(self, weight: Tensor, x: Tensor, rows: bool, *, hooks: bool = True) -> Tensor:
         """What the connection gives for a frame ``x`` [B, pre, \\*] with this weight: one for each row, or for all.
 
         Hooks of the connection see the whole frame, once in a step, unless ``hooks`` is false.
         """
-        if self.dense:
+        if self.by_synapse:
+            run = functools.partial(self.connection.product, weight)
+        elif self.dense:
             run = functools.partial(self._dense, weight, rows)
         else:
             call = functools.partial(self._call, self.connection.forward)
@@ -105,6 +122,8 @@ class Weighted:
 
         It is the gradient of :math:`\\sum post \\cdot y` by the weight, for whatever is linear in it.
         """
+        if self.by_synapse:
+            return self.connection.pairs(post, pre, rows)
         if self.dense:
             return post.unsqueeze(-1) * pre.unsqueeze(-2) if rows else post.mT @ pre
 

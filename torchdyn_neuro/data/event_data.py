@@ -225,7 +225,7 @@ class EventSequences(Sequences):
         self.normalize, self.augmentation, self.seed = data.normalize, data.augmentation, data.seed
         self.peers = [chosen[self.labels == label] for label in range(data.classes)]
         self.table = None if data.pool == 1 else _pooling(data.sensor, data.shape, data.pool)
-        self.lengths = self._steps(events.ends[chosen].double() / 1e3)
+        self.lengths = self.steps(events.ends[chosen].double() / 1e3)
 
     def batch(self, samples: Tensor, epoch: int | None) -> Batch:
         chosen = self.chosen[samples]
@@ -242,7 +242,7 @@ class EventSequences(Sequences):
             seeds = words[0].tolist()
             rows, times, units = self.augmentation(self.events, chosen, self.peers, self.sensor, seeds, since, last)
             ends = torch.zeros_like(ends).scatter_reduce(0, rows, times, "amax")
-        lengths = self._steps(ends / 1e3)
+        lengths = self.steps(ends / 1e3)
         units = units if self.table is None else self.table[units]
         frames = bin_events(rows, times / 1e3, units, lengths, dt=self.dt, channels=math.prod(self.shape))
         if self.clip is not None:
@@ -251,7 +251,7 @@ class EventSequences(Sequences):
             frames = normalize_channels(frames, lengths, smooth=self.normalize)
         return frames.view(*frames.shape[:2], *self.shape), self.labels[samples], lengths
 
-    def _steps(self, ends: Tensor) -> Tensor:
+    def steps(self, ends: Tensor) -> Tensor:
         """Number of steps up to an event at ``ends``, ms, and what is to follow."""
         most = None if self.duration is None else math.ceil(round(self.duration / self.dt, 6))
         if self.fixed:

@@ -4,10 +4,11 @@ What drives a step is the cell of any population as it stands in :mod:`torchdyn_
 is drawn by :mod:`torchdyn_neuro.wiring`.
 """
 
+from .changing import LearningState, ReleaseState
 from .drives import Current, Poisson
 from .network import SpikingNetwork
 from .population import Population
-from .projection import Projection, Synapses
+from .projection import Projection
 from .running import Piece, Run, SpikingNetworkState
 from .simulating import Simulated
 from .spike_file import SpikeFile
@@ -16,10 +17,12 @@ from .spikes import Spikes
 
 __all__ = [
     "Current",
+    "LearningState",
     "Piece",
     "Poisson",
     "Population",
     "Projection",
+    "ReleaseState",
     "Run",
     "Simulated",
     "SpikeFile",
@@ -27,5 +30,4 @@ __all__ = [
     "Spikes",
     "SpikingNetwork",
     "SpikingNetworkState",
-    "Synapses",
 ]

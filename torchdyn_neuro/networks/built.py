@@ -10,13 +10,14 @@ from torch import Tensor, nn
 from ..core.checks import is_whole, positive_number, whole_number
 from ..core.state import State
 from ..fused.stepper import Stepper
-from ..wiring.draw import stream_of
+from ..wiring.draw import draw, stream_of
 from .backward import Readout
+from .changing import ROOM, lay_out
 from .engine import Engine
 from .layout import Layout
 from .packed import check_memory, pack
 from .population import Population
-from .projection import Projection, Synapses, drawn_again, titles_of
+from .projection import Projection, titles_of
 from .running import SpikingNetworkState, check_state
 from .spike_source import SpikeSource
 
@@ -68,9 +69,21 @@ class Built(nn.Module):
         expected = sum(p.wiring.expected(neurons[i], neurons[j], i == j) for p, i, j, _ in found)
         for projection, *_ in found:
             projection.steps(self.dt)
-        check_memory(expected, expected * (2 + dtype.itemsize))
+            if projection.release is not None and projection.release.dt != self.dt:
+                raise ValueError(
+                    f"SpikingNetwork: expected steps of {self.dt:g} ms in the release of {projection.title}, got "
+                    f"{projection.release.dt:g} ms; give it the dt of the cells"
+                )
+        changes = sum(p.wiring.expected(neurons[i], neurons[j], i == j) for p, i, j, _ in found if p.changes)
+        check_memory(expected, expected * (2 + dtype.itemsize) + changes * ROOM)
         self.layout = Layout.for_threads(neurons, inputs, threads)
-        self.packed = pack(self.layout, found, self._streams(_SYNAPSES, len(found)), self.dt, dtype)
+        streams = self._streams(_SYNAPSES, len(found))
+        self.packed = pack(self.layout, found, streams, self.dt, dtype)
+        self.changing = tuple(
+            lay_out(self.layout, projection, number, tuple(places), streams[number], self.dt, dtype)
+            for number, (projection, *places) in enumerate(found)
+            if projection.changes
+        )
         named = zip(titles_of(self.projections), range(len(found)), strict=True)
         self._learned = {name: number for name, number in named if self.projections[number].learned}
         self.weights = nn.ParameterDict(
@@ -115,18 +128,24 @@ class Built(nn.Module):
             population.initial_state(self.dtype, stream)
             for population, stream in zip(self.populations.values(), streams, strict=True)
         ]
-        return SpikingNetworkState(torch.tensor(0), torch.zeros(0, 2, dtype=torch.int32), tuple(cells))
+        recent, reach = torch.zeros(0, 2, dtype=torch.int32), torch.tensor(self.packed.delays[0])
+        synapses = tuple(each.initial_state() for each in self.changing)
+        return SpikingNetworkState(torch.tensor(0), recent, tuple(cells), reach, synapses)
 
-    def synapses(self, name: str) -> Synapses:
-        """The synapses of a projection, by its name as in ``weights``; weights are those that it has learned."""
-        names = titles_of(self.projections)
-        if name not in names:
-            raise KeyError(f"SpikingNetwork: expected a projection among {', '.join(names)}, got {name!r}; name one")
-        number = names.index(name)
-        projection, pre, post, _ = self._place(self.projections[number])
-        stream = self._streams(_SYNAPSES, len(names))[number]
-        found = drawn_again(projection, *(self.layout.neurons[k] for k in (pre, post)), stream, self.dt, self.dtype)
-        return found._replace(weight=self.weights[name]) if name in self._learned else found
+    def synapses(self, projection: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Both neurons and the delay, in steps, of each synapse of a projection, int64 [synapses].
+
+        They are in the order of the weights of a :class:`LearningState`, that of the presynaptic neurons.
+
+        Args:
+            projection: its number, from 0 on.
+        """
+        each, pre, post, _ = self._place(self.projections[projection])
+        stream = self._streams(_SYNAPSES, len(self.projections))[projection]
+        rule = each.rule(self.layout.neurons[pre], self.layout.neurons[post], stream, self.dt, self.dtype)
+        rows = draw(rule, stream, *each.tables(self.dt), dtype=self.dtype)
+        sources = torch.repeat_interleave(torch.arange(rule.pre), rows.start.diff())
+        return sources, rows.place.to(torch.int64), rows.delay.to(torch.int64)
 
     @torch.no_grad()
     def freeze(self) -> Self:
@@ -141,6 +160,11 @@ class Built(nn.Module):
         Raises:
             ValueError: if a weight is not finite, or what may arrive at a neuron together is beyond 32 bits.
         """
+        if self.changing:
+            raise ValueError(
+                "SpikingNetwork: expected weights that stay to freeze them, got projections whose synapses change; "
+                "leave out release= and plasticity="
+            )
         if self.packed.scale is None:
             self._take_weights()
             self.packed = self.packed.frozen()
@@ -156,7 +180,7 @@ class Built(nn.Module):
                 f"SpikingNetwork: expected a duration of whole steps of {self.dt:g} ms, got {duration} ms; choose one"
             )
         state = self.initial_state() if state is None else state
-        state = check_state(state, len(self.populations), self.layout.total)
+        state = check_state(state, len(self.populations), self.layout.total, self.packed.delays[0], self.changing)
         if int(state.step) + round(steps) >= 2**31:
             raise ValueError(
                 f"SpikingNetwork: expected fewer than 2^31 steps in all, got {int(state.step) + round(steps)}; start a "
@@ -189,11 +213,14 @@ class Built(nn.Module):
         self,
         steppers: Sequence[Stepper | None],
         cells: Sequence[State],
+        state: SpikingNetworkState,
         watched: Sequence[tuple[int, int, Tensor]],
     ) -> Engine:
         populations = list(self.populations.values())
         streams = [self._streams(_DRIVES, k, len(each.drives)) for k, each in enumerate(populations)]
-        return Engine(self.layout, self.packed, populations, steppers, streams, cells, watched, self.dt, self.dtype)
+        changing = [rows.held(own) for rows, own in zip(self.changing, state.synapses, strict=True)]
+        dt, dtype = self.dt, self.dtype
+        return Engine(self.layout, self.packed, populations, steppers, streams, cells, watched, dt, dtype, changing)
 
     @torch.no_grad()
     def _take_weights(self) -> None:

@@ -12,6 +12,7 @@ from ..core.state import State, fill, leaves
 from ..fused.stepper import WIDEST, Stepper
 from ..native.compiler import arrays
 from ..native.threads import threads_for
+from .changing import Held
 from .drives import Poisson
 from .layout import Layout
 from .packed import Packed, library
@@ -65,6 +66,7 @@ class Engine:
             state, and the neurons, int64.
         dt: ms.
         dtype: of the inputs.
+        changing: the projections whose synapses change.
     """
 
     def __init__(
@@ -78,9 +80,11 @@ class Engine:
         watched: Sequence[tuple[int, int, Tensor]],
         dt: float,
         dtype: torch.dtype,
+        changing: Sequence[Held] = (),
     ):
         self.layout, self.packed, self.cells, self.dtype = layout, packed, tuple(cells), dtype
-        self.watched, self.kept, self.every, self.origin = watched, (), 1, 0
+        self.watched, self.changing = watched, changing
+        self.kept, self.every, self.origin = (), 1, 0
         self.held = [[_padded(leaf) for leaf in leaves(state)] for state in cells]
         self.figures = Figures()
         self.functions = (ctypes.c_void_p * len(steppers))(*(each and each.address for each in steppers))
@@ -171,6 +175,10 @@ class Engine:
         for number, leaf, to in self.kept:
             sizes += [number, leaf.element_size(), len(leaf)]
             watches += [leaf, to]
+        sizes.append(len(self.changing))
+        for each in self.changing:
+            sizes += each.rows.words
+            watches += each.tensors
         tensors = [
             packed.places,
             packed.weights,

@@ -14,7 +14,7 @@ from .built import Built
 from .engine import Engine
 from .progress import shown
 from .running import Piece, Run, Running, SpikingNetworkState
-from .simulating import Simulate, Simulated, Simulation, check_support, detached
+from .simulating import Simulate, Simulated, Simulation, check_support, check_unchanging, detached
 from .watching import watched_in
 
 
@@ -32,6 +32,10 @@ class SpikingNetwork(Built):
     A synapse takes 6 to 8 bytes (weights in float32), 4 to 6 once they are frozen. :meth:`run` has no gradients,
     :meth:`simulate` has: those of a ``Network`` with dense weights.
 
+    Synapses may change with activity (``Projection(release=...)``, ``Projection(plasticity=...)``): what is released
+    and learned is that of a ``Chain(TsodyksMarkram, SparseLinear)`` and of a ``Plastic(SparseLinear, rule)``. Weights
+    that learn are part of the state, 20 bytes a synapse in all (in float32), and 80 while they are laid out.
+
     Args:
         populations: by name, :class:`Population` or :class:`SpikeSource`.
         projections: from one of them to another.
@@ -42,7 +46,7 @@ class SpikingNetwork(Built):
 
     Attributes:
         weights: the parameters of the projections that are ``learned``, by ``"source->target"`` (``"source->target:k"``
-            if it is the k-th of several), in the order of the presynaptic neurons; see :meth:`synapses`.
+            if it is the k-th of several), in the order of the presynaptic neurons; as :meth:`synapses` lists them.
 
     Raises:
         TypeError: if a population or a projection is none.
@@ -181,7 +185,7 @@ class SpikingNetwork(Built):
         with shown(progress, duration) as tell:
             job = Simulation(
                 engine=lambda cells: self._made(
-                    [None if cell is None else cell.step() for cell in job.cells], cells, list(watched.values())
+                    [None if cell is None else cell.step() for cell in job.cells], cells, start, list(watched.values())
                 ),
                 running=Running(self.dt, counts, list(watched), self.packed.delays[0]),
                 populations=populations,
@@ -198,6 +202,7 @@ class SpikingNetwork(Built):
             job.training = torch.is_grad_enabled() and any(operand.requires_grad for operand in operands)
             if job.training:
                 check_support(self.populations)
+                check_unchanging(self.projections)
             work: dict[str, int] = {}
             results = iter(Simulate.apply(job, work, *operands))
         names = list(self.populations)
@@ -217,4 +222,4 @@ class SpikingNetwork(Built):
                 each.check(self.dtype)
             cells.append(() if given else each.cell.take_state(each.frame(self.dtype), cell))
             steppers.append(None if given else stepper(each.cell, each.frame(self.dtype), cells[-1]))
-        return self._made(steppers, cells, watched)
+        return self._made(steppers, cells, state, watched)

@@ -18,7 +18,7 @@ _LARGEST = 2**15 - 1
 _MOST = 2**31 - 1
 _PART = 1 << 22
 """Weights that are rounded at the same time."""
-_OWN = "pack", "waiting", "drive", "run", "reverse"
+_OWN = "pack", "waiting", "drive", "changing", "run", "reverse"
 _HEADERS = (*DRAWING[:3], "fused/cpp/storage.h", *DRAWING[3:], *(f"networks/{name}.h" for name in _OWN))
 
 
@@ -107,7 +107,7 @@ def pack(
     dt: float,
     dtype: torch.dtype,
 ) -> Packed:
-    """Draw the synapses of all projections, twice: once for their number.
+    """Draw the synapses of all projections but those that change, twice: once for their number.
 
     Args:
         layout: of the neurons.
@@ -124,12 +124,12 @@ def pack(
     for number, (projection, pre, *_) in enumerate(projections):
         if projection.learned:
             starts[number] = torch.zeros(layout.neurons[pre], dtype=torch.int64)
-    for source in sorted({source for _, source, _, _ in projections}):
+    for source in sorted({source for projection, source, _, _ in projections if not projection.changes}):
         tensors: list[Tensor | None] = []
         where, words, numbers, own = [], [], [], []
         for number, (each, stream) in enumerate(zip(projections, streams, strict=True)):
             projection, pre, post, receptor = each
-            if pre == source:
+            if pre == source and not projection.changes:
                 rule = projection.rule(layout.neurons[pre], layout.neurons[post], stream, dt, dtype)
                 tensors += rule.tensors(*projection.tables(dt))
                 where.append(layout.where(post, receptor))

@@ -3,15 +3,17 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from ..core.checks import is_whole, positive_number
+from ..core.learning_rule import LearningRule
+from ..plasticity import TsodyksMarkram
 from ..wiring import Given, Values, Wiring
-from ..wiring.draw import Rule, draw
+from ..wiring.draw import Rule
 from ..wiring.values import table_of
+from .changing import check_change
 from .drives import fits
 
 LONGEST = 2**15 - 1
@@ -30,10 +32,16 @@ class Projection:
             whose values are rounded to steps; omitted for a ``wiring.Given`` with delays.
         receptor: the input of the target's cell, by its place or its name.
         learned: whether the weights are a parameter of the network, ``SpikingNetwork.weights``; 12 bytes more for each.
+        release: short-term plasticity, a :class:`~torchdyn_neuro.TsodyksMarkram`: a spike brings the weight times what
+            it releases, of which each presynaptic neuron has one state.
+        plasticity: a rule by which the weights learn, :class:`~torchdyn_neuro.PairSTDP` or
+            :class:`~torchdyn_neuro.InhibitorySTDP`: presynaptic spikes are seen where and when they arrive.
 
     Raises:
-        TypeError: if ``wiring`` is none, or a weight or delay is neither a number nor a distribution.
-        ValueError: if weights or delays are missing or given twice.
+        TypeError: if ``wiring`` is none, a weight or delay is neither a number nor a distribution, or ``release`` or
+            ``plasticity`` is something else.
+        ValueError: if weights or delays are missing or given twice; if both of ``release`` and ``plasticity`` are
+            given, or one of their quantities is not one number.
     """
 
     source: str
@@ -43,6 +51,8 @@ class Projection:
     delay: float | Values | None = None
     receptor: int | str = 0
     learned: bool = False
+    release: TsodyksMarkram | None = None
+    plasticity: LearningRule | None = None
 
     def __post_init__(self):
         if not isinstance(self.wiring, Wiring):
@@ -62,6 +72,18 @@ class Projection:
                 positive_number("Projection", name, value, unit="ms")
             if value is not None:
                 table_of("Projection", name, value)
+
+        check_change("Projection", self.release, self.plasticity)
+        if self.learned and self.changes:
+            raise ValueError(
+                "Projection: expected learned=, release= or plasticity=, got two of them; a gradient needs weights "
+                "that stay in a run"
+            )
+
+    @property
+    def changes(self) -> bool:
+        """Whether synapses change with activity."""
+        return self.release is not None or self.plasticity is not None
 
     @property
     def title(self) -> str:
@@ -113,26 +135,6 @@ class Projection:
         """The quantiles of weights and of delays in steps; of no meaning where they are given."""
         weight = table_of("Projection", "weight", 0.0 if self.weight is None else self.weight)
         return weight, weight if self.delay is None else self.steps(dt)
-
-
-class Synapses(NamedTuple):
-    """Those of a projection in the order of the presynaptic neurons, [synapses].
-
-    source, target: neurons, int64; weight; delay: ms, float64.
-    """
-
-    source: Tensor
-    target: Tensor
-    weight: Tensor
-    delay: Tensor
-
-
-def drawn_again(projection: Projection, pre: int, post: int, stream: int, dt: float, dtype: torch.dtype) -> Synapses:
-    """The synapses as they were drawn."""
-    rule = projection.rule(pre, post, stream, dt, dtype)
-    rows = draw(rule, stream, *projection.tables(dt), dtype=dtype)
-    source = torch.repeat_interleave(torch.arange(pre), rows.start.diff())
-    return Synapses(source, rows.place.to(torch.int64), rows.weight, rows.delay.to(torch.float64) * dt)
 
 
 def titles_of(projections: Sequence[Projection]) -> list[str]:

@@ -8,13 +8,6 @@ enum { AHEAD = 4, POPULATION_WORDS = 5, DRIVE_WORDS = 5, DRIVE_TENSORS = 4 };
 enum { WATCH_WORDS = 2, WATCH_TENSORS = 3, KEPT_WORDS = 3, TAKEN = 5 };
 typedef I (*Step)(void* const* tensors, void* const* inputs, I begin, I end, I first, int32_t* spikes);
 
-#ifdef FROZEN
-typedef int16_t Weight;
-typedef int32_t Sum;
-#else
-typedef NUMBER Weight, Sum;
-#endif
-
 // The synapses of a chunk.
 static __attribute__((noinline)) void arrive(Sum* to, const uint16_t* place, const Weight* weight, I count) {
   I k = 0;
@@ -73,6 +66,7 @@ struct Machine {
   Watch* watch;
   Kept* kept;
   Owner* owner;
+  Changing changing;
   I full[2];
   Barrier barrier;
 
@@ -92,8 +86,9 @@ struct Machine {
           __builtin_prefetch(from[part] + 64 * n, 0, 2);
   }
   // Spikes of the step before begin to wait.
-  void take(Owner& own, I t) const {
+  void take(Owner& own, I t) {
     const I slot = (t - 1) % longest;
+    if (changing.count) changing.clear(&own - owner, t - 1);
     own.counts[slot] = 0;
     for (I n = 0; n < populations; ++n)
       for (I o = 0; o < owners; ++o) {
@@ -101,6 +96,7 @@ struct Machine {
         const int32_t* const spike = from.spikes[(t - 1) & 1] + population[n].ranges[o * (2 + population[n].inputs)] +
                                      population[n].first;
         for (I k = 0; k < from.found[(t - 1) & 1][n]; ++k) {
+          if (changing.count) changing.take(&own - owner, n, spike[k], t - 1);
           const uint64_t row = own.offsets[spike[k]];
           if (row == NO_ROW) continue;
           fetch_row(places + (row & PLACE_OF_ROW), weights + (row & PLACE_OF_ROW), false);
@@ -173,6 +169,16 @@ struct Machine {
                        (__SIZE_TYPE__)((range[1] - range[0]) * k.size));
     }
   }
+  void learn(I o, I t) {
+    for (I k = 0; k < changing.count; ++k) {
+      const Group& g = changing.group[k];
+      const Population& p = population[g.target];
+      const I* const range = p.ranges + o * (2 + p.inputs);
+      if (!g.releases && range[0] < range[1])
+        changing.learn(o, k, t, range[0], range[1], range[2 + g.receptor], owner[o].spikes[t & 1] + p.first + range[0],
+                       owner[o].found[t & 1][g.target], p.first);
+    }
+  }
   // The populations of an owner move on.
   void update(I o, I t) {
     Owner& own = owner[o];
@@ -199,6 +205,7 @@ struct Machine {
       const I found = p.step ? p.step(p.tensors, inputs, begin, end, p.first, spike)
                              : given((const int32_t*)p.tensors[0], p.spikes, t, begin, end, p.first, spike);
       own.found[t & 1][n] = found;
+      if (changing.count) changing.release(n, spike, found, t);
       for (I k = 0; k < found; ++k) {
         own.record[2 * own.recorded] = (int32_t)t;
         own.record[2 * own.recorded++ + 1] = spike[k];
@@ -266,6 +273,7 @@ extern "C" I run_network(const void* const* functions, void* const* tensors, con
   m.kept = (Kept*)memory_of(m.keeps * (I)sizeof(Kept));
   for (I n = 0; n < m.keeps; ++n, word += KEPT_WORDS, tensor += 2)
     m.kept[n] = {word[0], word[1], word[2], (const char*)tensor[0], (char*)tensor[1]};
+  m.changing.open(word, tensor, m.owners, m.longest, m.all, (const int32_t*)tensors[3], recent);
   I taken = 0;
 #pragma omp parallel num_threads(m.threads)
   {
@@ -280,11 +288,13 @@ extern "C" I run_network(const void* const* functions, void* const* tensors, con
         if (done)
           m.take(own, t);
         else
-          m.take_up(own, (const int32_t*)tensors[3], recent, t);
+          m.take_up(own, (const int32_t*)tensors[3], recent, t), m.changing.start(o, t);
         m.deliver(own, t);
+        if (m.changing.count) own.events += m.changing.deliver(o, own.sums, t, m.delay, m.delays);
         const uint64_t second = ticks();
         m.keep(o, t);
         m.update(o, t);
+        m.learn(o, t);
         m.look(o, done);
         own.delivering += second - first;
         own.updating += ticks() - second;
@@ -300,8 +310,10 @@ extern "C" I run_network(const void* const* functions, void* const* tensors, con
     if (id < m.owners) figures[id * TAKEN + 4] += (I)waited;
     if (!id) taken = done;
   }
+  m.changing.pass((const int32_t*)tensors[3], recent, begin + taken - m.longest);
   for (I o = 0; o < m.owners; ++o) {
     Owner& own = m.owner[o];
+    m.changing.pass(own.record, own.recorded, begin + taken - m.longest);
     I* const f = figures + o * TAKEN;
     f[0] += (I)own.events, f[1] += (I)own.chunks, f[2] += (I)own.delivering, f[3] += (I)own.updating;
     ((I*)tensors[5])[m.owners * TAKEN + o] = own.recorded;
@@ -309,6 +321,7 @@ extern "C" I run_network(const void* const* functions, void* const* tensors, con
     free(own.waiting), free(own.counts), free(own.due.at);
     for (int k = 0; k < 2; ++k) free(own.spikes[k]), free(own.found[k]);
   }
+  m.changing.close();
   free(owners), free(m.population), free(m.outside), free(m.watch), free(m.kept);
   return taken;
 }

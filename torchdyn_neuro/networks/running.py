@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..core.state import State, register_state
+from .changing import ChangingRows
 from .engine import Engine, Figures
 from .spikes import Spikes
 
@@ -20,12 +21,15 @@ _PIECE = 1000
 @register_state
 class SpikingNetworkState(NamedTuple):
     """step: how many steps were taken, int64; recent: spikes (step, neuron) that may not have arrived everywhere, int32
-    [spikes, 2]; cells: the state of each population, fields [1, neurons].
+    [spikes, 2]; cells: the state of each population, fields [1, neurons]; reach: how many steps ``recent`` goes back,
+    int64; synapses: the state of each projection whose synapses change.
     """
 
     step: Tensor
     recent: Tensor
     cells: tuple[State, ...]
+    reach: Tensor
+    synapses: tuple[State, ...] = ()
 
 
 Traces = Mapping[str, Mapping[str, Tensor]]
@@ -75,6 +79,10 @@ class Running:
                     f"between steps {begin} and {end}; look at weights, drives and first values, or lower dt"
                 )
 
+    def _state(self, engine: Engine, at: int, recent: Tensor) -> SpikingNetworkState:
+        synapses = tuple(each.now() for each in engine.changing)
+        return SpikingNetworkState(torch.tensor(at), recent, engine.states(), torch.tensor(self.longest), synapses)
+
     def piece(self, spikes: Tensor, traces: list[Tensor], begin: int, end: int) -> Piece:
         """What was found from one step to another."""
         found: dict[str, dict[str, Tensor]] = {}
@@ -114,18 +122,20 @@ class Running:
             factor = seconds * 1000 / ((at - begin) * self.dt)
             if checkpoint is not None and (at - saved >= interval or at == begin + steps):
                 saved = at
-                save(SpikingNetworkState(torch.tensor(at), recent, engine.states()), checkpoint)
+                save(self._state(engine, at, recent), checkpoint)
             if progress is not None:
                 progress((at - begin) * self.dt, factor)
-        after = SpikingNetworkState(torch.tensor(at), recent, engine.states())
+        after = self._state(engine, at, recent)
         whole = ((), ())
         if record is True:
             whole = self.piece(torch.cat(kept), [torch.cat(trace) for trace in traces], begin, at)
         return Run(*whole, after, seconds, factor, engine.figures)
 
 
-def check_state(state: SpikingNetworkState, populations: int, neurons: int) -> SpikingNetworkState:
-    """The state as the kernels take it; raise if it is none of so many populations and neurons in all."""
+def check_state(
+    state: SpikingNetworkState, populations: int, neurons: int, longest: int, changing: Sequence[ChangingRows]
+) -> SpikingNetworkState:
+    """The state as the kernels take it; raise if it is none of so many populations and neurons, delays and synapses."""
     if not isinstance(state, SpikingNetworkState):
         raise TypeError(
             f"SpikingNetwork: expected a SpikingNetworkState, got {type(state).__name__}; pass the state of a run"
@@ -140,6 +150,16 @@ def check_state(state: SpikingNetworkState, populations: int, neurons: int) -> S
             f"SpikingNetwork: expected a state of {populations} populations of {neurons} neurons, with a step from 0 "
             "on and the spikes before it as int32 [spikes, 2] in their order, got another; pass the state of a run of "
             "this network"
+        )
+    if step and int(state.reach) < longest:
+        raise ValueError(
+            f"SpikingNetwork: expected a state with the spikes of the last {longest} steps, as long as a delay may be, "
+            f"got those of {int(state.reach)}; pass the state of a run of this network"
+        )
+    if len(state.synapses) != len(changing) or not all(map(ChangingRows.fits, changing, state.synapses)):
+        raise ValueError(
+            f"SpikingNetwork: expected a state of {len(changing)} projections whose synapses change, got that of "
+            "others; pass the state of a run of this network"
         )
     return state
 

@@ -15,6 +15,7 @@ from .backward import Driven, Readout, Way, segment_of
 from .drives import tensors_of
 from .engine import Engine
 from .population import Population
+from .projection import Projection
 from .running import Running, SpikingNetworkState
 from .spikes import Spikes
 
@@ -60,6 +61,16 @@ def check_support(populations: Mapping[str, Population]) -> None:
             f"{MOST_WITHOUT_SUPPORT} neurons, got {surrogate} in {name}, under which every step walks the rows of all "
             f"{count}; give the cells e.g. Triangular(width) or Rectangular(width)"
         )
+
+
+def check_unchanging(projections: Sequence[Projection]) -> None:
+    """Raise if synapses change, of which there is no derivative."""
+    for projection in projections:
+        if projection.changes:
+            raise ValueError(
+                f"SpikingNetwork: expected synapses that stay for gradients, got release= or plasticity= in "
+                f"{projection.title}; leave it out, run under torch.no_grad(), or take a Network"
+            )
 
 
 @dataclass(eq=False)

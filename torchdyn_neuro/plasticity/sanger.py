@@ -42,6 +42,10 @@ class Sanger(LearningRule):
         self.eta = NonNegative(eta, unit="1/ms")
 
     def initial_traces(self, activity: Activity, dt: float) -> State:
+        if activity.by_synapse:
+            raise TypeError(
+                "Sanger: expected neurons that share their inputs, got a connection of single synapses; use nn.Linear"
+            )
         groups = 1 if activity.connection is None else getattr(activity.connection.connection, "groups", 1)
         if groups > 1:
             raise ValueError(

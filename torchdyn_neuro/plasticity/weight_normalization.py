@@ -78,7 +78,9 @@ class WeightNormalization(LearningRule):
     def normalized(self, weight: Tensor, activity: Activity) -> Tensor:
         """The weights, scaled."""
         total = self.total()
-        if self.total.start.ndim:
+        if self.total.start.ndim and activity.by_synapse:
+            total = activity.at_neurons(self.total)
+        elif self.total.start.ndim:
             total = total.reshape(-1, *(1,) * (weight.ndim - (2 if activity.by_row else 1)))
         found = activity.over_inputs(weight.abs() if self.norm == "sum" else weight.square())
         there = found > 0

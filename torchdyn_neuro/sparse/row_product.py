@@ -71,7 +71,8 @@ def _back(g: Tensor, start: Tensor, place: Tensor, weight: Tensor) -> Tensor:
     return _product_back(g, start, place, weight)
 
 
-def _outer(x: Tensor, g: Tensor, start: Tensor, place: Tensor) -> Tensor:
+def row_outer(x: Tensor, g: Tensor, start: Tensor, place: Tensor) -> Tensor:
+    """The product of two frames [\\*, inputs] and [\\*, outputs] at every synapse, summed over all other axes."""
     if _has_kernel(x, g):
         return torch.ops.torchdyn_neuro.row_product_outer(x, g, start, place)
     return _product_outer(x, g, start, place)
@@ -124,7 +125,7 @@ def _of_forward(ctx: Any, g: Tensor) -> tuple:
         _back(g, start, place, weight) if wanted[0] else None,
         None,
         None,
-        _outer(x, g, start, place) if wanted[3] else None,
+        row_outer(x, g, start, place) if wanted[3] else None,
         None,
     )
 
@@ -136,7 +137,7 @@ def _of_back(ctx: Any, u: Tensor) -> tuple:
         row_product(u, start, place, weight, g.shape[-1]) if wanted[0] else None,
         None,
         None,
-        _outer(u, g, start, place) if wanted[3] else None,
+        row_outer(u, g, start, place) if wanted[3] else None,
     )
 
 

@@ -14,6 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ..activity import calibrate, check
 from ..core.context import padded
+from .callbacks.votes import VOTE
 from .checkpoints import load_checkpoint, sweep
 from .choices import check_choices, choices_of_command, chosen_keys
 from .classification import Classification
@@ -136,6 +137,8 @@ def _run(config: DictConfig, trusted: Sequence[str], interruption: Interruption,
     if trainer.is_global_zero:
         log_result(trainer, plain, chosen_keys(), accuracy)
         print(f"test accuracy: {accuracy:.4f}")
+        if VOTE in results[0]:
+            print(f"by a vote: {results[0][VOTE]:.4f}")
         print(f"checkpoint: {best or 'none'}")
         print(f"tensorboard --logdir {folder}", flush=True)
     objective = _objective(trainer, task, data, plain["objective"], measured, best) if judged else None

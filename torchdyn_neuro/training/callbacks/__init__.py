@@ -16,6 +16,7 @@ from .pictures import Pictures
 from .plastic_weights import PlasticWeights
 from .progress import PlainProgress, Progress
 from .repeatable import Repeatable
+from .votes import Votes
 
 __all__ = [
     "Activity",
@@ -37,4 +38,5 @@ __all__ = [
     "PlasticWeights",
     "Progress",
     "Repeatable",
+    "Votes",
 ]

@@ -1,0 +1,6 @@
+"""Smaller networks: weights in eight bits, weights that are gone."""
+
+from .prune import prune
+from .quantize import QuantizedWeight, bits_of, quantize
+
+__all__ = ["QuantizedWeight", "bits_of", "prune", "quantize"]
