@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from math import isqrt
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -28,7 +27,8 @@ _MOST_STATES = 64
 """Fields of a cell that the kernels have room for."""
 
 
-class Readout(NamedTuple):
+@dataclass(frozen=True)
+class Readout:
     """What is made of the spikes of a population.
 
     Args:
