@@ -99,9 +99,12 @@ EXAMPLES: dict[str, Case] = {
 
 def concrete_dynamics() -> list[type[tdn.Dynamics]]:
     """Every class of the package with an equation of its own: public, below ``Dynamics``, with all methods written."""
-    for module in pkgutil.walk_packages(tdn.__path__, "torchdyn_neuro."):
-        # The deep-learning parts need packages beyond torch and hold no equations.
-        if module.name.split(".")[1] not in {"data", "training", "plotting"}:
+    for package in pkgutil.iter_modules(tdn.__path__, "torchdyn_neuro."):
+        # The deep-learning parts need packages beyond torch, which take seconds to import, and hold no equations.
+        if package.name.split(".")[1] in {"data", "training", "plotting"}:
+            continue
+        path = getattr(importlib.import_module(package.name), "__path__", [])
+        for module in pkgutil.walk_packages(path, f"{package.name}."):
             importlib.import_module(module.name)
     found, waiting = set(), [tdn.Dynamics]
     while waiting:

@@ -1,27 +1,13 @@
 """The benchmark of networks runs from the command line and counts what there is."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
 
-
-def test_writes_a_table_and_figures(tmp_path):
+def test_writes_a_table_and_figures(script, tmp_path):
     file = tmp_path / "figures.json"
-    options = ["--neurons", "400", "--threads", "1", "--window", "20", "--json", str(file)]
-    done = subprocess.run(
-        [sys.executable, ROOT / "benchmarks" / "networks.py", *options],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=200,
-    )
-    assert done.returncode == 0, done.stderr
+    script("networks.py", "--neurons", "400", "--threads", "1", "--window", "20", "--json", file)
     coba, row = json.loads(file.read_text())
     assert coba["name"] == "coba 400"
     # 40 trains that begin it, of which each neuron hears 8.

@@ -1,8 +1,6 @@
 """The benchmark runs from the command line and writes figures that make sense."""
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,27 +10,12 @@ sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
 
 import time_loop
 
-ROOT = Path(__file__).parents[2]
 
-
-def run(*arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, ROOT / "benchmarks" / "time_loop.py", *arguments],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=200,
-    )
-
-
-def test_writes_a_table_and_the_figures(tmp_path):
+def test_writes_a_table_and_the_figures(script, tmp_path):
     file = tmp_path / "figures.json"
     options = ["--scale", "0.05", "--repeats", "2", "--no-peers", "--threads", "1"]
     cases = ["lif", "recurrent", "adaptive", "convolution"]
-    done = run(*options, "--cases", *cases, "--no-first-call", "--json", str(file))
-    assert done.returncode == 0, done.stderr
-    assert "ours fused" in done.stdout
+    assert "ours fused" in script("time_loop.py", *options, "--cases", *cases, "--no-first-call", "--json", file)
     figures = json.loads(file.read_text())
     assert figures["machine"]["torch"]
     rows = {(row["case"], row["name"]): row for row in figures["rows"]}

@@ -8,6 +8,13 @@ from torch.testing import assert_close
 import torchdyn_neuro as tdn
 
 
+@pytest.fixture(autouse=True)
+def _eager():
+    """What is written back are states, by whichever loop: that they agree, ``tests/fused/test_plastic.py`` shows."""
+    with tdn.backend("eager"):
+        yield
+
+
 def frames(*shape, seed=0):
     return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
 

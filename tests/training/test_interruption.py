@@ -13,7 +13,7 @@ from hydra import compose, initialize_config_dir
 
 from torchdyn_neuro.training import load_checkpoint, run
 from torchdyn_neuro.training.folders import FOLDER_VARIABLE
-from torchdyn_neuro.training.interruption import Interruption, quoted
+from torchdyn_neuro.training.interruption import SIGNALS, Interruption, quoted
 
 ROOT = Path(__file__).parents[2]
 # Lightning and its dependencies warn about their own future.
@@ -96,20 +96,40 @@ def test_killed_and_resumed_equals_uninterrupted(whole, tmp_path, capsys, monkey
 
 
 @pytest.mark.timeout(200)
-@pytest.mark.parametrize(("signum", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_prints_the_command_that_goes_on(whole, tmp_path, signum, status):
+def test_a_signal_prints_the_command_that_goes_on(whole, tmp_path):
     # A name that both the shell and Hydra would take apart.
     folder = tmp_path / "my run=1"
-    returned, errors = stop(f"'{folder}'", signum, after=4)
-    assert returned == status, errors
+    returned, errors = stop(f"'{folder}'", signal.SIGTERM, after=4)
+    assert returned == 143, errors
     [line] = errors.strip().splitlines()
     command = line.removeprefix("interrupted; to go on: ")
     last = f"checkpoint='{folder}/checkpoints/last.ckpt'"
     assert shlex.split(command) == [sys.executable, "train.py", f"folder='{folder}'", last]
-    if signum == signal.SIGTERM:
-        result = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True, timeout=120)
-        assert result.returncode == 0, result.stderr
-        assert re.search(r"test accuracy: (.*)", result.stdout).group(1) == whole[1]
+    result = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stderr
+    assert re.search(r"test accuracy: (.*)", result.stdout).group(1) == whole[1]
+
+
+@pytest.mark.parametrize(("signum", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_each_signal_has_its_status(tmp_path, signum, status, monkeypatch, capsys):
+    """In this process, from inside the third epoch."""
+
+    def interrupt(self, trainer, module):
+        if trainer.current_epoch == 2:
+            signal.raise_signal(signum)
+
+    monkeypatch.delenv(FOLDER_VARIABLE, raising=False)
+    monkeypatch.setattr(Interruption, "on_train_epoch_start", interrupt)
+    before = [signal.getsignal(number) for number in SIGNALS]
+    with pytest.raises(SystemExit) as ended:
+        train_here(f"folder={tmp_path / 'run'}")
+    assert ended.value.code == status
+    last = tmp_path / "run/checkpoints/last.ckpt"
+    assert load_checkpoint(last)["epoch"] == 1
+    told = capsys.readouterr().err.strip().splitlines()[-1]
+    assert told.startswith("interrupted; to go on: ")
+    assert shlex.split(told)[-1] == f"checkpoint={last}"
+    assert [signal.getsignal(number) for number in SIGNALS] == before
 
 
 @pytest.mark.timeout(120)

@@ -111,3 +111,19 @@ def test_a_vote_sums_what_is_said_of_changed_samples():
     assert 0 < right < 12
     with pytest.raises(TypeError, match="sequences that can be changed at random, got Digits"):
         Votes().on_test_epoch_end(SimpleNamespace(datamodule=Digits()), task)
+
+
+def test_a_vote_does_not_blend_samples_of_the_class_it_is_to_find():
+    samples = [([0.5, 1.5], [unit, unit], unit) for unit in (0, 1) for _ in range(4)]
+    data = EventDataset(
+        samples, samples, val=samples, shape=(2,), classes=2, augmentation={"blend": 1.0, "jitter": 0.5}
+    )
+    data.setup()
+    split, every = data.splits["test"], torch.arange(8)
+    split.labels = split.labels.roll(1)
+    split.peers = [torch.nonzero(split.labels == kind).flatten() for kind in range(2)]
+    before = split.look(every, 0)[0]
+    split.peers = split.peers[::-1]
+    assert torch.equal(split.look(every, 0)[0], before)
+    assert not torch.equal(split.batch(every, 0)[0], before)
+    assert not torch.equal(split.batch(every, None)[0], before)

@@ -1,9 +1,10 @@
 """What every data set of events shares: splits, binning, cropping, augmentation."""
 
+import copy
 import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -226,6 +227,12 @@ class EventSequences(Sequences):
         self.peers = [chosen[self.labels == label] for label in range(data.classes)]
         self.table = None if data.pool == 1 else _pooling(data.sensor, data.shape, data.pool)
         self.lengths = self.steps(events.ends[chosen].double() / 1e3)
+
+    def look(self, samples: Tensor, number: int) -> Batch:
+        # A partner to blend with is of the same class.
+        blind = copy.copy(self)
+        blind.augmentation = replace(self.augmentation, blend=0.0)
+        return blind.batch(samples, number)
 
     def batch(self, samples: Tensor, epoch: int | None) -> Batch:
         chosen = self.chosen[samples]

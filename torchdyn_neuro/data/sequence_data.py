@@ -34,6 +34,10 @@ class Sequences(ABC):
             epoch: of the training that they are changed at random for; as they are without one.
         """
 
+    def look(self, samples: Tensor, number: int) -> Batch:
+        """The samples changed at random as in an epoch of that number, by nothing that follows from their labels."""
+        return self.batch(samples, number)
+
 
 def sample_words(seed: int, epoch: int, samples: Tensor) -> tuple[Tensor, ...]:
     """Four random words of 32 bits for each sample, a function of seed and epoch and not of its batch."""

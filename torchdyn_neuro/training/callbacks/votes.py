@@ -11,7 +11,8 @@ VOTE = "test/vote"
 
 
 class Votes(Callback):
-    r"""Tests once more: each sample as it is and ``looks`` times changed at random, as the training changes them.
+    r"""Tests once more: each sample as it is and ``looks`` times changed at random, as the training changes them
+    (but for what follows from the labels, as a partner to blend with does).
 
     .. math:: \hat k(x) = \arg\max_k \sum_{i=0}^{n} \log p_k(x_i), \qquad x_0 = x
 
@@ -47,7 +48,7 @@ class Votes(Callback):
     def _sums(self, task: LightningModule, split: Sequences, samples: Tensor) -> Tensor:
         """The logarithms of the probabilities, summed over all looks, [B, classes]."""
         total: Tensor | float = 0.0
-        for epoch in (None, *range(self.looks)):
-            frames, _, lengths = split.batch(samples, epoch)
+        for look in range(-1, self.looks):
+            frames, _, lengths = split.batch(samples, None) if look < 0 else split.look(samples, look)
             total = total + task(frames.to(task.device), lengths.to(task.device)).float().log_softmax(1).cpu()
         return total
