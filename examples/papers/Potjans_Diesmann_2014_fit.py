@@ -48,8 +48,8 @@ def main(
     picture: Path = Path("pictures/Potjans_Diesmann_2014_fit.png"),
     tables: Path = Path("cortical_microcircuit.json"),
     scale: float = 0.03,
-    updates: int = 80,
-) -> dict[str, Tensor]:
+    updates: int = 120,
+) -> dict[str, Any]:
     described = json.loads(Path(tables).read_text())
     names, wanted = described["populations"], torch.tensor(described["mean_rates_hz"])
     net, rates, published = learning(described, scale)
@@ -64,15 +64,17 @@ def main(
         found = net.simulate(300.0, state)
         state = found.state
         got = torch.stack([found.rates(name).mean() for name in names])
-        # Roots, for the spread of a rate grows with its root.
-        loss = ((got + 0.1).sqrt() - (wanted + 0.1).sqrt()).square().sum()
+        # Errors relative to the rates, but for the lowest ones, of which 300 ms tell little.
+        loss = ((got + 0.2) / (wanted + 0.2)).log().square().sum()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         schedule.step()
         path.append(torch.stack([rate.detach() for rate in rates]) / published)
         if update % 10 == 0:
-            print(f"update {update}: loss {loss:.3f}, " + ", ".join(f"{rate:.2f}" for rate in got) + " Hz")
+            print(
+                f"update {update}: loss {loss.item():.3f}, " + ", ".join(f"{rate:.2f}" for rate in got.tolist()) + " Hz"
+            )
     spikes = net.run(3000.0, state).spikes
     last = torch.tensor([spikes.rate(name) for name in names])
     for name, *own in zip(names, wanted, first, last, path[-1], strict=True):
@@ -84,7 +86,6 @@ def main(
         return ((found - wanted) / wanted).abs().mean().item()
 
     print(f"mean relative error {error(first):.2f}, at last {error(last):.2f}")
-    assert error(last) < min(0.2, error(first) / 2), "the populations do not fire as published"
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
     places = torch.arange(len(names))
@@ -101,8 +102,9 @@ def main(
     picture.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(picture, dpi=110)
     print(f"picture: {picture}")
-    return {"first": first, "last": last, "drive": path[-1]}
+    return {"first": error(first), "last": error(last), "drive": path[-1]}
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:3]), *map(float, sys.argv[3:]))
+    figures = main(*map(Path, sys.argv[1:3]), *map(float, sys.argv[3:]))
+    assert figures["last"] < min(0.15, figures["first"] / 2), "the populations do not fire as published"
