@@ -98,11 +98,11 @@ def draw(net: SpikingNetwork, before: Spikes, after: Spikes, path: Tensor, pictu
         times, neuron = spikes["E"]
         shown = (times > spikes.end * spikes.dt - 500) & (neuron % 8 == 0)
         own = neuron[shown].to(torch.int64)
-        place.scatter(times[shown] - times[shown].min(), own, s=0.6, c=colors[(own // CELLS).numpy()])
+        place.scatter((times[shown] - times[shown].min()).numpy(), own.numpy(), s=0.6, c=colors[(own // CELLS).numpy()])
         place.set(title=f"{title} training", xlabel="time (ms)", ylabel="excitatory cell")
     for k in range(ASSEMBLIES):
-        axes[2].plot(path[:, k], color=colors[k])
-        axes[2].axhline(WANTED[k], color=colors[k], ls=":", lw=1)
+        axes[2].plot(path[:, k].numpy(), color=colors[k])
+        axes[2].axhline(WANTED[k].item(), color=colors[k], ls=":", lw=1)
     axes[2].set(title="rates of the assemblies (dotted: wanted)", xlabel="update", ylabel="Hz")
     for name, weight in net.weights.items():
         axes[3].hist(weight.detach().numpy(), bins=80, histtype="step", density=True, label=name)
