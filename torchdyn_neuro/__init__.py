@@ -35,7 +35,7 @@ from .rates import *  # noqa: F403
 from .surrogates import *  # noqa: F403
 from .synapses import *  # noqa: F403
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _ON_FIRST_USE = {
     "analysis",
@@ -45,6 +45,7 @@ _ON_FIRST_USE = {
     "decoding",
     "encoding",
     "events",
+    "exchange",
     "inference",
     "layers",
     "learning",

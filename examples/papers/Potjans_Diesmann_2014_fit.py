@@ -3,7 +3,8 @@
 The published circuit sets how many spikes reach each of its eight populations from outside by counts of synapses. Here
 these eight rates are off by up to a quarter at first, and are fitted by gradient until all populations fire as
 published: each update simulates 300 ms where the last one ended and goes back through 3,000 steps. The gradient of a
-Poisson drive to its rate is that of its mean and its variance. The circuit is scaled to 3 % of its neurons.
+Poisson drive to its rate is that of its mean and its variance. The circuit is scaled to 3 % of its neurons. Eight mean
+rates do not tell eight drives for sure: the circuit fires as published under drives that are not the published ones.
 Run ``python examples/papers/Potjans_Diesmann_2014_fit.py [PICTURE [TABLES.json [SCALE]]]``.
 """
 
@@ -107,4 +108,4 @@ def main(
 
 if __name__ == "__main__":
     figures = main(*map(Path, sys.argv[1:3]), *map(float, sys.argv[3:]))
-    assert figures["last"] < min(0.15, figures["first"] / 2), "the populations do not fire as published"
+    assert figures["last"] < min(0.12, figures["first"] / 3), "the populations do not fire as published"

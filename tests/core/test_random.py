@@ -24,7 +24,7 @@ PUBLISHED = [
     ("ffffffff ffffffff ffffffff ffffffff", "ffffffff ffffffff", "408f276d 41c83b0e a20bc7c6 6d5451fd"),
     ("243f6a88 85a308d3 13198a2e 03707344", "a4093822 299f31d0", "d16cfe09 94fdcceb 5001e420 24126ea1"),
 ]
-COUNT = 10_000_000
+COUNT = 2_000_000
 
 
 @pytest.fixture(autouse=True)
@@ -114,7 +114,7 @@ def test_types_in_which_nothing_is_drawn():
 
 
 def drawn(*laws):
-    """10^7 numbers of each law: [steps, rows, elements], as a module would draw them."""
+    """COUNT numbers of each law: [steps, rows, elements], as a module would draw them."""
     torch.manual_seed(0)
     key = start_key(torch.empty(50, 2000))
     with pytest.MonkeyPatch.context() as patch:

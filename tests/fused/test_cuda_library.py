@@ -58,13 +58,12 @@ def test_every_rule(name, weights, place):
         same(got, wanted)
 
 
-@pytest.mark.parametrize("rule", ["PairSTDP", "TripletSTDP", "RewardSTDP", "InhibitorySTDP"])
-@everywhere
-def test_rules_of_spikes(rule, place):
-    timing = tdn.RewardSTDP(tdn.PairSTDP()) if rule == "RewardSTDP" else getattr(tdn, rule)()
+@everywhere_of(["PairSTDP", "TripletSTDP", "RewardSTDP", "InhibitorySTDP"], ["RewardSTDP"])
+def test_rules_of_spikes(name, place):
+    timing = tdn.RewardSTDP(tdn.PairSTDP()) if name == "RewardSTDP" else getattr(tdn, name)()
     made = tdn.Plastic(nn.Linear(3, 2, bias=False), timing)
     x = (rates(30, 4, 3) < 0.3).double()
-    if rule == "RewardSTDP":
+    if name == "RewardSTDP":
         x = tdn.Modulated(x, rates(30, 4))
     net = tdn.Chain(made, tdn.LIF(5.0)).double()
     with torch.no_grad():

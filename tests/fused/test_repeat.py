@@ -37,7 +37,8 @@ def currents(name, *shape, dtype=torch.float64):
 
 @pytest.mark.parametrize("name", CELLS)
 def test_substeps_agree(name):
-    cell, x = CELLS[name](4).double(), currents(name, 21, 2, 70)
+    # What looks for crossings within each sub-step is written out, and takes seconds to compile for every two of them.
+    cell, x = CELLS[name](2 if name == "crossings" else 4).double(), currents(name, 21, 2, 70)
     (y, *_), _ = assert_agrees(cell, x, relative=1e-9)
     assert y.any() or name.startswith("Hodgkin")
 

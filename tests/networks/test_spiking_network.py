@@ -187,6 +187,39 @@ def test_a_run_that_ends_unplanned_goes_on_from_its_checkpoint(tmp_path):
     assert whole.traces["I"]["v"].shape == (1600, 2)
 
 
+@pytest.mark.parametrize("flushed", [True, False])
+def test_a_file_left_within_a_piece_holds_what_was_whole_or_says_so(flushed, tmp_path, monkeypatch):
+    """What lies on the disk at each moment of a second piece is all that a process killed then leaves."""
+    pytest.importorskip("h5py")
+    net, path, left = poisson_network(), tmp_path / "spikes.h5", []
+    first = net.run(20.0, watch={"E": {"v": [3]}})
+    second = net.run(20.0, first.state, watch={"E": {"v": [3]}})
+    writer, append = networks.SpikeFile(path), networks.spike_file._append
+    pieces = [networks.Piece(run.spikes, run.traces) for run in (first, second)]
+    writer(pieces[0])
+
+    def killed(file, *rest):
+        append(file, *rest)
+        if flushed:
+            file.flush()
+        left.append(tmp_path / f"left{len(left)}.h5")
+        left[-1].write_bytes(path.read_bytes())
+
+    monkeypatch.setattr(networks.spike_file, "_append", killed)
+    writer(pieces[1])
+    monkeypatch.undo()
+    assert len(left) == 3
+    for copy in left:
+        found = networks.SpikeFile(copy, first.state).read()
+        assert listed(found.spikes) == listed(first.spikes)
+        assert torch.equal(found.traces["E"]["v"], first.traces["E"]["v"])
+        networks.SpikeFile(copy, first.state)(pieces[1])
+        assert listed(networks.SpikeFile(copy, second.state).read().spikes) == listed(writer.read().spikes)
+    left[0].write_bytes(left[0].read_bytes()[:100])
+    with pytest.raises(OSError, match=r"SpikeFile: expected a file that HDF5 can read, got .* within a piece"):
+        networks.SpikeFile(left[0], first.state)
+
+
 def test_what_is_watched_is_the_state_after_each_step():
     net = poisson_network()
     watched = net.run(2.0, watch={"E": {"v": range(331), "refractory": [7]}}).traces["E"]
@@ -417,6 +450,14 @@ RULE = wiring.FixedOutDegree(2)
             "expected value that",
         ),
         (lambda: net_of(Projection("A", "B", RULE, 1e39, 0.5)), "from A to B that torch.float32 holds, got 1e[+]39"),
+        (
+            lambda: one_input(torch.tensor([1.0, 1e39], dtype=torch.float64)),
+            "Given: expected weights that torch.float32 holds, got 1e[+]39; lower it, or take torch.float64",
+        ),
+        (
+            lambda: net_of().run(1.0, net_of().run(0.1).state._replace(step=torch.tensor(2**31 - 5))),
+            r"expected fewer than 2\^31 steps in all, got 2147483653",
+        ),
         (lambda: networks.SpikeSource(1, torch.ones(1), torch.tensor([False])), "real times and whole numbers"),
         (
             lambda: Given(torch.tensor([0]), torch.tensor([0]), weight=torch.tensor([1j])),

@@ -1,18 +1,27 @@
-"""A user who installed the wheel trains with a package of their own, in a folder of their own."""
+"""A user who installed the wheel trains with a package of their own, in a folder of their own.
 
+The wheel is built from the source distribution, so that whatever that one lacks is missed here.
+"""
+
+import ast
 import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
 
+import torchdyn_neuro
 from torchdyn_neuro.training import load_checkpoint, load_model
 
 ROOT = Path(__file__).parents[2]
-IN_THE_WHEEL = ("torchdyn_neuro", "configs", "torchdyn_train.py", "setup.py", "pyproject.toml", "README.md", "LICENSE")
+IN_THE_WHEEL = (
+    *("torchdyn_neuro", "configs", "setup.py", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE"),
+    *(path.name for path in ROOT.glob("torchdyn_*.py")),
+)
 SHORT = [
     "trainer.max_epochs=1", "+trainer.limit_train_batches=1", "+trainer.limit_val_batches=1",
     "+trainer.limit_test_batches=1", "callbacks=minimal", "calibrate=0",
@@ -22,16 +31,20 @@ pytest.importorskip("pip")
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
-    """A folder with the installed wheel; built from a copy, in which no earlier build is found."""
+    """A folder with the wheel of the source distribution; built from a copy, in which no earlier build is found."""
     source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("installed")
     for name in IN_THE_WHEEL:
         if (ROOT / name).is_dir():
             shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(ROOT / name, source)
+    build = [sys.executable, "-c", "from setuptools import build_meta; build_meta.build_sdist('dist')"]
+    result = subprocess.run(build, capture_output=True, text=True, cwd=source)
+    assert result.returncode == 0, result.stderr
+    (archive,) = (source / "dist").glob(f"torchdyn_neuro-{torchdyn_neuro.__version__}.tar.gz")
     options = ["--quiet", "--no-deps", "--no-build-isolation", "--no-compile", "--no-index", "--target", str(target)]
-    pip = [sys.executable, "-m", "pip", "install", *options, str(source)]
-    result = subprocess.run(pip, capture_output=True, text=True, cwd=source)
+    pip = [sys.executable, "-m", "pip", "install", *options, str(archive)]
+    result = subprocess.run(pip, capture_output=True, text=True, cwd=target.parent)
     assert result.returncode == 0, result.stderr
     return target
 
@@ -84,6 +97,27 @@ def test_the_wheel_holds_what_a_checkout_holds(installed):
     assert files(installed / "torchdyn_neuro/configs", "*.yaml") == files(ROOT / "configs", "*.yaml")
     for kind in ("*.py", "*.h", "py.typed"):
         assert files(installed / "torchdyn_neuro", kind) == files(ROOT / "torchdyn_neuro", kind)
+
+
+def test_the_wheel_holds_the_commands_and_the_licence(installed):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert {path.name for path in (installed / "bin").iterdir()} >= set(project["scripts"])
+    for target in project["scripts"].values():
+        module, function = target.split(":")
+        tree = ast.parse((installed / f"{module.replace('.', '/')}.py").read_text())
+        assert function in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    (described,) = installed.glob("torchdyn_neuro-*.dist-info")
+    told = (described / "METADATA").read_text()
+    assert f"Version: {torchdyn_neuro.__version__}\n" in told
+    assert {f"Provides-Extra: {name}" for name in project["optional-dependencies"]} <= set(told.splitlines())
+    assert (described / "licenses/LICENSE").read_text() == (ROOT / "LICENSE").read_text()
+
+
+def test_the_version_is_said_once():
+    """The changelog and the citation name the version of the package."""
+    version = torchdyn_neuro.__version__
+    assert (ROOT / "CHANGELOG.md").read_text().startswith(f"# Changelog\n\n## {version} ")
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
 
 
 def test_a_mistake_on_the_command_line_loads_no_torch(train):

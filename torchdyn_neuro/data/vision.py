@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -76,7 +77,7 @@ class TorchvisionData(ImageData):
             )
         return Split(images.contiguous().float() / 255, labels)
 
-    def _open(self, dataset: type, train: bool):
+    def _open(self, dataset: type, train: bool) -> Any:
         try:
             return dataset(self.root, train=train, download=False)
         except RuntimeError:

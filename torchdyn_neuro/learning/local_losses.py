@@ -4,6 +4,7 @@ from torch import Tensor, nn
 
 from .errors import Errors
 from .forward import ForwardInTime, Piece, Sequence
+from .jacobian import Jacobian
 from .layers import Part
 from .stages import Stage
 
@@ -61,7 +62,7 @@ class LocalLosses(ForwardInTime):
             sums = sequence.traces[index].advance(whole, signal, stage.incoming(run))
             stage.hand_over(sums, sequence.gradients)
 
-    def _local(self, sequence: Sequence, index: int, y: Tensor, direct: bool):
+    def _local(self, sequence: Sequence, index: int, y: Tensor, direct: bool) -> tuple[Tensor | None, Jacobian]:
         """The learning signal of a layer, from its own readout, and the Jacobian of that."""
         if index not in sequence.more:
             sequence.more[index] = self._readout(sequence, index)

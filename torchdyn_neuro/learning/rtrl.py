@@ -173,7 +173,7 @@ class _Frames(nn.Module):
             return module.step(x_t), ()
         return (module(x_t) if self.plain[index] else module(x_t.unsqueeze(0)).squeeze(0)), ()
 
-    def forward(self, x_t: Tensor, state: tuple[State, ...] | None = None):
+    def forward(self, x_t: Tensor, state: tuple[State, ...] | None = None) -> tuple[State, ...]:
         if state is None:
             return self.start(x_t)
         states = []

@@ -13,26 +13,40 @@ static inline Drive drive_of(const I* words, void* const* tensors) {
   return {words[0], words[1], words[3], words[4], (uint32_t)words[2], (const uint32_t*)tensors[0],
           (const NUMBER*)tensors[1], (const NUMBER*)tensors[2], (const NUMBER*)tensors[3]};
 }
+#if defined(__AVX512F__) && defined(__AVX512DQ__) && !defined(__clang__)
+// So many blocks of neurons at once: they share the keys of each round, and one does not wait for the other.
+template <int COUNT> INLINE void drive_blocks(const Drive& d, float* to, I repeat, I t, I first) {
+  const U threshold = (U)load<F>((const float*)d.threshold);
+  const F value = load<F>((const float*)d.value), other = load<F>((const float*)d.other);
+  L keys[COUNT * PARTS];
+  for (int k = 0; k < COUNT * PARTS; ++k)
+    for (int l = 0; l < WIDTH / 8; ++l) keys[k][l] = first / 4 + k * (WIDTH / 8) + l + (t << 32);
+  const Words<COUNT * PARTS> words = philox<COUNT * PARTS>(keys, d.stream, POISSON + (uint32_t)repeat);
+#pragma GCC unroll 2
+  for (int n = 0; n < COUNT; ++n)
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; ++k) {
+      float* const at = to + BLOCK_OF_DRIVE * n + 16 * k;
+      const U word = lower(words.lane[k] + n * PARTS);
+      const N below = (N)(word < __builtin_shuffle(threshold, word));
+      const F added = below ? __builtin_shuffle(value, word) : __builtin_shuffle(other, word);
+      store(at, load<F>(at) + added, false);
+    }
+}
+#endif
 static inline void drive(const Drive& d, NUMBER* to, I begin, I end, I t) {
   if (d.current)
     for (I j = 0; j < end - begin; ++j) to[j] += d.current[d.each ? begin + j : 0];
-  for (I repeat = 0; repeat < d.repeats; ++repeat)
-    for (I j = begin; j < end; j += BLOCK_OF_DRIVE) {
-      NUMBER* const at = to + (j - begin);
+  for (I repeat = 0; repeat < d.repeats; ++repeat) {
+    I j = begin;
 #if defined(__AVX512F__) && defined(__AVX512DQ__) && !defined(__clang__)
-      const Candidates drawn = candidates(d.stream, POISSON + (uint32_t)repeat, t, j / 4);
-      const U threshold = (U)load<F>((const float*)d.threshold);
-      if (sizeof(NUMBER) == sizeof(float)) {
-        const F value = load<F>((const float*)d.value), other = load<F>((const float*)d.other);
-        for (int k = 0; k < 4; ++k) {
-          const U word = drawn.word[k];
-          const N below = (N)(word < __builtin_shuffle(threshold, word));
-          const F added = below ? __builtin_shuffle(value, word) : __builtin_shuffle(other, word);
-          store((float*)at + 16 * k, load<F>((const float*)at + 16 * k) + added, false);
-        }
-        continue;
-      }
+    if (sizeof(NUMBER) == sizeof(float)) {
+      for (; j + BLOCK_OF_DRIVE < end; j += 2 * BLOCK_OF_DRIVE) drive_blocks<2>(d, (float*)to + (j - begin), repeat, t, j);
+      for (; j < end; j += BLOCK_OF_DRIVE) drive_blocks<1>(d, (float*)to + (j - begin), repeat, t, j);
+    }
 #endif
+    for (; j < end; j += BLOCK_OF_DRIVE) {
+      NUMBER* const at = to + (j - begin);
       uint32_t words[BLOCK_OF_DRIVE];
       words_of(d.stream, POISSON + (uint32_t)repeat, t, j / BLOCK_OF_DRIVE, words);
       for (int k = 0; k < BLOCK_OF_DRIVE; ++k) {
@@ -40,6 +54,7 @@ static inline void drive(const Drive& d, NUMBER* to, I begin, I end, I t) {
         at[k] += words[k] < d.threshold[bin] ? d.value[bin] : d.other[bin];
       }
     }
+  }
 }
 
 // The spikes of a step in a list (step, neuron) that is ordered, of some neurons.

@@ -51,7 +51,7 @@ class Poisson:
     weight: Number
     receptor: int | str = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self._rate(), self._weight()
 
     def _rate(self) -> float:
@@ -112,7 +112,7 @@ class Current:
     value: Number
     receptor: int | str = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if isinstance(self.value, Tensor) and self.value.numel() > 1:
             _finite("Current", "value", float(self.value.detach().abs().sum()))
         else:

@@ -31,7 +31,7 @@ class Figures:
     """What a run cost.
 
     Args:
-        events: synapses that spikes went through.
+        events: synapses that spikes went through, those of no weight that fill a group up included.
         chunks: groups of them with one source, owner and delay.
         delivering, updating, waiting: share of the time of all threads.
     """

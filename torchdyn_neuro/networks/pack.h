@@ -2,9 +2,11 @@
 //
 // Neurons belong to owners, each of which has accumulators for its own. What a neuron sends to one owner is a row, sorted
 // by delay: chunks of a header of two words (how many synapses; the delay of the chunk after it, 0 behind the last) and
-// the accumulators of its synapses, 16 bits each. Their weights lie at the same places of another array. An offset says
+// the accumulators of its synapses, 16 bits each. Their weights lie at the same places of another array. A chunk is filled
+// up to a multiple of WHOLE by synapses of no weight, so that no loop over it ends where nobody foretells. An offset says
 // where a row begins (48 bits) and what its first delay is (16 bits); all its bits are set where there is none.
-enum { HEADER = 2, MOST_TOGETHER = 65528, DELAY_AT = 48, ACCUMULATORS = 1 << 16 };
+enum { HEADER = 2, WHOLE = 4, MOST_TOGETHER = 65528, DELAY_AT = 48, ACCUMULATORS = 1 << 16 };
+static inline I filled(I count) { return (count + WHOLE - 1) / WHOLE * WHOLE; }
 static const uint64_t NO_ROW = ~(uint64_t)0, PLACE_OF_ROW = ((uint64_t)1 << DELAY_AT) - 1;
 
 // Where synapse number k of a chunk that begins at a place goes; a chunk of too many is several of one delay.
@@ -67,7 +69,7 @@ extern "C" void pack_rows(void* const* tensors, const I* sizes, const double* nu
           I length = 0;
           for (I d = 0; d < longest; ++d)
             if (const I found = bins[owner * longest + d])
-              length += found + HEADER * ((found + MOST_TOGETHER - 1) / MOST_TOGETHER);
+              length += filled(found) + HEADER * ((found + MOST_TOGETHER - 1) / MOST_TOGETHER);
           lengths[row_number] = length;
           continue;
         }
@@ -81,9 +83,11 @@ extern "C" void pack_rows(void* const* tensors, const I* sizes, const double* nu
             if (last >= 0) places[last + 1] = (uint16_t)(d + 1);
             if (head == NO_ROW) head = (uint64_t)at | (uint64_t)(d + 1) << DELAY_AT;
             last = at;
-            places[at] = (uint16_t)together, places[at + 1] = 0;
+            const I end = at + HEADER + filled(together);
+            places[at] = (uint16_t)filled(together), places[at + 1] = 0;
             weights[at] = weights[at + 1] = 0;
-            at += together + HEADER;
+            for (I k = at + HEADER + together; k < end; ++k) places[k] = 0, weights[k] = 0;
+            at = end;
           }
         }
         offsets[row_number] = head;

@@ -11,7 +11,7 @@ from ..core.checks import is_whole, positive_number
 from ..core.learning_rule import LearningRule
 from ..plasticity import TsodyksMarkram
 from ..wiring import Given, Values, Wiring
-from ..wiring.draw import Rule
+from ..wiring.draw import Rule, typed
 from ..wiring.values import table_of
 from .changing import check_change
 from .drives import fits
@@ -54,7 +54,7 @@ class Projection:
     release: TsodyksMarkram | None = None
     plasticity: LearningRule | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not isinstance(self.wiring, Wiring):
             raise TypeError(
                 f"Projection: expected a rule of connectivity as wiring, got {type(self.wiring).__name__}; pass e.g. "
@@ -129,7 +129,7 @@ class Projection:
         rule = self.wiring.rule(pre, post, self.source == self.target, stream)
         if self.delay is None:
             rule = replace(rule, delay=self.steps(dt).to(torch.int32))
-        return replace(rule, weight=rule.weight.to(dtype).contiguous()) if rule.weight is not None else rule
+        return typed(rule, dtype)
 
     def tables(self, dt: float) -> tuple[Tensor, Tensor]:
         """The quantiles of weights and of delays in steps; of no meaning where they are given."""

@@ -10,14 +10,9 @@ typedef I (*Step)(void* const* tensors, void* const* inputs, I begin, I end, I f
 
 // The synapses of a chunk.
 static __attribute__((noinline)) void arrive(Sum* to, const uint16_t* place, const Weight* weight, I count) {
-  I k = 0;
-  for (; k + 4 <= count; k += 4) {
-    to[place[k]] += weight[k];
-    to[place[k + 1]] += weight[k + 1];
-    to[place[k + 2]] += weight[k + 2];
-    to[place[k + 3]] += weight[k + 3];
-  }
-  for (; k < count; ++k) to[place[k]] += weight[k];
+  for (I k = 0; k < count; k += WHOLE)
+#pragma GCC unroll 4
+    for (I j = k; j < k + WHOLE; ++j) to[place[j]] += weight[j];
 }
 
 struct Population {
@@ -121,13 +116,14 @@ struct Machine {
   }
   void deliver(Owner& own, I t) const {
     I count = 0;
+    const I now = t % longest;
     for (I n = 0; n < delays; ++n) {
-      const I d = delay[n], slot = (t + longest - d) % longest, waiting = own.counts[slot];
+      const I d = delay[n], slot = now < d ? now + longest - d : now - d, waiting = own.counts[slot];
       if (t < d) continue;
-      own.due.need(count + waiting + AHEAD);
-      uint64_t* const row = own.waiting[slot].at;
-      for (I k = 0; k < waiting; ++k)
-        if ((I)(row[k] >> DELAY_AT) == d) own.due.at[count++] = row + k;
+      own.due.need(count + waiting + 1);
+      uint64_t *const row = own.waiting[slot].at, **const to = own.due.at;
+      // No branch, which nobody could foretell.
+      for (I k = 0; k < waiting; ++k) to[count] = row + k, count += (I)(row[k] >> DELAY_AT) == d;
     }
     uint64_t events = 0, chunks = 0, *const *const due = own.due.at;
     for (I n = 0; n < count; ++n) {

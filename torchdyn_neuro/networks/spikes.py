@@ -28,7 +28,7 @@ class Spikes:
     dt: float
     populations: Mapping[str, int]
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         positive_number("Spikes", "dt", self.dt, unit="ms")
 
     def __len__(self) -> int:

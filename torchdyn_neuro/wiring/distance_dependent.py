@@ -44,7 +44,7 @@ class DistanceDependent(Wiring):
     period: float | None = None
     self_connections: bool = True
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         owner = type(self).__name__
         if isinstance(self.p, bool) or not isinstance(self.p, (int, float)) or not 0 <= self.p <= 1:
             raise self.refuse("a probability from 0 to 1", repr(self.p), "pass e.g. 0.1")

@@ -129,6 +129,24 @@ def shared_out(rows: int, draws: int, stream: int) -> Tensor:
     return counts
 
 
+def typed(rule: Rule, dtype: torch.dtype) -> Rule:
+    """A rule whose weights, where they are listed, are of a type.
+
+    Raises:
+        ValueError: if one is beyond the largest number of the type.
+    """
+    if rule.weight is None:
+        return rule
+    weight = rule.weight.to(dtype).contiguous()
+    beyond = torch.isinf(weight) & torch.isfinite(rule.weight)
+    if beyond.any():
+        raise ValueError(
+            f"Given: expected weights that {dtype} holds, got {float(rule.weight[beyond][0]):g}; lower it, or take "
+            "torch.float64"
+        )
+    return replace(rule, weight=weight)
+
+
 def draw(
     rule: Rule,
     stream: int,
@@ -145,8 +163,7 @@ def draw(
         delays: likewise, in steps; no delays if omitted.
         dtype: of the weights.
     """
-    if rule.weight is not None:
-        rule = replace(rule, weight=rule.weight.to(dtype).contiguous())
+    rule = typed(rule, dtype)
     start = torch.zeros(rule.pre + 1, dtype=torch.int64)
     tables = weights, all_alike(1) if delays is None else delays
     _call("count_rows", dtype, rule, stream, [start[1:]], tables=tables)

@@ -29,7 +29,7 @@ class FixedOutDegree(Wiring):
     multapses: bool = True
     self_connections: bool = True
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         whole_number(type(self).__name__, "degree", self.degree, 0)
 
     def rule(self, pre: int, post: int, same: bool, stream: int) -> Rule:

@@ -31,7 +31,7 @@ class FixedProbability(Wiring):
     p: float
     self_connections: bool = True
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if isinstance(self.p, bool) or not isinstance(self.p, (int, float)) or not 0 <= self.p <= 1:
             raise self.refuse("a probability from 0 to 1", repr(self.p), "pass e.g. 0.1")
 

@@ -29,7 +29,7 @@ class FixedTotal(Wiring):
     synapses: int
     self_connections: bool = True
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         whole_number(type(self).__name__, "synapses", self.synapses, 0)
 
     def rule(self, pre: int, post: int, same: bool, stream: int) -> Rule:

@@ -21,7 +21,7 @@ class Given(Wiring):
     Raises:
         TypeError: if the neurons are no whole numbers, or weights or delays no numbers.
         ValueError: if the lengths differ, a neuron is negative or a delay is not positive; when it is drawn, if
-            there is no such neuron.
+            there is no such neuron, or a weight is beyond the type of the connection.
 
     Example:
         >>> wiring = Given(torch.tensor([0, 0, 2]), torch.tensor([1, 2, 0]), weight=torch.tensor([0.5, 1.0, 2.0]))

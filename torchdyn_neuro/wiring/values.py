@@ -71,7 +71,7 @@ class Normal(Values):
     low_bound: float = -math.inf
     high_bound: float = math.inf
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _finite("Normal", "mean", self.mean)
         positive_number("Normal", "sd", self.sd)
         below, above = self._shares()
@@ -109,7 +109,7 @@ class Uniform(Values):
     start: float
     end: float
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("start", "end"):
             _finite("Uniform", name, getattr(self, name))
         if self.end < self.start:
@@ -146,7 +146,7 @@ class LogNormal(Values):
     median: float
     sigma: float
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         positive_number("LogNormal", "median", self.median)
         positive_number("LogNormal", "sigma", self.sigma)
 
