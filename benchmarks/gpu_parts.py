@@ -2,6 +2,7 @@
 
 import argparse
 import importlib.util
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -130,17 +131,25 @@ class Restarted(nn.Module):
 
 
 def tests(setting: Setting) -> None:
-    """The tests of the card; in a dry run some of them with their stand-ins."""
-    report = setting.file.with_suffix(".xml")
-    files = sorted((ROOT / "tests" / "fused").glob("test_cuda_*.py"))
-    command = [sys.executable, "-m", "pytest", *map(str, files), f"--junitxml={report}"]
+    """The tests of the card, then every kernel through the assembler; in a dry run some tests with their stand-ins."""
+    folder = ROOT / "tests" / "fused"
+    cuda = [*map(str, sorted(folder.glob("test_cuda_*.py")))]
+    runs = [[*cuda, "-k", "stand-in and (bits or streams)" if setting.dry else "not stand-in"]]
+    if not setting.dry:
+        runs.append([str(folder / "compiled_triton.py"), "--noconftest"])
     # Warnings of other versions of torch are no failures here, ours are.
-    command += ["-q", "-rf", "-o", "addopts=", "-o", "filterwarnings=error:torchdyn_neuro", "-p", "no:cacheprovider"]
-    command += ["-k", "stand-in and (bits or streams)" if setting.dry else "not stand-in"]
+    command = [sys.executable, "-m", "pytest", "-q", "-rf", "-o", "addopts=", "-p", "no:cacheprovider"]
+    command += ["-o", "filterwarnings=error:torchdyn_neuro"]
     if importlib.util.find_spec("xdist") is not None and not setting.dry:
         command += ["-n", "12"]
-    status = subprocess.run(command, cwd=ROOT, check=False).returncode
-    cases = list(ElementTree.parse(report).iter("testcase"))
+    cases, status, report = [], 0, setting.file.with_suffix(".xml")
+    for words in runs:
+        # Only a kernel that is not in Triton's own cache yet goes through the assembler.
+        caches = {"TRITON_CACHE_DIR": str(setting.file.with_name(f"triton{len(cases)}"))}
+        environment = {**os.environ, **caches, "TORCHDYN_NEURO_EVERY_KERNEL": "1"}
+        done = subprocess.run([*command, *words, f"--junitxml={report}"], cwd=ROOT, env=environment, check=False)
+        status = status or done.returncode
+        cases += ElementTree.parse(report).iter("testcase")
     problems = [(case, problem) for case in cases for problem in (*case.iter("failure"), *case.iter("error"))]
     rows = [{"test": case.get("name"), "message": (problem.get("message") or "")[:300]} for case, problem in problems]
     skipped = sum(case.find("skipped") is not None for case in cases)

@@ -1,6 +1,7 @@
 """Networks of spiking neurons: how long a second of theirs takes, against their size and the number of threads.
 
     python benchmarks/networks.py
+    python benchmarks/networks.py --peers PYTHON --neurons 1000 4000 16000 --picture cost.png
     python benchmarks/networks.py --tables cortical_microcircuit.json --scales 0.1 0.3 1.0 --threads 1 2
 
 The models of ``examples/papers``. ``coba``, ``cuba``: Brette et al. 2007, benchmarks 1 and 2, synapses as conductances
@@ -8,13 +9,18 @@ or currents, 80 inputs to a cell, .1 ms. ``microcircuit``: Potjans & Diesmann 20
 file. Each line says how long the network took to build, the bytes of a synapse, the least real-time
 factor of some windows (seconds that pass for one of the model) and where the time of all threads went. Processor time
 counts all threads and is disturbed less by other work on the machine; where there is such work the benchmark says so.
+``--peers`` (or the variable ``TORCHDYN_NEURO_PEERS``) names a Python with NEST or Brian2, which then run ``coba`` and
+``cuba`` too (``network_times.py``); what is not installed there is left out with its reason. ``--picture`` draws how
+the cost grows with the number of neurons.
 """
 
 import argparse
 import json
 import os
 import resource
+import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +33,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "examples" / "papers"))
 
 DT = 0.1
 WINDOWS = 6
+PEERS = "TORCHDYN_NEURO_PEERS"
 
 
 @dataclass
@@ -38,13 +45,14 @@ class Figures:
     neurons: int
     synapses: int
     build: float
-    bytes: float
+    bytes: float | None
     clock: float
-    processor: float
+    processor: float | None
     rate: float
-    event: float
-    update: float
-    memory: float
+    event: float | None = None
+    update: float | None = None
+    memory: float | None = None
+    simulator: str = "ours"
 
 
 def measured(name: str, build, threads: int, settle: float, window: float) -> Figures:
@@ -85,21 +93,72 @@ def measured(name: str, build, threads: int, settle: float, window: float) -> Fi
 def table(rows: list[Figures]) -> Table:
     """What was measured, as a table."""
     shown = Table(title="networks: seconds for one second of the model")
-    for head in ("network", "threads", "neurons", "synapses", "build s", "bytes/syn.", "clock", "processor", "Hz"):
-        shown.add_column(head, justify="left" if head == "network" else "right")
+    for head in (
+        "network",
+        "simulator",
+        "threads",
+        "neurons",
+        "synapses",
+        "build s",
+        "bytes/syn.",
+        "clock",
+        "processor",
+        "Hz",
+    ):
+        shown.add_column(head, justify="left" if head in ("network", "simulator") else "right")
     for head in ("ns/event", "ns/neuron step", "process GB"):
         shown.add_column(head, justify="right")
     for row in rows:
-        numbers = (
-            f"{row.build:.2f}",
-            f"{row.bytes:.2f}",
-            f"{row.clock:.3f}",
-            f"{row.processor:.3f}",
-            f"{row.rate:.2f}",
-        )
-        last = (f"{row.event:.2f}", f"{row.update:.3f}", f"{row.memory:.2f}")
-        shown.add_row(row.name, str(row.threads), f"{row.neurons}", f"{row.synapses:.3g}", *numbers, *last)
+        numbers = [f"{row.build:.2f}", number(row.bytes, ".2f"), f"{row.clock:.3f}", number(row.processor, ".3f")]
+        numbers += [f"{row.rate:.2f}", number(row.event, ".2f"), number(row.update, ".3f"), number(row.memory, ".2f")]
+        shown.add_row(row.name, row.simulator, str(row.threads), f"{row.neurons}", f"{row.synapses:.3g}", *numbers)
     return shown
+
+
+def number(value: float | None, form: str) -> str:
+    """A number, or a line where there is none."""
+    return "-" if value is None else format(value, form)
+
+
+def peer(python: str, simulator: str, name: str, threads: int, settle: float, window: float) -> Figures | None:
+    """What another simulator takes."""
+    script = Path(__file__).with_name("network_times.py")
+    words = [simulator, *name.split(), str(threads), str(settle), str(window), str(WINDOWS)]
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run([python, str(script), *words], capture_output=True, text=True, cwd=folder, check=False)
+    if done.returncode:
+        print(f"{simulator}, {name}: left out, for {(done.stderr.strip().splitlines() or ['it failed'])[-1]}")
+        return None
+    found = json.loads(done.stdout.strip().splitlines()[-1])
+    found.pop("compile", None)
+    return Figures(name=name, threads=threads, simulator=simulator, **found)
+
+
+def draw(rows: list[Figures], picture: Path) -> None:
+    """The cost against the number of neurons, of each simulator and network."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    kinds = sorted({row.name.split()[0] for row in rows})
+    simulators = sorted({row.simulator for row in rows}, key=lambda name: (name != "ours", name))
+    figure, axes = plt.subplots(1, len(kinds), figsize=(4.2 * len(kinds), 4), layout="constrained", squeeze=False)
+    for ax, kind in zip(axes[0], kinds, strict=True):
+        for color, simulator in enumerate(simulators):
+            for threads in sorted({row.threads for row in rows}):
+                own = [r for r in rows if (r.name.split()[0], r.simulator, r.threads) == (kind, simulator, threads)]
+                if own:
+                    x, y = zip(*sorted((row.neurons, row.clock) for row in own), strict=True)
+                    style = {"ls": "-" if threads == 1 else "--", "label": f"{simulator}, {threads} thr."}
+                    ax.loglog(x, y, marker="o", ms=4, color=f"C{color}", **style)
+        ax.axhline(1.0, color="0.7", lw=1, zorder=0)
+        ax.set(title=kind, xlabel="neurons")
+    axes[0, 0].set_ylabel("seconds for a second of the model")
+    axes[0, 0].legend(frameon=False, fontsize=8)
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(picture, dpi=110)
+    print(f"picture: {picture}")
 
 
 def main() -> None:
@@ -110,6 +169,9 @@ def main() -> None:
     parser.add_argument("--scales", type=float, nargs="*", default=[0.1], help="scales of the microcircuit")
     parser.add_argument("--threads", type=int, nargs="*", default=[1, 2])
     parser.add_argument("--window", type=float, default=500.0, help="ms of each window")
+    parser.add_argument("--peers", default=os.environ.get(PEERS), help="a Python with NEST or Brian2")
+    parser.add_argument("--simulators", nargs="*", default=["nest", "brian2"], help="which of them")
+    parser.add_argument("--picture", type=Path, help="where the cost against the number of neurons is drawn")
     parser.add_argument("--json", type=Path, help="where the figures go")
     args = parser.parse_args()
     from Brette_2007 import network as vogels_abbott
@@ -130,7 +192,19 @@ def main() -> None:
     rows = [
         measured(name, build, threads, settle, args.window) for name, build, settle in cases for threads in args.threads
     ]
+    if args.peers:
+        others = [
+            peer(args.peers, simulator, name, threads, settle, args.window)
+            for name, _, settle in cases
+            for simulator in args.simulators
+            for threads in args.threads
+            if not name.startswith("microcircuit")
+        ]
+        rows += [row for row in others if row is not None]
+        rows.sort(key=lambda row: row.name)
     Console(width=160).print(table(rows))
+    if args.picture:
+        draw(rows, args.picture)
     if busy > 0.3:
         print(f"other work on this machine (load {busy:.1f}): times of the clock are too long, compare processor times")
     if args.json:

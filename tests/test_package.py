@@ -51,7 +51,7 @@ ALLOWED = {
 """What each folder may import beside itself; the deep-learning parts stand above all of these."""
 ABOVE = {
     *("encoding", "decoding", "losses", "layers", "metrics", "models"),
-    *("compression", "conversion", "exchange", "learning", "plotting", "data", "training", "inference"),
+    *("compression", "conversion", "exchange", "export", "learning", "plotting", "data", "training", "inference"),
 }
 TRAINING = {"training", "data", "inference"}
 """What stands on Lightning, which nothing else does."""

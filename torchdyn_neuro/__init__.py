@@ -46,6 +46,7 @@ _ON_FIRST_USE = {
     "encoding",
     "events",
     "exchange",
+    "export",
     "inference",
     "layers",
     "learning",

@@ -16,7 +16,7 @@ import torchdyn_neuro as tdn
 
 from . import MADE, title, write
 
-QUANTITY = re.compile(r"float \| (torch\.)?Tensor \| (torchdyn_neuro\.core\.constrained\.)?Learned")
+QUANTITY = re.compile(r"float \| ~?(torch\.)?Tensor \| ~?(torchdyn_neuro\.core\.constrained\.)?Learned")
 
 
 def folders() -> Iterator[ModuleType]:

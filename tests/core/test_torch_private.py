@@ -169,6 +169,23 @@ def test_a_registered_named_tuple_can_be_exported_and_saved():
     assert swapped == (1, 0)
 
 
+def test_a_function_runs_over_the_first_axis_of_tensors():
+    class Sums(nn.Module):
+        def forward(self, start, x):
+            return private.scan_operator()(lambda total, x_t: (total + x_t, total * x_t), start, x)
+
+    x = torch.arange(6.0).reshape(3, 2)
+    program = torch.export.export(Sums(), (torch.ones(2), x), dynamic_shapes=(None, {0: torch.export.Dim("steps")}))
+    last, seen = program.module()(torch.ones(2), x[:2])
+    assert last.tolist() == [3, 5]
+    assert seen.tolist() == [[0, 1], [2, 6]]
+
+
+def test_the_compiler_of_exported_programs():
+    for name in ("aoti_compile_and_package", "aoti_load_package"):
+        assert callable(getattr(private.inductor(), name))
+
+
 def test_a_dispatch_mode_sees_operators_and_their_names():
     assert {"_schema", "_cdata", "_should_skip_dynamo", "_version"} == {*private.TENSOR_ATTRIBUTES}
     seen = []

@@ -233,6 +233,18 @@ def test_brette_2007(picture):
         assert found["cv"] == pytest.approx(cv, rel=0.15)
 
 
+def test_vogels_abbott_2005(picture):
+    example = load("papers/Vogels_Abbott_2005")
+    figures = example.main(picture, duration=1100.0, strengths=([0.8], [2.0]))
+    assert figures["strong"]["last"] > 1000.0 + example.BEGINS
+    assert figures["strong"]["inhibitory"] == pytest.approx(figures["strong"]["rate"], rel=0.15)  # the same inputs
+    # All at once, 5 ms and the time to threshold apart.
+    assert 100.0 < figures["free"]["rate"] < 200.0
+    net = example.network(*example.STRONG)
+    inputs = 0.02 * 11_000 * 10_000
+    assert net.packed.synapses == pytest.approx(inputs, abs=5 * math.sqrt(inputs))
+
+
 def test_brunel_2000(picture):
     figures = load("papers/Brunel_2000").main(picture, duration=300.0, settle=100.0)
     regular, fast, balanced, slow = figures.values()

@@ -1,4 +1,7 @@
-"""Every kernel of every cell, compiled for sm_90 without a card; ``test_triton.py`` starts this with an empty cache."""
+"""Kernels of the cells, compiled for sm_90 without a card; ``test_triton.py`` starts this with an empty cache.
+
+The test suite compiles the longest kernels and one of each type of numbers, ``benchmarks/gpu.sh`` all of them.
+"""
 
 import os
 
@@ -9,14 +12,23 @@ import torchdyn_neuro as tdn
 from torchdyn_neuro.core.state import leaves, map_state
 
 from .cells import Example, composed, shipped
-from .interpreted_triton import FUNCTIONS
 from .offline_compile import assembler, launched, launches_of, spills_and_registers
+from .operations import FUNCTIONS
 from .test_products import CASES as NETWORKS
 from .test_products import drive
 
-PART, PARTS = map(int, os.environ.get("PART_OF_KERNELS", "0/1").split("/"))
-"""Which share of the kernels is compiled: so that several processes can divide them."""
-LAST = pytest.mark.skipif(PART < PARTS - 1, reason="compiled by the process of the last part")
+EVERY = "TORCHDYN_NEURO_EVERY_KERNEL" in os.environ
+LONGEST = 6
+"""Kernels by the length of their text: registers hold what a kernel computes, and a short one computes little."""
+ALWAYS = (
+    "LIF",
+    "bfloat16 LIF",
+    "float16 SynapticLIF",
+    "float64 LIF",
+    "LIF without gradient, output torch.bool",
+    "gated",
+)
+"""One for each type of numbers, both ways, without a gradient, and beside products."""
 
 
 def narrow(dtype, module):
@@ -54,14 +66,13 @@ for name, output_dtype in (("LIF", None), ("HodgkinHuxley", None), ("LIF", torch
         KERNELS.setdefault(launch.key(), (f"{name} without gradient, output {output_dtype}", launch))
 
 
-@pytest.mark.parametrize(
-    "launch",
-    [
-        pytest.param(launch, id=f"{name}, {launch.direction}")
-        for place, (name, launch) in enumerate(KERNELS.values())
-        if place % PARTS == PART
-    ],
-)
+SHORTEST = sorted(len(launch.kernel.src) for _, launch in KERNELS.values())[-LONGEST]
+CHOSEN = [
+    (name, launch) for name, launch in KERNELS.values() if EVERY or name in ALWAYS or len(launch.kernel.src) >= SHORTEST
+]
+
+
+@pytest.mark.parametrize("launch", [pytest.param(launch, id=f"{name}, {launch.direction}") for name, launch in CHOSEN])
 def test_no_kernel_spills(launch):
     spilled, registers = spills_and_registers(launch)
     # The assembler of CUDA 12.8, which triton 3.5 and 3.6 bring, keeps up to two numbers in memory for one more block
@@ -80,9 +91,10 @@ def test_every_cell_is_there_in_both_directions():
     assert {"LIF", "HodgkinHuxley", "TwoCompartment", "Recurrent", "Chain"} <= LAUNCHES.keys()
 
 
-@LAST
-@pytest.mark.parametrize("elements", [10, 1 << 17])
-@pytest.mark.parametrize("name", ["LIF", "TwoCompartment", "bfloat16 LIF", "rate, rk4", "Recurrent"])
+FEW = [(name, 10) for name in ("LIF", "TwoCompartment", "bfloat16 LIF", "rate, rk4", "Recurrent")]
+
+
+@pytest.mark.parametrize(("name", "elements"), [*FEW, ("Recurrent", 1 << 17)])
 def test_a_launch_as_on_a_card(name, elements):
     """Everything that Triton checks before it launches: arguments and options, blocks for few elements and many."""
     module, x = (EXAMPLES | SEGMENTS)[name]
@@ -98,7 +110,6 @@ def test_a_launch_as_on_a_card(name, elements):
     assert {kernel.metadata.num_warps for kernel in compiled} == {1 if elements == 10 else 4}
 
 
-@LAST
 def test_a_launch_with_strides_beyond_32_bits():
     stride = 2**31 + 8
     x = torch.empty(2 * stride + 4, dtype=torch.bfloat16).as_strided((3, 1, 4), (stride, 4, 1))
@@ -123,7 +134,6 @@ class Everything(tdn.Dynamics):
         return y, (torch.tanh(y),)
 
 
-@LAST
 @pytest.mark.parametrize("part", [0, 1])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_every_operation_compiles_for_a_card(dtype, part):

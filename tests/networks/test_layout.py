@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from torchdyn_neuro.networks.layout import Layout
+from torchdyn_neuro.networks.layout import ELSEWHERE, Layout
 
 
 @pytest.mark.parametrize("owners", [1, 2, 5])
@@ -29,3 +29,17 @@ def test_owners_are_even_and_as_many_as_16_bits_ask_for():
     assert max(many.widths) <= 2**16
     assert Layout.for_threads((200_000,), (1,), 1).owners == 4
     assert torch.equal(many.where(3, 0) >> 16, torch.zeros(10, dtype=torch.int32))
+
+
+def test_processes_have_neurons_of_their_own():
+    one = Layout((70, 1, 200, 64), (2, 1, 3, 1), 6)
+    parts = [Layout(one.neurons, one.inputs, 2, processes=3, rank=rank) for rank in range(3)]
+    for population in range(4):
+        borders = [part.borders(population) for part in parts]
+        assert [*borders[0][:2], *borders[1][:2], *borders[2]] == one.borders(population)
+        own = torch.stack([part.where(population, 0) != ELSEWHERE for part in parts])
+        assert torch.equal(own.sum(0), torch.ones(one.neurons[population], dtype=torch.int64))
+    assert [width for part in parts for width in part.widths] == one.widths
+    assert one.widest == max(one.widths)
+    many = Layout.for_threads((200_000,), (1,), 1, processes=3, rank=2)
+    assert many.owners == 2

@@ -103,7 +103,9 @@ def test_a_thousand_neurons_spike_by_spike():
     assert listed(SpikingNetwork(net.populations, dtype=torch.float64).run(100.0).spikes) != expected
 
 
-def poisson_network(owners: int | None = None, dtype: torch.dtype = torch.float32, seed: int = 3) -> SpikingNetwork:
+def poisson_network(
+    owners: int | None = None, dtype: torch.dtype = torch.float32, seed: int = 3, group=None
+) -> SpikingNetwork:
     """Two populations of odd sizes, with several delays and receptors."""
     cell = tdn.TwoSynapseLIF(TAU, TAU_E, TAU_I, v_th=V_TH, reset="value", v_reset=1.0, t_ref=T_REF, dt=DT).to(dtype)
     drives = [Poisson(20_000.0, 3.0, "exc"), Poisson(1000.0, -2.0, "inh"), Current(0.01)]
@@ -119,7 +121,7 @@ def poisson_network(owners: int | None = None, dtype: torch.dtype = torch.float3
         Projection("I", "E", wiring.FixedInDegree(20), wiring.Normal(-6.0, 0.6), delay, "inh"),
         Projection("I", "I", wiring.FixedOutDegree(10), -6.0, wiring.Uniform(0.1, 3.0), "inh"),
     ]
-    return SpikingNetwork(populations, projections, seed=seed, dtype=dtype, owners=owners)
+    return SpikingNetwork(populations, projections, seed=seed, dtype=dtype, owners=owners, group=group)
 
 
 def same(one: networks.Run, other: networks.Run) -> bool:
@@ -597,6 +599,24 @@ def test_noise_follows_the_seed():
 def test_times_of_given_spikes_keep_all_their_bits():
     source = networks.SpikeSource(2, torch.tensor([1234.1], dtype=torch.float64), torch.tensor([1]))
     assert source.half().on_grid(0.1).tolist() == [[12340, 1]]
+
+
+def test_a_compiled_run_is_a_run():
+    """The compiler would take minutes over what is C++ already."""
+    net, calls = poisson_network(), []
+
+    def compiler(graph, inputs):
+        calls.append(graph)
+        return graph.forward
+
+    def run(scale: torch.Tensor) -> networks.Run:
+        return net.run(2.0)._replace(seconds=scale + 1)
+
+    assert same(torch.compile(net.run, backend=compiler)(2.0), net.run(2.0))
+    assert calls == []
+    found = torch.compile(run, backend=compiler)(torch.ones(1))
+    assert same(found, net.run(2.0))
+    assert (found.seconds.item(), len(calls)) == (2.0, 1)
 
 
 def test_a_network_is_pickled():

@@ -13,6 +13,11 @@ FORMS = ["tm", "m98", "text"]
 U, TAU_F, TAU_D = 0.3, 400.0, 250.0
 
 
+@pytest.fixture(autouse=True)
+def eager():
+    """Not here: one synapse has a few kernels, and its trains are thousands of steps long."""
+
+
 def regular_train(interval, spikes, dt=1.0):
     """Spikes every ``interval`` ms, the first at once, [T, 1, 1]."""
     step = round(interval / dt)

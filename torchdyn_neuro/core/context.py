@@ -112,7 +112,9 @@ class Fold:
             y = y.new_zeros(self.steps * self.rows, *y.shape[1:]).index_copy(0, self.real, y)
         return y.unflatten(0, (self.steps, -1))
 
-    def __len__(self) -> int:
+    @property
+    def frames(self) -> int:
+        """The number N of frames; of any batch, where one is exported, it is no number yet."""
         return self.steps * self.rows if self.real is None else len(self.real)
 
 

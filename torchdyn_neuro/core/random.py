@@ -24,10 +24,10 @@ from .state import State, first_leaf
 Word = Tensor | int
 """32 bits in an int64 tensor or an integer."""
 
-_MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
-_WEYL = (0x9E3779B9, 0xBB67AE85)  # what the key grows by from round to round
-_ROUNDS = 10
-_WORD = 0xFFFFFFFF
+MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
+WEYL = (0x9E3779B9, 0xBB67AE85)  # what the key grows by from round to round
+ROUNDS = 10
+WORD = 0xFFFFFFFF
 _BELOW_ONE = {torch.float32: 1 - 2.0**-24, torch.float64: 1 - 2.0**-33}
 
 
@@ -50,7 +50,7 @@ def philox(counter: Sequence[Word], key: tuple[int, int]) -> tuple[Tensor, Tenso
     # Words 0 and 2 are multiplied, one operation for both. Of words 1 and 3 the upper half may hold anything.
     even, odd, high, product = (like.new_empty((2, *like.shape)) for _ in range(4))
     multipliers = like.new_empty((2, *[1] * like.ndim))
-    for pair, words in ((even, counter[::2]), (odd, counter[:0:-2]), (multipliers, _MULTIPLIERS)):
+    for pair, words in ((even, counter[::2]), (odd, counter[:0:-2]), (multipliers, MULTIPLIERS)):
         for place, word in zip(pair, words, strict=True):
             place.copy_(word) if isinstance(word, Tensor) else place.fill_(word)
     (first, third), (upper, lower) = even.unbind(0), high.unbind(0)
@@ -61,18 +61,18 @@ def philox(counter: Sequence[Word], key: tuple[int, int]) -> tuple[Tensor, Tenso
         odd ^= keys
         torch.bitwise_xor(lower, odd[1], out=first)
         torch.bitwise_xor(upper, odd[0], out=third)
-        even &= _WORD
+        even &= WORD
         odd, product = product, odd
-    odd &= _WORD
+    odd &= WORD
     # Each of its own memory, laid out as the counter is.
     return tuple(torch.empty_like(like).copy_(result) for result in (first, odd[1], third, odd[0]))
 
 
 def _keys_of_rounds(key: tuple[int, int], like: Tensor) -> Tensor:
     """For each round, what words 3 and 1 meet; computed on the device, for a CUDA graph records no copy to it."""
-    rounds = torch.arange(_ROUNDS, device=like.device)
-    keys = torch.stack([(rounds * _WEYL[k] + key[k]) & _WORD for k in (1, 0)], dim=1)
-    return keys.reshape(_ROUNDS, *like.shape)
+    rounds = torch.arange(ROUNDS, device=like.device)
+    keys = torch.stack([(rounds * WEYL[k] + key[k]) & WORD for k in (1, 0)], dim=1)
+    return keys.reshape(ROUNDS, *like.shape)
 
 
 _library = torch.library.Library("torchdyn_neuro", "FRAGMENT")
@@ -80,7 +80,7 @@ _library.define("random_bits(Tensor key, int stream) -> (Tensor, Tensor, Tensor,
 
 
 def _random_bits(key: Tensor, stream: int) -> tuple[Tensor, ...]:
-    return philox((key & _WORD, key >> 32 & _WORD, 0, 0), (stream, 0))
+    return philox((key & WORD, key >> 32 & WORD, 0, 0), (stream, 0))
 
 
 def _fake_random_bits(key: Tensor, stream: int) -> tuple[Tensor, ...]:
@@ -111,7 +111,11 @@ _library.define("normal(Tensor key, int stream, ScalarType dtype) -> Tensor")
 
 def _normal(key: Tensor, stream: int, dtype: torch.dtype) -> Tensor:
     counter = key >> 2
-    words = philox((counter & _WORD, counter >> 32 & _WORD, 1, 0), (stream, 0))
+    return normal_of(philox((counter & WORD, counter >> 32 & WORD, 1, 0), (stream, 0)), key, dtype)
+
+
+def normal_of(words: Sequence[Tensor], key: Tensor, dtype: torch.dtype) -> Tensor:
+    """The normal number of a key, from the words of the counter that it shares with three others."""
     later = (key & 2).bool()
     radius, angle = (torch.where(later, words[2 + k], words[k]) for k in (0, 1))
     angle = _angle(angle, dtype)

@@ -51,9 +51,9 @@ def run_folded(module: nn.Module, x: Any, owner: str) -> Any:
     def unfold(y: Any) -> Any:
         if not isinstance(y, Tensor):
             return y
-        if y.ndim == 0 or y.shape[0] != len(fold):
+        if y.ndim == 0 or y.shape[0] != fold.frames:
             raise ValueError(
-                f"{owner}: expected {type(module).__name__} to keep the axis of the batch, {len(fold)} here, got an "
+                f"{owner}: expected {type(module).__name__} to keep the axis of the batch, {fold.frames} here, got an "
                 f"output of shape {tuple(y.shape)}; wrap only layers that map [N, *] to [N, *]"
             )
         if fold.asked and y.requires_grad and not torch.compiler.is_compiling():

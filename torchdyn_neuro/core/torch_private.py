@@ -48,11 +48,13 @@ __all__ = [
     "global_backward_pre_hooks",
     "global_forward_hooks",
     "global_forward_pre_hooks",
+    "inductor",
     "is_batched",
     "is_old_batched",
     "jit_tracer",
     "register_namedtuple",
     "run_backward",
+    "scan_operator",
     "tree_leaves",
     "tree_map",
 ]
@@ -107,6 +109,20 @@ def assume_constant_result(function: Any) -> Any:
     """``torch.compiler.assume_constant_result`` without the import of the compiler, and of Triton with it."""
     function._dynamo_marked_constant = True
     return function
+
+
+def scan_operator() -> Any:
+    """The operator that runs a function over the first axis of tensors, imported on first use with the compiler."""
+    from torch._higher_order_ops.scan import scan
+
+    return scan
+
+
+def inductor() -> Any:
+    """The compiler of exported programs into libraries, imported on first use."""
+    import torch._inductor
+
+    return torch._inductor
 
 
 _VERSION = tuple(map(int, torch.__version__.split(".")[:2]))

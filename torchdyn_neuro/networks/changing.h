@@ -1,3 +1,5 @@
+// Where FROZEN is defined weights are whole numbers of 16 bits, times one scale, and what they bring is summed up in whole
+// numbers.
 #ifdef FROZEN
 typedef int16_t Weight;
 typedef int32_t Sum;

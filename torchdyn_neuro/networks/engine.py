@@ -17,6 +17,7 @@ from .drives import Poisson
 from .layout import Layout
 from .packed import Packed, library
 from .population import Population
+from .processes import Exchange, Processes
 from .spike_source import SpikeSource
 
 _FIGURES = 5
@@ -67,6 +68,7 @@ class Engine:
         dt: ms.
         dtype: of the inputs.
         changing: the projections whose synapses change.
+        processes: that share the neurons, if there are others.
     """
 
     def __init__(
@@ -81,19 +83,27 @@ class Engine:
         dt: float,
         dtype: torch.dtype,
         changing: Sequence[Held] = (),
+        processes: Processes | None = None,
     ):
         self.layout, self.packed, self.cells, self.dtype = layout, packed, tuple(cells), dtype
         self.watched, self.changing = watched, changing
         self.kept, self.every, self.origin = (), 1, 0
         self.held = [[_padded(leaf) for leaf in leaves(state)] for state in cells]
         self.figures = Figures()
-        self.functions = (ctypes.c_void_p * len(steppers))(*(each and each.address for each in steppers))
+        self.processes, self.exchange = processes, None
+        self.counted = torch.zeros(layout.owners * (_FIGURES + 1), dtype=torch.int64)
+        self.room = max(4 * layout.most, _ROOM)
+        if processes is not None:
+            self.exchange = Exchange(processes, self._recorded, layout.total, packed.delays[-1])
+            self.room = max(self.room, self.exchange.interval * layout.most)
+        function = self.exchange and ctypes.cast(self.exchange.function, ctypes.c_void_p).value
+        steps = [each and each.address for each in steppers]
+        self.functions = (ctypes.c_void_p * (len(steps) + 1))(*steps, function)
         self.steppers = steppers
         self.arrived = torch.zeros(max(1, sum(layout.widths)), dtype=dtype)
         frozen = packed.scale is not None
         self.sums = torch.zeros(self.arrived.shape, dtype=torch.int32) if frozen else self.arrived
         self.scale = torch.tensor(packed.scale if frozen else 1.0, dtype=dtype)
-        self.room = max(4 * layout.total, _ROOM)
         self.record = torch.empty(layout.owners, self.room, 2, dtype=torch.int32)
         self.tensors: list[Tensor | None] = []
         self.words: list[int] = []
@@ -149,25 +159,21 @@ class Engine:
             recent: the spikes of the steps before that may not have arrived, int32 [spikes, 2].
 
         Returns:
-            How many steps were taken, their spikes (step, neuron), in order, int32 [spikes, 2], and what is watched,
-            [steps, neurons].
+            How many steps were taken, their spikes (step, neuron) in all processes, in order, int32 [spikes, 2], and
+            what is watched, [steps, neurons].
         """
         layout, packed = self.layout, self.packed
         threads = min(layout.owners, threads_for(_OPERATIONS * steps))
-        counted = torch.zeros(layout.owners * (_FIGURES + 1), dtype=torch.int64)
-        recent = recent.contiguous()
+        counted, exchange, recent = self.counted.zero_(), self.exchange, recent.contiguous()
+        if exchange is not None:
+            exchange.start(begin)
         sizes = [threads, layout.owners, len(layout.neurons), begin, steps, packed.delays[0], layout.total]
         sizes += [len(recent), self.room, len(packed.delays), self.drives]
-        sizes += [
-            len(self.watched),
-            len(self.kept),
-            self.every,
-            self.origin,
-            *layout.widths,
-            *packed.delays,
-            *self.words,
-        ]
-        traces = [torch.empty(steps, len(neurons), dtype=self.dtype) for _, _, neurons in self.watched]
+        # Where processes meet there is always room.
+        sizes += [len(self.watched), *((exchange.interval, 0) if exchange is not None else (0, layout.most))]
+        sizes += [len(self.kept), self.every, self.origin]
+        sizes += [*layout.widths, *packed.delays, *self.words]
+        traces = [torch.zeros(steps, len(neurons), dtype=self.dtype) for _, _, neurons in self.watched]
         watches = []
         for (number, leaf, neurons), trace in zip(self.watched, traces, strict=True):
             sizes += [number, len(neurons)]
@@ -193,11 +199,17 @@ class Engine:
         taken = library(self.dtype, packed.scale is not None).run_network(
             self.functions, *arrays([*tensors, *self.tensors, *watches], sizes)
         )
-        figures, recorded = counted[: layout.owners * _FIGURES], counted[layout.owners * _FIGURES :]
-        self.figures.add(figures.reshape(layout.owners, _FIGURES))
-        spikes = torch.cat([self.record[k, :count] for k, count in enumerate(recorded.tolist())])
+        self.figures.add(counted[: layout.owners * _FIGURES].reshape(layout.owners, _FIGURES))
+        if exchange is not None:
+            return taken, exchange.finish(), [self.processes.whole(trace) for trace in traces]
+        spikes = self._recorded()
         order = torch.argsort(spikes[:, 0].to(torch.int64) * layout.total + spikes[:, 1])
         return taken, spikes[order], [trace[:taken] for trace in traces]
+
+    def _recorded(self) -> Tensor:
+        """The spikes of all owners, int32 [spikes, 2]."""
+        counts = self.counted[self.layout.owners * _FIGURES :].tolist()
+        return torch.cat([self.record[k, :count] for k, count in enumerate(counts)])
 
     def without_number(self) -> list[int]:
         """Of each population how many neurons have NaN in their state."""
@@ -209,14 +221,26 @@ class Engine:
                 found.append(int(torch.stack([x.isnan() for x in own]).any(0).sum()))
             else:
                 found.append(0)
+        if self.processes is not None:
+            found = torch.stack(self.processes.gathered(torch.tensor(found))).sum(0).tolist()
         return found
+
+    @property
+    def first(self) -> bool:
+        """Whether this process is the first, or there are no others."""
+        return self.processes is None or self.processes.rank == 0
 
     def states(self) -> tuple[State, ...]:
         """The states of the populations as they are now."""
         found = []
-        for state, held in zip(self.cells, self.held, strict=True):
-            like = leaves(state)
-            values = [x[: leaf.shape[-1]].reshape(leaf.shape).clone() for x, leaf in zip(held, like, strict=True)]
+        for number, (state, held) in enumerate(zip(self.cells, self.held, strict=True)):
+            values = [x[: leaf.shape[-1]].clone() for x, leaf in zip(held, leaves(state), strict=True)]
+            if self.processes is not None:
+                begin, *_, end = self.layout.borders(number)
+                for value in values:
+                    value[:begin] = value[end:] = 0
+                    self.processes.whole(value)
+            values = [value.reshape(leaf.shape) for value, leaf in zip(values, leaves(state), strict=True)]
             found.append(fill(state, values))
         return tuple(found)
 

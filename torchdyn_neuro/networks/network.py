@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ..core.checks import positive_number
 from ..core.state import map_state
+from ..core.uncompiled import uncompiled
 from ..fused.stepper import recorded, stepper
 from .backward import check_room
 from .built import Built
@@ -43,6 +44,10 @@ class SpikingNetwork(Built):
         dtype: of weights and inputs, float32 or float64.
         owners: into how many parts the neurons are divided, of which each thread takes some; as many as torch has
             threads if omitted. Nothing but speed depends on it.
+        group: of ``torch.distributed``, with gloo, e.g. ``torch.distributed.group.WORLD``, whose processes share the
+            neurons; each holds the synapses of its own and has so many owners. All call the same methods with the same
+            arguments, and exchange spikes once in the shortest delay. What comes out is bit for bit that of one
+            process. If one is lost the others raise a ``RuntimeError``, after the timeout of the group at the latest.
 
     Attributes:
         weights: the parameters of the projections that are ``learned``, by ``"source->target"`` (``"source->target:k"``
@@ -51,7 +56,8 @@ class SpikingNetwork(Built):
     Raises:
         TypeError: if a population or a projection is none.
         ValueError: if steps differ in length, a name is unknown, there is no such connectivity, a delay is shorter than
-            a step or no whole number of them, or there are too many neurons to count in 32 bits.
+            a step or no whole number of them, there are too many neurons to count in 32 bits, or the processes of a
+            group were given different things.
         MemoryError: if there is no room for the synapses; before any is drawn.
         NotPointwise: from :meth:`run`, if the step of a cell does not act on each neuron by itself.
         CompilerUnavailableError: without a C++ compiler.
@@ -70,6 +76,7 @@ class SpikingNetwork(Built):
         True
     """
 
+    @uncompiled
     @torch.no_grad()
     def run(
         self,
@@ -88,12 +95,15 @@ class SpikingNetwork(Built):
             duration: ms, a whole number of steps.
             state: to start from, which stays as it is; the first one if omitted.
             record: whether spikes and traces are handed back; or a function that is given them piece by piece, as they
-                come, so that memory stays bounded, such as a :class:`SpikeFile`.
+                come, so that memory stays bounded, such as a :class:`SpikeFile`. Each of several processes is handed
+                those of all: let one of them write.
             watch: by population, fields of the state and the neurons of which they are kept after each step, e.g.
                 ``{"E": {"v": [0, 1]}}``.
-            progress: whether a bar shows what is over and the real-time factor; or a function that is told after each
-                piece how much of the duration is over, ms, and how many seconds one of the model takes.
-            checkpoint: a file in which the state is kept, at the end too; ``torch.load`` reads it.
+            progress: whether a bar shows what is over and the real-time factor, of several processes in the first one;
+                or a function that is told after each piece how much of the duration is over, ms, and how many seconds
+                one of the model takes.
+            checkpoint: a file in which the state is kept, at the end too, by the first of several processes;
+                ``torch.load`` reads it, and any number of processes goes on from it.
             interval: between two writings of it, ms of the model.
 
         Raises:
@@ -108,9 +118,11 @@ class SpikingNetwork(Built):
         counts = {name: each.neurons for name, each in self.populations.items()}
         running = Running(self.dt, counts, list(watched), self.packed.delays[0])
         checkpoint = None if checkpoint is None else Path(checkpoint)
+        progress = engine.first if progress is True else progress
         with shown(progress, duration) as tell:
-            return running.run(engine, state, steps, record, tell, checkpoint, round(interval))
+            return running.run(engine, state, steps, record, tell, checkpoint, max(1, round(interval)))
 
+    @uncompiled
     def simulate(
         self,
         duration: float,
@@ -162,6 +174,11 @@ class SpikingNetwork(Built):
             >>> net.weights["E->E"].grad.shape
             torch.Size([1000])
         """
+        if self.processes is not None:
+            raise ValueError(
+                "SpikingNetwork: expected a network of one process for gradients, got one that processes share; leave "
+                "out group=, or call run()"
+            )
         steps, start = self._begin(duration, state)
         if self.packed.scale is not None:
             raise ValueError(

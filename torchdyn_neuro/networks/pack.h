@@ -7,13 +7,14 @@
 // where a row begins (48 bits) and what its first delay is (16 bits); all its bits are set where there is none.
 enum { HEADER = 2, WHOLE = 4, MOST_TOGETHER = 65528, DELAY_AT = 48, ACCUMULATORS = 1 << 16 };
 static inline I filled(I count) { return (count + WHOLE - 1) / WHOLE * WHOLE; }
+static const uint32_t ELSEWHERE = ~(uint32_t)0;  // the accumulator of a neuron of another process
 static const uint64_t NO_ROW = ~(uint64_t)0, PLACE_OF_ROW = ((uint64_t)1 << DELAY_AT) - 1;
 
 // Where synapse number k of a chunk that begins at a place goes; a chunk of too many is several of one delay.
 static inline I placed(I begin, I k) { return begin + k + HEADER * (k / MOST_TOGETHER + 1); }
 
 // The rows of one population: their lengths, or, once it is known where they begin, the rows themselves. tensors: those of
-// the rules, the accumulators of the neurons of each rule (owner in the upper 16 bits), lengths and offsets [owners,
+// the rules, the accumulators of the neurons of each rule (owner in the upper 16 bits; or ELSEWHERE), lengths and offsets [owners,
 // neurons], places, weights, the number of synapses, to which theirs are added; of each rule, or null, how many synapses
 // each row has, then where it begins, and the place of each synapse in the order of the rows. sizes: threads, whether rows are written, rules, owners, longest delay, neurons of all, the
 // first of the population, how many it has, the words of the rules.
@@ -47,20 +48,23 @@ extern "C" void pack_rows(void* const* tensors, const I* sizes, const double* nu
       for (I n = 0; n < rules; ++n) {
         draw_row(rule[n], s, row);
         before[n] = count;
-        if (!writes && listed[2 * n]) ((I*)listed[2 * n])[s] = row.count;
         const uint32_t* const where = (const uint32_t*)rest[n];
         const bool one_delay = !rule[n].delay && alike(rule[n].delays);
         const I delay = one_delay ? delay_of(rule[n], s, row, 0) : 0;
         slot.need(count + row.count), key.need(count + row.count), value.need(count + row.count);
-        for (I k = 0; k < row.count; ++k, ++count) {
+        for (I k = 0; k < row.count; ++k) {
           const uint32_t at = where[row.place.at[k]];
+          if (at == ELSEWHERE) continue;
           const I d = one_delay ? delay : delay_of(rule[n], s, row, k);
           key.at[count] = (uint32_t)((at >> 16) * longest + d - 1);
           ++bins[key.at[count]];
-          if (!writes) continue;
-          slot.at[count] = (uint16_t)at;
-          value.at[count] = weight_of<NUMBER>(rule[n], s, row, k);
+          if (writes) {
+            slot.at[count] = (uint16_t)at;
+            value.at[count] = weight_of<NUMBER>(rule[n], s, row, k);
+          }
+          ++count;
         }
+        if (!writes && listed[2 * n]) ((I*)listed[2 * n])[s] = count - before[n];
       }
       drawn += count;
       for (I owner = 0; owner < owners; ++owner) {

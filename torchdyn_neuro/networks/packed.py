@@ -18,7 +18,7 @@ _LARGEST = 2**15 - 1
 _MOST = 2**31 - 1
 _PART = 1 << 22
 """Weights that are rounded at the same time."""
-_OWN = "pack", "waiting", "drive", "changing", "run", "reverse"
+_OWN = "pack", "waiting", "drive", "changing", "parts", "run", "reverse"
 _HEADERS = (*DRAWING[:3], "fused/cpp/storage.h", *DRAWING[3:], *(f"networks/{name}.h" for name in _OWN))
 
 
@@ -61,11 +61,14 @@ class Packed:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, places=state["places"].view(torch.uint16))
 
-    def frozen(self) -> "Packed":
-        """The same with weights of 16 bits: whole numbers of the largest one over 32,767."""
+    def largest(self) -> float:
+        """The largest weight, whatever its sign; raise if one is not finite."""
         if not all(bool(torch.isfinite(part).all()) for part in self.weights.split(_PART)):
             raise ValueError("SpikingNetwork: expected finite weights to freeze, got others; leave them out")
-        largest = max((float(part.abs().max()) for part in self.weights.split(_PART) if len(part)), default=0.0)
+        return max((float(part.abs().max()) for part in self.weights.split(_PART) if len(part)), default=0.0)
+
+    def frozen(self, largest: float) -> "Packed":
+        """The same with weights of 16 bits: whole numbers of the largest one over 32,767."""
         scale = largest / _LARGEST if largest else 1.0
         weights = torch.empty(self.weights.shape, dtype=torch.int16)
         # Part by part, for there is no room for another copy.
@@ -117,7 +120,7 @@ def pack(
         dtype: of the weights.
     """
     kernel, threads = library(dtype).pack_rows, torch.get_num_threads()
-    delays = sorted(set().union(*(p.delays(dt) for p, *_ in projections), {1}), reverse=True)
+    delays = sorted(set().union(*(p.delays(dt) for p, *_ in projections)) or {1}, reverse=True)
     lengths = torch.zeros(layout.owners, layout.total, dtype=torch.int64)
     drawn, calls = torch.zeros(1, dtype=torch.int64), []
     starts, listed = {}, {}

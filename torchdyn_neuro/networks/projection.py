@@ -1,5 +1,6 @@
 """A projection from one population to another."""
 
+import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -111,6 +112,15 @@ class Projection:
             self._refuse(f"delays of at most {LONGEST} steps", f"{high * dt:g} ms", dt, "lower them")
         return steps
 
+    def check(self, dt: float) -> None:
+        """Raise if its times do not fit steps of this length."""
+        self.steps(dt)
+        if self.release is not None and self.release.dt != dt:
+            raise ValueError(
+                f"SpikingNetwork: expected steps of {dt:g} ms in the release of {self.title}, got "
+                f"{self.release.dt:g} ms; give it the dt of the cells"
+            )
+
     def _refuse(self, expected: str, got: str, dt: float, fix: str) -> None:
         raise ValueError(f"SpikingNetwork: expected {expected} of {dt:g} ms in {self.title}, got {got}; {fix}")
 
@@ -130,6 +140,17 @@ class Projection:
         if self.delay is None:
             rule = replace(rule, delay=self.steps(dt).to(torch.int32))
         return typed(rule, dtype)
+
+    def digest(self, dt: float) -> str:
+        """Some letters that tell projections apart."""
+        held = [self.source, self.target, self.receptor, type(self.wiring).__name__, *vars(self.wiring).values()]
+        digest = hashlib.sha256()
+        for each in (*held, *self.tables(dt), self.steps(dt)):
+            if isinstance(each, Tensor):
+                digest.update(each.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+            elif isinstance(each, (str, int, float)):
+                digest.update(f"{each!r},".encode())
+        return digest.hexdigest()[:8]
 
     def tables(self, dt: float) -> tuple[Tensor, Tensor]:
         """The quantiles of weights and of delays in steps; of no meaning where they are given."""

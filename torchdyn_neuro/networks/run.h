@@ -1,57 +1,16 @@
 // Many steps of a network: spikes are delivered, populations move on, and their spikes wait for their delays. After
-// pack.h, waiting.h, drive.h; NUMBER is the type of all inputs. Where FROZEN is defined weights are whole numbers of 16
-// bits, times one scale, and what they bring is summed up in whole numbers.
+// parts.h, waiting.h, drive.h.
 //
 // A spike of step n with a delay of d steps arrives in step n + d. What arrives in a step is added in one order, whoever
 // does it: oldest spikes first, of one step those of lower neurons first. So nothing depends on threads or owners.
 enum { AHEAD = 4, POPULATION_WORDS = 5, DRIVE_WORDS = 5, DRIVE_TENSORS = 4 };
 enum { WATCH_WORDS = 2, WATCH_TENSORS = 3, KEPT_WORDS = 3, TAKEN = 5 };
-typedef I (*Step)(void* const* tensors, void* const* inputs, I begin, I end, I first, int32_t* spikes);
-
-// The synapses of a chunk.
-static __attribute__((noinline)) void arrive(Sum* to, const uint16_t* place, const Weight* weight, I count) {
-  for (I k = 0; k < count; k += WHOLE)
-#pragma GCC unroll 4
-    for (I j = k; j < k + WHOLE; ++j) to[place[j]] += weight[j];
-}
-
-struct Population {
-  I first, inputs, spikes;
-  Step step;
-  void* const* tensors;
-  const I* ranges;  // of each owner: first neuron, end, accumulators of each input
-};
-
-// Neurons of a population of which a field is kept after each step.
-struct Watch {
-  I population, count;
-  const NUMBER* field;
-  const I* neuron;
-  NUMBER* to;  // [steps, count]
-};
-
-// A field that is kept every so many steps, as it is before the step.
-struct Kept {
-  I population, size, length;
-  const char* field;
-  char* to;  // [times, length]
-};
-
-// What one owner keeps.
-struct alignas(64) Owner {
-  NUMBER* arrived;
-  Sum* sums;  // the same, but where weights are frozen
-  const uint64_t* offsets;
-  Growing<uint64_t>* waiting;  // of each of the last steps: where the rows of its spikes have got to
-  I* counts;
-  Growing<uint64_t*> due;
-  int32_t *record, *spikes[2];
-  I recorded, *found[2];
-  uint64_t events, chunks, delivering, updating;
-};
 
 struct Machine {
-  I threads, owners, populations, longest, all, room, delays, drives, watches, keeps, every, origin;
+  I threads, owners, populations, longest, all, room, delays, drives, watches, interval, most, keeps, every, origin;
+  Exchange exchange;
+  const int32_t* heard;  // what came last
+  I arrivals;
   const uint16_t* places;
   const Weight* weights;
   NUMBER scale;
@@ -64,6 +23,18 @@ struct Machine {
   Changing changing;
   I full[2];
   Barrier barrier;
+
+  // Of this step and those before it, by one thread.
+  bool swap(I t, I* recorded) {
+    for (I o = 0; o < owners; ++o) recorded[o] = owner[o].recorded, owner[o].recorded = 0;
+    heard = exchange(t + 1, &arrivals);
+    return heard;
+  }
+  // Spikes of other processes come late, but before the first of them arrives.
+  void take_heard(Owner& own, I t) const {
+    for (I s = t - interval; s < t; ++s) own.counts[(s + longest) % longest] = 0;
+    take_up(own, heard, arrivals, t);
+  }
 
   void wait_for(Owner& own, uint64_t row, I slot) const {
     own.waiting[slot].need(own.counts[slot] + 1);
@@ -99,7 +70,7 @@ struct Machine {
         }
       }
   }
-  // Spikes of earlier calls go on waiting: what they brought before this step has arrived.
+  // Spikes of earlier calls, or of all processes, go on waiting: what they brought before this step has arrived.
   void take_up(Owner& own, const int32_t* recent, I count, I t) const {
     for (I k = 0; k < count; ++k) {
       const I ago = t - recent[2 * k];
@@ -207,7 +178,7 @@ struct Machine {
         own.record[2 * own.recorded++ + 1] = spike[k];
       }
     }
-    if (own.recorded + all > room) full[t & 1] = 1;
+    if (own.recorded + most > room) full[t & 1] = 1;
   }
 };
 
@@ -215,19 +186,23 @@ struct Machine {
 // figures [owners, TAKEN], accumulators one owner after the other, those of whole numbers (or the same), the scale, those of each population, each drive, each
 // watch, each field that is kept.
 // sizes: threads, owners, populations, first step, steps, longest delay, neurons, recent spikes, room, delays, drives,
-// watches, fields that are kept, every how many steps, from which one on;
+// watches, steps between two exchanges, the most spikes of an owner before it may stop, fields that are kept, every how
+// many steps, from which one on;
 // the accumulators of each owner; the delays; of each population the first neuron, neurons, inputs, tensors, spikes that are
 // given, and its ranges; of each drive its population, input, stream, repeats, whether a current
 // has one value for each neuron; of each watch its population and how many neurons; of each field that is kept its
-// population, bytes of a number, and length. Returns the steps that were taken: fewer where there would be
-// no room for more spikes.
+// population, bytes of a number, and length. functions: the step of each population, and the exchange between processes,
+// null if there is one. Returns the steps that were taken: fewer where there would be no room for more spikes, or others
+// are lost.
 extern "C" I run_network(const void* const* functions, void* const* tensors, const I* sizes) {
   Machine m = {};
   m.threads = sizes[0], m.owners = sizes[1], m.populations = sizes[2], m.longest = sizes[5], m.all = sizes[6];
   const I begin = sizes[3], steps = sizes[4], recent = sizes[7];
   m.room = sizes[8], m.delays = sizes[9], m.drives = sizes[10];
-  m.watches = sizes[11], m.keeps = sizes[12], m.every = sizes[13], m.origin = sizes[14];
-  const I *const widths = sizes + 15, *word = widths + m.owners + m.delays;
+  m.watches = sizes[11], m.interval = sizes[12], m.most = sizes[13];
+  m.keeps = sizes[14], m.every = sizes[15], m.origin = sizes[16];
+  m.exchange = (Exchange)functions[m.populations];
+  const I *const widths = sizes + 17, *word = widths + m.owners + m.delays;
   m.delay = widths + m.owners;
   m.places = (const uint16_t*)tensors[0], m.weights = (const Weight*)tensors[1];
   I* const figures = (I*)tensors[5];
@@ -281,10 +256,12 @@ extern "C" I run_network(const void* const* functions, void* const* tensors, con
       for (I o = id; o < m.owners; o += threads) {
         Owner& own = m.owner[o];
         const uint64_t first = ticks();
-        if (done)
-          m.take(own, t);
-        else
+        if (!done)
           m.take_up(own, (const int32_t*)tensors[3], recent, t), m.changing.start(o, t);
+        else if (!m.exchange)
+          m.take(own, t);
+        else if (done % m.interval == 0)
+          m.take_heard(own, t);
         m.deliver(own, t);
         if (m.changing.count) own.events += m.changing.deliver(o, own.sums, t, m.delay, m.delays);
         const uint64_t second = ticks();
@@ -297,6 +274,11 @@ extern "C" I run_network(const void* const* functions, void* const* tensors, con
       }
       const uint64_t arrival = ticks();
       m.barrier.wait(threads);
+      const bool meets = m.exchange && ((done + 1) % m.interval == 0 || done + 1 == steps);
+      if (meets) {
+        if (!id && !m.swap(t, figures + m.owners * TAKEN)) m.full[t & 1] = 1;
+        m.barrier.wait(threads);
+      }
       waited += ticks() - arrival;
       if (m.full[t & 1]) {
         ++done;

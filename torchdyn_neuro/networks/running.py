@@ -12,6 +12,7 @@ from torch import Tensor
 from ..core.state import State, register_state
 from .changing import ChangingRows
 from .engine import Engine, Figures
+from .processes import together
 from .spikes import Spikes
 
 _PIECE = 1000
@@ -103,29 +104,39 @@ class Running:
         """Take so many steps; see :meth:`~torchdyn_neuro.networks.SpikingNetwork.run`."""
         begin, recent, seconds = int(state.step), state.recent, 0.0
         at, saved = begin, begin
+        if engine.processes is not None:
+            seen = {key: neurons.tolist() for key, (*_, neurons) in zip(self.names, engine.watched, strict=True)}
+            told = {"duration": steps, "state": (begin, recent.tolist()), "watch": seen}
+            engine.processes.alike(told | {"checkpoint and interval": (checkpoint is not None, interval)})
         kept: list[Tensor] = []
         traces: list[list[Tensor]] = [[] for _ in self.names]
         while at < begin + steps:
+            piece = min(_PIECE, begin + steps - at, steps if checkpoint is None else saved + interval - at)
             start = time.perf_counter()
-            taken, spikes, found = engine.run(at, min(_PIECE, begin + steps - at), recent)
+            taken, spikes, found = engine.run(at, piece, recent)
             seconds += time.perf_counter() - start
             self._check_numbers(engine, at, at + taken)
-            if record is True:
-                kept.append(spikes)
-                for trace, piece in zip(traces, found, strict=True):
-                    trace.append(piece)
-            elif record:
-                record(self.piece(spikes, found, at, at + taken))
-            at += taken
+            begun, at = at, at + taken
             recent = torch.cat([recent, spikes])
             recent = recent[recent[:, 0] >= at - self.longest]
+            due = checkpoint is not None and (at - saved >= interval or at == begin + steps)
+            after = self._state(engine, at, recent) if due else None
             factor = seconds * 1000 / ((at - begin) * self.dt)
-            if checkpoint is not None and (at - saved >= interval or at == begin + steps):
-                saved = at
-                save(self._state(engine, at, recent), checkpoint)
-            if progress is not None:
-                progress((at - begin) * self.dt, factor)
-        after = self._state(engine, at, recent)
+            with together(engine.processes):
+                if record is True:
+                    kept.append(spikes)
+                    for trace, piece in zip(traces, found, strict=True):
+                        trace.append(piece)
+                elif record:
+                    record(self.piece(spikes, found, begun, at))
+                if due:
+                    saved = at
+                    if engine.first:
+                        save(after, checkpoint)
+                if progress is not None:
+                    progress((at - begin) * self.dt, factor)
+        if after is None:
+            after = self._state(engine, at, recent)
         whole = ((), ())
         if record is True:
             whole = self.piece(torch.cat(kept), [torch.cat(trace) for trace in traces], begin, at)

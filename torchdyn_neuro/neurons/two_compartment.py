@@ -153,11 +153,10 @@ class TwoCompartment(Spiking, integrator=ExponentialEuler(), surrogate=ATan(slop
             raise ValueError(f"{owner}: expected at least one input, got none; give soma, dendrite or conductances")
         if drive.conductances:
             self.receptors.check_conductances(owner, drive.conductances)
-        shapes = {tuple(leaf.shape) for leaf in leaves(drive) if isinstance(leaf, Tensor)}
-        if len(shapes) > 1:
-            raise ValueError(
-                f"{owner}: expected inputs of one shape [T, B, *], got {sorted(shapes)}; expand them to one"
-            )
+        # No set: shapes of what is exported cannot be hashed.
+        shapes = [tuple(leaf.shape) for leaf in leaves(drive) if isinstance(leaf, Tensor)]
+        if any(shape != shapes[0] for shape in shapes):
+            raise ValueError(f"{owner}: expected inputs of one shape [T, B, *], got {shapes}; expand them to one")
         return drive
 
 

@@ -248,7 +248,8 @@ class ReceptorSet(nn.Module):
         expected = f"{owner}: expected one input [T, B, *] for each of {', '.join(self.names)}"
         if isinstance(x, tuple):
             shapes = [tuple(g.shape) if isinstance(g, Tensor) else type(g).__name__ for g in x]
-            if len(x) != len(self) or len(set(shapes)) != 1:
+            # Shapes of what is exported cannot be hashed.
+            if len(x) != len(self) or any(shape != shapes[0] for shape in shapes):
                 raise ValueError(f"{expected}, all of one shape, got {len(x)} of {shapes}; pass a tuple of them")
         elif isinstance(x, Tensor) and len(self) > 1 and (x.ndim < 3 or x.shape[2] != len(self)):
             raise ValueError(

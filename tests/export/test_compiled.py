@@ -1,0 +1,28 @@
+"""Libraries that AOTInductor makes of exported models."""
+
+import pytest
+import torch
+from torch import nn
+from torch.testing import assert_close
+
+import torchdyn_neuro as tdn
+from torchdyn_neuro.core.state import leaves
+from torchdyn_neuro.export import export_scan, load
+from torchdyn_neuro.native.compiler import find_compiler
+
+
+@pytest.mark.skipif(find_compiler() is None, reason="no C++ compiler is installed")
+def test_a_compiled_scan_takes_any_steps_and_rows(tmp_path):
+    torch.manual_seed(0)
+    model = tdn.Chain(nn.Linear(3, 4), tdn.LIF(2.0)).eval()
+    with torch.no_grad():
+        model[0].weight.mul_(8)
+    export_scan(model, torch.zeros(2, 2, 3)).compile(tmp_path / "model.pt2")
+    compiled = load(tmp_path / "model.pt2")
+    for steps, rows in ((1, 1), (9, 5)):
+        x = torch.rand(steps, rows, 3)
+        y, after = compiled(x, compiled.initial_state(rows))
+        with torch.no_grad(), tdn.backend("eager"):
+            expected, state = model.scan(x)
+        assert_close((y, list(after.values())), (expected, leaves(state)))
+    assert y.sum() > 0

@@ -1,0 +1,120 @@
+"""One step of a model, and a sequence of them, as programs of ``torch.export``."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
+
+from ..core.state import State, fill, leaves, map_state
+from ..core.torch_private import scan_operator
+from .layout import Layout
+from .operators import in_torch
+from .refusal import NotExportable, layer_of
+from .survey import Survey, leaf_names, over_one_step
+
+BATCH = Dim("batch")
+STEPS = Dim("steps")
+Named = dict[str, Tensor]
+
+
+class Step(nn.Module):
+    """One step of a model as a function of tensors alone: ``(x_t, state) -> (y_t, state)``, the state by name."""
+
+    def __init__(self, model: nn.Module, seen: Survey):
+        super().__init__()
+        self.model = model
+        self.x_t, self.states = seen.x_t, seen.states
+
+    def forward(self, x_t: State, state: Named) -> tuple[State, Named]:
+        names = {module: name for name, module in self.model.named_modules()}
+        after: Named = {}
+
+        def step(module: nn.Module, x_t: State) -> State:
+            path = names[module]
+            pattern = self.states[path]
+            own = leaf_names(module, pattern, path)
+            y_t, end = module.step(x_t, fill(pattern, [state[name] for name in own]))
+            after.update(zip(own, leaves(end), strict=True))
+            return y_t
+
+        y_t = over_one_step(self.model, fill(self.x_t, leaves(x_t)), step)
+        return flat(y_t), after
+
+
+class Scan(nn.Module):
+    """A step over a sequence, as one operator of torch whatever the number of steps."""
+
+    def __init__(self, step: nn.Module, names: Sequence[str], y_t: State):
+        super().__init__()
+        self.step, self.y_t = step, y_t
+        self.names = tuple(names)
+
+    def forward(self, x: State, state: Named) -> tuple[State, Named]:
+        rows = leaves(x)[0].shape[1]
+
+        def body(carried: list[Tensor], x_t: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+            y_t, after = self.step(fill(x, x_t), dict(zip(self.names, carried, strict=True)))
+            # The operator lets nothing that comes out share memory with anything else.
+            # Inductor sizes the outputs by what goes into the loop, which the number of rows so does.
+            y = [leaf.clone().view(rows, *leaf.shape[1:]) for leaf in leaves(y_t)]
+            return [after[name].clone() for name in self.names], y
+
+        last, y = scan_operator()(body, [state[name] for name in self.names], leaves(x))
+        return fill(self.y_t, y), dict(zip(self.names, last, strict=True))
+
+
+def flat(tree: State) -> State:
+    """A tensor as it is, a tree of several as one plain tuple, which files without this package know."""
+    return tuple(leaves(tree)) if isinstance(tree, tuple) else tree
+
+
+def trace_step(owner: str, model: nn.Module, seen: Survey) -> ExportedProgram:
+    """One step of ``model`` in operators of torch alone, for any number of rows."""
+    try:
+        program = _export(Step(model, seen), flat(seen.x_t), first_state(seen), seen.layout)
+    except Exception as error:
+        raise NotExportable(
+            f"{owner}: expected a step that torch.export follows for any batch, got one that it does not, in "
+            f"{layer_of(model, error.__traceback__)}: {error}"
+        ) from error
+    # Steps compute what the compiled loops leave out where nobody reads it.
+    program.graph_module.graph.eliminate_dead_code()
+    program.graph_module.recompile()
+    return program if _stands_alone(program) else program.run_decompositions(in_torch())
+
+
+def _stands_alone(program: ExportedProgram) -> bool:
+    """Whether a program holds no operator of ours, and none that writes in place, which a scan does not take."""
+    operators = [node.target for node in program.graph.nodes if hasattr(node.target, "_schema")]
+    return not any(operator.namespace == "torchdyn_neuro" or operator._schema.is_mutable for operator in operators)
+
+
+def trace_scan(step: ExportedProgram, seen: Survey) -> ExportedProgram:
+    """A sequence of an exported step, for any number of steps."""
+    names = [leaf.name for leaf in seen.layout.state]
+    x = map_state(lambda leaf: torch.stack([leaf, leaf]), flat(seen.x_t))
+    return _export(Scan(step.module(), names, flat(seen.y_t)), x, first_state(seen), seen.layout.over_time())
+
+
+def _export(module: nn.Module, x: State, state: Named, layout: Layout) -> ExportedProgram:
+    free = {"batch": BATCH, "steps": STEPS}
+
+    def axes(shape: Sequence[int | str]) -> dict[int, Any]:
+        return {axis: free[size] for axis, size in enumerate(shape) if size in free}
+
+    shapes = fill(x, [axes(port.shape) for port in layout.inputs])
+    with torch.no_grad():
+        return torch.export.export(
+            module,
+            (x, state),
+            dynamic_shapes=(shapes, {leaf.name: axes(leaf.shape) for leaf in layout.state}),
+        )
+
+
+def first_state(seen: Survey) -> Named:
+    """The state that the model was looked at with, by name."""
+    # Copies: what is one tensor at two places would be taken for one input.
+    values = [leaf.detach().clone() for state in seen.states.values() for leaf in leaves(state)]
+    return dict(zip([leaf.name for leaf in seen.layout.state], values, strict=True))
