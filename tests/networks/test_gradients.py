@@ -338,6 +338,17 @@ def test_errors(call, message):
         call()
 
 
+def test_a_compiled_simulation_is_a_simulation():
+    """The compiler leaves it alone."""
+    found = []
+    for compiled in (lambda call: call, lambda call: torch.compile(call, backend="eager")):
+        net = small(drives=[Current(2.0)])
+        compiled(net.simulate)(20.0).rates("A").sum().backward()
+        found.append(net.weights["A->A"].grad)
+    assert found[0].abs().sum() > 0
+    assert torch.equal(*found)
+
+
 def test_there_are_no_second_derivatives():
     rates = small(drives=[Current(2.0)]).simulate(20.0).rates("A")
     with pytest.raises(RuntimeError, match="expected no derivatives of its gradients, got create_graph=True"):

@@ -161,7 +161,8 @@ class SpikingNetwork(Built):
             tau: time constant, ms, with which spikes are filtered; the value at the end of each bin is returned.
 
         Raises:
-            ValueError: as in :meth:`run`; if weights are frozen, bins do not fit, or surrogates are too wide.
+            ValueError: as in :meth:`run`; if weights are frozen, bins do not fit, surrogates are too wide, synapses
+                change where a gradient is wanted, or processes share the network.
 
         Example:
             >>> import torch, torchdyn_neuro as tdn

@@ -122,15 +122,13 @@ struct Backwards {
       const NUMBER* const from = lines + turn * width + own.base;
       const uint16_t* const place = places + at + HEADER;
       const Weight* const weight = weights + at + HEADER;
-      I k = 0;
       NUMBER a = 0, b = 0, c = 0, e = 0;
-      for (; k + 4 <= count; k += 4) {
+      for (I k = 0; k < count; k += WHOLE) {
         a += weight[k] * from[place[k]];
         b += weight[k + 1] * from[place[k + 1]];
         c += weight[k + 2] * from[place[k + 2]];
         e += weight[k + 3] * from[place[k + 3]];
       }
-      for (; k < count; ++k) a += weight[k] * from[place[k]];
       sum += (a + b) + (c + e);
       went += count;
       d = places[at + 1];

@@ -29,7 +29,7 @@ class Simulated(NamedTuple):
     counts: spikes in each bin, [bins, neurons], by population; filtered: exponentially filtered trains at the ends of
     the bins, likewise, empty without ``tau``; traces: what is watched, [steps, neurons], by population and field;
     spikes: all of them; state: after the run; work: filled in by the backward pass, how many ``rows`` were walked, and
-    of how many ``synapses``.
+    of how many ``synapses``, those of no weight that fill a group up included.
     """
 
     counts: Mapping[str, Tensor]
