@@ -2,10 +2,11 @@ import copy
 
 import pytest
 import torch
+import torch.nn.utils.prune
 from torch import nn
 
 import torchdyn_neuro as tdn
-from torchdyn_neuro.compression import bits_of, quantize
+from torchdyn_neuro.compression import bits_of, prune, quantize
 
 
 @pytest.mark.parametrize("bits", [8, 4])
@@ -52,3 +53,44 @@ def test_what_follows_from_another_weight_or_is_plastic_is_refused():
         quantize(tdn.Chain(tdn.Plastic(nn.Linear(2, 2), tdn.Oja()), tdn.LIF()))
     with pytest.raises(ValueError, match="from 2 to 8, got 9"):
         quantize(nn.Linear(2, 2), 9)
+
+
+def test_weights_that_are_not_finite_are_refused():
+    for value in (float("nan"), float("inf")):
+        layer = nn.Linear(3, 2)
+        layer.weight.data[0, 1] = value
+        with pytest.raises(ValueError, match=r"expected finite weights, got NaN or infinity in the model \(Linear\)"):
+            quantize(layer)
+        with pytest.raises(ValueError, match="expected finite weights"):
+            prune(layer, 0.5)
+
+
+def test_what_scales_elements_stays_as_it_is():
+    norms = [nn.LayerNorm((2, 2)), tdn.layers.BatchNormThroughTime(4, steps=2), tdn.OneToOne((2, 2))]
+    model = nn.Sequential(nn.Linear(4, 4), *norms)
+    assert list(bits_of(quantize(copy.deepcopy(model)))) == ["0"]
+    assert list(prune(model, 1.0)) == ["0"]
+    assert all(norm.weight.all() for norm in norms)
+
+
+def test_a_weight_under_a_hook_or_quantized_already_is_refused():
+    masked = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+    torch.nn.utils.prune.l1_unstructured(masked[0], "weight", 0.5)
+    with pytest.raises(ValueError, match=r"0 \(Linear\), whose weight is made by a hook; make it final"):
+        quantize(masked)
+    torch.nn.utils.prune.remove(masked[0], "weight")
+    assert list(bits_of(quantize(masked))) == ["0", "1"]
+    for again in (quantize, lambda model: prune(model, 0.5)):
+        with pytest.raises(ValueError, match="is quantized already; prune first and quantize last and once"):
+            again(masked)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_narrow_weights_are_the_nearest_multiples_of_their_scale(dtype):
+    torch.manual_seed(0)
+    layer = nn.Linear(200, 50).to(dtype)
+    before = layer.weight.detach().double()
+    numbers, scale = quantize(layer).parametrizations.weight.parameters()
+    assert scale.dtype is dtype
+    # A quotient of float32 may fall on a half that it is not.
+    torch.testing.assert_close(numbers.double(), (before / scale.double()).clamp(-127, 127), rtol=0, atol=0.5 + 1e-5)

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import prune
 
 import torchdyn_neuro as tdn
 from torchdyn_neuro.exchange import from_snntorch, from_spikingjelly
@@ -61,6 +62,29 @@ def test_a_model_of_snntorch(snn):
     check(net, model, x, expected)
     assert all(torch.equal(model.state_dict()[name], value) for name, value in before.items())
     assert torch.equal(net[0].weight, model[0].weight)
+
+
+def test_a_delayed_reset_is_not_scaled_as_the_input_is(snn):
+    model = nn.Sequential(snn.Lapicque(R=2.0, C=5.0, time_step=1, threshold=0.5, init_hidden=True))
+    net, x = from_snntorch(model), given(6)
+    check(net, model, x, torch.stack([model(x_t) for x_t in x]))
+
+
+def test_shared_weights_stay_shared_and_the_type_is_kept(snn):
+    linear, twin = nn.Linear(4, 4), nn.Linear(4, 4)
+    twin.weight = linear.weight
+    leaky = [snn.Leaky(0.9, init_hidden=True) for _ in range(3)]
+    model = nn.Sequential(linear, leaky[0], linear, leaky[1], twin, leaky[2])
+    net, x = from_snntorch(model), 4 * given(4)
+    assert net[0] is net[2]
+    assert net[0].weight is net[4].weight is not linear.weight
+    assert torch.equal(net(x), torch.stack([model(x_t) for x_t in x]))
+    assert from_snntorch(model.double())(x.double()).dtype is torch.float64
+    with pytest.raises(ValueError, match="'2', a Leaky: expected neurons in one place"):
+        from_snntorch(nn.Sequential(leaky[0], nn.Linear(4, 4), leaky[0]))
+    prune.l1_unstructured(linear, "weight", 0.5)
+    with pytest.raises(ValueError, match="'0', a Linear: expected weights that are parameters of their own"):
+        from_snntorch(nn.Sequential(linear, leaky[0]))
 
 
 def test_layers_of_snntorch_that_do_not_map(snn):

@@ -160,3 +160,49 @@ def test_mistakes_in_a_stream_name_their_line(ask, tmp_path):
     _, status, said = ask(path, "-", typed="1 2\n")
     assert status == 1
     assert "mean of the whole recording" in said
+
+
+def test_pictures_that_are_more_than_bytes_of_colour_are_refused(images, ask, tmp_path):
+    from PIL import Image
+
+    grey = (255 * some_digits(1)[0][0, 0]).round().to(torch.uint8).numpy()
+    clear = np.stack([grey, grey, grey, 255 - grey], -1)
+    odd = {
+        "deep.png": (Image.fromarray(grey.astype(np.uint16) * 257), "expected pixels of 8 bits, got mode 'I;16'"),
+        "real.tif": (Image.fromarray(grey.astype(np.float32) / 255), "expected pixels of 8 bits, got mode 'F'"),
+        "clear.png": (Image.fromarray(clear, "RGBA"), "got transparent pixels"),
+    }
+    for name, (picture, _) in odd.items():
+        picture.save(tmp_path / name)
+    Image.fromarray(grey).save(tmp_path / "two.gif", save_all=True, append_images=[Image.fromarray(255 - grey)])
+    answers, status, said = ask(images, *(tmp_path / name for name in odd), tmp_path / "two.gif")
+    assert (answers, status) == ([], 1)
+    for _, why in odd.values():
+        assert why in said
+    assert "expected one picture, got 2" in said
+    clear[..., 3] = 255
+    Image.fromarray(clear, "RGBA").save(tmp_path / "opaque.png")
+    np.save(tmp_path / "swapped.npy", (grey[None] / 255).astype(">f8"))
+    (first, second), status, _ = ask(images, tmp_path / "opaque.png", tmp_path / "swapped.npy")
+    assert status == 0
+    assert first["probability"] == pytest.approx(second["probability"], rel=1e-6)
+
+
+def test_bytes_as_pixels_of_a_stream_are_refused(images, ask):
+    answers, status, said = ask(images, "-", typed=" ".join(["0", "255"] * 32))
+    assert (answers, status) == ([], 1)
+    assert "expected pixels from 0 to 1, or bytes in a file, got 0 to 255 in line 1" in said
+
+
+def test_odd_files_of_events(ask, tmp_path):
+    listed = [[3.0, 1], [2100.0, 3], [2104.0, 1]]
+    np.save(tmp_path / "short.npy", np.array(listed, np.float16))
+    np.save(tmp_path / "long.npy", np.array(listed, np.float16).astype(np.float64))
+    (short, long), status, _ = ask(clicks(tmp_path), tmp_path / "short.npy", tmp_path / "long.npy")
+    assert status == 0
+    assert {**short, "name": ""} == {**long, "name": ""}
+    (tmp_path / "none.csv").write_text("time,unit\n\n")
+    (tmp_path / "far.csv").write_text("1,inf\n")
+    _, _, said = ask(clicks(tmp_path), tmp_path / "none.csv", tmp_path / "far.csv")
+    assert "expected events in" in said
+    assert "expected finite numbers in" in said

@@ -21,7 +21,7 @@ def prune(model: nn.Module, share: float) -> dict[str, float]:
         The share of zeros of each layer with weights, by name.
 
     Raises:
-        ValueError: if ``share`` is no share, there are no weights, or one follows from another.
+        ValueError: if ``share`` is no share, there are no weights, or one follows from another or is not finite.
 
     Source: Han et al. (2015), NeurIPS, "Learning both Weights and Connections for Efficient Neural Networks".
 

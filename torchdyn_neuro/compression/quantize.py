@@ -14,7 +14,8 @@ class QuantizedWeight(nn.Module):
     .. math:: w_{oi} \approx s_o\, q_{oi}, \qquad s_o = \max_i |w_{oi}| / (2^{b - 1} - 1), \qquad
         q_{oi} = \mathrm{round}(w_{oi} / s_o)
 
-    so that no weight moves by more than half a scale, and 0 stays 0.
+    so that no weight moves by more than half a scale, and 0 stays 0; in 16 bits the product is rounded besides. An
+    output is an entry of the first axis of the weight; of a transposed convolution that is an input.
 
     Args:
         bits: of one weight, from 2 to 8, kept in a byte each.
@@ -22,6 +23,8 @@ class QuantizedWeight(nn.Module):
     Source: Jacob et al. (2018), CVPR, "Quantization and Training of Neural Networks for Efficient
     Integer-Arithmetic-Only Inference" (there per layer; per output: Krishnamoorthi 2018, arXiv:1806.08342).
     """
+
+    owner = "quantize"
 
     def __init__(self, bits: int = 8):
         super().__init__()
@@ -35,9 +38,12 @@ class QuantizedWeight(nn.Module):
     def right_inverse(self, weight: Tensor) -> tuple[Tensor, Tensor]:
         """The whole numbers, int8, and the scale of each output."""
         most = 2 ** (self.bits - 1) - 1
-        largest = weight.detach().abs().flatten(1).amax(1).view(-1, *[1] * (weight.ndim - 1))
-        scale = torch.where(largest > 0, largest / most, 1.0)
-        return (weight.detach() / scale).round().clamp(-most, most).to(torch.int8), scale
+        # Narrow types have no room for a quotient of 8 bits and its rounding.
+        wide = weight.detach().to(torch.promote_types(weight.dtype, torch.float32))
+        largest = wide.abs().flatten(1).amax(1).view(-1, *[1] * (weight.ndim - 1))
+        scale = torch.where(largest > 0, largest / most, 1.0).to(weight.dtype)
+        steps = torch.where(scale > 0, wide / scale, 0.0)
+        return steps.round().clamp(-most, most).to(torch.int8), scale
 
     def extra_repr(self) -> str:
         return f"bits={self.bits}"
@@ -47,8 +53,9 @@ def quantize(model: nn.Module, bits: int = 8) -> nn.Module:
     """Keep the weights of a trained model, in place, as whole numbers: a quarter of the memory and of the file.
 
     Those of all linear, convolutional, delayed and event-driven layers, also inside recurrent ones and networks;
-    biases, norms, time constants and thresholds stay as they are. Products are in the type of the model: what is
-    saved is memory, not time. The model is for inference: its weights no longer learn.
+    biases, norms, time constants and thresholds stay as they are, and weights that are no matrix called ``weight``, as
+    in ``DaleLinear``, ``SparseLinear`` and ``nn.LSTM``: :func:`bits_of` tells. Products are in the type of the model:
+    what is saved is memory, not time. The model is for inference: its weights no longer learn.
 
     Args:
         model: a trained model.
@@ -58,7 +65,7 @@ def quantize(model: nn.Module, bits: int = 8) -> nn.Module:
         The model.
 
     Raises:
-        ValueError: if there are no weights, or one follows from another.
+        ValueError: if there are no weights, or one follows from another, is quantized already or is not finite.
 
     Example:
         >>> layer = quantize(nn.Linear(4, 2), bits=8)

@@ -4,6 +4,7 @@ from collections import Counter
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from .steps import LINEAR, NORMS, Step
 
@@ -35,7 +36,17 @@ def folded(steps: list[Step], result: str) -> list[Step]:
 
 @torch.no_grad()
 def fold(front: nn.Module, norm: nn.Module) -> None:
-    """Put a batch norm into the weights of the layer in front of it."""
+    """Put a batch norm into the weights of the layer in front of it; what follows from others, quantized ones for
+    example, is a parameter of its own then.
+    """
+    if parametrize.is_parametrized(front):
+        values = {name: getattr(front, name).detach().clone() for name in front.parametrizations}
+        # Not remove_parametrizations, which changes the class, that copies of the layer share.
+        kind = parametrize.type_before_parametrizations(front)
+        del front._modules["parametrizations"]
+        front.__class__ = kind
+        for name, value in values.items():
+            front.register_parameter(name, nn.Parameter(value))
     gain = torch.rsqrt(norm.running_var + norm.eps)
     gain = gain if norm.weight is None else gain * norm.weight
     bias = torch.zeros_like(norm.running_mean) if front.bias is None else front.bias

@@ -136,6 +136,8 @@ def collect(owner: str, recordings: Iterable[Recording], shape: Sequence[int], c
 
 def _times(owner: str, recording: Recording) -> np.ndarray:
     times, name = np.asarray(recording.times), recording.name
+    # float16 has no room for the longest time, which would be infinite in it.
+    times = times.astype(np.float64) if times.dtype.kind == "f" else times
     if times.ndim != 1 or times.dtype.kind not in "iuf" or len(times) != len(recording.units):
         raise ValueError(
             f"{owner}: expected one time and one unit for each event, got {times.dtype} times {times.shape} and units "

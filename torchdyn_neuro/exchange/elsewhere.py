@@ -52,11 +52,22 @@ def number(value: Tensor | float) -> Tensor | float:
     return value.item() if value.numel() == 1 else value.to(torch.get_default_dtype())
 
 
-def plain(layer: nn.Module) -> nn.Module:
-    """A copy of a layer of torch as that and no more, where a library has derived from it."""
+def plain(layer: nn.Module, known: dict[int, object] | None = None) -> nn.Module:
+    """A copy of a layer of torch as that and no more, where a library has derived from it.
+
+    Args:
+        layer: which is copied.
+        known: what has been copied before, so that weights which layers share stay shared.
+    """
+    if any(isinstance(value, torch.Tensor) for value in layer.__dict__.values()):
+        raise ValueError(
+            "expected weights that are parameters of their own, got some that a hook makes; make them final first, by "
+            "torch.nn.utils.prune.remove(layer, 'weight') after pruning"
+        )
     kind = next(kind for kind in type(layer).__mro__ if kind in PLAIN)
     twin = kind.__new__(kind)
-    twin.__dict__ = {name: value for name, value in copy.deepcopy(layer).__dict__.items() if name != "step_mode"}
+    values = copy.deepcopy(layer, known).__dict__
+    twin.__dict__ = {name: value for name, value in values.items() if name != "step_mode"}
     return twin
 
 
@@ -67,6 +78,8 @@ def converted(owner: str, model: nn.Module, convert: Convert, containers: tuple[
         ValueError: naming the layer that does not map, with the reason.
     """
     layers: dict[str, nn.Module] = {}
+    known: dict[int, object] = {}
+    seen: dict[nn.Module, list[nn.Module]] = {}
 
     def walk(name: str, module: nn.Module) -> None:
         if type(module) in containers:
@@ -74,7 +87,10 @@ def converted(owner: str, model: nn.Module, convert: Convert, containers: tuple[
                 walk(f"{name}.{child}" if name else child, part)
             return
         try:
-            parts = [plain(module)] if type(module) in PLAIN else convert(module)
+            if any(isinstance(part, Dynamics) for part in seen.get(module, ())):
+                raise ValueError("expected neurons in one place, got them in several, which share one state there")
+            parts = seen.get(module) or ([plain(module, known)] if type(module) in PLAIN else convert(module))
+            seen[module] = parts
         except ValueError as error:
             raise ValueError(
                 f"{owner}: layer {name!r}, a {type(module).__name__}: {error}; replace it, or convert the layers "
@@ -89,4 +105,5 @@ def converted(owner: str, model: nn.Module, convert: Convert, containers: tuple[
             f"{owner}: expected a model with neurons, got {type(model).__name__} without; pass an nn.Sequential of its "
             "layers"
         )
-    return Chain(layers).train(model.training)
+    floats = (each.dtype for each in model.parameters() if each.is_floating_point())
+    return Chain(layers).to(next(floats, torch.get_default_dtype())).train(model.training)

@@ -137,13 +137,21 @@ def _built(graph: "nir.NIRGraph", reading: Reading) -> nn.Module:
     if unknown or len(set(edges)) < len(edges):
         wrong = f"edges of {', '.join(sorted(unknown))}, which are no nodes" if unknown else "an edge twice"
         raise ValueError(f"from_nir: expected edges between nodes, each once, got {wrong}; mend the graph")
+    for a, b in edges:
+        if a == last or b == first:
+            raise ValueError(
+                f"from_nir: expected no edge to the Input and none from the Output, got one from {a!r} to {b!r}; take "
+                "it out"
+            )
     order, sources = wiring(graph.nodes, edges)
     layers = {part: _layer(graph, part, reading) for part in order if part not in (first, last)}
     for part in order:
         if not sources[part] and part != first:
             raise ValueError(f"from_nir: expected an input for {_name(part)!r}, got no edge to it; take it out")
     onward = [part for part in order if part not in (first, last)]
-    if all(sources[part] == (before,) for part, before in zip([*onward, last], [first, *onward], strict=True)):
+    branched = any(isinstance(layer, fx.GraphModule) for layer in layers.values())
+    in_order = all(sources[part] == (before,) for part, before in zip([*onward, last], [first, *onward], strict=True))
+    if onward and in_order and not branched:
         if len(onward) == 1 and isinstance(layers[onward[0]], Dynamics):
             return layers[onward[0]]
         return _chain([(_name(part), layers[part]) for part in onward])
@@ -167,7 +175,10 @@ def _name(part: str | Loop) -> str:
 def _layer(graph: "nir.NIRGraph", part: str | Loop, reading: Reading) -> nn.Module:
     if isinstance(part, Loop):
         onward, back = ([(name, _layer(graph, name, reading)) for name in names] for names in part)
-        return Recurrent(_one(onward), _one(back) if back else nn.Identity())
+        try:
+            return Recurrent(_one(onward), _one(back) if back else nn.Identity())
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"from_nir: loop through {', '.join([*part.onward, *part.back])}: {error}") from error
     node = graph.nodes[part]
     return _built(node, reading) if type(node).__name__ == "NIRGraph" else reading.layer(part, node)
 
@@ -203,7 +214,8 @@ def _module(
 
     for at, part in enumerate(order):
         layer, name = layers[part], f"{_name(part)}_{at}".replace(".", "_")
-        root.add_module(name, layer if isinstance(layer, (Dynamics, nn.Linear)) else Stepwise(layer))
+        takes_sequences = isinstance(layer, (Dynamics, nn.Linear, fx.GraphModule))
+        root.add_module(name, layer if takes_sequences else Stepwise(layer))
         known[part] = forward.call_module(name, (added(part),))
     forward.output(added(last))
     return fx.GraphModule(root, forward, "FromNIR")

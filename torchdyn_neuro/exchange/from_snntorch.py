@@ -71,7 +71,8 @@ def _neuron(layer: nn.Module, kind: str, dt: float) -> Dynamics:
     decay, gain = _moves(layer, kind)
     cell = leaky(decay, gain, dt, **options)
     back = _connection(layer) if kind.startswith("R") else None
-    reset = layer.threshold.detach().clone()
+    # It comes in as input, which the cell scales.
+    reset = (layer.threshold.detach().double() / gain).to(layer.threshold.dtype)
     if not kind.endswith("Synaptic"):
         if later:
             return Recurrent(cell, DelayedReset(reset, back))

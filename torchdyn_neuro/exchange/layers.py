@@ -113,6 +113,8 @@ def _linear(reading: Reading, node: Any) -> nn.Linear:
 def _with_weights(reading: Reading, layer: nn.Module, weight: np.ndarray, bias: np.ndarray | None) -> nn.Module:
     layer.weight = reading.weight(weight)
     if bias is not None:
+        if np.shape(bias) != (len(weight),):
+            raise ValueError(f"expected a bias of shape ({len(weight)},), got {np.shape(bias)}; give one per output")
         layer.bias = reading.weight(bias)
     return layer
 
@@ -121,6 +123,7 @@ def _convolution(reading: Reading, node: Any) -> nn.Conv1d | nn.Conv2d:
     outputs, inputs, *kernel = node.weight.shape
     kind, groups = (nn.Conv1d, nn.Conv2d)[len(kernel) - 1], int(node.groups)
     settings = {name: _sizes(getattr(node, name), len(kernel)) for name in ("stride", "padding", "dilation")}
+    settings["bias"] = node.bias is not None
     layer = nn.utils.skip_init(kind, inputs * groups, outputs, tuple(kernel), groups=groups, **settings)
     return _with_weights(reading, layer, node.weight, node.bias)
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.utils import parametrize
 
 from .. import integrators
 from ..activity import CurrentScale
@@ -38,7 +39,8 @@ def node_of(layer: nn.Module, place: Place) -> Any:
         ValueError: if NIR has none.
     """
     for kind, write in WRITERS.items():
-        if type(layer) is kind:
+        # A weight that follows from others is written as it is now.
+        if parametrize.type_before_parametrizations(layer) is kind:
             node = write(layer, place)
             break
     else:
@@ -117,7 +119,7 @@ def _flatten(layer: nn.Flatten, place: Place) -> Any:
 
 def _scale(layer: OneToOne | CurrentScale, place: Place) -> Any:
     value = layer.weight if isinstance(layer, OneToOne) else layer.scale
-    return library("to_nir").Scale(scale=value.detach().cpu().broadcast_to(place.shape).numpy().copy())
+    return library("to_nir").Scale(scale=_array(value.broadcast_to(place.shape)))
 
 
 def _delay(layer: Delay, place: Place) -> Any:
@@ -239,7 +241,9 @@ def integrator_notes(name: str, cell: ODE) -> dict[str, Any]:
 
 
 def _array(value: torch.Tensor) -> np.ndarray:
-    return value.detach().cpu().numpy().copy()
+    # numpy has no bfloat16.
+    value = value.detach().cpu()
+    return (value.float() if value.dtype is torch.bfloat16 else value).numpy().copy()
 
 
 def _pair(value: int | Sequence[int]) -> np.ndarray:

@@ -11,12 +11,14 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
 from ..data.event_data import EventData
+from ..data.image_data import ImageData
+from ..data.sequential_images import SequentialImages
 from ..training import Classification
 from .command_line import MISTAKES, guarded, opened, parser
 from .listening import frames_from_events, frames_from_numbers
 from .live import LiveClassifier
 from .rates import RateMeter
-from .readers import Samples, reader_for
+from .readers import Samples, check_pixels, reader_for
 
 DESCRIPTION = """Labels of files or of what comes in, a line each: name, label, probability, firing rate of each layer.
 
@@ -97,20 +99,27 @@ class Answers:
     def listen(self, data: LightningDataModule, every: int) -> None:
         """Print a line for what comes from standard input, until it ends."""
         shape = tuple(getattr(data, "shape", None) or self.classifier.config["data"]["input_shape"])
+        pixels = isinstance(data, (ImageData, SequentialImages))
         if self.classifier.encoder is not None:
             for number, sample in enumerate(frames_from_numbers(sys.stdin, shape), 1):
                 if sample is not None:
+                    if pixels:
+                        check_pixels(f"line {number}", sample)
                     self.tell(Samples([f"line {number}"], sample, None), 1)
             return
         live = LiveClassifier(self.classifier)
         events = isinstance(data, EventData)
         frames = frames_from_events(sys.stdin, data) if events else frames_from_numbers(sys.stdin, shape)
         with RateMeter(self.classifier.model) as meter, closing(frames):
-            self._follow(live, frames, meter, every)
+            self._follow(live, frames, meter, every, pixels)
 
-    def _follow(self, live: LiveClassifier, frames: Iterator[Tensor | None], meter: RateMeter, every: int) -> None:
+    def _follow(
+        self, live: LiveClassifier, frames: Iterator[Tensor | None], meter: RateMeter, every: int, pixels: bool
+    ) -> None:
         sequence = 0
-        for frame in frames:
+        for number, frame in enumerate(frames, 1):
+            if pixels and frame is not None:
+                check_pixels(f"line {number}", frame)
             if frame is None:
                 live.reset()
                 meter.read()

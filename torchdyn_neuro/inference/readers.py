@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -65,6 +65,7 @@ def read_images(path: Path, data: ImageData, *, resize: bool = False) -> Samples
     channels, height, width = data.shape
     try:
         with Image.open(path) as image:
+            _check_picture(path, image)
             picture = image.convert("L" if channels == 1 else "RGB")
     except (UnidentifiedImageError, OSError) as error:
         raise ValueError(f"predict: expected an image in {str(path)!r}, which is damaged or none ({error})") from error
@@ -79,6 +80,23 @@ def read_images(path: Path, data: ImageData, *, resize: bool = False) -> Samples
     return Samples([path.name], pixels[None], None)
 
 
+def _check_picture(path: Path, image: Any) -> None:
+    """Raise where a picture has more to it than bytes of colour, of which the rest would go without a word."""
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1:
+        raise ValueError(f"predict: expected one picture, got {frames} in {str(path)!r}; save each of them by itself")
+    if image.mode == "F" or image.mode.startswith("I"):
+        raise ValueError(
+            f"predict: expected pixels of 8 bits, got mode {image.mode!r} in {str(path)!r}; scale them to 0 to 255, or "
+            "save an array (.npy) of values from 0 to 1"
+        )
+    if image.has_transparency_data and image.convert("RGBA").getextrema()[3][0] < 255:
+        raise ValueError(
+            f"predict: expected a picture that lets nothing through, got transparent pixels in {str(path)!r}; lay it "
+            "on a background like that of the training"
+        )
+
+
 def read_array(path: Path, shape: tuple[int, ...], *, encoded: bool) -> Samples:
     """Arrays ``.npy``: samples [\\*shape] or [N, \\*shape], or of a classifier of sequences [T, \\*] or [N, T, \\*]."""
     if path.suffix.lower() != ".npy":
@@ -88,7 +106,7 @@ def read_array(path: Path, shape: tuple[int, ...], *, encoded: bool) -> Samples:
         return _batch_of(path, values, shape)
     if values.ndim == len(shape) + 1:
         values = values[None]
-    if values.ndim != len(shape) + 2 or values.shape[2:] != shape or not values.shape[1]:
+    if values.ndim != len(shape) + 2 or values.shape[2:] != shape or 0 in values.shape[:2]:
         expected = ", ".join(map(str, shape))
         raise ValueError(
             f"predict: expected sequences [T, {expected}] or [N, T, {expected}], got {list(values.shape)} in "
@@ -138,23 +156,29 @@ def _recordings(path: Path) -> Iterator[Recording]:
         if not np.array_equal(units, np.rint(units)):
             raise ValueError(f"predict: expected whole numbers of units in {where}, got fractions")
         units = units.astype(np.int64)
-        yield Recording(rows[:, 0] * 1e3, units[:, 0] if units.shape[1] == 1 else units, 0, name=where)
+        yield Recording(
+            rows[:, 0].astype(np.float64) * 1e3, units[:, 0] if units.shape[1] == 1 else units, 0, name=where
+        )
     else:
         raise ValueError(f"predict: expected events (.bin, .aedat, .h5, .hdf5, .csv, .txt, .npy), got {where}")
 
 
 def _load_text(path: Path) -> np.ndarray:
-    text = path.read_text().replace(",", " ").replace(";", " ").splitlines()
+    text = [line for line in path.read_text().replace(",", " ").replace(";", " ").splitlines() if line.strip()]
     first = text[0].split() if text else []
     try:
         [float(word) for word in first]
         skipped = 0
     except ValueError:
         skipped = 1
+    if len(text) <= skipped:
+        raise ValueError(f"predict: expected events in {str(path)!r}, got none; give a recording with some")
     try:
-        return np.loadtxt(text, ndmin=2, skiprows=skipped)
+        values = np.loadtxt(text, ndmin=2, skiprows=skipped)
     except ValueError as error:
         raise ValueError(f"predict: expected numbers in {str(path)!r}, got something else ({error})") from error
+    _check_finite(path, values)
+    return values
 
 
 def _load_array(path: Path) -> np.ndarray:
@@ -164,9 +188,15 @@ def _load_array(path: Path) -> np.ndarray:
         raise ValueError(f"predict: expected an array of numbers in {str(path)!r}, {error}") from error
     if values.dtype.kind not in "biuf":
         raise ValueError(f"predict: expected real numbers in {str(path)!r}, got {values.dtype}")
+    _check_finite(path, values)
+    # Torch knows no other order of bytes, and no longer numbers.
+    kept = values.dtype.newbyteorder("=") if values.dtype.itemsize <= 8 else np.float64
+    return values.astype(kept, copy=False)
+
+
+def _check_finite(path: Path, values: np.ndarray) -> None:
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise ValueError(f"predict: expected finite numbers in {str(path)!r}, got NaN or infinity")
-    return values
 
 
 def _batch_of(path: Path, values: np.ndarray, shape: tuple[int, ...], *, scale_bytes: bool = False) -> Samples:
@@ -180,12 +210,17 @@ def _batch_of(path: Path, values: np.ndarray, shape: tuple[int, ...], *, scale_b
     samples = torch.from_numpy(values).float()
     if scale_bytes:
         samples = samples / 255 if values.dtype == np.uint8 else samples
-        if samples.min() < 0 or samples.max() > 1:
-            raise ValueError(
-                f"predict: expected pixels from 0 to 1, or bytes, got {samples.min():g} to {samples.max():g} in "
-                f"{str(path)!r}; divide by the greatest value"
-            )
+        check_pixels(repr(str(path)), samples)
     return Samples(_numbered(path, len(samples)), samples, None)
+
+
+def check_pixels(where: str, pixels: Tensor) -> None:
+    """Raise unless all pixels are from 0 to 1, as in training."""
+    if pixels.min() < 0 or pixels.max() > 1:
+        raise ValueError(
+            f"predict: expected pixels from 0 to 1, or bytes in a file, got {pixels.min():g} to {pixels.max():g} in "
+            f"{where}; divide by the greatest value"
+        )
 
 
 def _in_steps(images: Samples, data: SequentialImages) -> Samples:
