@@ -143,9 +143,8 @@ def test_mongillo_2008(picture):
     assert figures["persistent"]["cued"] == pytest.approx(1000 * loud.mean(), rel=0.4)
 
 
-def test_potjans_diesmann_2014(picture, tmp_path):
-    """The published tables, at a tenth of the size."""
-    example = load("papers/Potjans_Diesmann_2014")
+def circuit() -> dict:
+    """Tables 4 and 5 of Potjans & Diesmann (2014)."""
     names = [f"L{layer}{kind}" for layer in (23, 4, 5, 6) for kind in "EI"]
     neurons = [20683, 5834, 21915, 5479, 4850, 1065, 14395, 2948]
     chances = [
@@ -158,7 +157,7 @@ def test_potjans_diesmann_2014(picture, tmp_path):
         [0.0156, 0.0066, 0.0211, 0.0166, 0.0572, 0.0197, 0.0396, 0.2252],
         [0.0364, 0.001, 0.0034, 0.0005, 0.0277, 0.008, 0.0658, 0.1443],
     ]
-    tables = {
+    return {
         "populations": names,
         "neurons": neurons,
         "connection_probability": chances,
@@ -176,6 +175,13 @@ def test_potjans_diesmann_2014(picture, tmp_path):
         "dt_ms": 0.1,
         "mean_rates_hz": [0.971, 2.868, 4.746, 5.396, 8.142, 9.078, 0.991, 7.523],
     }
+
+
+def test_potjans_diesmann_2014(picture, tmp_path):
+    """The published tables, at a tenth of the size."""
+    example = load("papers/Potjans_Diesmann_2014")
+    tables = circuit()
+    names, neurons, chances = (tables[key] for key in ("populations", "neurons", "connection_probability"))
     (tmp_path / "tables.json").write_text(json.dumps(tables))
     figures = example.main(picture, tmp_path / "tables.json", scale=0.1, duration=2000.0, settle=200.0)
     # NEST 3.10 at this size, means of three runs of 4 s: other neurons and another length scatter by a tenth and more.
@@ -200,6 +206,21 @@ def test_potjans_diesmann_2014(picture, tmp_path):
         _, state = cell.step(torch.full((1, 1), arrives), state)
         trace.append(state.v.item() - rest)
     assert max(trace) == pytest.approx(0.15, rel=0.01)
+
+
+def test_potjans_diesmann_2014_fit(picture, tmp_path):
+    """A few updates of the drives lead towards the published rates."""
+    (tmp_path / "tables.json").write_text(json.dumps(circuit()))
+    found = load("papers/Potjans_Diesmann_2014_fit").main(picture, tmp_path / "tables.json", 0.02, updates=14)
+    assert found["last"] < 0.7 * found["first"]
+
+
+def test_train_sparse_network(picture):
+    """A few updates of the weights order the assemblies."""
+    example = load("train_sparse_network")
+    found = example.main(picture, updates=8)
+    error = [(found[key] - example.WANTED).square().mean() for key in ("first", "last")]
+    assert error[1] < 0.5 * error[0]
 
 
 def test_brette_2007(picture):

@@ -12,8 +12,9 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
+import torchdyn_neuro as tdn
 from tests.networks.test_spiking_network import listed, poisson_network, same
-from torchdyn_neuro import networks
+from torchdyn_neuro import networks, wiring
 
 WATCH = {"I": {"v": [3, 96]}, "E": {"refractory": [0, 330]}}
 INTERVAL = 2.0
@@ -48,6 +49,11 @@ def work(rank: int, port: int, folder: Path, told) -> None:
     messages.append(refused(OSError if rank else RuntimeError, lambda: net.run(0.5, progress=fails)))
     messages.append(refused(ValueError, lambda: poisson_network(owners=2, seed=rank, group=group)))
     messages.append(refused(ValueError, lambda: net.run(1.0 + rank)))
+    messages.append(refused(ValueError, lambda: net.simulate(1.0)))
+    learned = networks.Projection("E", "E", wiring.FixedInDegree(2), 0.1, 0.5, learned=True)
+    populations = {"E": networks.Population(5, tdn.LIF(20.0, dt=0.5))}
+    options = {"owners": 2, "group": group}
+    messages.append(refused(ValueError, lambda: networks.SpikingNetwork(populations, [learned], **options)))
     result = {
         "runs": (first, pieces[0] if rank else last.spikes, last.state, frozen),
         "messages": messages,
@@ -106,11 +112,13 @@ def test_two_processes_are_one(tmp_path):
         for field in fields:
             assert torch.equal(piece.traces[population][field], last.traces[population][field])
     assert same(last._replace(state=torch.load(tmp_path / "checkpoint")), last)
-    lost, seeds, durations = zip(*(result["messages"] for result in results), strict=True)
+    lost, seeds, durations, gradients, weights = zip(*(result["messages"] for result in results), strict=True)
     assert "got an error in process 1" in lost[0]
     assert lost[1] == "no room left"
     assert all("expected the same seed in all processes, got 0 in process 0 and 1 in" in message for message in seeds)
     assert all("expected the same duration in all processes, got 10 in" in message for message in durations)
+    assert all("expected a network of one process for gradients" in message for message in gradients)
+    assert all("expected no weights that are learned" in message for message in weights)
 
     # At most an interval was lost, and one process goes on.
     state = torch.load(tmp_path / "long")

@@ -114,6 +114,24 @@ def test_a_slope_or_width_must_be_positive(name, value):
         cls(**{argument: "steep"})
 
 
+@pytest.mark.parametrize(
+    "surrogate",
+    [
+        Triangular(0.7),
+        Rectangular(0.6),
+        Damped(Triangular(2.0), 0.1),
+        CustomSurrogate(lambda x: (1 - x**2).relu(), 1.0),
+    ],
+)
+def test_beyond_its_support_a_slope_is_zero(surrogate):
+    x = torch.tensor([-0.99, -1.01, 0.99, 1.01], dtype=torch.float64) * surrogate.support
+    assert (surrogate.derivative(x) != 0).tolist() == [True, False] * 2
+
+
+def test_other_slopes_are_zero_nowhere():
+    assert all(each().support == float("inf") for each in (ATan, StraightThrough, Sigmoid))
+
+
 @pytest.mark.parametrize("name", all_surrogates())
 def test_double_backward_is_the_slope_of_the_slope(name):
     points = torch.tensor([-0.4, -0.11, 0.2, 0.33], dtype=torch.float64)

@@ -1,5 +1,6 @@
 """What a surrogate is: an exact spike forward, a smooth slope backward."""
 
+import math
 from abc import ABC, abstractmethod
 from typing import Any
 
@@ -78,3 +79,8 @@ class Surrogate(ABC):
     @abstractmethod
     def derivative(self, x: Tensor) -> Tensor:
         """The slope that stands for the derivative of the step at ``x``."""
+
+    @property
+    def support(self) -> float:
+        """The distance from the threshold from which on the slope is zero."""
+        return math.inf

@@ -10,6 +10,7 @@ from .network import SpikingNetwork
 from .population import Population
 from .projection import Projection
 from .running import Piece, Run, SpikingNetworkState
+from .simulating import Simulated
 from .spike_file import SpikeFile
 from .spike_source import SpikeSource
 from .spikes import Spikes
@@ -23,6 +24,7 @@ __all__ = [
     "Projection",
     "ReleaseState",
     "Run",
+    "Simulated",
     "SpikeFile",
     "SpikeSource",
     "Spikes",

@@ -4,11 +4,15 @@ enum { POISSON = 5, BLOCK_OF_DRIVE = AT_ONCE };  // kind of counters; neurons
 // Poisson spikes from outside, and a constant current: the number of spikes is drawn by the alias method from one word,
 // whose lower 4 bits choose one of 16 numbers and which, where it is not below a threshold, stands for another number.
 struct Drive {
-  I population, input, repeats;
+  I population, input, repeats, each;  // each: whether a current has one value for each neuron
   uint32_t stream;
   const uint32_t* threshold;
   const NUMBER *value, *other, *current;  // of 16 numbers of spikes; one, or null
 };
+static inline Drive drive_of(const I* words, void* const* tensors) {
+  return {words[0], words[1], words[3], words[4], (uint32_t)words[2], (const uint32_t*)tensors[0],
+          (const NUMBER*)tensors[1], (const NUMBER*)tensors[2], (const NUMBER*)tensors[3]};
+}
 #if defined(__AVX512F__) && defined(__AVX512DQ__) && !defined(__clang__)
 // So many blocks of neurons at once: they share the keys of each round, and one does not wait for the other.
 template <int COUNT> INLINE void drive_blocks(const Drive& d, float* to, I repeat, I t, I first) {
@@ -32,7 +36,7 @@ template <int COUNT> INLINE void drive_blocks(const Drive& d, float* to, I repea
 #endif
 static inline void drive(const Drive& d, NUMBER* to, I begin, I end, I t) {
   if (d.current)
-    for (I j = 0; j < end - begin; ++j) to[j] += *d.current;
+    for (I j = 0; j < end - begin; ++j) to[j] += d.current[d.each ? begin + j : 0];
   for (I repeat = 0; repeat < d.repeats; ++repeat) {
     I j = begin;
 #if defined(__AVX512F__) && defined(__AVX512DQ__) && !defined(__clang__)

@@ -13,7 +13,7 @@ from ..fused.stepper import WIDEST, Stepper
 from ..native.compiler import arrays
 from ..native.threads import threads_for
 from .changing import Held
-from .drives import Poisson, fits
+from .drives import Poisson
 from .layout import Layout
 from .packed import Packed, library
 from .population import Population
@@ -87,6 +87,7 @@ class Engine:
     ):
         self.layout, self.packed, self.cells, self.dtype = layout, packed, tuple(cells), dtype
         self.watched, self.changing = watched, changing
+        self.kept, self.every, self.origin = (), 1, 0
         self.held = [[_padded(leaf) for leaf in leaves(state)] for state in cells]
         self.figures = Figures()
         self.processes, self.exchange = processes, None
@@ -106,6 +107,7 @@ class Engine:
         self.record = torch.empty(layout.owners, self.room, 2, dtype=torch.int32)
         self.tensors: list[Tensor | None] = []
         self.words: list[int] = []
+        self.of_drives: list[tuple[list[int], list[Tensor | None]]] = []
         for number, (population, state, each) in enumerate(zip(populations, self.held, steppers, strict=True)):
             own = [population.on_grid(dt)] if each is None else [*state, *each.held]
             spikes = len(own[0]) if each is None else 0
@@ -117,11 +119,36 @@ class Engine:
             for drive, stream in zip(population.drives, own, strict=True):
                 self.drives += 1
                 poisson = isinstance(drive, Poisson)
-                self.words += [number, population.place(drive.receptor), stream, drive.draws(dt) if poisson else 0]
-                if not poisson:
-                    fits("Current", "value", drive.value, dtype)
-                current = None if poisson else torch.tensor([drive.value], dtype=dtype)
-                self.tensors += [*(drive.table(dt, dtype) if poisson else (None, None, None)), current]
+                current = None if poisson else drive.values(population.neurons, dtype)
+                words = [number, population.place(drive.receptor), stream, drive.draws(dt) if poisson else 0]
+                words.append(0 if poisson else int(current.numel() > 1))
+                tensors = [*(drive.table(dt, dtype) if poisson else (None, None, None)), current]
+                self.of_drives.append((words, tensors))
+                self.words += words
+                self.tensors += tensors
+
+    def driven(self) -> tuple[list[list[int]], list[list[Tensor | None]]]:
+        """The words and the tensors of each drive."""
+        return [words for words, _ in self.of_drives], [tensors for _, tensors in self.of_drives]
+
+    def keep(self, fields: Sequence[tuple[int, int]], every: int, begin: int, steps: int) -> list[Tensor]:
+        """From now on keep fields every so many steps, as they are before the step.
+
+        Args:
+            fields: the number of the population and that of the field of each.
+            every: so many.
+            begin: the first step.
+            steps: how many will be taken.
+
+        Returns:
+            What will be kept of each, [times, length].
+        """
+        times = -(-steps // every)
+        held = [self.held[number][leaf] for number, leaf in fields]
+        found = [torch.zeros(times, *leaf.shape, dtype=leaf.dtype) for leaf in held]
+        self.kept = [(number, leaf, to) for (number, _), leaf, to in zip(fields, held, found, strict=True)]
+        self.every, self.origin = every, begin
+        return found
 
     def run(self, begin: int, steps: int, recent: Tensor) -> tuple[int, Tensor, list[Tensor]]:
         """Take at most so many steps.
@@ -144,12 +171,16 @@ class Engine:
         sizes += [len(recent), self.room, len(packed.delays), self.drives]
         # Where processes meet there is always room.
         sizes += [len(self.watched), *((exchange.interval, 0) if exchange is not None else (0, layout.most))]
+        sizes += [len(self.kept), self.every, self.origin]
         sizes += [*layout.widths, *packed.delays, *self.words]
         traces = [torch.zeros(steps, len(neurons), dtype=self.dtype) for _, _, neurons in self.watched]
         watches = []
         for (number, leaf, neurons), trace in zip(self.watched, traces, strict=True):
             sizes += [number, len(neurons)]
             watches += [self.held[number][leaf], neurons, trace]
+        for number, leaf, to in self.kept:
+            sizes += [number, leaf.element_size(), len(leaf)]
+            watches += [leaf, to]
         sizes.append(len(self.changing))
         for each in self.changing:
             sizes += each.rows.words

@@ -15,7 +15,8 @@ static inline I placed(I begin, I k) { return begin + k + HEADER * (k / MOST_TOG
 
 // The rows of one population: their lengths, or, once it is known where they begin, the rows themselves. tensors: those of
 // the rules, the accumulators of the neurons of each rule (owner in the upper 16 bits; or ELSEWHERE), lengths and offsets [owners,
-// neurons], places, weights, the number of synapses, to which theirs are added. sizes: threads, whether rows are written, rules, owners, longest delay, neurons of all, the
+// neurons], places, weights, the number of synapses, to which theirs are added; of each rule, or null, how many synapses
+// each row has, then where it begins, and the place of each synapse in the order of the rows. sizes: threads, whether rows are written, rules, owners, longest delay, neurons of all, the
 // first of the population, how many it has, the words of the rules.
 extern "C" void pack_rows(void* const* tensors, const I* sizes, const double* numbers) {
   const bool writes = sizes[1];
@@ -29,6 +30,7 @@ extern "C" void pack_rows(void* const* tensors, const I* sizes, const double* nu
   uint16_t* const places = (uint16_t*)rest[rules + 2];
   NUMBER* const weights = (NUMBER*)rest[rules + 3];
   I* const synapses = (I*)rest[rules + 4];
+  void* const* const listed = rest + rules + 5;
 #pragma omp parallel num_threads(sizes[0])
   {
     Row row = {};
@@ -37,6 +39,7 @@ extern "C" void pack_rows(void* const* tensors, const I* sizes, const double* nu
     Growing<NUMBER> value = {};
     const I keys = owners * longest;
     I drawn = 0;
+    I* const before = (I*)memory_of((rules + 1) * (I)sizeof(I));
     I *const bins = (I*)memory_of(keys * (I)sizeof(I)), *const begin = (I*)memory_of(keys * (I)sizeof(I));
 #pragma omp for schedule(dynamic, 16)
     for (I s = 0; s < neurons; ++s) {
@@ -44,6 +47,7 @@ extern "C" void pack_rows(void* const* tensors, const I* sizes, const double* nu
       I count = 0;
       for (I n = 0; n < rules; ++n) {
         draw_row(rule[n], s, row);
+        before[n] = count;
         const uint32_t* const where = (const uint32_t*)rest[n];
         const bool one_delay = !rule[n].delay && alike(rule[n].delays);
         const I delay = one_delay ? delay_of(rule[n], s, row, 0) : 0;
@@ -60,6 +64,7 @@ extern "C" void pack_rows(void* const* tensors, const I* sizes, const double* nu
           }
           ++count;
         }
+        if (!writes && listed[2 * n]) ((I*)listed[2 * n])[s] = count - before[n];
       }
       drawn += count;
       for (I owner = 0; owner < owners; ++owner) {
@@ -93,16 +98,21 @@ extern "C" void pack_rows(void* const* tensors, const I* sizes, const double* nu
       }
       if (!writes) continue;
       for (I k = 0; k < keys; ++k) bins[k] = 0;
-      for (I k = 0; k < count; ++k) {
-        const I to = placed(begin[key.at[k]], bins[key.at[k]]++);
-        places[to] = slot.at[k];
-        weights[to] = value.at[k];
+      before[rules] = count;
+      for (I n = 0; n < rules; ++n) {
+        I* const listing = listed[2 * n + 1] ? (I*)listed[2 * n + 1] + ((const I*)listed[2 * n])[s] : nullptr;
+        for (I k = before[n]; k < before[n + 1]; ++k) {
+          const I to = placed(begin[key.at[k]], bins[key.at[k]]++);
+          places[to] = slot.at[k];
+          weights[to] = value.at[k];
+          if (listing) listing[k - before[n]] = to;
+        }
       }
     }
 #pragma omp atomic
     *synapses += drawn;
     row.drop();
-    free(slot.at), free(key.at), free(value.at), free(bins), free(begin);
+    free(slot.at), free(key.at), free(value.at), free(bins), free(begin), free(before);
   }
   free(rule);
 }

@@ -2,8 +2,8 @@
 
 import ctypes
 import functools
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -18,7 +18,7 @@ _LARGEST = 2**15 - 1
 _MOST = 2**31 - 1
 _PART = 1 << 22
 """Weights that are rounded at the same time."""
-_OWN = "pack", "waiting", "drive", "changing", "parts", "run"
+_OWN = "pack", "waiting", "drive", "changing", "parts", "run", "reverse"
 _HEADERS = (*DRAWING[:3], "fused/cpp/storage.h", *DRAWING[3:], *(f"networks/{name}.h" for name in _OWN))
 
 
@@ -43,6 +43,7 @@ class Packed:
         delays: those that there are, in steps, longest first.
         synapses: their number.
         scale: of frozen weights; ``None`` where they are not.
+        listed: of each projection whose weights are learned, their places in the order of its rows, int64 [synapses].
     """
 
     places: Tensor
@@ -51,6 +52,7 @@ class Packed:
     delays: tuple[int, ...]
     synapses: int
     scale: float | None = None
+    listed: Mapping[int, Tensor] = field(default_factory=dict)
 
     def __getstate__(self) -> dict[str, Any]:
         # torch 2.14 pickles no whole numbers of 16 bits without a sign.
@@ -82,12 +84,13 @@ class Packed:
                     f"{_MOST / _LARGEST:.0f} times the largest one, whose sum 32 bits hold, got {found / _LARGEST:.0f} "
                     "times; run it without freeze()"
                 )
-        return replace(self, weights=weights, scale=scale)
+        return replace(self, weights=weights, scale=scale, listed={})
 
     @property
     def nbytes(self) -> int:
         """Bytes of memory."""
-        return sum(x.numel() * x.element_size() for x in (self.places, self.weights, self.offsets))
+        every = self.places, self.weights, self.offsets, *self.listed.values()
+        return sum(x.numel() * x.element_size() for x in every)
 
 
 def check_memory(synapses: float, wanted: float) -> None:
@@ -120,27 +123,42 @@ def pack(
     delays = sorted(set().union(*(p.delays(dt) for p, *_ in projections)) or {1}, reverse=True)
     lengths = torch.zeros(layout.owners, layout.total, dtype=torch.int64)
     drawn, calls = torch.zeros(1, dtype=torch.int64), []
+    starts, listed = {}, {}
+    for number, (projection, pre, *_) in enumerate(projections):
+        if projection.learned:
+            starts[number] = torch.zeros(layout.neurons[pre], dtype=torch.int64)
     for source in sorted({source for projection, source, _, _ in projections if not projection.changes}):
         tensors: list[Tensor | None] = []
-        where, words, numbers = [], [], []
-        for (projection, pre, post, receptor), stream in zip(projections, streams, strict=True):
+        where, words, numbers, own = [], [], [], []
+        for number, (each, stream) in enumerate(zip(projections, streams, strict=True)):
+            projection, pre, post, receptor = each
             if pre == source and not projection.changes:
                 rule = projection.rule(layout.neurons[pre], layout.neurons[post], stream, dt, dtype)
                 tensors += rule.tensors(*projection.tables(dt))
                 where.append(layout.where(post, receptor))
                 words += rule.words(stream)
                 numbers += rule.numbers()
+                own.append(number)
         count, neurons = len(where), layout.neurons[source]
         sizes = [count, layout.owners, delays[0], layout.total, layout.first(source), neurons, *words]
-        calls.append(([*tensors, *where], sizes, (ctypes.c_double * len(numbers))(*numbers)))
-    for tensors, sizes, numbers in calls:
-        kernel(*arrays([*tensors, lengths, None, None, None, drawn], [threads, 0, *sizes]), numbers)
+        calls.append(([*tensors, *where], sizes, (ctypes.c_double * len(numbers))(*numbers), own))
+
+    def lists(own: Sequence[int]) -> list[Tensor | None]:
+        return [of.get(number) for number in own for of in (starts, listed)]
+
+    for tensors, sizes, numbers, own in calls:
+        results = [lengths, None, None, None, drawn, *lists(own)]
+        kernel(*arrays([*tensors, *results], [threads, 0, *sizes]), numbers)
     flat = lengths.flatten()
     offsets, total = (flat.cumsum(0) - flat).reshape(lengths.shape), int(flat.sum())
     offsets[lengths == 0] = -1
+    for number, counts in starts.items():
+        listed[number] = torch.empty(int(counts.sum()), dtype=torch.int64)
+        counts.copy_(counts.cumsum(0) - counts)
     check_memory(total, total * (2 + dtype.itemsize))
     places, weights = torch.empty(total, dtype=torch.uint16), torch.empty(total, dtype=dtype)
     library(dtype).large(*arrays([places, weights], [2, 2 * total, dtype.itemsize * total]))
-    for tensors, sizes, numbers in calls:
-        kernel(*arrays([*tensors, lengths, offsets, places, weights, drawn], [threads, 1, *sizes]), numbers)
-    return Packed(places, weights, offsets, tuple(delays), int(drawn) // 2)
+    for tensors, sizes, numbers, own in calls:
+        results = [lengths, offsets, places, weights, drawn, *lists(own)]
+        kernel(*arrays([*tensors, *results], [threads, 1, *sizes]), numbers)
+    return Packed(places, weights, offsets, tuple(delays), int(drawn) // 2, listed=listed)

@@ -26,6 +26,13 @@ struct Watch {
   NUMBER* to;  // [steps, count]
 };
 
+// A field that is kept every so many steps, as it is before the step.
+struct Kept {
+  I population, size, length;
+  const char* field;
+  char* to;  // [times, length]
+};
+
 // What one owner keeps.
 struct alignas(64) Owner {
   NUMBER* arrived;

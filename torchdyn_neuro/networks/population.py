@@ -12,7 +12,7 @@ from ..core.state import State, fill, leaves, map_state
 from ..wiring import Values
 from ..wiring.draw import drawn
 from ..wiring.values import table_of
-from .drives import Current, Poisson
+from .drives import Current, Poisson, tensors_of
 from .watching import fields_of
 
 
@@ -73,6 +73,10 @@ class Population(nn.Module):
             if not isinstance(drive, (Poisson, Current)):
                 raise TypeError(f"Population: expected drives to be Poisson or Current, got {drive!r}; pass those")
             self.place(drive.receptor)
+        for number, drive in enumerate(self.drives):
+            for name, value in tensors_of(drive).items():
+                if isinstance(value, nn.Parameter):
+                    self.register_parameter(f"drive{number}_{name}", value)
         self.initial = dict(initial or {})
 
     def place(self, receptor: int | str) -> int:
@@ -99,7 +103,7 @@ class Population(nn.Module):
     def initial_state(self, dtype: torch.dtype, stream: int) -> State:
         """The state at the start, fields [1, neurons]; ``stream`` tells apart what is drawn."""
         # What a cell draws by itself, such as the key of a noise, comes from the seed of the network, too.
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]):
             torch.manual_seed(stream)
             state = self.cell.initial_state(self.frame(dtype))
         places, values = fields_of(state), list(leaves(state))
@@ -120,7 +124,7 @@ class Population(nn.Module):
                     f"Population: expected {name} at the start of {self.neurons} neurons, got shape "
                     f"{tuple(value.shape)}; pass one value for each"
                 )
-            return value.detach().expand(self.neurons) if value.numel() == 1 else value.detach()
+            return value.expand(self.neurons) if value.numel() == 1 else value
         return drawn(table_of("Population", name, value), self.neurons, stream + number)
 
     def extra_repr(self) -> str:

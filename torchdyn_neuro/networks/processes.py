@@ -133,6 +133,12 @@ def share(
             "SpikingNetwork: expected synapses that stay in a network that processes share, got projections whose "
             "synapses change; leave out release= and plasticity=, or take one process"
         )
+    for projection in projections:
+        if projection.learned:
+            raise ValueError(
+                f"SpikingNetwork: expected no weights that are learned in a network that processes share, got learned= "
+                f"in {projection.title}; leave it out, or take one process"
+            )
     return processes
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -31,6 +32,7 @@ class Projection:
         delay: ms, from the spike to its arrival: a number, a whole number of steps from one on, or a distribution,
             whose values are rounded to steps; omitted for a ``wiring.Given`` with delays.
         receptor: the input of the target's cell, by its place or its name.
+        learned: whether the weights are a parameter of the network, ``SpikingNetwork.weights``; 12 bytes more for each.
         release: short-term plasticity, a :class:`~torchdyn_neuro.TsodyksMarkram`: a spike brings the weight times what
             it releases, of which each presynaptic neuron has one state.
         plasticity: a rule by which the weights learn, :class:`~torchdyn_neuro.PairSTDP` or
@@ -49,6 +51,7 @@ class Projection:
     weight: float | Values | None = None
     delay: float | Values | None = None
     receptor: int | str = 0
+    learned: bool = False
     release: TsodyksMarkram | None = None
     plasticity: LearningRule | None = None
 
@@ -72,6 +75,11 @@ class Projection:
                 table_of("Projection", name, value)
 
         check_change("Projection", self.release, self.plasticity)
+        if self.learned and self.changes:
+            raise ValueError(
+                "Projection: expected learned=, release= or plasticity=, got two of them; a gradient needs weights "
+                "that stay in a run"
+            )
 
     @property
     def changes(self) -> bool:
@@ -148,3 +156,13 @@ class Projection:
         """The quantiles of weights and of delays in steps; of no meaning where they are given."""
         weight = table_of("Projection", "weight", 0.0 if self.weight is None else self.weight)
         return weight, weight if self.delay is None else self.steps(dt)
+
+
+def titles_of(projections: Sequence[Projection]) -> list[str]:
+    """A name for each: source and target, and a number where there are several of those."""
+    found: list[str] = []
+    for projection in projections:
+        title = f"{projection.source}->{projection.target}"
+        before = sum(name.partition(":")[0] == title for name in found)
+        found.append(f"{title}:{before}" if before else title)
+    return found

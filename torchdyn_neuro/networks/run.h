@@ -3,11 +3,11 @@
 //
 // A spike of step n with a delay of d steps arrives in step n + d. What arrives in a step is added in one order, whoever
 // does it: oldest spikes first, of one step those of lower neurons first. So nothing depends on threads or owners.
-enum { AHEAD = 4, POPULATION_WORDS = 5, DRIVE_WORDS = 4, DRIVE_TENSORS = 4 };
-enum { WATCH_WORDS = 2, WATCH_TENSORS = 3, TAKEN = 5 };
+enum { AHEAD = 4, POPULATION_WORDS = 5, DRIVE_WORDS = 5, DRIVE_TENSORS = 4 };
+enum { WATCH_WORDS = 2, WATCH_TENSORS = 3, KEPT_WORDS = 3, TAKEN = 5 };
 
 struct Machine {
-  I threads, owners, populations, longest, all, room, delays, drives, watches, interval, most;
+  I threads, owners, populations, longest, all, room, delays, drives, watches, interval, most, keeps, every, origin;
   Exchange exchange;
   const int32_t* heard;  // what came last
   I arrivals;
@@ -18,6 +18,7 @@ struct Machine {
   Population* population;
   Drive* outside;
   Watch* watch;
+  Kept* kept;
   Owner* owner;
   Changing changing;
   I full[2];
@@ -125,6 +126,16 @@ struct Machine {
         if (w.neuron[k] >= begin && w.neuron[k] < end) w.to[row * w.count + k] = w.field[w.neuron[k]];
     }
   }
+  void keep(I o, I t) const {
+    if (!keeps || (t - origin) % every) return;
+    for (I n = 0; n < keeps; ++n) {
+      const Kept& k = kept[n];
+      const I *const range = population[k.population].ranges + o * (2 + population[k.population].inputs);
+      if (range[0] >= range[1]) continue;
+      __builtin_memcpy(k.to + ((t - origin) / every * k.length + range[0]) * k.size, k.field + range[0] * k.size,
+                       (__SIZE_TYPE__)((range[1] - range[0]) * k.size));
+    }
+  }
   void learn(I o, I t) {
     for (I k = 0; k < changing.count; ++k) {
       const Group& g = changing.group[k];
@@ -173,21 +184,25 @@ struct Machine {
 
 // tensors: places, weights, offsets [owners, neurons], recent spikes (step, neuron), the record [owners, room, 2],
 // figures [owners, TAKEN], accumulators one owner after the other, those of whole numbers (or the same), the scale, those of each population, each drive, each
-// watch.
+// watch, each field that is kept.
 // sizes: threads, owners, populations, first step, steps, longest delay, neurons, recent spikes, room, delays, drives,
-// watches, steps between two exchanges, the most spikes of an owner before it may stop;
+// watches, steps between two exchanges, the most spikes of an owner before it may stop, fields that are kept, every how
+// many steps, from which one on;
 // the accumulators of each owner; the delays; of each population the first neuron, neurons, inputs, tensors, spikes that are
-// given, and its ranges; of each drive its population, input, stream, repeats; of each watch
-// its population and how many neurons. functions: the step of each population, and the exchange between processes, null if
-// there is one. Returns the steps that were taken: fewer where there would be no room for more spikes, or others are lost.
+// given, and its ranges; of each drive its population, input, stream, repeats, whether a current
+// has one value for each neuron; of each watch its population and how many neurons; of each field that is kept its
+// population, bytes of a number, and length. functions: the step of each population, and the exchange between processes,
+// null if there is one. Returns the steps that were taken: fewer where there would be no room for more spikes, or others
+// are lost.
 extern "C" I run_network(const void* const* functions, void* const* tensors, const I* sizes) {
   Machine m = {};
   m.threads = sizes[0], m.owners = sizes[1], m.populations = sizes[2], m.longest = sizes[5], m.all = sizes[6];
   const I begin = sizes[3], steps = sizes[4], recent = sizes[7];
   m.room = sizes[8], m.delays = sizes[9], m.drives = sizes[10];
   m.watches = sizes[11], m.interval = sizes[12], m.most = sizes[13];
+  m.keeps = sizes[14], m.every = sizes[15], m.origin = sizes[16];
   m.exchange = (Exchange)functions[m.populations];
-  const I *const widths = sizes + 14, *word = widths + m.owners + m.delays;
+  const I *const widths = sizes + 17, *word = widths + m.owners + m.delays;
   m.delay = widths + m.owners;
   m.places = (const uint16_t*)tensors[0], m.weights = (const Weight*)tensors[1];
   I* const figures = (I*)tensors[5];
@@ -222,11 +237,13 @@ extern "C" I run_network(const void* const* functions, void* const* tensors, con
   }
   m.outside = (Drive*)memory_of(m.drives * (I)sizeof(Drive));
   for (I n = 0; n < m.drives; ++n, word += DRIVE_WORDS, tensor += DRIVE_TENSORS)
-    m.outside[n] = {word[0], word[1], word[3], (uint32_t)word[2], (const uint32_t*)tensor[0],
-                   (const NUMBER*)tensor[1], (const NUMBER*)tensor[2], (const NUMBER*)tensor[3]};
+    m.outside[n] = drive_of(word, tensor);
   m.watch = (Watch*)memory_of(m.watches * (I)sizeof(Watch));
   for (I n = 0; n < m.watches; ++n, word += WATCH_WORDS, tensor += WATCH_TENSORS)
     m.watch[n] = {word[0], word[1], (const NUMBER*)tensor[0], (const I*)tensor[1], (NUMBER*)tensor[2]};
+  m.kept = (Kept*)memory_of(m.keeps * (I)sizeof(Kept));
+  for (I n = 0; n < m.keeps; ++n, word += KEPT_WORDS, tensor += 2)
+    m.kept[n] = {word[0], word[1], word[2], (const char*)tensor[0], (char*)tensor[1]};
   m.changing.open(word, tensor, m.owners, m.longest, m.all, (const int32_t*)tensors[3], recent);
   I taken = 0;
 #pragma omp parallel num_threads(m.threads)
@@ -248,6 +265,7 @@ extern "C" I run_network(const void* const* functions, void* const* tensors, con
         m.deliver(own, t);
         if (m.changing.count) own.events += m.changing.deliver(o, own.sums, t, m.delay, m.delays);
         const uint64_t second = ticks();
+        m.keep(o, t);
         m.update(o, t);
         m.learn(o, t);
         m.look(o, done);
@@ -282,6 +300,6 @@ extern "C" I run_network(const void* const* functions, void* const* tensors, con
     for (int k = 0; k < 2; ++k) free(own.spikes[k]), free(own.found[k]);
   }
   m.changing.close();
-  free(owners), free(m.population), free(m.outside), free(m.watch);
+  free(owners), free(m.population), free(m.outside), free(m.watch), free(m.kept);
   return taken;
 }

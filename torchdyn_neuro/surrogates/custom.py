@@ -1,5 +1,6 @@
 """A surrogate from a function of one's own."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ class CustomSurrogate(Surrogate):
     Args:
         fn: elementwise function from the distance to the threshold to the slope. A module that is to be pickled needs
             one defined at the top level of a module.
+        support: the distance from the threshold from which on ``fn`` is zero, if there is one.
 
     Raises:
         TypeError: if ``fn`` cannot be called.
@@ -29,6 +31,7 @@ class CustomSurrogate(Surrogate):
     """
 
     fn: Callable[[Tensor], Tensor]
+    support: float = math.inf
 
     def __post_init__(self) -> None:
         if not callable(self.fn):

@@ -46,3 +46,7 @@ class Damped(Surrogate):
 
     def derivative(self, x: Tensor) -> Tensor:
         return self.factor * self.surrogate.derivative(x)
+
+    @property
+    def support(self) -> float:
+        return self.surrogate.support

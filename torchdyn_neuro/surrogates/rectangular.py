@@ -30,3 +30,7 @@ class Rectangular(Surrogate):
 
     def derivative(self, x: Tensor) -> Tensor:
         return (x.abs() < self.width / 2).to(x.dtype) / self.width
+
+    @property
+    def support(self) -> float:
+        return self.width / 2

@@ -31,3 +31,7 @@ class Triangular(Surrogate):
 
     def derivative(self, x: Tensor) -> Tensor:
         return torch.clamp(1 - x.abs() / self.width, min=0)
+
+    @property
+    def support(self) -> float:
+        return self.width

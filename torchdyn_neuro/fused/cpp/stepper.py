@@ -5,10 +5,10 @@ range of neurons on in place, takes what has arrived at its inputs and leaves ze
 output is not zero. Arrays are as long as whole blocks, so no vector ends within one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ...native.compiler import header
-from ..plan.loops import ForwardPlan
+from ..plan.loops import BackwardPlan, ForwardPlan
 from ..record.graph import Node, holds_numbers
 from .expressions import as_key, constant
 from .text import BLOCK, LoopText
@@ -24,11 +24,11 @@ class StepperText(LoopText):
         return f"{head}{prelude}\nenum {{ BLOCK = {BLOCK}, ROW = BLOCK / LANES }};\n\n" + "\n".join(self.lines) + "\n"
 
 
-def held_nodes(plan: ForwardPlan) -> tuple[list[Node], list[Node]]:
-    """What ``prepare`` computes and ``step`` reads: what is one for all neurons, and what each has for itself."""
+def held_nodes(plan: ForwardPlan | BackwardPlan, users: Iterable[Node]) -> tuple[list[Node], list[Node]]:
+    """What ``prepare`` computes and ``users`` read: what is one for all neurons, and what each has for itself."""
     graph = plan.graph
     loaded = [graph.parameters[k] for k in plan.parameters]
-    read = {source for node in (*plan.body, *graph.next_states, *graph.outputs) for source in (*node.sources, node)}
+    read = {source for node in users for source in (*node.sources, node)}
     numbers = {node for node in loaded if holds_numbers(node)}
     uniform = {graph.parameters[k] for k in plan.parameters if k in graph.uniform} | numbers
     for node in plan.hoisted:
@@ -50,8 +50,8 @@ def emit_stepper(plan: ForwardPlan) -> str:
     graph = plan.graph
     loaded = [graph.parameters[k] for k in plan.parameters]
     text = StepperText((*plan.hoisted, *plan.body, *graph.states, *graph.inputs, *loaded))
-    alike, each = held_nodes(plan)
-    _prepare(text, plan, alike, each)
+    alike, each = stepper_holds(plan)
+    emit_prepare(text, plan, alike, each)
     text.add('extern "C" I step(void* const* tensors, void* const* inputs, I begin, I end, I first, int32_t* spikes) {')
     text.count = 0
     for k, node in enumerate(graph.states):
@@ -95,7 +95,15 @@ def emit_stepper(plan: ForwardPlan) -> str:
     return text.source()
 
 
-def _prepare(text: StepperText, plan: ForwardPlan, alike: Sequence[Node], each: Sequence[Node]) -> None:
+def stepper_holds(plan: ForwardPlan) -> tuple[list[Node], list[Node]]:
+    """:func:`held_nodes` of ``step``."""
+    return held_nodes(plan, (*plan.body, *plan.graph.next_states, *plan.graph.outputs))
+
+
+def emit_prepare(
+    text: StepperText, plan: ForwardPlan | BackwardPlan, alike: Sequence[Node], each: Sequence[Node]
+) -> None:
+    """The function that computes what depends on parameters alone."""
     graph = plan.graph
     text.add('extern "C" void prepare(void* const* tensors, const I* sizes) {')
     for k in plan.parameters:
