@@ -2,10 +2,11 @@
 
 Run ``python examples/live_events.py``: a small network learns in which of four directions a bar crosses a sensor of
 12 x 12 pixels, from noisy events. Then a recording in which the direction changes is played, and every 20 ms a line
-tells the time, what is seen, how surely, and how fast the hidden neurons fire. ``--speed 1`` plays in real time.
+tells the time, what is seen, how surely, and how fast the hidden neurons fire. A number behind the name is the speed: 1
+is real time.
 """
 
-import argparse
+import sys
 import time
 
 import torch
@@ -89,6 +90,4 @@ def main(speed: float = 0.0) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--speed", type=float, default=0.0, help="1: real time; 0: as fast as it goes (default)")
-    main(parser.parse_args().speed)
+    main(*map(float, sys.argv[1:2]))

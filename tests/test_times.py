@@ -84,7 +84,7 @@ def calls():
             continue
         for name, call in vars(importlib.import_module(module.name)).items():
             public = name in getattr(importlib.import_module(module.name.rpartition(".")[0]), "__all__", ())
-            typed = inspect.isclass(call) and issubclass(call, dict)
+            typed = inspect.isclass(call) and issubclass(call, (dict, Exception))
             if (
                 public
                 and not typed

@@ -11,6 +11,8 @@ from torchdyn_neuro.export import export_scan, load
 from torchdyn_neuro.native.compiler import find_compiler
 
 
+# Of the compiler of torch, below Python 3.12.
+@pytest.mark.filterwarnings("ignore:The distutils package is deprecated:DeprecationWarning")
 @pytest.mark.skipif(find_compiler() is None, reason="no C++ compiler is installed")
 def test_a_compiled_scan_takes_any_steps_and_rows(tmp_path):
     torch.manual_seed(0)

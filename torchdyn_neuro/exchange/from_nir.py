@@ -147,14 +147,14 @@ def _built(graph: "nir.NIRGraph", reading: Reading) -> nn.Module:
     layers = {part: _layer(graph, part, reading) for part in order if part not in (first, last)}
     for part in order:
         if not sources[part] and part != first:
-            raise ValueError(f"from_nir: expected an input for {_name(part)!r}, got no edge to it; take it out")
+            raise ValueError(f"from_nir: expected an input for {_title(part)!r}, got no edge to it; take it out")
     onward = [part for part in order if part not in (first, last)]
     branched = any(isinstance(layer, fx.GraphModule) for layer in layers.values())
     in_order = all(sources[part] == (before,) for part, before in zip([*onward, last], [first, *onward], strict=True))
     if onward and in_order and not branched:
         if len(onward) == 1 and isinstance(layers[onward[0]], Dynamics):
             return layers[onward[0]]
-        return _chain([(_name(part), layers[part]) for part in onward])
+        return _chain([(_title(part), layers[part]) for part in onward])
     return _module(onward, sources, layers, first, last)
 
 
@@ -168,7 +168,7 @@ def _only(graph: "nir.NIRGraph", kind: str) -> str:
     return found[0]
 
 
-def _name(part: str | Loop) -> str:
+def _title(part: str | Loop) -> str:
     return part.onward[0] if isinstance(part, Loop) else part
 
 
@@ -213,7 +213,7 @@ def _module(
         return total
 
     for at, part in enumerate(order):
-        layer, name = layers[part], f"{_name(part)}_{at}".replace(".", "_")
+        layer, name = layers[part], f"{_title(part)}_{at}".replace(".", "_")
         takes_sequences = isinstance(layer, (Dynamics, nn.Linear, fx.GraphModule))
         root.add_module(name, layer if takes_sequences else Stepwise(layer))
         known[part] = forward.call_module(name, (added(part),))
