@@ -35,14 +35,14 @@ def test_quantized_weights_are_written_as_they_are():
     net.eval()[4].running_mean.fill_(-3.0)
     quantize(net)
     x = spikes_in(1, 4, 4)
-    back = from_nir(to_nir(net, (1, 4, 4)))
+    back = from_nir(to_nir(net, (1, 4, 4), metadata=True))
     assert torch.equal(back(x), net(x))
     assert 0.02 < net(x).mean() < 0.98
 
 
 def test_bfloat16_is_written_as_float32():
     net = tdn.Chain(nn.Linear(3, 2), tdn.OneToOne(2, 0.3), tdn.LIF()).bfloat16()
-    nodes = to_nir(net).nodes
+    nodes = to_nir(net, metadata=True).nodes
     np.testing.assert_array_equal(nodes["0"].weight, net[0].weight.detach().float().numpy())
     np.testing.assert_array_equal(nodes["1"].scale, net[1].weight.detach().float().numpy())
 
