@@ -9,7 +9,9 @@ from . import MADE, QUICK, ROOT, write
 
 LONG = "it takes longer than the build of these pages may"
 SHOWN: dict[str, str] = {
-    "Potjans_Diesmann_2014": "it needs a file with the tables of the paper",
+    **dict.fromkeys(
+        ("Potjans_Diesmann_2014", "Potjans_Diesmann_2014_fit"), "it needs a file with the tables of the paper"
+    ),
     **dict.fromkeys(
         ("drop_into_resnet", "Bellec_2020", "Brunel_2000", "Diehl_Cook_2015", "Masquelier_2008", "Wunderlich_2021"),
         LONG,

@@ -1,5 +1,7 @@
 """Libraries that AOTInductor makes of exported models."""
 
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -13,8 +15,12 @@ from torchdyn_neuro.native.compiler import find_compiler
 
 # Of the compiler of torch, below Python 3.12.
 @pytest.mark.filterwarnings("ignore:The distutils package is deprecated:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:Reliance on distutils from stdlib is deprecated")
 @pytest.mark.skipif(find_compiler() is None, reason="no C++ compiler is installed")
-def test_a_compiled_scan_takes_any_steps_and_rows(tmp_path):
+def test_a_compiled_scan_takes_any_steps_and_rows(tmp_path, monkeypatch):
+    if sys.version_info < (3, 12):
+        # Setuptools, which the compiler of torch imports, fails if Python's own distutils was imported by another test.
+        monkeypatch.setenv("SETUPTOOLS_USE_DISTUTILS", "stdlib")
     torch.manual_seed(0)
     model = tdn.Chain(nn.Linear(3, 4), tdn.LIF(2.0)).eval()
     with torch.no_grad():

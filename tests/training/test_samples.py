@@ -5,7 +5,7 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
-from torchdyn_neuro.training.samples import Facts, facts, first_samples
+from torchdyn_neuro.training.samples import Facts, check_step, facts, first_samples
 
 
 class Own(LightningDataModule):
@@ -121,3 +121,13 @@ def test_the_first_batch_is_what_the_model_meets():
     data = Own(5, on_after_batch_transfer=lambda batch, index: (batch[0].flatten(1)[:, :2] + 1, batch[1]))
     assert facts(data, encoded=True) == Facts((2,), 3)
     assert first_samples(data, Facts((2,), 3), encoded=True)[0].min() >= 1
+
+
+def test_data_in_other_steps_than_the_network_are_refused():
+    class Binned:
+        dt = 5.0
+
+    check_step(Binned(), 5.0)
+    check_step(object(), 5.0)
+    with pytest.raises(ValueError, match=r"expected steps of 1 ms as the network has, got dt=5 ms; write dt=5"):
+        check_step(Binned(), 1.0)

@@ -68,6 +68,7 @@ def guarded(main: Callable[[], int]) -> None:
     except KeyboardInterrupt:
         status = 130
     except MISTAKES as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        told = str(error).replace("on the command line: trusted=[PACKAGE]", "with --trusted PACKAGE, in its folder")
+        print(f"error: {' '.join(told.split())}", file=sys.stderr)
         status = 1
     raise SystemExit(status)

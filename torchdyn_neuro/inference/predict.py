@@ -127,7 +127,9 @@ class Answers:
                 if pixels:
                     check_pixels(f"line {number}", frame)
                 logits = live.step(frame.to(self.classifier.device))[0]
-                waiting = logits if live.steps % every else answer(logits)
+                waiting = logits if live.steps % every else None
+                if waiting is None:
+                    answer(logits)
                 continue
             if waiting is not None:
                 # The last word on a sequence, whatever its length.

@@ -29,7 +29,7 @@ class Poisson:
     In :meth:`SpikingNetwork.simulate` the gradient of the weight is that of the numbers drawn. A number of spikes has
     none to its mean :math:`\lambda`; the one that is taken is
 
-    .. math:: \frac{\partial k}{\partial \lambda} := \frac{1}{2} \Big(1 + \frac{k}{\lambda}\Big),
+    .. math:: \frac{\partial k}{\partial \lambda} := \frac{1}{2} \Bigl(1 + \frac{k}{\lambda}\Bigr),
 
     for :math:`\partial_\lambda E f(k) = E[f(k + 1) - f(k)]`, of which the trapezoidal rule, with :math:`E[k\,g(k)] =
     \lambda E[g(k + 1)]`, makes this. So it is unbiased where the rest depends on the input of a step at most

@@ -24,7 +24,7 @@ from .instantiate import build, check_targets
 from .interruption import Interruption
 from .quiet import quieten
 from .resume import Renewal, check_loadable
-from .samples import facts, first_samples
+from .samples import check_step, facts, first_samples
 from .settings import check_settings, without_foreign_arguments
 from .trainer import make_trainer
 from .trusted import check_trusted
@@ -91,6 +91,7 @@ def _run(config: DictConfig, trusted: Sequence[str], interruption: Interruption,
         torch.set_num_threads(plain["threads"])
     part = functools.partial(build, trusted=trusted)
     data: LightningDataModule = part(plain["data"], "data")
+    check_step(data, plain["dt"])
     encoder, loss = part(plain["encoder"], "encoder"), part(plain["loss"], "loss")
     known = facts(data, encoded=encoder is not None)
     # An encoder of the user's own need not know how.

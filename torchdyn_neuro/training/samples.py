@@ -138,6 +138,21 @@ def check_batch(owner: str, batch: tuple[Tensor, ...], known: Facts, *, encoded:
         )
 
 
+def check_step(data: LightningDataModule, dt: float) -> None:
+    """Raise ``ValueError`` unless the data, if they say, come in steps of the network.
+
+    Args:
+        data: perhaps with an attribute ``dt``, ms.
+        dt: the time step of the network, ms.
+    """
+    own = getattr(data, "dt", None)
+    if isinstance(own, (int, float)) and own != dt:
+        raise ValueError(
+            f"{type(data).__name__}: expected steps of {dt:g} ms as the network has, got dt={own:g} ms; write "
+            f"dt={own:g}, or dt and data.dt (+data.dt for data of your own) both as you want them"
+        )
+
+
 def _first(data: LightningDataModule) -> tuple[Tensor, ...]:
     with isolate_rng():
         return _parts(data, next(iter(data.train_dataloader()), None))
