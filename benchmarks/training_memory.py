@@ -124,7 +124,8 @@ def main() -> None:
     for key, value in machine(device, ("torchdyn_neuro",)).items():
         print(f"{key}: {value}")
     print(
-        "\n| model | precision | way | peak beyond weights (MiB) | step, median (least) (ms) |\n|---|---|---|---|---|"
+        "\n| model | precision | way | peak beyond weights (MiB) | step, clock (ms) | step, processor (ms) |\n"
+        "|---|---|---|---|---|---|"
     )
     start = time.perf_counter()
     for name, make in CASES.items():
