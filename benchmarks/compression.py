@@ -10,8 +10,10 @@ many bits, one scale for each output) or pruned, without any training after that
 import argparse
 import copy
 import time
+from collections.abc import Callable
 
 import torch
+from conversion import accuracy
 from torch import Tensor, nn
 from torchvision.models import resnet18
 
@@ -54,14 +56,6 @@ def train(model: nn.Module, data: Split, epochs: int, steps: int) -> None:
     model.eval()
 
 
-@torch.no_grad()
-def accuracy(model: nn.Module, data: Split, steps: int) -> float:
-    """Share of the images whose class has the highest output."""
-    pairs = zip(data.images.split(100), data.labels.split(100), strict=True)
-    right = sum((model(frames(x, steps)).mean(0).argmax(1) == labels).sum().item() for x, labels in pairs)
-    return right / len(data.labels)
-
-
 def megabytes(model: nn.Module) -> float:
     """Of all that is saved of a model."""
     return sum(value.numel() * value.element_size() for value in model.state_dict().values()) / 1e6
@@ -81,18 +75,22 @@ def main() -> None:
     data.setup()
     model, test = network(), data.splits["test"]
     train(model, data.splits["train"], options.epochs, options.steps)
-    exact = accuracy(model, test, options.steps)
+
+    def shown(model: nn.Module) -> Callable[[Tensor], Tensor]:
+        return lambda images: model(frames(images, options.steps)).mean(0)
+
+    exact = accuracy(shown(model), test)
     print(f"float32: {exact:.4f}, {megabytes(model):.1f} MB", flush=True)
     for bits in (8, 6, 4):
         small = quantize(copy.deepcopy(model), bits)
-        found = accuracy(small, test, options.steps)
+        found = accuracy(shown(small), test)
         print(
             f"{bits} bits: {found:.4f}, {100 * (exact - found):+.2f} points lost, {megabytes(small):.1f} MB", flush=True
         )
     for share in (0.3, 0.5, 0.7):
         pruned = copy.deepcopy(model)
         prune(pruned, share)
-        found = accuracy(pruned, test, options.steps)
+        found = accuracy(shown(pruned), test)
         print(f"{share:.0%} pruned: {found:.4f}, {100 * (exact - found):+.2f} points lost", flush=True)
 
 

@@ -11,7 +11,6 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
-from ..core.context import padded
 from ..core.streaming import Streaming
 from ..metrics.efficiency import MULTIPLY_ACCUMULATE, EfficiencyCounter
 from ..training import Classification
@@ -128,10 +127,7 @@ def costs(classifier: Classification, batches: Any, most: float) -> dict[str, An
     right = seen = 0
     with EfficiencyCounter(classifier.model) as counter:
         for samples, labels, lengths in _parts(classifier, batches):
-            with padded(lengths):
-                y = classifier.model(classifier.encode(samples, lengths))
-            logits = classifier.loss.decoder(y) if lengths is None else classifier.loss.decoder(y, lengths)
-            right += int((logits.argmax(1) == labels).sum())
+            right += int((classifier(samples, lengths).argmax(1) == labels).sum())
             seen += len(labels)
             if seen >= most:
                 break

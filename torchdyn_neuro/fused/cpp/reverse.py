@@ -13,8 +13,8 @@ import torch
 
 from ..plan.loops import BackwardPlan
 from ..record.graph import Node, ordered
-from .expressions import as_key, constant
-from .stepper import StepperText, emit_prepare, held_nodes
+from .expressions import as_key
+from .stepper import StepperText, emit_prepare, held_names, held_nodes
 
 _TOGETHER = 64
 """Neurons of which ranges are multiples."""
@@ -96,19 +96,10 @@ def _held(text: StepperText, plan: BackwardPlan, alike: Sequence[Node], each: Se
     """Read what is held, all inputs by their pointers, and the states before; returns the names so far."""
     graph = plan.graph
     text.count = 0
-    for kind, nodes in (("alike", alike), ("each", each)):
-        for k, node in enumerate(nodes):
-            text.tensor(f"{kind}{k}", node.dtype, const=True)
-    for k, node in enumerate(graph.inputs):
-        stored = text.stored(node.dtype)
-        text.add(f"{stored}* const x{k} = ({stored}*)inputs[{k}];")
+    names = held_names(text, plan, alike, each)
     for n, k in enumerate(plan.states):
         stored = text.stored(graph.states[k].dtype)
         text.add(f"const {stored}* const s{k} = (const {stored}*)before[{n}];")
-    names = {node: constant(node) for node in plan.hoisted if node.op == "constant"}
-    for k, node in enumerate(alike):
-        text.add(f"const {text.kind(node)} a{k} = load<{text.kind(node)}>(alike{k});")
-        names[node] = f"a{k}"
     return names
 
 

@@ -38,6 +38,23 @@ def held_nodes(plan: ForwardPlan | BackwardPlan, users: Iterable[Node]) -> tuple
     return [node for node in held if node in uniform], [node for node in held if node not in uniform]
 
 
+def held_names(
+    text: StepperText, plan: ForwardPlan | BackwardPlan, alike: Sequence[Node], each: Sequence[Node]
+) -> dict[Node, str]:
+    """Read what is held, and all inputs by their pointers; returns the names of what is the same for all neurons."""
+    for kind, nodes in (("alike", alike), ("each", each)):
+        for k, node in enumerate(nodes):
+            text.tensor(f"{kind}{k}", node.dtype, const=True)
+    for k, node in enumerate(plan.graph.inputs):
+        stored = text.stored(node.dtype)
+        text.add(f"{stored}* const x{k} = ({stored}*)inputs[{k}];")
+    names = {node: constant(node) for node in plan.hoisted if node.op == "constant"}
+    for k, node in enumerate(alike):
+        text.add(f"const {text.kind(node)} a{k} = load<{text.kind(node)}>(alike{k});")
+        names[node] = f"a{k}"
+    return names
+
+
 def emit_stepper(plan: ForwardPlan) -> str:
     """The two functions.
 
@@ -56,16 +73,7 @@ def emit_stepper(plan: ForwardPlan) -> str:
     text.count = 0
     for k, node in enumerate(graph.states):
         text.tensor(f"s{k}", node.dtype)
-    for kind, nodes in (("alike", alike), ("each", each)):
-        for k, node in enumerate(nodes):
-            text.tensor(f"{kind}{k}", node.dtype, const=True)
-    for k, node in enumerate(graph.inputs):
-        stored = text.stored(node.dtype)
-        text.add(f"{stored}* const x{k} = ({stored}*)inputs[{k}];")
-    names = {node: constant(node) for node in plan.hoisted if node.op == "constant"}
-    for k, node in enumerate(alike):
-        text.add(f"const {text.kind(node)} a{k} = load<{text.kind(node)}>(alike{k});")
-        names[node] = f"a{k}"
+    names = held_names(text, plan, alike, each)
     text.add("I count = 0;")
     text.add("for (I j = begin; j < end; j += LANES) {")
     for k, node in enumerate(graph.inputs):
