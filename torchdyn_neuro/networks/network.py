@@ -6,12 +6,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..core.checks import positive_number
+from ..core.checks import one_of, positive_number
 from ..core.state import map_state
 from ..core.uncompiled import uncompiled
 from ..fused.stepper import recorded, stepper
 from .backward import check_room
 from .built import Built
+from .crossing import Crossings, check_timed, timed
 from .engine import Engine
 from .progress import shown
 from .running import Piece, Run, Running, SpikingNetworkState
@@ -132,6 +133,9 @@ class SpikingNetwork(Built):
         tau: float | None = None,
         watch: Mapping[str, Mapping[str, Sequence[int] | Tensor]] | None = None,
         progress: bool | Callable[[float, float], None] = False,
+        gradient: str = "surrogate",
+        times: bool = False,
+        slowest: float | None = None,
     ) -> Simulated:
         r"""Simulate for a time, differentiably: spike counts, filtered trains and watched states have gradients.
 
@@ -186,17 +190,29 @@ class SpikingNetwork(Built):
                 "SpikingNetwork: expected weights with a gradient, got frozen ones; build the network anew for that"
             )
         readouts = self._readouts(steps, duration if bin is None else bin, tau)
-        populations, cells, states = list(self.populations.values()), [], []
+        exact = one_of("SpikingNetwork", "gradient", gradient, "surrogate", "spike_times") == "spike_times"
+        if not exact and (times or slowest is not None):
+            raise ValueError(
+                f"SpikingNetwork: expected times= and slowest= with gradient='spike_times', got {gradient!r}; leave "
+                "them out, or choose that gradient"
+            )
+        slowest = positive_number("SpikingNetwork", "slowest", slowest or 0.0, zero=True)
+        if exact:
+            check_timed(self.populations, self.projections)
+        populations, cells, states, crossings = list(self.populations.values()), [], [], []
         for (name, each), cell in zip(self.populations.items(), start.cells, strict=True):
             if each.cell is None:
                 cells.append(None)
                 states.append(())
+                crossings.append(None)
                 continue
             each.check(self.dtype)
             frame = map_state(lambda part: part.requires_grad_(), each.frame(self.dtype))
             states.append(each.cell.take_state(frame, cell))
-            cells.append(recorded(each.cell, frame, states[-1]))
+            cells.append(recorded(timed(each.cell) if exact else each.cell, frame, states[-1]))
             check_room(cells[-1], name)
+            if exact:
+                crossings.append(Crossings.of(each, states[-1], self.dtype))
         start = start._replace(cells=tuple(states))
         watched = watched_in(self.populations, states, self.dtype, watch or {})
         counts = {name: each.neurons for name, each in self.populations.items()}
@@ -215,11 +231,15 @@ class SpikingNetwork(Built):
                 learned=[(number, self.weights[name]) for name, number in self._learned.items()],
                 training=False,
                 tell=tell,
+                crossings=crossings if exact else (),
+                slowest=slowest,
+                times=times,
             )
             operands = job.operands()
             job.training = torch.is_grad_enabled() and any(operand.requires_grad for operand in operands)
             if job.training:
-                check_support(self.populations)
+                if not exact:
+                    check_support(self.populations)
                 check_unchanging(self.projections)
             work: dict[str, int] = {}
             results = iter(Simulate.apply(job, work, *operands))
@@ -230,7 +250,7 @@ class SpikingNetwork(Built):
         traces: dict[str, dict[str, Tensor]] = {}
         for population, field in watched:
             traces.setdefault(population, {})[field] = next(results)
-        return Simulated(*groups, traces, job.after.spikes, detached(job.after.state), work)
+        return Simulated(*groups, traces, job.after.spikes, detached(job.after.state), work, next(results))
 
     def _engine(self, state: SpikingNetworkState, watched: Sequence[tuple[int, int, Tensor]]) -> Engine:
         populations, cells, steppers = list(self.populations.values()), [], []
