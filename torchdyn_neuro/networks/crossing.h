@@ -48,26 +48,31 @@ static inline void* as_whole(void* some, I size, I begin) { return (void*)((uint
 // move; inputs, gradients.
 struct Looked {
   alignas(64) char fields[2 * FIELDS + 1][TOUCHED * 8];
-  NUMBER inputs[2 * INPUTS][TOUCHED];
+  NUMBER inputs[3 * INPUTS][TOUCHED];
   char moved[FIELDS][TOUCHED * 8];
   char gradients[1 + FIELDS][TOUCHED * 8];
   Growing<char[TOUCHED * 8]> learned;
   Growing<void*> tensors;
   char arrives[1 + 2 * FIELDS];
 
-  // The step of some neurons from a row of fields; without inputs what comes in every step.
-  void look(const Crossings& c, I inputs, void* const* fields_at, I row, I replayed, void* const* x, I low, I begin) {
+  // The step of some neurons from a row of fields: its own inputs are given, or those of the step before, at whose end
+  // they came, in front of what comes in every step.
+  void look(const Crossings& c, I inputs, void* const* fields_at, I row, I replayed, void* const* x, bool own, I low,
+            I begin) {
     for (I k = 0; k < c.leaves; ++k) __builtin_memset(fields[k], 0, TOUCHED * 8);
     for (I i = 0; i < replayed; ++i) {
       const I size = c.sizes[c.replayed[i]];
       __builtin_memcpy(fields[c.replayed[i]], (const char*)fields_at[i] + (row + begin) * size, (__SIZE_TYPE__)(TOUCHED * size));
     }
-    void* pointers[2 * INPUTS];
+    void* pointers[3 * INPUTS];
     for (I k = 0; k < inputs; ++k) {
-      const NUMBER* const always = (const NUMBER*)c.always[k] + begin;
-      const NUMBER* const given = x ? (const NUMBER*)x[k] + (begin - low) : always;
-      for (I l = 0; l < TOUCHED; ++l) this->inputs[k][l] = given[l], this->inputs[inputs + k][l] = always[l];
-      pointers[k] = this->inputs[k], pointers[inputs + k] = this->inputs[inputs + k];
+      const NUMBER *const always = (const NUMBER*)c.always[k] + begin, *const given = (const NUMBER*)x[k] + (begin - low);
+      for (I l = 0; l < TOUCHED; ++l) {
+        this->inputs[k][l] = own ? given[l] : always[l];
+        this->inputs[inputs + k][l] = always[l];
+        this->inputs[2 * inputs + k][l] = own ? 0 : given[l] - always[l];
+      }
+      for (I part = 0; part < 3; ++part) pointers[part * inputs + k] = this->inputs[part * inputs + k];
     }
     tensors.need(2 * c.leaves + 1 + c.count);
     for (I k = 0; k < 2 * c.leaves + 1; ++k) {

@@ -86,9 +86,10 @@ def _varied(cell: Dynamics, kind: type[Threshold]) -> Dynamics:
 class Crossing(Dynamics):
     r"""What is looked at in a step of a cell.
 
-    Input: what the cell is given, and of that what comes in every step. State: that of the cell, after a step without a
-    spike; the share of the step after which the potential crosses the threshold; how the state moves in a step in which
-    nothing arrives, :math:`\dot s\,dt`, as the differential equation says at its start.
+    Input: what the cell is given; of that what comes in every step; what has arrived at the end of the step before and
+    is left out of how the state moves. State: that of the cell, after a step without a spike; the share of the step
+    after which the potential crosses the threshold; how the state moves in a step in which nothing arrives,
+    :math:`\dot s\,dt`, as the differential equation says at its start.
     """
 
     def __init__(self, cell: Dynamics):
@@ -96,16 +97,18 @@ class Crossing(Dynamics):
         self.cell = cell
 
     def step(self, x_t: State, state: State) -> tuple[Tensor, State]:
-        given, always = x_t
+        given, *rest = x_t
         _, after = self.cell.step(given, state[0])
-        change, share = _change(self.cell, given, always, state[0], after)
+        change, share = _change(self.cell, given, *rest, state[0], after)
         return share, (after, share, change)
 
 
-def _change(cell: Dynamics, given: State, always: State, state: State, after: State) -> tuple[State, Tensor]:
+def _change(
+    cell: Dynamics, given: State, always: State, arrived: State, state: State, after: State
+) -> tuple[State, Tensor]:
     """How a state moves in a step, and after what share of it the potential crosses on the way to another state."""
     if not isinstance(cell, Chain):
-        return _own_change(cell, always, state, after)
+        return _own_change(cell, always, arrived, state, after)
     changes: list[State] = []
     *before, last = list(cell)
     for layer, own in zip(before, state, strict=False):
@@ -114,12 +117,15 @@ def _change(cell: Dynamics, given: State, always: State, state: State, after: St
         _, later = step_layer(layer, always, now)
         changes.append(map_state(lambda a, b: a - b, later, now))
         given = always = out
-    change, share = _change(last, given, always, state[-1], after[-1])
+        arrived = map_state(torch.zeros_like, out)
+    change, share = _change(last, given, always, arrived, state[-1], after[-1])
     return (*changes, change), share
 
 
-def _own_change(cell: Spiking, always: State, state: State, after: State) -> tuple[State, Tensor]:
-    drive = widen(cell._read(always, axis=1)) if isinstance(always, tuple) else always.to(state.v.dtype)
+def _own_change(cell: Spiking, always: State, arrived: State, state: State, after: State) -> tuple[State, Tensor]:
+    drive, came = (widen(cell._read(x, axis=1) if isinstance(x, tuple) else x) for x in (always, arrived))
+    if cell.arrive is not None:
+        state = map_state(lambda now, more: now - (more - now), state, cell.arrive(came, state))
     rate = cell.vector_field(drive, state)
     change = map_state(lambda still, slope: still + cell.dt * slope, map_state(torch.zeros_like, state), rate)
     if cell.arrive is not None:
@@ -209,7 +215,7 @@ class Crossings:
             places = fields_of(state)
             potential = max(place for name, place in places.items() if name.split(".")[-1] == "v")
             v = list(leaves(state))[potential]
-            frame = population.frame(dtype), population.frame(dtype)
+            frame = tuple(population.frame(dtype) for _ in range(3))
             made = stepper(_crossing(cell), frame, (state, v, state))
         length = -(-population.neurons // WIDEST) * WIDEST
         always = torch.zeros(len(population.inputs), length, dtype=dtype)

@@ -215,7 +215,7 @@ struct Backwards {
       for (I k = 0; k < p.inputs; ++k) inputs[k] = line(own, t) + range[2 + k];
       for (I k = at[0], next, block; k < at[1]; k = next) {
         next = block_from(near, k, at[1], p.first, block);
-        own.looked.look(c, p.inputs, p.rows(), (t - a) * p.length, p.states, inputs, low, block);
+        own.looked.look(c, p.inputs, p.rows(), (t - a) * p.length, p.states, inputs, true, low, block);
         for (; k < next; ++k) {
           const I number = number_of(near[k], t);
           if (number >= 0) times[number] = (NUMBER)own.looked.share(c, near[k] - p.first - block);
@@ -253,21 +253,21 @@ struct Backwards {
       for (I k = since(t - c.hold), last = -1; k < since(t - c.hold + 1); ++k) {
         const I j = spikes[2 * k + 1] - p.first, block = j / TOUCHED * TOUCHED;
         if (j < low || j >= high) continue;
-        if (block != last) looked.look(c, p.inputs, p.rows(), after, p.states, nullptr, low, last = block);
+        if (block != last) looked.look(c, p.inputs, p.rows(), after, p.states, inputs, false, low, last = block);
         const double slope = number_at(p.gradients()[1 + v], c.sizes[c.potential], j);
         c.waiting[j] = -slope * looked.change(c, c.potential, j - block);
       }
     for (I k = at[0], next, block; k < at[1]; k = next) {
       next = block_from(near, k, at[1], p.first, block);
       double gains[TOUCHED], rise[TOUCHED];
-      looked.look(c, p.inputs, p.rows(), after, p.states, nullptr, low, block);
+      looked.look(c, p.inputs, p.rows(), after, p.states, inputs, false, low, block);
       for (I l = 0; l < TOUCHED; ++l) {
         gains[l] = 0;
         for (I i = 0; i < p.carried; ++i)
           if (arrives[1 + i])
             gains[l] -= number_at(p.gradients()[1 + i], c.sizes[c.carried[i]], block + l) * looked.change(c, c.carried[i], l);
       }
-      looked.look(c, p.inputs, p.rows(), (t - a) * p.length, p.states, inputs, low, block);
+      looked.look(c, p.inputs, p.rows(), (t - a) * p.length, p.states, inputs, true, low, block);
       looked.put_aside(c);
       for (I q = k; q < next; ++q)
         gains[near[q] - p.first - block] +=
