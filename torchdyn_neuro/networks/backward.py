@@ -203,7 +203,7 @@ class Way:
         for number, place, neurons, gradient in watched:
             sizes += [number, place, len(neurons)]
             tensors += [neurons, gradient.contiguous()]
-        tensors += [None if times is None else times.contiguous()]
+        tensors += [None if times is None else times.to(self.dtype).contiguous()]
         tensors += [torch.tensor([self.dt, self.slowest * self.dt], dtype=torch.float64)]
         for crossings, cell in zip(self.crossings, self.cells, strict=False):
             functions.append(None if crossings is None else crossings.stepper.address)

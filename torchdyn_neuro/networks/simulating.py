@@ -176,10 +176,10 @@ class Simulation:
             results.append(readout.of(*where, self.steps, count, engine.dtype))
         traces = [trace for fields in self.after.traces.values() for trace in fields.values()]
         fired = torch.cat([state.recent, torch.stack([spikes.step, spikes.neuron], 1)])
-        times = torch.empty(0, dtype=engine.dtype)
+        times = torch.empty(0, dtype=torch.float64)
         if self.times:
             reverses = [None if cell is None else cell.reverse(cell.values) for cell in self.cells]
-            times = (spikes.step + self.way.shares(reverses, kept, fired)) * self.running.dt
+            times = (spikes.step + self.way.shares(reverses, kept, fired).double()) * self.running.dt
         return [*results, *traces, times], [fired, *kept]
 
 
