@@ -13,7 +13,6 @@ from ..core.dynamics import Dynamics
 from ..core.layers import step_layer
 from ..core.spiking import Spiking, Threshold
 from ..core.state import State, leaves, map_state, widen
-from ..core.surrogate import Surrogate
 from ..fused.stepper import WIDEST, Recorded, Stepper, stepper
 from .drives import Current, Poisson
 from .population import Population
@@ -22,18 +21,23 @@ from .watching import fields_of
 
 
 @dataclass(frozen=True)
-class AtSpikes(Surrogate):
-    """One where there is a spike, zero elsewhere: the gradient of the output is handed to the potential as it is."""
-
-    def derivative(self, x: Tensor) -> Tensor:
-        return (x >= 0).to(x.dtype)
-
-
-@dataclass(frozen=True)
 class _Timed(Threshold):
-    """The same spikes, of which the derivative knows their moment alone."""
+    """The same spikes; a gradient of one is handed to the potential where it crosses, as it is, and to nothing else."""
 
     apart: ClassVar[bool] = True
+
+    def meet(self, cell: Spiking, before: State, path: Sequence[State]) -> Tensor:
+        start, end = (state.v - self.level(cell, state) for state in (before, path[-1]))
+        fired = torch.where(end != end, end, (end >= 0).to(end.dtype)).detach()
+        share = torch.clamp(_share(start, end), 0, 1).detach()
+        met = share * end + (1 - share) * start
+        return fired + fired * (met - met.detach())
+
+
+def _share(start: Tensor, end: Tensor) -> Tensor:
+    """How much of the way from one distance to another lies before zero; all of it where the second is no larger."""
+    rises = end > start
+    return torch.where(rises, -start / torch.where(rises, end - start, torch.ones_like(end)), torch.ones_like(end))
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ _OWN = "_recordings", "_around", "threshold", "_modules"
 
 
 def timed(cell: Dynamics) -> Dynamics:
-    """A cell whose output has a slope where there is a spike, and in which a spike hands on no other gradient.
+    """A cell whose spikes have a slope to the potential that crosses, and no other.
 
     It shares all quantities and children with the cell. What a spike does to the state stays; what it changes that it
     comes sooner or later is left to who knows the moment.
@@ -77,7 +81,7 @@ def _varied(cell: Dynamics, kind: type[Threshold]) -> Dynamics:
             own["_modules"].update(children)
         return new
     own["_modules"] = given["_modules"]
-    threshold = kind(**{**vars(cell.threshold), "surrogate": AtSpikes()})
+    threshold = kind(**vars(cell.threshold))
     if own.get("threshold") != threshold:
         own["threshold"] = threshold
     return new
@@ -130,16 +134,13 @@ def _own_change(cell: Spiking, always: State, arrived: State, state: State, afte
     change = map_state(lambda still, slope: still + cell.dt * slope, map_state(torch.zeros_like, state), rate)
     if cell.arrive is not None:
         change = map_state(lambda moved, later, now: moved + (later - now), change, cell.arrive(drive, state), state)
-    way = cell.threshold.level(cell, state) - state.v
-    pace = after.v - cell.threshold.level(cell, after) + way
+    start, end = (each.v - cell.threshold.level(cell, each) for each in (state, after))
     upstroke = cell.membrane().upstroke if cell.membrane is not None else ()
     if upstroke:
         # Behind the threshold it would be anywhere; in a straight coordinate it goes on as at the start.
-        way = upstroke.straighten(upstroke.top(cell.threshold.level(cell, state))) - upstroke.straighten(state.v)
-        pace = change.v * upstroke.stretch(state.v)
-    rises = pace > 0
-    share = torch.where(rises, way / torch.where(rises, pace, torch.ones_like(pace)), torch.ones_like(way))
-    return change, torch.clamp(share, 0, 1)
+        start = upstroke.straighten(state.v) - upstroke.straighten(upstroke.top(cell.threshold.level(cell, state)))
+        end = start + change.v * upstroke.stretch(state.v)
+    return change, torch.clamp(_share(start, end), 0, 1)
 
 
 _CROSSING: WeakKeyDictionary[Dynamics, Crossing] = WeakKeyDictionary()
