@@ -1,6 +1,6 @@
 """EventProp for LIF neurons with exponential currents, from event to event, in closed form: no grid, no tensors.
 
-Written from the equations, after Wunderlich & Pehl (2021), Sci. Rep. 11:12829, with delays, a refractory period and a
+Written from the equations, after Wunderlich & Pehle (2021), Sci. Rep. 11:12829, with delays, a refractory period and a
 reset that is not zero: tau v' = -v + R s, tau_s s' = -s; v = threshold: v = reset, held for t_ref; s += w.
 """
 

@@ -1,5 +1,6 @@
 """Spikes as crossings of a threshold: what a step of a cell says about the moment of a spike."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -13,6 +14,7 @@ from ..core.dynamics import Dynamics
 from ..core.layers import step_layer
 from ..core.spiking import Spiking, Threshold
 from ..core.state import State, leaves, map_state, widen
+from ..core.upstroke import ExponentialUpstroke
 from ..fused.stepper import WIDEST, Recorded, Stepper, stepper
 from .drives import Current, Poisson
 from .population import Population
@@ -180,6 +182,12 @@ def _wrong(cell: Dynamics, last: Spiking | None, reached: bool) -> Iterator[tupl
     other = type(last.threshold) is not Threshold or last.reset == "none" or getattr(last, "scheme", "ode") != "ode"
     yield other, "cells that are reset where their potential crosses a threshold", "take e.g. SynapticLIF"
     yield last.integrator.crossings, "cells whose spikes lie on the grid (not Interpolated)", "take its method alone"
+    highest = _highest_peak(last)
+    yield (
+        highest is not None and bool((last.v_th() > highest).any()),
+        "an upstroke that is cut where steps still follow it",
+        f"lower v_peak to {math.inf if highest is None else highest.min().item():.1f} mV or dt",
+    )
     yield last.noise is not None, "cells without noise, of whose path a crossing has no slope", "leave it out"
     yield (
         reached and last is cell and last.arrive is None,
@@ -187,6 +195,15 @@ def _wrong(cell: Dynamics, last: Spiking | None, reached: bool) -> Iterator[tupl
         "sooner with a larger weight)",
         "put an ExponentialSynapse in front of it in a Chain, or take SynapticLIF or TwoSynapseLIF",
     )
+
+
+def _highest_peak(cell: Spiking) -> Tensor | None:
+    """Up to where an exponential upstroke does not outrun the steps, whose derivative is then none of its moment."""
+    with torch.no_grad():
+        upstroke = cell.membrane().upstroke if cell.membrane is not None else ()
+        if not isinstance(upstroke, ExponentialUpstroke):
+            return None
+        return upstroke.V_T + upstroke.Delta_T * torch.log(2 * upstroke.tau * cell.integrator.substeps / cell.dt)
 
 
 @dataclass(frozen=True, eq=False)
@@ -243,4 +260,3 @@ class Crossings:
     def tensors(self) -> list[Tensor]:
         """As the kernels take them, with room for a number of each neuron."""
         return [*self.stepper.held, *self.always, torch.zeros(self.always.shape[1], dtype=torch.float64)]
-

@@ -156,17 +156,43 @@ class SpikingNetwork(Built):
         twice as much, one that is zero nowhere walks all rows in all steps, and is refused above 10,000 neurons: take
         ``Triangular`` or ``Rectangular``, a few times as wide as the potential moves in a step.
 
+        With ``gradient="spike_times"`` the derivative is not that of a surrogate but of the moments of the spikes,
+        whatever the surrogate of a cell is. On a grid that means: a spike is fired where the line through the distances
+        of the potential from the threshold, before and after the step, meets zero, and
+
+        .. math:: \delta t_k = -\frac{\delta v}{\dot v}, \qquad \frac{\partial L}{\partial t_k} = \sum_s w_s \dot
+            \lambda_s + \lambda(t_k^-)^T \dot s(t_k^-) - \lambda(t_k^+)^T \dot s(t_k^+) + \frac{\partial \ell}{\partial
+            t_k}
+
+        with the gradients :math:`\lambda` of the state, :math:`\lambda_s` of what arrives through synapse s, and the
+        rates :math:`\dot s` of the differential equation on either side of the reset (the middle part is that of the
+        saltation matrix; the end of a refractory period moves with the spike, and adds as much). Between spikes the
+        recorded steps are gone back. So only rows of spikes are walked. A first spike is second order in ``dt``, what
+        follows from spikes first order, for they arrive on the grid. A loss that jumps where a spike moves past a step
+        has that jump as its derivative, spread over the step; numbers of spikes have none. That a spike appears or
+        goes is not seen. Where the potential hardly rises the derivative grows beyond all bounds: see ``slowest``.
+        Needed are cells that are reset at a threshold, without noise, in which spikes arrive in a current.
+
         Limits: the state handed back has no gradient, so one call after another truncates time; delays have none; there
-        are no second derivatives, and no exact gradients of the times of spikes.
+        are no second derivatives.
 
         Args:
             duration, state, watch, progress: as in :meth:`run`; the fields of ``state`` may want a gradient.
             bin: ms, in which spikes are counted, whole steps of which the duration is a multiple; all of it if omitted.
             tau: time constant, ms, with which spikes are filtered; the value at the end of each bin is returned.
+            gradient: ``"surrogate"`` or ``"spike_times"``.
+            times: whether the times of spikes are returned, with a gradient; see :meth:`Simulated.spike_times`. Costs
+                one run more.
+            slowest: a potential that crosses the threshold more slowly, in its unit per ms, counts as that slow; 0 if
+                omitted. Where it is not found to rise there is no derivative: ``work["grazing"]`` counts these spikes.
 
         Raises:
             ValueError: as in :meth:`run`; if weights are frozen, bins do not fit, surrogates are too wide, synapses
-                change where a gradient is wanted, or processes share the network.
+                change where a gradient is wanted, processes share the network, or spikes of a cell have no times that
+                move smoothly.
+
+        Source: Wunderlich & Pehle (2021), Sci. Rep. 11:12829 (EventProp); Müller (1995), Chaos Solitons Fractals 5:1671
+        (saltation matrices).
 
         Example:
             >>> import torch, torchdyn_neuro as tdn

@@ -29,12 +29,13 @@ struct Backwards : Timing {
           for (I k = at[0]; k < at[1]; ++k) gradient[near[k] - p.first] += each[near[k]] * power;
           continue;
         }
-        // Less what it would count for a step before, which may be the end of the bin before.
-        const bool first = left + 1 == readout[r].width && bin;
-        const NUMBER* const before = first ? each - p.neurons : each;
+        // Half of what it would count for a step later less that a step before, either of which may be in another bin.
+        const bool first = left + 1 == readout[r].width && bin, last = t + 1 == end, next = !left;
+        const NUMBER *const before = first ? each - p.neurons : each, *const later = next && !last ? each + p.neurons : each;
         const NUMBER less = readout[r].power[first ? 0 : left + 1];
+        const NUMBER more = last ? power : readout[r].power[next ? readout[r].width - 1 : left - 1];
         for (I k = at[0]; k < at[1]; ++k)
-          gradient[near[k] - p.first] += each[near[k]] * power - before[near[k]] * less;
+          gradient[near[k] - p.first] += (later[near[k]] * more - before[near[k]] * less) * (last ? 1 : (NUMBER).5);
       }
       arrives[0] = 1;
       for (I s = 0; s < watches; ++s) {

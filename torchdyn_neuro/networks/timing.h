@@ -39,19 +39,22 @@ struct Timing : Walking {
       }
     }
   }
-  // What is watched in a step before, once more if the reset comes a step later. Fields: after a step without a spike.
+  // What is watched before the reset less what is behind it, times the mean of its gradients before and in this step, of
+  // which the last of a run is no part of an interval. Fields: after a step without a spike.
   double longer(const Learner& p, const Crossings& c, const Looked& at, I n, I neuron, I l, I row, I t) const {
     double sum = 0;
-    for (I s = 0; s < watches && t > begin; ++s) {
+    for (I s = 0; s < watches; ++s) {
       const Seen& w = seen[s];
       if (w.population != n) continue;
       const I field = c.carried[w.state];
       I place = 0;
       while (place < p.states && c.replayed[place] != field) ++place;
       if (place == p.states) continue;
-      const double now = number_at(p.rows()[place], c.sizes[field], row + neuron);
+      const double jump = at.after(c, field, l) - number_at(p.rows()[place], c.sizes[field], row + neuron);
+      const NUMBER* const now = w.gradient + (t - begin) * w.count;
       for (I k = 0; k < w.count; ++k)
-        if (w.neuron[k] == neuron) sum += w.gradient[(t - 1 - begin) * w.count + k] * (at.after(c, field, l) - now);
+        if (w.neuron[k] == neuron)
+          sum += jump * (t + 1 < end ? (t > begin ? .5 * (now[k - w.count] + now[k]) : now[k]) : t > begin ? now[k - w.count] : 0);
     }
     return sum;
   }
