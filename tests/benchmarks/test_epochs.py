@@ -5,9 +5,12 @@ from pathlib import Path
 import pytest
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
-pytestmark = pytest.mark.skipif(not (DATA / "spoken_digits").exists(), reason="../shared/data/spoken_digits is not here")
+needs_digits = pytest.mark.skipif(
+    not (DATA / "spoken_digits").exists(), reason="../shared/data/spoken_digits is not here"
+)
 
 
+@needs_digits
 def test_trains_on_spoken_digits(script):
     printed = script("epochs.py", DATA, "--cases", "recurrent", "--libraries", "--batches", "4", "--threads", "1")
     row = next(line for line in printed.splitlines() if line.startswith("| torchdyn_neuro |"))
