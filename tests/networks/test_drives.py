@@ -1,5 +1,7 @@
 """The numbers of a Poisson drive are those of its counters, one by one."""
 
+import math
+
 import pytest
 import torch
 
@@ -46,3 +48,37 @@ def test_numbers_come_from_their_counters(dtype):
                 expected[t, j] += int(below[low] if word < int(threshold[low]) % 2**32 else above[low])
     assert expected.float().mean() == pytest.approx(3.0, abs=0.25)
     assert torch.equal(found, expected)
+
+
+def test_poisson_drive_has_its_law():
+    """Counts of single steps, from what arrives at cells that only sum it up."""
+    for rate, mean in ((8000.0, 0.8), (65_000.0, 6.5)):
+        cell = tdn.IF(v_th=1e9, dt=0.1).double()
+        net = SpikingNetwork({"N": Population(20_000, cell, drives=[Poisson(rate, 2.0)])}, dtype=torch.float64)
+        state, before, counts = None, torch.zeros(20_000, dtype=torch.float64), []
+        for _ in range(3):
+            state = net.run(0.1, state).state
+            now = state.cells[0].v.flatten()
+            counts.append(torch.round((now - before) / (2.0 * 0.1)))
+            before = now
+        counts = torch.cat(counts)
+        assert counts.mean().item() == pytest.approx(mean, abs=4 * math.sqrt(mean / 60_000))
+        assert counts.var().item() == pytest.approx(mean, rel=0.04)
+        share = torch.bincount(counts.long(), minlength=30)[:30] / 60_000
+        law = torch.tensor([math.exp(-mean) * mean**k / math.factorial(k) for k in range(30)])
+        assert (share - law).abs().max() < 0.008
+        early, late = counts[:20_000], counts[-20_000:]
+        assert torch.corrcoef(torch.stack([early, late]))[0, 1].abs() < 0.03
+        assert torch.corrcoef(torch.stack([early[1:], early[:-1]]))[0, 1].abs() < 0.03
+
+
+def test_noise_follows_the_seed():
+    def potential(seed: int, other: int) -> torch.Tensor:
+        torch.manual_seed(other)
+        cell = tdn.LIF(dt=0.1, noise=tdn.WhiteNoise(1.0))
+        found = SpikingNetwork({"A": Population(3, cell)}, seed=seed).run(0.5).state.cells[0].v
+        assert torch.initial_seed() == other
+        return found
+
+    assert torch.equal(potential(1, 2), potential(1, 3))
+    assert not torch.equal(potential(1, 2), potential(2, 2))
