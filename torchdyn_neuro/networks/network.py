@@ -7,11 +7,13 @@ import torch
 from torch import Tensor
 
 from ..core.checks import positive_number
-from ..core.state import map_state
+from ..core.state import State, map_state
 from ..core.uncompiled import uncompiled
-from ..fused.stepper import recorded, stepper
+from ..fused.stepper import Recorded, recorded
 from .backward import check_room
-from .built import Built
+from .built import _DRIVES, Built
+from .cuda.engine import CudaEngine
+from .cuda.synapses import forget
 from .engine import Engine
 from .progress import shown
 from .running import Piece, Run, Running, SpikingNetworkState
@@ -180,6 +182,11 @@ class SpikingNetwork(Built):
                 "SpikingNetwork: expected a network of one process for gradients, got one that processes share; leave "
                 "out group=, or call run()"
             )
+        if self._on_card:
+            raise ValueError(
+                f"SpikingNetwork: expected a network on the CPU for gradients, got one on {self.device}; call net.cpu() "
+                "first, or run()"
+            )
         steps, start = self._begin(duration, state)
         if self.packed.scale is not None:
             raise ValueError(
@@ -233,11 +240,31 @@ class SpikingNetwork(Built):
         return Simulated(*groups, traces, job.after.spikes, detached(job.after.state), work)
 
     def _engine(self, state: SpikingNetworkState, watched: Sequence[tuple[int, int, Tensor]]) -> Engine:
-        populations, cells, steppers = list(self.populations.values()), [], []
-        for each, cell in zip(populations, state.cells, strict=True):
-            given = each.cell is None
-            if not given:
-                each.check(self.dtype)
-            cells.append(() if given else each.cell.take_state(each.frame(self.dtype), cell))
-            steppers.append(None if given else stepper(each.cell, each.frame(self.dtype), cells[-1]))
-        return self._made(steppers, cells, state, watched)
+        cells, steps = [], []
+        for each, cell in zip(self.populations.values(), state.cells, strict=True):
+            if each.cell is None:
+                cells.append(())
+                steps.append(None)
+                continue
+            each.check(self.dtype)
+            module, frame = each.cell_on_cpu, each.frame(self.dtype)
+            cells.append(module.take_state(frame, cell))
+            steps.append(recorded(module, frame, cells[-1]))
+        if self._on_card:
+            return self._made_on_card(steps, cells, watched)
+        forget(self.packed)
+        return self._made([step and step.step() for step in steps], cells, state, watched)
+
+    def _made_on_card(
+        self, steps: Sequence[Recorded | None], cells: Sequence[State], watched: Sequence[tuple[int, int, Tensor]]
+    ) -> CudaEngine:
+        if self.processes is not None or self.changing:
+            got = "one that processes share" if self.processes is not None else "release= or plasticity="
+            raise ValueError(
+                f"SpikingNetwork: expected a network of one process and synapses that stay on a GPU, got {got}; call "
+                "net.cpu() to run it there"
+            )
+        populations = list(self.populations.values())
+        streams = [self._streams(_DRIVES, k, len(each.drives)) for k, each in enumerate(populations)]
+        rest = self.dt, self.dtype, self.device
+        return CudaEngine(self.layout, self.packed, populations, steps, streams, cells, watched, *rest)
