@@ -636,7 +636,7 @@ def test_what_was_counted_in_steps_keeps_its_steps():
         ValueError, match=r"SpikingNetwork: expected steps of 0.1 ms, in which .*, got dt=0.2 ms; build"
     ):
         net.run(1.0)
-    with pytest.raises(ValueError, match="expected a network on the CPU, got one elsewhere"):
+    with pytest.raises(ValueError, match="expected a network on the CPU or on one CUDA device, got one on meta"):
         net_of().to("meta").run(1.0)
 
 
@@ -644,6 +644,12 @@ def test_too_many_synapses_are_refused_before_any_is_drawn():
     huge = {"A": Population(10_000_000, tdn.LIF(dt=0.1))}
     with pytest.raises(MemoryError, match=r"expected room for 1e\+14 synapses in 6e\+05 GB, got .* that are free"):
         SpikingNetwork(huge, [Projection("A", "A", wiring.FixedProbability(1.0), 1.0, 1.0)])
+
+
+def test_a_projection_without_synapses():
+    none = Projection("A", "A", wiring.FixedProbability(0.0), 1.0, 0.5)
+    net = SpikingNetwork({"A": Population(3, tdn.LIF(dt=0.5))}, [none])
+    assert net.packed.synapses == len(net.run(1.0).spikes) == 0
 
 
 def test_rows_of_too_many_synapses_for_one_chunk():

@@ -39,6 +39,10 @@ class SpikingNetwork(Built):
     and learned is that of a ``Chain(TsodyksMarkram, SparseLinear)`` and of a ``Plastic(SparseLinear, rule)``. Weights
     that learn are part of the state, 20 bytes a synapse in all (in float32), and 80 while they are laid out.
 
+    ``net.to("cuda")`` lets :meth:`run` take its steps as Triton kernels on a GPU: what is drawn is the same, sums are of
+    whole numbers and so the same in every run; states, spikes and traces are handed over on the CPU. A synapse then takes
+    8 bytes there, 6 frozen. :meth:`simulate`, synapses that change and ``group`` are for CPUs.
+
     Args:
         populations: by name, :class:`Population` or :class:`SpikeSource`.
         projections: from one of them to another.
@@ -62,7 +66,7 @@ class SpikingNetwork(Built):
             group were given different things.
         MemoryError: if there is no room for the synapses; before any is drawn.
         NotPointwise: from :meth:`run`, if the step of a cell does not act on each neuron by itself.
-        CompilerUnavailableError: without a C++ compiler.
+        CompilerUnavailableError: without a C++ compiler; on a GPU, without Triton.
 
     Source: Morrison et al. (2005), Neural Comput. 17:1776 (simulation on a grid, in parallel).
 
@@ -111,7 +115,9 @@ class SpikingNetwork(Built):
         Raises:
             TypeError: if ``state`` or ``watch`` is something else.
             ValueError: if the duration is no whole number of steps, steps would no longer be counted in 32 bits, what
-                is to be watched is not there, the state is that of another network, or NaN arises in one.
+                is to be watched is not there, the state is that of another network, NaN arises in one, or a network is
+                to run on a GPU whose synapses change or that processes share.
+            MemoryError: if a GPU has no room for the synapses.
         """
         steps, state = self._begin(duration, state)
         interval = positive_number("SpikingNetwork", "interval", interval, unit="ms") / self.dt
@@ -164,7 +170,7 @@ class SpikingNetwork(Built):
 
         Raises:
             ValueError: as in :meth:`run`; if weights are frozen, bins do not fit, surrogates are too wide, synapses
-                change where a gradient is wanted, or processes share the network.
+                change where a gradient is wanted, processes share the network, or it is on a GPU.
 
         Example:
             >>> import torch, torchdyn_neuro as tdn
@@ -184,8 +190,8 @@ class SpikingNetwork(Built):
             )
         if self._on_card:
             raise ValueError(
-                f"SpikingNetwork: expected a network on the CPU for gradients, got one on {self.device}; call net.cpu() "
-                "first, or run()"
+                f"SpikingNetwork: expected a network on the CPU for gradients, got one on {self.device}; call "
+                "net.cpu() first, or run()"
             )
         steps, start = self._begin(duration, state)
         if self.packed.scale is not None:

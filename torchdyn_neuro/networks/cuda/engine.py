@@ -84,7 +84,7 @@ class CudaEngine:
         self.sums = torch.zeros(self.slots * self.row, dtype=self.synapses.sums, device=device)
         self.unit = torch.tensor(self.synapses.unit, dtype=dtype, device=device)
         self.held = [state_of(group, cells, device) for group in self.groups]
-        self.block, self.warps = _FEW if layout.total < _FEW_NEURONS else _MANY
+        self.block, self.warps = _FEW if self.on_card and layout.total < _FEW_NEURONS else _MANY
         self.tables = [
             (group.blocks(layout, self.block, device), driven(group, populations, streams, dt, dtype, device))
             for group in self.groups
@@ -146,16 +146,16 @@ class CudaEngine:
                     spikes.append(self._ordered(*waiting))
                 waiting = at, *self._fetched(now)
                 for trace, found in zip(traces, self.traces, strict=True):
-                    trace.append(found[:now].cpu())
+                    trace.append(found[:now].to("cpu", copy=True))
             spikes.append(self._ordered(*waiting))
             self.at = begin + steps
             return steps, torch.cat(spikes), [torch.cat(trace) for trace in traces]
 
     def _fetched(self, steps: int) -> tuple[Tensor, Tensor]:
         """How many spikes each step has, and their neurons, [steps, most]."""
-        counts = self.found[:steps].cpu()
+        counts = self.found[:steps].to("cpu", copy=True)
         most = int(counts.max())
-        return counts, self.record.view(self.count, -1)[:steps, :most].contiguous().cpu()
+        return counts, self.record.view(self.count, -1)[:steps, :most].to("cpu", copy=True)
 
     def _ordered(self, begin: int, counts: Tensor, neurons: Tensor) -> Tensor:
         beyond = torch.arange(neurons.shape[1]) >= counts[:, None]
@@ -229,7 +229,8 @@ class CudaEngine:
             raise
         except Exception as error:
             raise CompilerUnavailableError(
-                f"SpikingNetwork: Triton cannot run the network on this device ({error}); call net.cpu() to run it there"
+                f"SpikingNetwork: Triton cannot run the network on this device ({error}); call net.cpu() to run it"
+                " there"
             ) from error
 
     def without_number(self) -> list[int]:

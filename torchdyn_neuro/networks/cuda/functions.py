@@ -42,4 +42,6 @@ def arrive(sums, words, weights, place, end, now, left, row, slots, bits):
     weight = tl.load(weights + place, mask=inside, other=0)
     slot = now + delay
     slot = tl.where(slot >= slots, slot - slots, slot).to(tl.int64)
-    tl.atomic_add(sums + slot * row + target, weight.to(sums.dtype.element_ty), mask=inside & (delay >= left), sem="relaxed")
+    tl.atomic_add(
+        sums + slot * row + target, weight.to(sums.dtype.element_ty), mask=inside & (delay >= left), sem="relaxed"
+    )

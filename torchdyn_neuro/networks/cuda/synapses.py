@@ -16,6 +16,8 @@ from ..packed import Packed, library
 from .groups import Group
 
 _ACCUMULATORS = 2**16
+_WORD = 31
+"""Bits of an accumulator and a delay together, up to which a word has 32."""
 _PIECE = 1 << 24
 """Synapses that are copied to the device at a time."""
 _BITS = 30
@@ -94,7 +96,7 @@ def _copied(packed: Packed, layout: Layout, groups: Sequence[Group], device: tor
         smallest = math.frexp(torch.finfo(dtype).tiny)[1] - 1
         unit = math.ldexp(1.0, max(smallest, math.frexp(largest)[1] - room))
     bits = max(1, (max((group.end for group in groups), default=1) - 1).bit_length())
-    narrow = bits + packed.delays[0].bit_length() < 32
+    narrow = bits + packed.delays[0].bit_length() <= _WORD
     words = torch.int32 if narrow else torch.int64
     starts = torch.zeros(layout.total + 1, dtype=torch.int64)
     torch.cumsum(lengths, 0, out=starts[1:])

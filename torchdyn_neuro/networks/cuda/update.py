@@ -21,14 +21,16 @@ def update_kernel(plan: ForwardPlan) -> Callable:
     neurons there and how many they are, the number of the first among all, and the place of the first; how many spikes
     each step has, and their list; the first drive of each population; of each drive the input, the stream, how many
     numbers are drawn, where its current is among all, below zero if it has none, and whether that is one for each
-    neuron; thresholds, values and other values of 16 numbers of each; the currents; those of the step. sizes: the number
-    of the step, that of all neurons, accumulators of a slot, slots, the first of these accumulators, how many there are
-    of an input.
+    neuron; thresholds, values and other values of 16 numbers of each; the currents; those of the step. sizes: the
+    number of the step, that of all neurons, accumulators of a slot, slots, the first of these accumulators, how many
+    there are of an input.
     """
     text, inputs = KernelText(), [f"x{k}" for k in range(len(plan.graph.inputs))]
     tensors = ["clock", "sums", "unit", "blocks", "found", "record", *_TABLES, *stepper_tensors(plan)]
     sizes = ["k", "total", "row", "slots", "first", "width"]
-    text.lines('@triton.jit(do_not_specialize=["k"])', f"def run({', '.join([*tensors, *sizes])}, BLOCK: tl.constexpr):")
+    text.lines(
+        '@triton.jit(do_not_specialize=["k"])', f"def run({', '.join([*tensors, *sizes])}, BLOCK: tl.constexpr):"
+    )
     text.depth = 1
     text.lines("t = tl.load(clock) + k")
     with text.block("if t < tl.load(clock + 1):"):
@@ -48,7 +50,9 @@ def _arrivals(text: KernelText, inputs: list[str]) -> None:
     text.lines("here = sums + (t % slots) * row + first + place", "scale = tl.load(unit)")
     for k, name in enumerate(inputs):
         at = f"here + {k} * width"
-        text.lines(f"{name} = tl.load({at}, mask=inside, other=0)", f"tl.store({at}, tl.zeros_like({name}), mask=inside)")
+        text.lines(
+            f"{name} = tl.load({at}, mask=inside, other=0)", f"tl.store({at}, tl.zeros_like({name}), mask=inside)"
+        )
         text.lines(f"{name} = scale * {name}.to(scale.dtype)")
 
 

@@ -1,0 +1,44 @@
+"""The kernels of a network, compiled for sm_90 without a card; ``tests/fused/test_triton.py`` starts this."""
+
+import pytest
+import torch
+
+import torchdyn_neuro as tdn
+from tests.fused.offline_compile import launched
+from torchdyn_neuro.networks import Poisson, Population, SpikingNetwork
+from torchdyn_neuro.networks.cuda.engine import CudaEngine
+
+from .cards import circuit
+
+
+def compiled_by(net: SpikingNetwork, monkeypatch: pytest.MonkeyPatch, **options):
+    """What a step launches, compiled as on a card, together with spikes from before."""
+    monkeypatch.setattr(SpikingNetwork, "_on_card", True)
+    monkeypatch.setattr(CudaEngine, "_programs", 528)
+    steps, state = net._begin(2 * net.dt, None)
+    engine = net._engine(state, [(0, 0, torch.tensor([0, 1]))])
+    engine.on_card = True
+    for name, value in options.items():
+        setattr(engine, name, value)
+    engine._make_room(steps)
+    with launched() as compiled, torch.no_grad():
+        engine._start(1, torch.tensor([[0, 1]], dtype=torch.int32))
+        engine._launch(1)
+    assert all("cubin" in kernel.asm for kernel in compiled)
+    return compiled
+
+
+@pytest.mark.parametrize(("dtype", "frozen"), [(torch.float32, False), (torch.float64, False), (torch.float32, True)])
+def test_every_kernel_of_a_step(monkeypatch, dtype, frozen):
+    net = circuit(dtype)
+    if frozen:
+        net.freeze()
+    compiled = compiled_by(net, monkeypatch)
+    assert [kernel.name for kernel in compiled] == ["deliver_late", "run", "run", "give", "deliver", "look"]
+
+
+@pytest.mark.parametrize("cell", [tdn.AdEx(dt=0.1), tdn.LIF(noise=tdn.WhiteNoise(1.0), dt=0.1), tdn.EscapeLIF(dt=0.1)])
+def test_other_cells_and_wide_blocks(monkeypatch, cell):
+    net = SpikingNetwork({"E": Population(100, cell, drives=[Poisson(1000.0, 1.0)])})
+    compiled = compiled_by(net, monkeypatch, block=128, warps=4)
+    assert [kernel.name for kernel in compiled] == ["run", "look"]
