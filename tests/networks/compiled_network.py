@@ -5,8 +5,9 @@ import torch
 
 import torchdyn_neuro as tdn
 from tests.fused.offline_compile import launched
-from torchdyn_neuro.networks import Poisson, Population, SpikingNetwork
+from torchdyn_neuro.networks import Poisson, Population, Projection, SpikingNetwork
 from torchdyn_neuro.networks.cuda.engine import CudaEngine
+from torchdyn_neuro.wiring import FixedProbability
 
 from .cards import circuit
 
@@ -39,6 +40,8 @@ def test_every_kernel_of_a_step(monkeypatch, dtype, frozen):
 
 @pytest.mark.parametrize("cell", [tdn.AdEx(dt=0.1), tdn.LIF(noise=tdn.WhiteNoise(1.0), dt=0.1), tdn.EscapeLIF(dt=0.1)])
 def test_other_cells_and_wide_blocks(monkeypatch, cell):
-    net = SpikingNetwork({"E": Population(100, cell, drives=[Poisson(1000.0, 1.0)])})
+    """And delays of one step, for which Triton takes the number of slots for a constant."""
+    back = Projection("E", "E", FixedProbability(0.1), 1.0, 0.1)
+    net = SpikingNetwork({"E": Population(100, cell, drives=[Poisson(1000.0, 1.0)])}, [back])
     compiled = compiled_by(net, monkeypatch, block=128, warps=4)
-    assert [kernel.name for kernel in compiled] == ["run", "look"]
+    assert [kernel.name for kernel in compiled] == ["deliver_late", "run", "deliver", "look"]

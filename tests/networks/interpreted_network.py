@@ -68,7 +68,7 @@ def test_a_run_in_pieces_and_launches_from_the_cpu_and_back(on_card, monkeypatch
 
 def test_noise_of_a_cell_and_weights_of_any_size(on_card):
     net = driven(24)
-    state = net.run(4.4).state
+    state = net.run(0.1 * (int(net.run(50.0).spikes.step[4]) - 4)).state
     expected = net.run(0.8, state)
     on_card(True)
     found = net.run(0.8, state)

@@ -39,8 +39,8 @@ class SpikingNetwork(Built):
     and learned is that of a ``Chain(TsodyksMarkram, SparseLinear)`` and of a ``Plastic(SparseLinear, rule)``. Weights
     that learn are part of the state, 20 bytes a synapse in all (in float32), and 80 while they are laid out.
 
-    ``net.to("cuda")`` lets :meth:`run` take its steps as Triton kernels on a GPU: what is drawn is the same, sums are of
-    whole numbers and so the same in every run; states, spikes and traces are handed over on the CPU. A synapse then takes
+    ``net.to("cuda")`` lets :meth:`run` take its steps as Triton kernels on a GPU: what is drawn is the same, sums are
+    of whole numbers and so the same in every run; states, spikes and traces are handed over on the CPU. A synapse takes
     8 bytes there, 6 frozen. :meth:`simulate`, synapses that change and ``group`` are for CPUs.
 
     Args:
