@@ -11,7 +11,8 @@ from torchdyn_neuro.core.state import leaves, map_state
 from torchdyn_neuro.fused.stepper import recorded
 from torchdyn_neuro.networks import Poisson, Population, Projection, SpikingNetwork
 from torchdyn_neuro.networks.cuda.groups import groups_of
-from torchdyn_neuro.networks.cuda.synapses import forget, on_device
+from torchdyn_neuro.networks.cuda.kept import forget
+from torchdyn_neuro.networks.cuda.synapses import on_device
 from torchdyn_neuro.wiring import FixedInDegree, FixedProbability, Normal, Uniform
 
 from .cards import DT, circuit

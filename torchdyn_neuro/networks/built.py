@@ -1,7 +1,7 @@
 """Populations and projections, checked, drawn and packed."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Self
 
 import torch
@@ -13,6 +13,7 @@ from ..fused.stepper import Stepper
 from ..wiring.draw import draw, stream_of
 from .backward import Readout
 from .changing import ROOM, lay_out
+from .cuda.kept import forget
 from .engine import Engine
 from .layout import Layout
 from .packed import check_memory, pack
@@ -96,6 +97,12 @@ class Built(nn.Module):
     def device(self) -> torch.device:
         """Where it runs; ``net.to("cuda")`` takes it there."""
         return self._where.device
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        super()._apply(fn, recurse)
+        if not self._on_card:
+            forget(self.packed)
+        return self
 
     @property
     def _on_card(self) -> bool:

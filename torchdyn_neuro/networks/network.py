@@ -13,7 +13,8 @@ from ..fused.stepper import Recorded, recorded
 from .backward import check_room
 from .built import _DRIVES, Built
 from .cuda.engine import CudaEngine
-from .cuda.synapses import forget
+from .cuda.kept import give_back, taken
+from .cuda.loaded import load
 from .engine import Engine
 from .progress import shown
 from .running import Piece, Run, Running, SpikingNetworkState
@@ -128,7 +129,9 @@ class SpikingNetwork(Built):
         checkpoint = None if checkpoint is None else Path(checkpoint)
         progress = engine.first if progress is True else progress
         with shown(progress, duration) as tell:
-            return running.run(engine, state, steps, record, tell, checkpoint, max(1, round(interval)))
+            found = running.run(engine, state, steps, record, tell, checkpoint, max(1, round(interval)))
+        give_back(self.packed, engine)
+        return found
 
     @uncompiled
     def simulate(
@@ -258,7 +261,6 @@ class SpikingNetwork(Built):
             steps.append(recorded(module, frame, cells[-1]))
         if self._on_card:
             return self._made_on_card(steps, cells, watched)
-        forget(self.packed)
         return self._made([step and step.step() for step in steps], cells, state, watched)
 
     def _made_on_card(
@@ -272,5 +274,6 @@ class SpikingNetwork(Built):
             )
         populations = list(self.populations.values())
         streams = [self._streams(_DRIVES, k, len(each.drives)) for k, each in enumerate(populations)]
-        rest = self.dt, self.dtype, self.device
-        return CudaEngine(self.layout, self.packed, populations, steps, streams, cells, watched, *rest)
+        parts = populations, steps, streams, cells, watched
+        loaded = load(self.layout, *parts, self.dt, self.dtype, on_card=self.device.type == "cuda")
+        return taken(self.packed, self.layout, loaded, self.dtype, self.device)

@@ -1,6 +1,7 @@
 """Many steps of a network on a CUDA device, launched as one."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -8,23 +9,16 @@ from torch import Tensor
 
 from ...core.state import State, fill, leaves
 from ...fused.operators.cuda_graph import record_on_cuda
-from ...fused.stepper import Recorded
 from ...native.compiler import CompilerUnavailableError
 from ..engine import Figures
 from ..layout import Layout
-from ..packed import Packed
-from ..population import Population
-from ..spike_source import SpikeSource
-from .groups import Group, driven, groups_of, state_of
-from .synapses import on_device
+from .loaded import Loaded
+from .synapses import DeviceSynapses
 
 _STEPS = 200
 """Steps of a recording: between two of them the host fetches spikes."""
 _ROOM = 1 << 26
 """Spikes that there is room for in a recording, where one step of all neurons does not need more."""
-_FEW, _MANY = (32, 1), (128, 4)
-"""Neurons of a block and its warps, for few neurons and for many."""
-_FEW_NEURONS = 1 << 15
 _WIDEST = 512
 """Synapses that a program takes at a time."""
 _PARTS = 16
@@ -42,13 +36,9 @@ class CudaEngine:
 
     Args:
         layout: of the neurons.
-        packed: its synapses.
-        populations: in their order.
-        steps: of each, none of given spikes.
-        streams: of each population's drives.
-        cells: the states to start from, on the CPU.
-        watched: the number of the population, that of the field among the tensors of its state, and the neurons.
-        dt: ms.
+        slots: the longest delay, steps.
+        synapses: on the device.
+        loaded: what it begins with.
         dtype: of the inputs.
         device: on which it runs; on a CPU the kernels run in Triton's interpreter, if that was chosen.
     """
@@ -60,13 +50,9 @@ class CudaEngine:
     def __init__(
         self,
         layout: Layout,
-        packed: Packed,
-        populations: Sequence[Population | SpikeSource],
-        steps: Sequence[Recorded | None],
-        streams: Sequence[Sequence[int]],
-        cells: Sequence[State],
-        watched: Sequence[tuple[int, int, Tensor]],
-        dt: float,
+        slots: int,
+        synapses: DeviceSynapses,
+        loaded: Loaded,
         dtype: torch.dtype,
         device: torch.device,
     ):
@@ -76,68 +62,49 @@ class CudaEngine:
         except ImportError as error:
             raise CompilerUnavailableError(f"SpikingNetwork: Triton cannot be imported ({error})") from None
         self.kernels, self.update = kernels, update_kernel
-        self.layout, self.cells, self.device, self.figures = layout, tuple(cells), device, Figures()
-        self.on_card = device.type == "cuda"
-        self.groups = groups_of(steps, layout)
-        self.synapses = on_device(packed, layout, self.groups, device)
-        self.row, self.slots = self.groups[-1].end, packed.delays[0]
-        self.sums = torch.zeros(self.slots * self.row, dtype=self.synapses.sums, device=device)
-        self.unit = torch.tensor(self.synapses.unit, dtype=dtype, device=device)
-        self.held = [state_of(group, cells, device) for group in self.groups]
-        self.block, self.warps = _FEW if self.on_card and layout.total < _FEW_NEURONS else _MANY
-        self.tables = [
-            (group.blocks(layout, self.block, device), driven(group, populations, streams, dt, dtype, device))
-            for group in self.groups
-        ]
-        self.fixed = [group.held(steps, device) for group in self.groups]
-        self._take_given(populations, dt)
-        self.watched = [self._watched(*each) for each in watched]
-        self.traces: list[Tensor] = []
+        self.layout, self.slots, self.synapses, self.device = layout, slots, synapses, device
+        self.on_card, self.kind = device.type == "cuda", loaded.kind
+        self.here = _moved(loaded, device)
+        self.row = loaded.groups[-1].end
+        self.sums = torch.zeros(slots * self.row, dtype=synapses.sums, device=device)
+        self.unit = torch.tensor(synapses.unit, dtype=dtype, device=device)
         self.clock = torch.zeros(2, dtype=torch.int64, device=device)
-        self.count, self.at = 0, -1
+        self.watched = [self.here.states[group][leaf] for group, leaf in loaded.fields]
+        self.traces: list[Tensor] = []
+        self.count = 0
         self.replay: Callable[[], None] | None = None
+        self.begin(loaded)
 
-    def _take_given(self, populations: Sequence[Population | SpikeSource], dt: float) -> None:
-        lists = [
-            population.on_grid(dt).cpu() + torch.tensor([0, self.layout.first(number)], dtype=torch.int32)
-            for number, population in enumerate(populations)
-            if population.cell is None
-        ]
-        self.given = None
-        if lists:
-            every = torch.cat(lists)
-            steps, order = every[:, 0].to(torch.int64).sort(stable=True)
-            self.given = steps.to(self.device), every[order, 1].contiguous().to(self.device)
-
-    def _watched(self, number: int, leaf: int, neurons: Tensor) -> tuple[Tensor, Tensor]:
-        """A field, and the places of the neurons in it."""
-        for group, held in zip(self.groups, self.held, strict=True):
-            if number in group.numbers:
-                first = group.places[group.numbers.index(number)]
-                return held[leaf], (neurons.cpu() + first).to(torch.int32).to(self.device)
-        raise ValueError(f"CudaEngine: expected to watch a population with states, got number {number}")
+    def begin(self, loaded: Loaded) -> None:
+        """Begin anew, from something of the same kind."""
+        for place, tensor in zip(self.here.tensors, loaded.tensors, strict=True):
+            place.copy_(tensor)
+        self.cells, self.figures, self.at = loaded.cells, Figures(), -1
 
     def _make_room(self, steps: int) -> None:
-        total = self.layout.total
-        self.count = max(1, min(_STEPS, steps, _ROOM // total))
-        self.found = torch.zeros(self.count, dtype=torch.int32, device=self.device)
-        self.record = torch.empty(self.count * total, dtype=torch.int32, device=self.device)
-        self.borders = torch.zeros(self.count + 1, dtype=torch.int64, device=self.device)
-        self.traces = [field.new_zeros(self.count, len(places)) for field, places in self.watched]
+        total, self.replay = self.layout.total, None
+        self.count = steps
+        self.found = torch.zeros(steps, dtype=torch.int32, device=self.device)
+        self.record = torch.empty(steps * total, dtype=torch.int32, device=self.device)
+        self.borders = torch.zeros(steps + 1, dtype=torch.int64, device=self.device)
+        self.traces = [
+            field.new_zeros(steps, len(places)) for field, places in zip(self.watched, self.here.places, strict=True)
+        ]
 
     def run(self, begin: int, steps: int, recent: Tensor) -> tuple[int, Tensor, list[Tensor]]:
         """Take so many steps; arguments and results are those of ``Engine.run``."""
         with torch.cuda.device_of(self.sums):
             if begin != self.at:
                 self._start(begin, recent)
-            if not self.count:
-                self._make_room(steps)
+            wanted = max(1, min(_STEPS, steps, _ROOM // self.layout.total))
+            if wanted > self.count:
+                self._make_room(wanted)
             if self.on_card and self.replay is None:
                 # What is launched before it is recorded has no step to take.
                 self.clock.zero_()
                 self.replay, _ = record_on_cuda(lambda: self._launch(self.count))
             self.clock.copy_(torch.tensor([begin, begin + steps]))
-            spikes, traces, waiting = [], [[] for _ in self.watched], None
+            spikes, traces, waiting = [], [[] for _ in self.traces], None
             for at in range(begin, begin + steps, self.count):
                 now = min(self.count, begin + steps - at)
                 self._launch(now) if self.replay is None else self.replay()
@@ -169,44 +136,44 @@ class CudaEngine:
         self.sums.zero_()
         recent = recent[recent[:, 0] >= begin - self.slots].contiguous().to(self.device)
         if len(recent) and len(self.synapses.words):
-            rows = self.synapses.starts, self.synapses.words, self.synapses.weights, self.sums
             sizes = len(recent), begin, self.row, self.slots, self.synapses.bits
             grid = min(len(recent), self._programs)
-            self._run(self.kernels.deliver_late, grid, recent, *rows, *sizes, BLOCK=self._wide)
+            self._run(self.kernels.deliver_late, grid, recent, *self._rows, *sizes, BLOCK=self._wide)
 
     def _launch(self, steps: int) -> list[Tensor | None]:
         """All kernels of so many steps."""
         self.found.zero_()
-        if self.given is not None:
+        if self.here.given:
             when = self.clock[:1] + torch.arange(len(self.borders), device=self.device)
-            torch.searchsorted(self.given[0], when, out=self.borders)
-        synapses, total = self.synapses, self.layout.total
-        parts = max(1, min(_PARTS, -(-len(synapses.words) // (total * self._wide))))
-        rows = synapses.starts, synapses.words, synapses.weights, self.sums
+            torch.searchsorted(self.here.given[0], when, out=self.borders)
         for k in range(steps):
-            for group, held, fixed, tables in zip(self.groups, self.held, self.fixed, self.tables, strict=True):
-                self._move(k, group, tables, (*held, *fixed))
-            if self.given is not None:
-                given = self.clock, self.borders, self.given[1], self.found, self.record, k, total
-                self._run(self.kernels.give, 4 if self.on_card else 1, *given, BLOCK=128)
-            if len(synapses.words):
-                sizes = k, total, self.row, self.slots, synapses.bits
-                constants = {"SPLIT": parts, "BLOCK": self._wide}
-                spikes = self.clock, self.found, self.record
-                self._run(self.kernels.deliver, self._programs, *spikes, *rows, *sizes, **constants)
-            for (field, places), trace in zip(self.watched, self.traces, strict=True):
-                if len(places):
-                    seen = self.clock, field, places, trace, k, len(places)
-                    self._run(self.kernels.look, -(-len(places) // 128), *seen, BLOCK=128)
+            self._step(k)
         self.clock[:1].add_(self.count)
         return []
 
-    def _move(self, k: int, group: Group, tables: tuple[Tensor, list[Tensor]], held: Sequence[Tensor]) -> None:
-        blocks, drives = tables
-        around = self.clock, self.sums, self.unit, blocks, self.found, self.record
-        sizes = k, self.layout.total, self.row, self.slots, group.first, group.width
-        arguments = *around, *drives, *held, *sizes
-        self._run(self.update(group.plan), len(blocks), *arguments, BLOCK=self.block, warps=self.warps)
+    def _step(self, k: int) -> None:
+        here, total, spikes = self.here, self.layout.total, (self.found, self.record)
+        for n, group in enumerate(here.groups):
+            around = self.clock, self.sums, self.unit, here.blocks[n], *spikes
+            sizes = k, total, self.row, self.slots, group.first, group.width
+            arguments = *around, *here.drives[n], *here.states[n], *here.fixed[n], *sizes
+            self._run(self.update(group.plan), len(here.blocks[n]), *arguments, BLOCK=here.block, warps=here.warps)
+        if here.given:
+            given = self.clock, self.borders, here.given[1], *spikes, k, total
+            self._run(self.kernels.give, 4 if self.on_card else 1, *given, BLOCK=128)
+        if len(self.synapses.words):
+            sizes = k, total, self.row, self.slots, self.synapses.bits
+            parts = max(1, min(_PARTS, -(-len(self.synapses.words) // (total * self._wide))))
+            arguments = self.clock, *spikes, *self._rows, *sizes
+            self._run(self.kernels.deliver, self._programs, *arguments, SPLIT=parts, BLOCK=self._wide)
+        for field, places, trace in zip(self.watched, here.places, self.traces, strict=True):
+            if len(places):
+                seen = self.clock, field, places, trace, k, len(places)
+                self._run(self.kernels.look, -(-len(places) // 128), *seen, BLOCK=128)
+
+    @property
+    def _rows(self) -> tuple[Tensor, ...]:
+        return self.synapses.starts, self.synapses.words, self.synapses.weights, self.sums
 
     @property
     def _programs(self) -> int:
@@ -236,11 +203,11 @@ class CudaEngine:
     def without_number(self) -> list[int]:
         """Of each population how many neurons have NaN in their state."""
         found = [0] * len(self.cells)
-        fields = [[x for x in held if x.is_floating_point()] for held in self.held]
+        fields = [[x for x in states if x.is_floating_point()] for states in self.here.states]
         # Sums first: they are quick, and NaN where one is.
         sums = [x.sum(dtype=torch.float64) for each in fields for x in each]
         if sums and bool(torch.stack(sums).isnan().any()):
-            for group, each in zip(self.groups, fields, strict=True):
+            for group, each in zip(self.here.groups, fields, strict=True):
                 for number, begin in zip(group.numbers, group.places, strict=False):
                     own = [x[begin : begin + self.layout.neurons[number]].isnan() for x in each]
                     found[number] = int(torch.stack(own).any(0).sum()) if own else 0
@@ -249,9 +216,21 @@ class CudaEngine:
     def states(self) -> tuple[State, ...]:
         """The states of the populations as they are now, on the CPU."""
         found: list[State] = list(self.cells)
-        for group, held in zip(self.groups, self.held, strict=True):
+        for group, states in zip(self.here.groups, self.here.states, strict=True):
+            whole = [x.to("cpu", copy=True) for x in states]
             for number, begin in zip(group.numbers, group.places, strict=False):
                 state, end = self.cells[number], begin + self.layout.neurons[number]
-                parts = zip(held, leaves(state), strict=True)
-                found[number] = fill(state, [x[begin:end].cpu().reshape(leaf.shape) for x, leaf in parts])
+                parts = zip(whole, leaves(state), strict=True)
+                found[number] = fill(state, [x[begin:end].clone().reshape(leaf.shape) for x, leaf in parts])
         return tuple(found)
+
+
+def _moved(loaded: Loaded, device: torch.device) -> Loaded:
+    """Room for the same on a device."""
+
+    def like(tensors: Sequence[Tensor]) -> list[Tensor]:
+        return [torch.empty_like(tensor, device=device) for tensor in tensors]
+
+    nested = {name: [like(part) for part in getattr(loaded, name)] for name in ("drives", "states", "fixed")}
+    flat = {name: like(getattr(loaded, name)) for name in ("blocks", "given", "places")}
+    return replace(loaded, cells=(), **nested, **flat)

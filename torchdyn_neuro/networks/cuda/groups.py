@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ...core.state import State, leaves
 from ...fused.plan.loops import ForwardPlan
 from ...fused.stepper import WIDEST, Recorded
 from ..drives import Poisson
@@ -21,12 +20,14 @@ class Group:
     """Populations whose cells take the same step with other numbers.
 
     Args:
+        key: of the recorded step.
         plan: of the step.
         numbers: of the populations, in their order.
         places: where the neurons of each begin, and where those of the last end.
         first: their first accumulator; those of each input lie together, a place for each neuron.
     """
 
+    key: str
     plan: ForwardPlan
     numbers: tuple[int, ...]
     places: tuple[int, ...]
@@ -42,35 +43,39 @@ class Group:
         """The accumulator behind the last."""
         return self.first + self.width * len(self.plan.graph.inputs)
 
+    def place(self, population: int) -> int:
+        """That of a population's first neuron."""
+        return self.places[self.numbers.index(population)]
+
     def accumulator(self, population: int, receptor: int) -> int:
         """That of a population's first neuron for an input."""
-        return self.first + receptor * self.width + self.places[self.numbers.index(population)]
+        return self.first + receptor * self.width + self.place(population)
 
-    def joined(self, arrays: Sequence[Tensor], device: torch.device) -> Tensor:
+    def joined(self, arrays: Sequence[Tensor]) -> Tensor:
         """An array of each population, one behind the other, filled up with zeros."""
         whole = torch.zeros(self.width, dtype=arrays[0].dtype)
         for begin, array in zip(self.places, arrays, strict=False):
             array = array.detach().reshape(-1)[: self.width - begin]
             whole[begin : begin + len(array)] = array
-        return whole.to(device)
+        return whole
 
-    def held(self, steps: Sequence[Recorded | None], device: torch.device) -> list[Tensor]:
+    def held(self, steps: Sequence[Recorded | None]) -> list[Tensor]:
         """What the step takes behind the states: of all neurons of a population, of each."""
         every = [steps[number].step().held for number in self.numbers]
         found = []
         for arrays in zip(*every, strict=True):
             alike = len(arrays[0]) < WIDEST
-            found.append(torch.stack([x[0] for x in arrays]).to(device) if alike else self.joined(arrays, device))
+            found.append(torch.stack([x[0] for x in arrays]) if alike else self.joined(arrays))
         return found
 
-    def blocks(self, layout: Layout, size: int, device: torch.device) -> Tensor:
+    def blocks(self, layout: Layout, size: int) -> Tensor:
         """Of each block of so many neurons: population here, first of its neurons, how many, number of all, place."""
         words = []
         for n, number in enumerate(self.numbers):
             for local in range(0, layout.neurons[number], size):
                 count = min(size, layout.neurons[number] - local)
                 words.append((n, local, count, layout.first(number) + local, self.places[n] + local))
-        return torch.tensor(words, dtype=torch.int32, device=device)
+        return torch.tensor(words, dtype=torch.int32)
 
 
 def groups_of(steps: Sequence[Recorded | None], layout: Layout) -> list[Group]:
@@ -80,11 +85,11 @@ def groups_of(steps: Sequence[Recorded | None], layout: Layout) -> list[Group]:
         if step is not None:
             by_step.setdefault(step.found.key, []).append(number)
     found, first = [], 0
-    for numbers in by_step.values():
+    for key, numbers in by_step.items():
         places = [0]
         for number in numbers:
             places.append(places[-1] - (-layout.neurons[number] // WIDEST) * WIDEST)
-        group = Group(steps[numbers[0]].forward, tuple(numbers), tuple(places), first)
+        group = Group(key, steps[numbers[0]].forward, tuple(numbers), tuple(places), first)
         first = group.end
         found.append(group)
     return found
@@ -96,7 +101,6 @@ def driven(
     streams: Sequence[Sequence[int]],
     dt: float,
     dtype: torch.dtype,
-    device: torch.device,
 ) -> list[Tensor]:
     """The tables of the drives of a group; see :func:`~torchdyn_neuro.networks.cuda.update.update_kernel`."""
     firsts, words, tables, currents = [0], [], [], [torch.zeros(1, dtype=dtype)]
@@ -117,10 +121,4 @@ def driven(
     tables, words = tables or [nothing], words or [(0, 0, 0, -1, 0)]
     found = [torch.tensor(firsts, dtype=torch.int32), torch.tensor(words, dtype=torch.int64)]
     found += [torch.stack(part) for part in zip(*tables, strict=True)]
-    return [tensor.to(device) for tensor in (*found, torch.cat(currents))]
-
-
-def state_of(group: Group, cells: Sequence[State], device: torch.device) -> list[Tensor]:
-    """The states of a group, field by field."""
-    fields = zip(*(leaves(cells[number]) for number in group.numbers), strict=True)
-    return [group.joined(each, device) for each in fields]
+    return [*found, torch.cat(currents)]
