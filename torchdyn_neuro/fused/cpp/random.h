@@ -22,7 +22,7 @@ INLINE W product(W a, W b) {
 // Words of 32 bits in 64: so a product of two needs no room of its own. Their upper halves may hold anything. COUNT keys
 // at a time: each round waits for the one before.
 template <int COUNT> struct Words { W lane[4][COUNT]; };
-template <int COUNT> INLINE Words<COUNT> philox(const L* keys, uint32_t stream, uint32_t kind) {
+template <int COUNT, int ROUNDS = 10> INLINE Words<COUNT> philox(const L* keys, uint32_t stream, uint32_t kind) {
   Words<COUNT> c;
   for (int k = 0; k < COUNT; ++k) {
     c.lane[0][k] = (W)keys[k];
@@ -32,7 +32,7 @@ template <int COUNT> INLINE Words<COUNT> philox(const L* keys, uint32_t stream, 
   }
   uint32_t k0 = stream, k1 = 0;
 #pragma GCC unroll 10
-  for (int round = 0; round < 10; ++round) {
+  for (int round = 0; round < ROUNDS; ++round) {
 #pragma GCC unroll 4
     for (int k = 0; k < COUNT; ++k) {
       const W p0 = product(c.lane[0][k], 0xD2511F53ull - W{}), p1 = product(c.lane[2][k], 0xCD9E8D57ull - W{});
