@@ -6,11 +6,11 @@ import triton.language as tl
 
 @triton.jit
 def poisson(t, neuron, stream, repeat, threshold, value, other):
-    """What Poisson spikes bring to neurons in step t: the numbers of ``drive.h``, of the same counters."""
+    """What Poisson spikes bring to neurons in step t: the numbers of ``drive.h``, of the same counters and rounds."""
     counter, quarter = (neuron // 64) * 16 + neuron % 16, (neuron % 64) // 16
     zero = tl.zeros(neuron.shape, tl.uint32)
     kind = (tl.zeros(neuron.shape, tl.int32) + 5 + repeat).to(tl.uint32)
-    w0, w1, w2, w3 = tl.philox(stream, counter.to(tl.uint32), zero + t.to(tl.uint32), kind, zero)
+    w0, w1, w2, w3 = tl.philox(stream, counter.to(tl.uint32), zero + t.to(tl.uint32), kind, zero, n_rounds=7)
     word = tl.where(quarter == 0, w0, tl.where(quarter == 1, w1, tl.where(quarter == 2, w2, w3)))
     number = (word & 15).to(tl.int32)
     below = word < tl.load(threshold + number).to(tl.uint32, bitcast=True)
