@@ -61,6 +61,11 @@ class Recorded:
     frame: torch.Size
 
     @property
+    def forward(self) -> ForwardPlan:
+        """Of the step."""
+        return get_loop(self.found.key).kernels.forward_plan
+
+    @property
     def plan(self) -> BackwardPlan:
         """Of the derivative."""
         return get_loop(self.found.key).backward_plan
@@ -72,8 +77,7 @@ class Recorded:
 
     def step(self) -> Stepper:
         """The step as a function."""
-        plan = get_loop(self.found.key).kernels.forward_plan
-        library = _library(self.found.key)
+        library, plan = _library(self.found.key), self.forward
         return Stepper(_address(library.step), self._held(library, plan, stepper_holds(plan), self.values), library)
 
     def reverse(self, values: Sequence[Tensor]) -> "Reverse":
@@ -154,9 +158,3 @@ def recorded(module: Dynamics, x_t: State, state: State) -> Recorded:
     if any(leaf.shape != frame for leaf in (*leaves(x_t), *leaves(state))):
         raise NotPointwise(f"{type(module).__name__}: expected inputs and states of one shape {tuple(frame)}")
     return Recorded(found, values, frame)
-
-
-def stepper(module: Dynamics, x_t: State, state: State) -> Stepper:
-    """The step of a module for frames like ``x_t`` [1, N]; raises as :func:`recorded` does."""
-    with torch.no_grad():
-        return recorded(module, x_t, state).step()

@@ -7,12 +7,15 @@ import torch
 from torch import Tensor
 
 from ..core.checks import one_of, positive_number
-from ..core.state import map_state
+from ..core.state import State, map_state
 from ..core.uncompiled import uncompiled
-from ..fused.stepper import recorded, stepper
+from ..fused.stepper import Recorded, recorded
 from .backward import check_room
-from .built import Built
+from .built import _DRIVES, Built
 from .crossing import Crossings, check_timed, timed
+from .cuda.engine import CudaEngine
+from .cuda.kept import give_back, taken
+from .cuda.loaded import load
 from .engine import Engine
 from .progress import shown
 from .running import Piece, Run, Running, SpikingNetworkState
@@ -38,6 +41,10 @@ class SpikingNetwork(Built):
     and learned is that of a ``Chain(TsodyksMarkram, SparseLinear)`` and of a ``Plastic(SparseLinear, rule)``. Weights
     that learn are part of the state, 20 bytes a synapse in all (in float32), and 80 while they are laid out.
 
+    ``net.to("cuda")`` lets :meth:`run` take its steps as Triton kernels on a GPU: what is drawn is the same, sums are
+    of whole numbers and so the same in every run; states, spikes and traces are handed over on the CPU. A synapse takes
+    8 bytes there, 6 frozen. :meth:`simulate`, synapses that change and ``group`` are for CPUs.
+
     Args:
         populations: by name, :class:`Population` or :class:`SpikeSource`.
         projections: from one of them to another.
@@ -61,7 +68,7 @@ class SpikingNetwork(Built):
             group were given different things.
         MemoryError: if there is no room for the synapses; before any is drawn.
         NotPointwise: from :meth:`run`, if the step of a cell does not act on each neuron by itself.
-        CompilerUnavailableError: without a C++ compiler.
+        CompilerUnavailableError: without a C++ compiler; on a GPU, without Triton.
 
     Source: Morrison et al. (2005), Neural Comput. 17:1776 (simulation on a grid, in parallel).
 
@@ -110,7 +117,9 @@ class SpikingNetwork(Built):
         Raises:
             TypeError: if ``state`` or ``watch`` is something else.
             ValueError: if the duration is no whole number of steps, steps would no longer be counted in 32 bits, what
-                is to be watched is not there, the state is that of another network, or NaN arises in one.
+                is to be watched is not there, the state is that of another network, NaN arises in one, or a network is
+                to run on a GPU whose synapses change or that processes share.
+            MemoryError: if a GPU has no room for the synapses.
         """
         steps, state = self._begin(duration, state)
         interval = positive_number("SpikingNetwork", "interval", interval, unit="ms") / self.dt
@@ -121,7 +130,9 @@ class SpikingNetwork(Built):
         checkpoint = None if checkpoint is None else Path(checkpoint)
         progress = engine.first if progress is True else progress
         with shown(progress, duration) as tell:
-            return running.run(engine, state, steps, record, tell, checkpoint, max(1, round(interval)))
+            found = running.run(engine, state, steps, record, tell, checkpoint, max(1, round(interval)))
+        give_back(self.packed, engine)
+        return found
 
     @uncompiled
     def simulate(
@@ -188,8 +199,8 @@ class SpikingNetwork(Built):
 
         Raises:
             ValueError: as in :meth:`run`; if weights are frozen, bins do not fit, surrogates are too wide, synapses
-                change where a gradient is wanted, processes share the network, or spikes of a cell have no times that
-                move smoothly.
+                change where a gradient is wanted, processes share the network, it is on a GPU, or spikes of a cell have
+                no times that move smoothly.
 
         Source: Wunderlich & Pehle (2021), Sci. Rep. 11:12829 (EventProp); Müller (1995), Chaos Solitons Fractals 5:1671
         (saltation matrices).
@@ -209,6 +220,11 @@ class SpikingNetwork(Built):
             raise ValueError(
                 "SpikingNetwork: expected a network of one process for gradients, got one that processes share; leave "
                 "out group=, or call run()"
+            )
+        if self._on_card:
+            raise ValueError(
+                f"SpikingNetwork: expected a network on the CPU for gradients, got one on {self.device}; call "
+                "net.cpu() first, or run()"
             )
         steps, start = self._begin(duration, state)
         if self.packed.scale is not None:
@@ -279,11 +295,31 @@ class SpikingNetwork(Built):
         return Simulated(*groups, traces, job.after.spikes, detached(job.after.state), work, next(results))
 
     def _engine(self, state: SpikingNetworkState, watched: Sequence[tuple[int, int, Tensor]]) -> Engine:
-        populations, cells, steppers = list(self.populations.values()), [], []
-        for each, cell in zip(populations, state.cells, strict=True):
-            given = each.cell is None
-            if not given:
-                each.check(self.dtype)
-            cells.append(() if given else each.cell.take_state(each.frame(self.dtype), cell))
-            steppers.append(None if given else stepper(each.cell, each.frame(self.dtype), cells[-1]))
-        return self._made(steppers, cells, state, watched)
+        cells, steps = [], []
+        for each, cell in zip(self.populations.values(), state.cells, strict=True):
+            if each.cell is None:
+                cells.append(())
+                steps.append(None)
+                continue
+            each.check(self.dtype)
+            module, frame = each.cell_on_cpu, each.frame(self.dtype)
+            cells.append(module.take_state(frame, cell))
+            steps.append(recorded(module, frame, cells[-1]))
+        if self._on_card:
+            return self._made_on_card(steps, cells, watched)
+        return self._made([step and step.step() for step in steps], cells, state, watched)
+
+    def _made_on_card(
+        self, steps: Sequence[Recorded | None], cells: Sequence[State], watched: Sequence[tuple[int, int, Tensor]]
+    ) -> CudaEngine:
+        if self.processes is not None or self.changing:
+            got = "one that processes share" if self.processes is not None else "release= or plasticity="
+            raise ValueError(
+                f"SpikingNetwork: expected a network of one process and synapses that stay on a GPU, got {got}; call "
+                "net.cpu() to run it there"
+            )
+        populations = list(self.populations.values())
+        streams = [self._streams(_DRIVES, k, len(each.drives)) for k, each in enumerate(populations)]
+        parts = populations, steps, streams, cells, watched
+        loaded = load(self.layout, *parts, self.dt, self.dtype, on_card=self.device.type == "cuda")
+        return taken(self.packed, self.layout, loaded, self.dtype, self.device)
