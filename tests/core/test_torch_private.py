@@ -335,6 +335,13 @@ def test_batched_tensors_are_seen():
     assert seen == [(True, False), (False, True)]
 
 
+def test_what_is_left_of_a_transform_is_seen():
+    left = []
+    torch.func.vjp(lambda x: left.append(x) or x, torch.ones(2))
+    assert private.is_wrapped(left[0])
+    assert not private.is_wrapped(torch.ones(2))
+
+
 def test_global_hooks_are_seen():
     ours = (
         private.global_forward_hooks,

@@ -51,6 +51,7 @@ __all__ = [
     "inductor",
     "is_batched",
     "is_old_batched",
+    "is_wrapped",
     "jit_tracer",
     "register_namedtuple",
     "run_backward",
@@ -92,6 +93,9 @@ is_batched = torch._C._functorch.is_batchedtensor
 """Whether a tensor stands for many inside ``vmap``."""
 is_old_batched = torch._C._functorch.is_legacy_batchedtensor
 """The same inside ``torch.autograd.grad(is_grads_batched=True)``, which has a ``vmap`` of its own."""
+
+is_wrapped = torch._C._functorch.is_functorch_wrapped_tensor
+"""Whether a tensor was made inside ``torch.func`` and stands for another, also when that is over."""
 
 forward_mode_level = partial(getattr, forward_ad, "_current_level")
 """How many levels of ``torch.autograd.forward_ad`` are open, less one; ``torch.func.jvp`` opens one too."""

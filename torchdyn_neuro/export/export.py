@@ -47,8 +47,10 @@ def export_step(model: nn.Module, x_t: State) -> Exported:
         torch.Size([2, 4])
     """
     check_tensors("export_step", x_t, "a frame [B, *]", axes=1)
-    seen = survey("export_step", model, x_t)
-    return Exported(trace_step("export_step", model, seen), seen.layout)
+    # What torch.compile has made runs as it was written.
+    with torch.compiler.set_stance("force_eager"):
+        seen = survey("export_step", model, x_t)
+        return Exported(trace_step("export_step", model, seen), seen.layout)
 
 
 def export_scan(model: nn.Module, x: State) -> Exported:
@@ -75,8 +77,9 @@ def export_scan(model: nn.Module, x: State) -> Exported:
         torch.Size([20, 4, 3])
     """
     check_tensors("export_scan", x, "a sequence [T, B, *]", axes=2)
-    seen = survey("export_scan", model, first_frame(x))
-    step = trace_step("export_scan", model, seen)
+    with torch.compiler.set_stance("force_eager"):
+        seen = survey("export_scan", model, first_frame(x))
+        step = trace_step("export_scan", model, seen)
     return Exported(trace_scan(step, seen), seen.layout.over_time(), step)
 
 

@@ -14,6 +14,7 @@ Shape = Sequence[int | str]
 
 LAYOUT = "layout.json"
 """The file beside a program that holds its layout; in other files the name of the entry."""
+FORMAT = 1
 _KEY_STRIDE = 32
 """Bits between the keys of two elements of a row; see ``core.random.start_key``."""
 
@@ -97,12 +98,17 @@ class Layout:
 
     def to_json(self) -> str:
         """As text, for the file of the model."""
-        return json.dumps({"format": 1, **asdict(self)})
+        return json.dumps({"format": FORMAT, **asdict(self)})
 
     @classmethod
     def from_json(cls, text: str) -> "Layout":
         """From the text in the file of a model."""
         found = json.loads(text)
+        if found.get("format") != FORMAT:
+            raise ValueError(
+                f"Layout: expected format {FORMAT}, got {found.get('format')!r}; read the file with the version of "
+                "torchdyn_neuro that wrote it"
+            )
 
         def known(kind: type, name: str) -> list[Any]:
             return [kind(**{**each, "shape": tuple(each["shape"])}) for each in found[name]]
@@ -125,9 +131,16 @@ def smallest(value: Tensor) -> Any:
     value = value.detach().cpu()
     for axis in range(value.ndim):
         first = value.narrow(axis, 0, min(1, value.shape[axis]))
-        if torch.equal(first.expand_as(value), value):
+        if alike(first, value):
             value = first
     return value.item() if value.numel() == 1 else value.tolist()
+
+
+def alike(rows: Tensor, value: Tensor) -> bool:
+    """Whether ``value`` is ``rows`` along all axes in which they are one, NaN where they are."""
+    # Whole numbers have no NaN, and are too large for the way there.
+    filled = [each.nan_to_num() if each.is_floating_point() else each for each in (rows.expand_as(value), value)]
+    return torch.equal(*filled) and torch.equal(rows.isnan().expand_as(value), value.isnan())
 
 
 def first_keys(shape: Sequence[int]) -> Tensor:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from ..core.checks import whole_number
 from ..core.state import State, leaves
 from .layout import Layout, Port, StateLeaf, name_of
 
@@ -26,10 +27,11 @@ class Runner(ABC):
         """The state before the first step, by name.
 
         Args:
-            rows: size B of the batch.
+            rows: size B of the batch, from 1 on.
             seed: of the random numbers of stochastic models; torch's generator if omitted.
             device: where the model is to run; the CPU if omitted.
         """
+        whole_number(type(self).__name__, "rows", rows, 1)
         return {name: value.to(device) for name, value in self.layout.initial_state(rows, seed).items()}
 
     def __call__(self, x: State, state: Mapping[str, Tensor]) -> tuple[State, dict[str, Tensor]]:
@@ -78,6 +80,10 @@ class Runner(ABC):
                 f"{'frame' if self.layout.kind == 'step' else 'sequence'} as it was exported"
             )
         sizes = {name: size for name, size in zip(ports[0].shape, x[0].shape, strict=True) if isinstance(name, str)}
+        if 0 in sizes.values():
+            raise ValueError(
+                f"{type(self).__name__}: expected one step and one row at least, got {sizes}; leave the call out"
+            )
         for port, leaf in zip(ports, x, strict=True):
             self._check(port, leaf, sizes)
         return sizes

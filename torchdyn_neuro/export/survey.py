@@ -8,12 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from ..core.chain import Chain
-from ..core.context import intercepting
+from ..core.context import intercepting, without_drawing
 from ..core.dynamics import Dynamics
 from ..core.fits import check_model, check_model_input
-from ..core.state import State, first_frame, leaves, map_state
-from .layout import Layout, Port, StateLeaf, first_keys, name_of, smallest
+from ..core.state import State, describe, first_frame, leaves, map_state
+from .layout import Layout, Port, StateLeaf, alike, first_keys, name_of, smallest
 from .refusal import NotExportable
+from .soundness import check_frames, check_reached, check_repeatable, drawn, seeded
 
 Pattern = dict[str, State]
 """The states of dynamics by their name in the model, in the order in which they run."""
@@ -54,7 +55,9 @@ def survey(owner: str, model: nn.Module, x_t: State) -> Survey:
         raise ValueError(
             f"{owner}: expected a model for inference, got {place} in training mode; call model.eval() first"
         )
-    two, three = (_one_step(owner, model, map_state(partial(_same_rows, rows), x_t)) for rows in (2, 3))
+    two = _one_step(owner, model, map_state(partial(_same_rows, 2), x_t))
+    _check_steps(owner, model, two)
+    three = _one_step(owner, model, map_state(partial(_same_rows, 3), x_t))
     inputs = _ports(owner, "x", two.x_t, three.x_t)
     outputs = _ports(owner, "y", two.y_t, three.y_t)
     state = []
@@ -115,11 +118,18 @@ def _one_step(owner: str, model: nn.Module, x_t: State) -> _Seen:
             )
         module.check_input(map_state(lambda leaf: leaf.unsqueeze(0), x_t))
         states[names[module]] = state = module.initial_state(x_t)
-        return module.step(x_t, state)[0]
+        place = f"{type(module).__name__} at {names[module]!r}" if names[module] else type(module).__name__
+        _check_start(owner, place, module, x_t)
+        y_t, after = module.step(x_t, state)
+        if describe(after) != describe(state):
+            raise NotExportable(
+                f"{owner}: expected a state that keeps its shapes and types, got {describe(state)} before a step of "
+                f"{place} and {describe(after)} after it; let initial_state() give what step() gives"
+            )
+        return y_t
 
-    devices = {leaf.device for leaf in leaves(x_t) if leaf.is_cuda}
-    with torch.no_grad(), torch.random.fork_rng(devices):
-        y_t = over_one_step(model, x_t, step)
+    with torch.no_grad():
+        y_t = seeded(x_t, lambda: over_one_step(model, x_t, step))
     found = leaves(y_t)
     if not found or not all(isinstance(leaf, Tensor) for leaf in found):
         raise NotExportable(
@@ -127,6 +137,39 @@ def _one_step(owner: str, model: nn.Module, x_t: State) -> _Seen:
             "in a module that does"
         )
     return _Seen(x_t, states, y_t)
+
+
+def _check_start(owner: str, place: str, module: Dynamics, x_t: State) -> None:
+    """Raise if an initial state follows from the values of the frame, which are those of an example here."""
+    with without_drawing():
+        given, others = (leaves(module.initial_state(map_state(partial(drawn, seed), x_t))) for seed in (1, 2))
+    if not all(map(alike, given, others)):
+        raise NotExportable(
+            f"{owner}: expected an initial state that follows from the shape of the input, got one of {place} that "
+            "follows from its values; start from a fixed state, and let the first step move it"
+        )
+
+
+def _check_steps(owner: str, model: nn.Module, seen: _Seen) -> None:
+    """Raise if a model does what goes unseen one step at a time."""
+    names = {module: name for name, module in model.named_modules()}
+    x_t = map_state(partial(drawn, 1), seen.x_t)
+
+    def run(x_t: State) -> tuple[State, list[Tensor]]:
+        ends: list[Tensor] = []
+
+        def step(module: Dynamics, x_t: State) -> State:
+            y_t, end = module.step(x_t, seen.states[names[module]])
+            ends.extend(leaves(end))
+            return y_t
+
+        return over_one_step(model, x_t, step), ends
+
+    reached = {model.get_submodule(name) for name in seen.states}
+    with torch.no_grad():
+        check_reached(owner, model, reached, lambda: run(seen.x_t))
+        check_repeatable(owner, model, x_t, run)
+        check_frames(owner, model, seen.x_t, seen.states)
 
 
 def _ports(owner: str, name: str, two: State, three: State) -> list[Port]:
@@ -161,7 +204,7 @@ def _state_leaf(name: str, two: Tensor, three: Tensor) -> StateLeaf:
     if "batch" not in shape:
         return StateLeaf(name, dtype, shape, smallest(three))
     rows = three.detach().movedim(shape.index("batch"), 0)
-    if torch.equal(rows, rows[:1].expand_as(rows)):
+    if alike(rows[:1], rows):
         return StateLeaf(name, dtype, shape, smallest(three))
     keys = first_keys(shape[1:]).to(three.device)
     if three.dtype == torch.int64 and shape[0] == "batch" and not ((three - keys) & 3).any():

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from ..core.state import State, fill, leaves, map_state
-from ..core.torch_private import scan_operator
+from ..core.torch_private import is_wrapped, scan_operator
 from .layout import Layout
 from .operators import in_torch
 from .refusal import NotExportable, layer_of
@@ -28,12 +28,12 @@ class Step(nn.Module):
         self.x_t, self.states = seen.x_t, seen.states
 
     def forward(self, x_t: State, state: Named) -> tuple[State, Named]:
-        names = {module: name for name, module in self.model.named_modules()}
+        # In the order in which they run: of modules that stand in several places torch makes several.
         after: Named = {}
+        waiting = iter(self.states.items())
 
         def step(module: nn.Module, x_t: State) -> State:
-            path = names[module]
-            pattern = self.states[path]
+            path, pattern = next(waiting)
             own = leaf_names(module, pattern, path)
             y_t, end = module.step(x_t, fill(pattern, [state[name] for name in own]))
             after.update(zip(own, leaves(end), strict=True))
@@ -82,13 +82,41 @@ def trace_step(owner: str, model: nn.Module, seen: Survey) -> ExportedProgram:
     # Steps compute what the compiled loops leave out where nobody reads it.
     program.graph_module.graph.eliminate_dead_code()
     program.graph_module.recompile()
-    return program if _stands_alone(program) else program.run_decompositions(in_torch())
+    if any(ours(operator) or operator._schema.is_mutable for operator in _operators(program)):
+        # A scan takes none that writes in place.
+        program = program.run_decompositions(in_torch())
+    for name in _baked(program):
+        place = name.removeprefix("model.").rpartition(".")[0]
+        raise NotExportable(
+            f"{owner}: expected a step without derivatives in it, got one that torch.export does not follow, in "
+            f"{type(model.get_submodule(place)).__name__}{f' at {place!r}' if place else ''} (the plasticity of a "
+            "convolution, for example); export it frozen, or compute the derivative by hand"
+        )
+    left = sorted({str(operator) for operator in _operators(program) if ours(operator)})
+    if left:
+        raise NotExportable(
+            f"{owner}: expected operators that a process without this package has, got {', '.join(left)}; build the "
+            "layer that uses it from operations of torch"
+        )
+    return program
 
 
-def _stands_alone(program: ExportedProgram) -> bool:
-    """Whether a program holds no operator of ours, and none that writes in place, which a scan does not take."""
-    operators = [node.target for node in program.graph.nodes if hasattr(node.target, "_schema")]
-    return not any(operator.namespace == "torchdyn_neuro" or operator._schema.is_mutable for operator in operators)
+def ours(operator: Any) -> bool:
+    """Whether an operator is one of this package."""
+    return operator.namespace == "torchdyn_neuro"
+
+
+def _baked(program: ExportedProgram) -> list[str]:
+    """The constants of a program that are stand-ins of what went in while it was traced."""
+    used = {node.name for node in program.graph.nodes if node.op == "placeholder" and node.users}
+    lifted = program.graph_signature.inputs_to_lifted_tensor_constants
+    return [name for place, name in lifted.items() if place in used and is_wrapped(program.constants[name])]
+
+
+def _operators(program: ExportedProgram) -> list[Any]:
+    """The operators of a program, those inside of branches and loops too."""
+    graphs = [part.graph for part in program.graph_module.modules() if isinstance(part, torch.fx.GraphModule)]
+    return [node.target for graph in graphs for node in graph.nodes if hasattr(node.target, "_schema")]
 
 
 def trace_scan(step: ExportedProgram, seen: Survey) -> ExportedProgram:

@@ -6,23 +6,21 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..core.checks import positive_number
-from ..core.state import State, map_state
+from ..core.checks import one_of, positive_number
+from ..core.state import map_state
 from ..core.uncompiled import uncompiled
-from ..fused.stepper import Recorded, recorded
+from ..fused.stepper import recorded
 from .backward import check_room
-from .built import _DRIVES, Built
-from .cuda.engine import CudaEngine
-from .cuda.kept import give_back, taken
-from .cuda.loaded import load
-from .engine import Engine
+from .crossing import Crossings, check_timed, timed
+from .cuda.kept import give_back
 from .progress import shown
+from .ready import Ready
 from .running import Piece, Run, Running, SpikingNetworkState
 from .simulating import Simulate, Simulated, Simulation, check_support, check_unchanging, detached
 from .watching import watched_in
 
 
-class SpikingNetwork(Built):
+class SpikingNetwork(Ready):
     r"""Named populations of spiking neurons and sparse projections between them; thousands of steps are one call.
 
     .. math:: x_i[n] = \sum_{k : i_k = i} w_k\, y_{j_k}[n - d_k] + \text{drive}_i[n], \qquad
@@ -143,6 +141,9 @@ class SpikingNetwork(Built):
         tau: float | None = None,
         watch: Mapping[str, Mapping[str, Sequence[int] | Tensor]] | None = None,
         progress: bool | Callable[[float, float], None] = False,
+        gradient: str = "surrogate",
+        times: bool = False,
+        slowest: float | None = None,
     ) -> Simulated:
         r"""Simulate for a time, differentiably: spike counts, filtered trains and watched states have gradients.
 
@@ -163,17 +164,43 @@ class SpikingNetwork(Built):
         twice as much, one that is zero nowhere walks all rows in all steps, and is refused above 10,000 neurons: take
         ``Triangular`` or ``Rectangular``, a few times as wide as the potential moves in a step.
 
+        With ``gradient="spike_times"`` the derivative is not that of a surrogate but of the moments of the spikes,
+        whatever the surrogate of a cell is. On a grid that means: a spike is fired where the line through the distances
+        of the potential from the threshold, before and after the step, meets zero, and
+
+        .. math:: \delta t_k = -\frac{\delta v}{\dot v}, \qquad \frac{\partial L}{\partial t_k} = \sum_s w_s \dot
+            \lambda_s + \lambda(t_k^-)^T \dot s(t_k^-) - \lambda(t_k^+)^T \dot s(t_k^+) + \frac{\partial \ell}{\partial
+            t_k}
+
+        with the gradients :math:`\lambda` of the state, :math:`\lambda_s` of what arrives through synapse s, and the
+        rates :math:`\dot s` of the differential equation on either side of the reset (the middle part is that of the
+        saltation matrix; the end of a refractory period moves with the spike, and adds as much). Between spikes the
+        recorded steps are gone back. So only rows of spikes are walked. A first spike is second order in ``dt``, what
+        follows from spikes first order, for they arrive on the grid. A loss that jumps where a spike moves past a step
+        has that jump as its derivative, spread over the step; numbers of spikes have none. That a spike appears or
+        goes is not seen. Where the potential hardly rises the derivative grows beyond all bounds: see ``slowest``.
+        Needed are cells that are reset at a threshold, without noise, in which spikes arrive in a current.
+
         Limits: the state handed back has no gradient, so one call after another truncates time; delays have none; there
-        are no second derivatives, and no exact gradients of the times of spikes.
+        are no second derivatives.
 
         Args:
             duration, state, watch, progress: as in :meth:`run`; the fields of ``state`` may want a gradient.
             bin: ms, in which spikes are counted, whole steps of which the duration is a multiple; all of it if omitted.
             tau: time constant, ms, with which spikes are filtered; the value at the end of each bin is returned.
+            gradient: ``"surrogate"`` or ``"spike_times"``.
+            times: whether the times of spikes are returned, with a gradient; see :meth:`Simulated.spike_times`. Costs
+                one run more.
+            slowest: a potential that crosses the threshold more slowly, in its unit per ms, counts as that slow; 0 if
+                omitted. Where it is not found to rise there is no derivative: ``work["grazing"]`` counts these spikes.
 
         Raises:
             ValueError: as in :meth:`run`; if weights are frozen, bins do not fit, surrogates are too wide, synapses
-                change where a gradient is wanted, processes share the network, or it is on a GPU.
+                change where a gradient is wanted, processes share the network, it is on a GPU, or spikes of a cell have
+                no times that move smoothly.
+
+        Source: Wunderlich & Pehle (2021), Sci. Rep. 11:12829 (EventProp); Müller (1995), Chaos Solitons Fractals 5:1671
+        (saltation matrices).
 
         Example:
             >>> import torch, torchdyn_neuro as tdn
@@ -186,33 +213,36 @@ class SpikingNetwork(Built):
             >>> net.weights["E->E"].grad.shape
             torch.Size([1000])
         """
-        if self.processes is not None:
-            raise ValueError(
-                "SpikingNetwork: expected a network of one process for gradients, got one that processes share; leave "
-                "out group=, or call run()"
-            )
-        if self._on_card:
-            raise ValueError(
-                f"SpikingNetwork: expected a network on the CPU for gradients, got one on {self.device}; call "
-                "net.cpu() first, or run()"
-            )
+        self._check_gradients()
         steps, start = self._begin(duration, state)
         if self.packed.scale is not None:
             raise ValueError(
                 "SpikingNetwork: expected weights with a gradient, got frozen ones; build the network anew for that"
             )
         readouts = self._readouts(steps, duration if bin is None else bin, tau)
-        populations, cells, states = list(self.populations.values()), [], []
+        exact = one_of("SpikingNetwork", "gradient", gradient, "surrogate", "spike_times") == "spike_times"
+        if not exact and (times or slowest is not None):
+            raise ValueError(
+                f"SpikingNetwork: expected times= and slowest= with gradient='spike_times', got {gradient!r}; leave "
+                "them out, or choose that gradient"
+            )
+        slowest = positive_number("SpikingNetwork", "slowest", slowest or 0.0, zero=True)
+        if exact:
+            check_timed(self.populations, self.projections)
+        populations, cells, states, crossings = list(self.populations.values()), [], [], []
         for (name, each), cell in zip(self.populations.items(), start.cells, strict=True):
             if each.cell is None:
                 cells.append(None)
                 states.append(())
+                crossings.append(None)
                 continue
             each.check(self.dtype)
             frame = map_state(lambda part: part.requires_grad_(), each.frame(self.dtype))
             states.append(each.cell.take_state(frame, cell))
-            cells.append(recorded(each.cell, frame, states[-1]))
+            cells.append(recorded(timed(each.cell) if exact else each.cell, frame, states[-1]))
             check_room(cells[-1], name)
+            if exact:
+                crossings.append(Crossings.of(each, states[-1], self.dtype))
         start = start._replace(cells=tuple(states))
         watched = watched_in(self.populations, states, self.dtype, watch or {})
         counts = {name: each.neurons for name, each in self.populations.items()}
@@ -231,11 +261,15 @@ class SpikingNetwork(Built):
                 learned=[(number, self.weights[name]) for name, number in self._learned.items()],
                 training=False,
                 tell=tell,
+                crossings=crossings if exact else (),
+                slowest=slowest,
+                times=times,
             )
             operands = job.operands()
             job.training = torch.is_grad_enabled() and any(operand.requires_grad for operand in operands)
             if job.training:
-                check_support(self.populations)
+                if not exact:
+                    check_support(self.populations)
                 check_unchanging(self.projections)
             work: dict[str, int] = {}
             results = iter(Simulate.apply(job, work, *operands))
@@ -246,34 +280,4 @@ class SpikingNetwork(Built):
         traces: dict[str, dict[str, Tensor]] = {}
         for population, field in watched:
             traces.setdefault(population, {})[field] = next(results)
-        return Simulated(*groups, traces, job.after.spikes, detached(job.after.state), work)
-
-    def _engine(self, state: SpikingNetworkState, watched: Sequence[tuple[int, int, Tensor]]) -> Engine:
-        cells, steps = [], []
-        for each, cell in zip(self.populations.values(), state.cells, strict=True):
-            if each.cell is None:
-                cells.append(())
-                steps.append(None)
-                continue
-            each.check(self.dtype)
-            module, frame = each.cell_on_cpu, each.frame(self.dtype)
-            cells.append(module.take_state(frame, cell))
-            steps.append(recorded(module, frame, cells[-1]))
-        if self._on_card:
-            return self._made_on_card(steps, cells, watched)
-        return self._made([step and step.step() for step in steps], cells, state, watched)
-
-    def _made_on_card(
-        self, steps: Sequence[Recorded | None], cells: Sequence[State], watched: Sequence[tuple[int, int, Tensor]]
-    ) -> CudaEngine:
-        if self.processes is not None or self.changing:
-            got = "one that processes share" if self.processes is not None else "release= or plasticity="
-            raise ValueError(
-                f"SpikingNetwork: expected a network of one process and synapses that stay on a GPU, got {got}; call "
-                "net.cpu() to run it there"
-            )
-        populations = list(self.populations.values())
-        streams = [self._streams(_DRIVES, k, len(each.drives)) for k, each in enumerate(populations)]
-        parts = populations, steps, streams, cells, watched
-        loaded = load(self.layout, *parts, self.dt, self.dtype, on_card=self.device.type == "cuda")
-        return taken(self.packed, self.layout, loaded, self.dtype, self.device)
+        return Simulated(*groups, traces, job.after.spikes, detached(job.after.state), work, next(results))

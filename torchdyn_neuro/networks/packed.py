@@ -18,8 +18,13 @@ _LARGEST = 2**15 - 1
 _MOST = 2**31 - 1
 _PART = 1 << 22
 """Weights that are rounded at the same time."""
-_OWN = "pack", "waiting", "drive", "changing", "parts", "run", "reverse", "cuda/synapses"
-_HEADERS = (*DRAWING[:3], "fused/cpp/storage.h", *DRAWING[3:], *(f"networks/{name}.h" for name in _OWN))
+_OWN = "pack", "waiting", "drive", "changing", "parts", "run", "crossing", "walking", "timing", "reverse"
+_HEADERS = (
+    *DRAWING[:3],
+    "fused/cpp/storage.h",
+    *DRAWING[3:],
+    *(f"networks/{name}.h" for name in (*_OWN, "cuda/synapses")),
+)
 
 
 @functools.cache
