@@ -41,7 +41,7 @@ def spiking_networks(setting: Setting) -> None:
         cases += [(f"microcircuit {scale:g}", lambda scale=scale: network(tables, scale)) for scale in scales]
     else:
         note = f"microcircuit: left out, for neither --tables nor {TABLES} says where its numbers are"
-    for name, build in cases:
+    for name, build in [cases[0], *cases[2:]] if setting.dry else cases:
         rows.append(_compared(setting, name, build, float(settle), float(window)))
         setting.write({"note": note, "rates agree": all(row["agree"] for row in rows), "rows": rows})
 

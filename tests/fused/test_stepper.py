@@ -5,12 +5,7 @@ import torch
 from torch import nn
 
 import torchdyn_neuro as tdn
-from torchdyn_neuro.fused.stepper import WIDEST, recorded
-
-
-def stepper(module, x, state):
-    with torch.no_grad():
-        return recorded(module, x, state).step()
+from torchdyn_neuro.fused.stepper import WIDEST, stepper
 
 
 def test_what_depends_on_parameters_is_held():

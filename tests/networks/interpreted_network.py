@@ -35,35 +35,35 @@ def on_card(monkeypatch):
     return lambda chosen: monkeypatch.setattr(SpikingNetwork, "_on_card", chosen)
 
 
-@pytest.mark.parametrize(("dtype", "frozen"), [(torch.float32, False), (torch.float64, False), (torch.float32, True)])
-def test_spikes_states_and_traces_are_those_of_the_cpu(on_card, dtype, frozen):
-    net = circuit(dtype)
+@pytest.mark.parametrize("frozen", [False, True])
+def test_spikes_states_and_traces_are_those_of_the_cpu(on_card, frozen):
+    net = circuit()
     if frozen:
         net.freeze()
-    expected = net.run(12 * DT, watch=WATCH)
+    expected = net.run(10 * DT, watch=WATCH)
     on_card(True)
-    found = net.run(12 * DT, watch=WATCH)
+    found = net.run(10 * DT, watch=WATCH)
     same(found, expected)
-    assert all(len(found.spikes[name][0]) > 2 for name in ("E", "I", "A", "first"))
+    assert all(len(found.spikes[name][0]) > 1 for name in ("E", "I", "A", "first"))
     assert found.figures.events > 100
 
 
 def test_a_run_in_pieces_and_launches_from_the_cpu_and_back(on_card, monkeypatch):
-    """With words of 64 bits, too; as on a card, where a recording always launches all of its steps."""
+    """In float64 with words of 64 bits; as on a card, where a recording always launches all of its steps."""
     launch = engine.CudaEngine._launch
     monkeypatch.setattr(engine.CudaEngine, "_launch", lambda self, steps: launch(self, self.count))
     monkeypatch.setattr(engine, "_STEPS", 4)
     monkeypatch.setattr(synapses, "_WORD", 0)
-    net = circuit(owners=3)
-    whole, pieces, state = net.run(30 * DT), [], None
-    for chosen, steps in ((False, 9), (True, 6), (True, 5), (False, 10)):
+    net = circuit(torch.float64, owners=3)
+    whole, pieces, state = net.run(25 * DT), [], None
+    for chosen, steps in ((False, 9), (True, 6), (True, 2), (False, 8)):
         on_card(chosen)
         pieces.append(net.run(steps * DT, state, watch=WATCH))
         state = pieces[-1].state
     assert torch.equal(torch.cat([run.spikes.neuron for run in pieces]), whole.spikes.neuron)
     for one, other in zip(leaves(state), leaves(whole.state), strict=True):
         assert torch.equal(one, other)
-    assert (pieces[2].spikes.begin, pieces[2].spikes.end) == (15, 20)
+    assert (pieces[2].spikes.begin, pieces[2].spikes.end) == (15, 17)
 
 
 def test_noise_of_a_cell_and_weights_of_any_size(on_card):

@@ -158,3 +158,9 @@ def recorded(module: Dynamics, x_t: State, state: State) -> Recorded:
     if any(leaf.shape != frame for leaf in (*leaves(x_t), *leaves(state))):
         raise NotPointwise(f"{type(module).__name__}: expected inputs and states of one shape {tuple(frame)}")
     return Recorded(found, values, frame)
+
+
+def stepper(module: Dynamics, x_t: State, state: State) -> Stepper:
+    """The step of a module for frames like ``x_t`` [1, N]; raises as :func:`recorded` does."""
+    with torch.no_grad():
+        return recorded(module, x_t, state).step()

@@ -8,13 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from ..core.checks import is_whole, positive_number, whole_number
-from ..core.state import State, map_state
-from ..fused.stepper import Stepper
+from ..core.state import map_state
 from ..wiring.draw import draw, stream_of
 from .backward import Readout
 from .changing import ROOM, lay_out
 from .cuda.kept import forget
-from .engine import Engine
 from .layout import Layout
 from .packed import check_memory, pack
 from .population import Population
@@ -23,7 +21,7 @@ from .projection import Projection, titles_of
 from .running import SpikingNetworkState, check_state
 from .spike_source import SpikeSource
 
-_SYNAPSES, _DRIVES, _STARTS = range(1, 4)
+_SYNAPSES, DRIVES, _STARTS = range(1, 4)
 
 
 class Built(nn.Module):
@@ -234,19 +232,6 @@ class Built(nn.Module):
                 f"SpikingNetwork: expected a network on the CPU or on one CUDA device, got one on "
                 f"{', '.join(sorted(map(str, devices)))}; call net.cpu() or net.to('cuda') first"
             )
-
-    def _made(
-        self,
-        steppers: Sequence[Stepper | None],
-        cells: Sequence[State],
-        state: SpikingNetworkState,
-        watched: Sequence[tuple[int, int, Tensor]],
-    ) -> Engine:
-        populations = list(self.populations.values())
-        streams = [self._streams(_DRIVES, k, len(each.drives)) for k, each in enumerate(populations)]
-        changing = [rows.held(own) for rows, own in zip(self.changing, state.synapses, strict=True)]
-        rest = self.dt, self.dtype, changing, self.processes
-        return Engine(self.layout, self.packed, populations, steppers, streams, cells, watched, *rest)
 
     @torch.no_grad()
     def _take_weights(self) -> None:

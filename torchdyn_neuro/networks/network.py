@@ -7,23 +7,20 @@ import torch
 from torch import Tensor
 
 from ..core.checks import one_of, positive_number
-from ..core.state import State, map_state
+from ..core.state import map_state
 from ..core.uncompiled import uncompiled
-from ..fused.stepper import Recorded, recorded
+from ..fused.stepper import recorded
 from .backward import check_room
-from .built import _DRIVES, Built
 from .crossing import Crossings, check_timed, timed
-from .cuda.engine import CudaEngine
-from .cuda.kept import give_back, taken
-from .cuda.loaded import load
-from .engine import Engine
+from .cuda.kept import give_back
 from .progress import shown
+from .ready import Ready
 from .running import Piece, Run, Running, SpikingNetworkState
 from .simulating import Simulate, Simulated, Simulation, check_support, check_unchanging, detached
 from .watching import watched_in
 
 
-class SpikingNetwork(Built):
+class SpikingNetwork(Ready):
     r"""Named populations of spiking neurons and sparse projections between them; thousands of steps are one call.
 
     .. math:: x_i[n] = \sum_{k : i_k = i} w_k\, y_{j_k}[n - d_k] + \text{drive}_i[n], \qquad
@@ -216,16 +213,7 @@ class SpikingNetwork(Built):
             >>> net.weights["E->E"].grad.shape
             torch.Size([1000])
         """
-        if self.processes is not None:
-            raise ValueError(
-                "SpikingNetwork: expected a network of one process for gradients, got one that processes share; leave "
-                "out group=, or call run()"
-            )
-        if self._on_card:
-            raise ValueError(
-                f"SpikingNetwork: expected a network on the CPU for gradients, got one on {self.device}; call "
-                "net.cpu() first, or run()"
-            )
+        self._check_gradients()
         steps, start = self._begin(duration, state)
         if self.packed.scale is not None:
             raise ValueError(
@@ -293,33 +281,3 @@ class SpikingNetwork(Built):
         for population, field in watched:
             traces.setdefault(population, {})[field] = next(results)
         return Simulated(*groups, traces, job.after.spikes, detached(job.after.state), work, next(results))
-
-    def _engine(self, state: SpikingNetworkState, watched: Sequence[tuple[int, int, Tensor]]) -> Engine:
-        cells, steps = [], []
-        for each, cell in zip(self.populations.values(), state.cells, strict=True):
-            if each.cell is None:
-                cells.append(())
-                steps.append(None)
-                continue
-            each.check(self.dtype)
-            module, frame = each.cell_on_cpu, each.frame(self.dtype)
-            cells.append(module.take_state(frame, cell))
-            steps.append(recorded(module, frame, cells[-1]))
-        if self._on_card:
-            return self._made_on_card(steps, cells, watched)
-        return self._made([step and step.step() for step in steps], cells, state, watched)
-
-    def _made_on_card(
-        self, steps: Sequence[Recorded | None], cells: Sequence[State], watched: Sequence[tuple[int, int, Tensor]]
-    ) -> CudaEngine:
-        if self.processes is not None or self.changing:
-            got = "one that processes share" if self.processes is not None else "release= or plasticity="
-            raise ValueError(
-                f"SpikingNetwork: expected a network of one process and synapses that stay on a GPU, got {got}; call "
-                "net.cpu() to run it there"
-            )
-        populations = list(self.populations.values())
-        streams = [self._streams(_DRIVES, k, len(each.drives)) for k, each in enumerate(populations)]
-        parts = populations, steps, streams, cells, watched
-        loaded = load(self.layout, *parts, self.dt, self.dtype, on_card=self.device.type == "cuda")
-        return taken(self.packed, self.layout, loaded, self.dtype, self.device)

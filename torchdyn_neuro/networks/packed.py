@@ -18,10 +18,9 @@ _LARGEST = 2**15 - 1
 _MOST = 2**31 - 1
 _PART = 1 << 22
 """Weights that are rounded at the same time."""
-_FORWARD = ("pack", "waiting", "drive", "changing", "parts", "run")
-_OTHERS = ("crossing", "walking", "timing", "reverse", "cuda/synapses")
-_OWN = tuple(f"networks/{name}.h" for name in (*_FORWARD, *_OTHERS))
-_HEADERS = (*DRAWING[:3], "fused/cpp/storage.h", *DRAWING[3:], *_OWN)
+_FORWARD = "pack", "waiting", "drive", "changing", "parts", "run", "cuda/synapses"
+_OWN = *_FORWARD, "crossing", "walking", "timing", "reverse"
+_HEADERS = (*DRAWING[:3], "fused/cpp/storage.h", *DRAWING[3:], *(f"networks/{name}.h" for name in _OWN))
 
 
 @functools.cache
