@@ -172,6 +172,38 @@ def test_finite_differences():
         assert found[len(net.weights["N->N"]) + k].item() == pytest.approx(wanted, rel=0.02, abs=0.02)
 
 
+def conductances(dt: float) -> tdn.core.Dynamics:
+    receptor = tdn.Receptor(0.0, tau_decay=5.0, name="E")
+    synapse = tdn.ConductanceSynapse([receptor], output="mean", dt=dt)
+    return tdn.Chain(synapse, tdn.ConductanceLIF([receptor], v_th=-50.0, v_reset=-60.0, t_ref=2.0, dt=dt))
+
+
+def moving_threshold(dt: float) -> tdn.core.Dynamics:
+    return tdn.SynapticLIF(10.0, 4.0, R=2.0, adaptation=tdn.AdaptiveThreshold(), t_ref=1.0, dt=dt)
+
+
+def recovery(dt: float) -> tdn.core.Dynamics:
+    return tdn.Chain(tdn.ExponentialSynapse(4.0, dt=dt), tdn.Izhikevich(dt=dt))
+
+
+@pytest.mark.parametrize(("make", "weight"), [(conductances, 20.0), (moving_threshold, 2.5), (recovery, 12.0)])
+def test_other_cells(make, weight):
+    """Three spike times by the weight of all inputs, against finite differences of the times themselves."""
+    source = SpikeSource(4, torch.tensor([1.5, 2.1, 4.7, 6.0, 9.5, 11.2, 12.9, 16.1]), torch.arange(8) % 4)
+    rule = wiring.Given(torch.arange(4), torch.zeros(4, dtype=torch.int64))
+
+    def times(factor: float, dt: float = 0.004) -> tuple[Tensor, Tensor]:
+        feed = Projection("in", "N", rule, weight * factor, 1.0, learned=True)
+        net = SpikingNetwork({"N": Population(1, make(dt).double()), "in": source}, [feed], dtype=torch.float64)
+        return net.simulate(24.0, **EXACT).spike_times("N", 3)[0], net.weights["in->N"]
+
+    middle, weights = times(1.0)
+    assert torch.isfinite(middle).all()
+    found = [torch.autograd.grad(time, weights, retain_graph=True)[0].sum() * weight for time in middle]
+    wanted = (times(1.02)[0] - times(0.98)[0]) / 0.04
+    torch.testing.assert_close(torch.stack(found), wanted.detach(), rtol=0.02, atol=0.02)
+
+
 def test_what_is_watched_and_filtered_stands_for_integrals():
     """Of v and of the square of a filtered train, which jump at spikes, against their closed forms."""
     current = torch.tensor(1.5, **DOUBLE, requires_grad=True)
