@@ -32,7 +32,7 @@ def test_intervals_under_a_constant_current(options):
     later = tau * torch.log((current - options.get("v_reset", 0.0)) / (current - v_th)) + options.get("t_ref", 0.0)
     exact = [torch.autograd.grad(first + k * later, [current, tau, v_th], retain_graph=True) for k in range(3)]
     errors = []
-    for dt in (0.1, 0.05, 0.025):
+    for dt in (0.1, 0.025):
         value = constant(1.5)
         cell = tdn.LIF(tdn.Learned(20.0), v_th=tdn.Learned(1.0), dt=dt, **options).double()
         net = driven(cell, Current(value))
@@ -45,7 +45,7 @@ def test_intervals_under_a_constant_current(options):
             wanted = by_current, by_tau * slope, by_threshold
             error = max(error, *(float((a - b).abs() / b.abs()) for a, b in zip(found, wanted, strict=True)))
         errors.append(error)
-    assert all(error < 0.01 * dt for error, dt in zip(errors, (0.1, 0.05, 0.025), strict=True))
+    assert all(error < 0.01 * dt for error, dt in zip(errors, (0.1, 0.025), strict=True))
 
 
 def test_one_input_through_a_current():
@@ -97,18 +97,14 @@ def chain(dt: float, **options) -> tdn.core.Dynamics:
     return tdn.Chain(tdn.ExponentialSynapse(4.0, dt=dt), tdn.LIF(10.0, dt=dt, **options))
 
 
-def two_currents(dt: float, **options) -> tdn.core.Dynamics:
-    return tdn.TwoSynapseLIF(10.0, 4.0, 7.0, dt=dt, **options)
-
-
-def on_grid(dt: float, make=current_cell, owners: int = 1) -> tuple[SpikingNetwork, Tensor]:
+def on_grid(dt: float, make=current_cell) -> tuple[SpikingNetwork, Tensor]:
     synapses, inputs, start = layers()
     cell = make(dt, R=1.3, reset="value", v_reset=0.1, t_ref=1.5).double()
     first = torch.tensor(start, **DOUBLE, requires_grad=True)
-    field, names = "1.v" if make is chain else "v", ("exc", "inh") if make is two_currents else 1
+    field = "1.v" if make is chain else "v"
     times, pre = zip(*inputs, strict=True)
     populations = {
-        "N": Population(5, cell, inputs=names, initial={field: first}),
+        "N": Population(5, cell, initial={field: first}),
         "in": SpikeSource(3, torch.tensor(times), torch.tensor(pre) - 5),
     }
     projections = []
@@ -117,7 +113,7 @@ def on_grid(dt: float, make=current_cell, owners: int = 1) -> tuple[SpikingNetwo
         pre, post, weight, delay = (torch.tensor(column) for column in zip(*own, strict=True))
         rule = wiring.Given(pre - low, post, weight=weight.double(), delay=delay.double())
         projections.append(Projection(name, "N", rule, learned=True))
-    return SpikingNetwork(populations, projections, dtype=torch.float64, owners=owners, seed=1), first
+    return SpikingNetwork(populations, projections, dtype=torch.float64, owners=1), first
 
 
 def loss_on_grid(net: SpikingNetwork) -> tuple[Tensor, networks.Simulated]:
@@ -176,6 +172,38 @@ def test_finite_differences():
         assert found[len(net.weights["N->N"]) + k].item() == pytest.approx(wanted, rel=0.02, abs=0.02)
 
 
+def conductances(dt: float) -> tdn.core.Dynamics:
+    receptor = tdn.Receptor(0.0, tau_decay=5.0, name="E")
+    synapse = tdn.ConductanceSynapse([receptor], output="mean", dt=dt)
+    return tdn.Chain(synapse, tdn.ConductanceLIF([receptor], v_th=-50.0, v_reset=-60.0, t_ref=2.0, dt=dt))
+
+
+def moving_threshold(dt: float) -> tdn.core.Dynamics:
+    return tdn.SynapticLIF(10.0, 4.0, R=2.0, adaptation=tdn.AdaptiveThreshold(), t_ref=1.0, dt=dt)
+
+
+def recovery(dt: float) -> tdn.core.Dynamics:
+    return tdn.Chain(tdn.ExponentialSynapse(4.0, dt=dt), tdn.Izhikevich(dt=dt))
+
+
+@pytest.mark.parametrize(("make", "weight"), [(conductances, 20.0), (moving_threshold, 2.5), (recovery, 12.0)])
+def test_other_cells(make, weight):
+    """Three spike times by the weight of all inputs, against finite differences of the times themselves."""
+    source = SpikeSource(4, torch.tensor([1.5, 2.1, 4.7, 6.0, 9.5, 11.2, 12.9, 16.1]), torch.arange(8) % 4)
+    rule = wiring.Given(torch.arange(4), torch.zeros(4, dtype=torch.int64))
+
+    def times(factor: float, dt: float = 0.004) -> tuple[Tensor, Tensor]:
+        feed = Projection("in", "N", rule, weight * factor, 1.0, learned=True)
+        net = SpikingNetwork({"N": Population(1, make(dt).double()), "in": source}, [feed], dtype=torch.float64)
+        return net.simulate(24.0, **EXACT).spike_times("N", 3)[0], net.weights["in->N"]
+
+    middle, weights = times(1.0)
+    assert torch.isfinite(middle).all()
+    found = [torch.autograd.grad(time, weights, retain_graph=True)[0].sum() * weight for time in middle]
+    wanted = (times(1.02)[0] - times(0.98)[0]) / 0.04
+    torch.testing.assert_close(torch.stack(found), wanted.detach(), rtol=0.02, atol=0.02)
+
+
 def test_what_is_watched_and_filtered_stands_for_integrals():
     """Of v and of the square of a filtered train, which jump at spikes, against their closed forms."""
     current = torch.tensor(1.5, **DOUBLE, requires_grad=True)
@@ -211,13 +239,13 @@ def test_an_upstroke():
     assert torch.autograd.grad(found, value)[0].item() == pytest.approx(wanted.item(), rel=1e-4)
 
 
-def recurrent(owners: int, make=two_currents) -> tuple[SpikingNetwork, list[Tensor]]:
+def recurrent(owners: int) -> tuple[SpikingNetwork, list[Tensor]]:
     """Excited and inhibited cells with delays and a drive."""
-    value = nn.Parameter(torch.linspace(0.2, 0.4, 300, **DOUBLE))
+    value = nn.Parameter(torch.linspace(0.2, 0.4, 192, **DOUBLE))
     cell = tdn.TwoSynapseLIF(tdn.Learned(10.0), 4.0, 7.0, dt=0.1, reset="value", t_ref=1.0).double()
     drives = [Current(value, "exc"), Poisson(2000.0, 0.1, "exc")]
-    start = torch.rand(300, generator=torch.Generator().manual_seed(3), **DOUBLE).requires_grad_()
-    population = Population(300, cell, inputs=("exc", "inh"), drives=drives, initial={"v": start})
+    start = torch.rand(192, generator=torch.Generator().manual_seed(3), **DOUBLE).requires_grad_()
+    population = Population(192, cell, inputs=("exc", "inh"), drives=drives, initial={"v": start})
     delay = wiring.Uniform(0.1, 1.6)
     projections = [
         Projection("N", "N", wiring.FixedInDegree(10), weight, delay, receptor, learned=True)
@@ -233,10 +261,10 @@ def test_threads_change_nothing_and_owners_the_last_bits(monkeypatch):
 
     def found(owners: int) -> list[Tensor]:
         net, operands = recurrent(owners)
-        run = net.simulate(12.0, bin=3.0, tau=4.0, watch={"N": {"v": range(0, 300, 7)}}, **EXACT)
-        assert len(run.spikes) > 300
+        run = net.simulate(9.0, bin=3.0, tau=4.0, watch={"N": {"v": range(0, 192, 7)}}, **EXACT)
+        assert len(run.spikes) > 100
         times = run.spike_times("N", 2)
-        loss = times[times < 12].square().sum() + run.filtered["N"].square().sum() + run.traces["N"]["v"].square().sum()
+        loss = times[times < 9].square().sum() + run.filtered["N"].square().sum() + run.traces["N"]["v"].square().sum()
         return list(torch.autograd.grad(loss, operands))
 
     wanted = found(3)
@@ -271,7 +299,7 @@ def test_two_neurons_learn_when_to_spike():
     optimizer = torch.optim.Adam(net.parameters(), lr=0.05, betas=(0.5, 0.9))
     schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.93)
     errors = []
-    for _ in range(20):
+    for _ in range(15):
         optimizer.zero_grad()
         wrong = net.simulate(14.0, **EXACT).spike_times("N")[:, 0] - wanted
         wrong.square().sum().backward()

@@ -63,7 +63,7 @@ class Recorded:
     @property
     def forward(self) -> ForwardPlan:
         """Of the step."""
-        return get_loop(self.found.key).kernels.forward_plan
+        return _forward(self.found.key)[0]
 
     @property
     def plan(self) -> BackwardPlan:
@@ -77,13 +77,14 @@ class Recorded:
 
     def step(self) -> Stepper:
         """The step as a function."""
-        library, plan = _library(self.found.key), self.forward
-        return Stepper(_address(library.step), self._held(library, plan, stepper_holds(plan), self.values), library)
+        library = _library(self.found.key)
+        held = self._held(library, *_forward(self.found.key), self.values)
+        return Stepper(_address(library.step), held, library)
 
     def reverse(self, values: Sequence[Tensor]) -> "Reverse":
         """Its derivative, with parameters of these values."""
         library = _reverse_library(self.found.key)
-        held = self._held(library, self.plan, reverse_holds(self.plan), values)
+        held = self._held(library, *_backward(self.found.key), values)
         return Reverse(_address(library.replay), _address(library.reverse), held, library)
 
     def summed(self, number: int, sums: Tensor) -> Tensor:
@@ -124,6 +125,19 @@ class Reverse:
     reverse: int
     held: tuple[Tensor, ...]
     library: ctypes.CDLL
+
+
+@functools.cache
+def _forward(key: str) -> tuple[ForwardPlan, tuple[list[Node], list[Node]]]:
+    """A plan, and what its functions hold."""
+    plan = get_loop(key).kernels.forward_plan
+    return plan, stepper_holds(plan)
+
+
+@functools.cache
+def _backward(key: str) -> tuple[BackwardPlan, tuple[list[Node], list[Node]]]:
+    plan = get_loop(key).backward_plan
+    return plan, reverse_holds(plan)
 
 
 @functools.cache

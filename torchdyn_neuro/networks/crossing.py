@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
 import torch
@@ -22,6 +22,28 @@ from .projection import Projection
 from .watching import fields_of
 
 
+class _Fired(torch.autograd.Function):
+    """Spikes, from the distances to the threshold at both ends of a step.
+
+    Their gradient is handed to both as they share the moment at which the line between them meets zero. It is divided,
+    for what is multiplied by a number that may be zero is asked for that number, also where there are no spikes.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, start: Tensor, end: Tensor) -> Tensor:
+        fired = torch.where(end != end, end, (end >= 0).to(end.dtype))
+        ctx.save_for_backward(start, end, fired)
+        return fired
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        start, end, fired = ctx.saved_tensors
+        gradient, one = gradient * fired, torch.ones_like(end)
+        below = (start < 0) & (end > start)
+        later = gradient / torch.where(below, (end - start) / torch.where(below, -start, one), one)
+        return gradient - later, later
+
+
 @dataclass(frozen=True)
 class _Timed(Threshold):
     """The same spikes; a gradient of one is handed to the potential where it crosses, as it is, and to nothing else."""
@@ -29,11 +51,7 @@ class _Timed(Threshold):
     apart: ClassVar[bool] = True
 
     def meet(self, cell: Spiking, before: State, path: Sequence[State]) -> Tensor:
-        start, end = (state.v - self.level(cell, state) for state in (before, path[-1]))
-        fired = torch.where(end != end, end, (end >= 0).to(end.dtype)).detach()
-        share = torch.clamp(_share(start, end), 0, 1).detach()
-        met = share * end + (1 - share) * start
-        return fired + fired * (met - met.detach())
+        return _Fired.apply(*(state.v - self.level(cell, state) for state in (before, path[-1])))
 
 
 def _share(start: Tensor, end: Tensor) -> Tensor:
