@@ -236,7 +236,7 @@ class Built(nn.Module):
                     f"SpikingNetwork: expected weights of {self.dtype}, got {weight.dtype} from {name}; build the "
                     "network with that dtype"
                 )
-            self.packed.weights[self.packed.listed[number]] = weight
+            self.packed.weights.scatter_(0, self.packed.listed[number], weight)
 
     def extra_repr(self) -> str:
         return f"{self.layout.total} neurons, {self.packed.synapses} synapses, dt={self.dt:g} ms"

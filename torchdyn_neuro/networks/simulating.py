@@ -246,7 +246,7 @@ class Simulate(torch.autograd.Function):
             for k, (leaf, want) in enumerate(group):
                 results.append(own[k][: leaf.shape[-1]].reshape(leaf.shape) if k in own and want else None)
         for (number, _), (_, want) in zip(job.learned, weights, strict=True):
-            results.append(found.weights[way.packed.listed[number]] if want else None)
+            results.append(found.weights.index_select(0, way.packed.listed[number]) if want else None)
         for drive, own, sums in zip(way.drives, drives, found.drives, strict=True):
             named = drive.gradients(way.dt, *sums) if sums[0] is not None else {}
             for name, (value, want) in own.items():
