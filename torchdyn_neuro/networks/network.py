@@ -7,16 +7,14 @@ import torch
 from torch import Tensor
 
 from ..core.checks import one_of, positive_number
-from ..core.state import map_state
 from ..core.uncompiled import uncompiled
-from ..fused.stepper import recorded, stepper
-from .backward import check_room
+from ..fused.stepper import stepper
 from .built import Built
-from .crossing import Crossings, check_timed, timed
+from .crossing import check_timed
 from .engine import Engine
 from .progress import shown
 from .running import Piece, Run, Running, SpikingNetworkState
-from .simulating import Simulate, Simulated, Simulation, check_support, check_unchanging, detached
+from .simulating import Simulate, Simulated, Simulation, check_support, check_unchanging, detached, record_cells
 from .watching import watched_in
 
 
@@ -157,7 +155,7 @@ class SpikingNetwork(Built):
         ``Triangular`` or ``Rectangular``, a few times as wide as the potential moves in a step.
 
         With ``gradient="spike_times"`` the derivative is not that of a surrogate but of the moments of the spikes,
-        whatever the surrogate of a cell is. On a grid that means: a spike is fired where the line through the distances
+        whatever the surrogate and ``detach_reset`` of a cell are. On a grid that means: a spike is fired where the line through the distances
         of the potential from the threshold, before and after the step, meets zero, and
 
         .. math:: \delta t_k = -\frac{\delta v}{\dot v}, \qquad \frac{\partial L}{\partial t_k} = \sum_s w_s \dot
@@ -225,20 +223,7 @@ class SpikingNetwork(Built):
         slowest = positive_number("SpikingNetwork", "slowest", slowest or 0.0, zero=True)
         if exact:
             check_timed(self.populations, self.projections)
-        populations, cells, states, crossings = list(self.populations.values()), [], [], []
-        for (name, each), cell in zip(self.populations.items(), start.cells, strict=True):
-            if each.cell is None:
-                cells.append(None)
-                states.append(())
-                crossings.append(None)
-                continue
-            each.check(self.dtype)
-            frame = map_state(lambda part: part.requires_grad_(), each.frame(self.dtype))
-            states.append(each.cell.take_state(frame, cell))
-            cells.append(recorded(timed(each.cell) if exact else each.cell, frame, states[-1]))
-            check_room(cells[-1], name)
-            if exact:
-                crossings.append(Crossings.of(each, states[-1], self.dtype))
+        states, cells, crossings = record_cells(self.populations, start, self.dtype, exact, times)
         start = start._replace(cells=tuple(states))
         watched = watched_in(self.populations, states, self.dtype, watch or {})
         counts = {name: each.neurons for name, each in self.populations.items()}
@@ -248,7 +233,7 @@ class SpikingNetwork(Built):
                     [None if cell is None else cell.step() for cell in job.cells], cells, start, list(watched.values())
                 ),
                 running=Running(self.dt, counts, list(watched), self.packed.delays[0]),
-                populations=populations,
+                populations=list(self.populations.values()),
                 cells=cells,
                 state=start,
                 steps=steps,
@@ -257,7 +242,7 @@ class SpikingNetwork(Built):
                 learned=[(number, self.weights[name]) for name, number in self._learned.items()],
                 training=False,
                 tell=tell,
-                crossings=crossings if exact else (),
+                crossings=crossings,
                 slowest=slowest,
                 times=times,
             )
