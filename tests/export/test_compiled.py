@@ -16,6 +16,7 @@ from torchdyn_neuro.native.compiler import find_compiler
 # Of the compiler of torch, below Python 3.12.
 @pytest.mark.filterwarnings("ignore:The distutils package is deprecated:DeprecationWarning")
 @pytest.mark.filterwarnings("ignore:Reliance on distutils from stdlib is deprecated")
+@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated")  # torch below 2.14, when it compiles
 @pytest.mark.skipif(find_compiler() is None, reason="no C++ compiler is installed")
 def test_a_compiled_scan_takes_any_steps_and_rows(tmp_path, monkeypatch):
     if sys.version_info < (3, 12):

@@ -13,6 +13,9 @@ from tests.export.models import example
 from torchdyn_neuro.core.state import leaves, map_state
 from torchdyn_neuro.export import export_scan, export_step, load
 
+# Torch below 2.14, at loading.
+pytestmark = pytest.mark.filterwarnings("ignore:The given buffer is not writable")
+
 STRANGER = """
 import json, sys, torch
 sys.modules["torchdyn_neuro"] = None  # what is imported from here on cannot import it
@@ -45,7 +48,6 @@ torch.save(found, f"{folder}/found.pt")
 """
 
 
-@pytest.mark.filterwarnings("ignore:The given buffer is not writable")  # torch below 2.14, at loading
 def test_a_process_without_this_package_gives_the_same(tmp_path):
     inputs, expected = {}, {}
     for name in ("chain", "noise"):

@@ -58,6 +58,7 @@ def chain(*layers):
         (lambda: chain(nn.Linear(3, 3), Looks()), NotExportable, "in Looks at '1': Could not guard on data-dependent"),
         (lambda: chain(Uneven()), NotExportable, r"rows that differ in '0\.v'"),
         (lambda: chain(Mixed()), NotExportable, r"'0\.adaptation' to have one axis for the batch or none"),
+        (lambda: tdn.Streaming(tdn.LIF()).eval(), ValueError, r"got Streaming, which keeps them; export .*\.model"),
         (lambda: None, TypeError, "expected a model, got NoneType"),
     ],
 )

@@ -201,7 +201,10 @@ def test_chance_outside_of_dynamics_is_no_dependence_on_other_frames():
 def test_plasticity_that_takes_a_derivative_stays():
     plastic = tdn.Plastic(nn.Conv1d(1, 2, 2), tdn.Oja(), weights="mean")
     model = tdn.Chain(plastic, tdn.LIF()).eval()
-    with pytest.raises(NotExportable, match=r"a step without derivatives in it, got .* in Conv1d at '0\.connection'"):
+    # Below torch 2.14 it fails before, in Chain.
+    with pytest.raises(
+        NotExportable, match=r"a step without derivatives in it, got .* in Conv1d at '0\.connection'|Fake"
+    ):
         export_step(model, torch.ones(2, 1, 4))
     plastic.frozen = True
     step = export_step(model, torch.ones(2, 1, 4))

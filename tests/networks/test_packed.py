@@ -53,6 +53,12 @@ def test_frozen_sums_keep_within_32_bits():
         one_input(torch.tensor([1.0, math.nan])).freeze()
 
 
+def test_a_projection_without_synapses():
+    none = Projection("A", "A", wiring.FixedProbability(0.0), 1.0, 0.5)
+    net = SpikingNetwork({"A": Population(3, tdn.LIF(dt=0.5))}, [none])
+    assert net.packed.synapses == len(net.run(1.0).spikes) == 0
+
+
 def test_rows_of_too_many_synapses_for_one_chunk():
     """More than 65,528 synapses from one neuron to one owner with one delay are several chunks."""
     cell = tdn.LIF(10.0, v_th=1.0, reset="zero", dt=0.1)

@@ -199,7 +199,7 @@ def test_what_was_counted_in_steps_keeps_its_steps():
         ValueError, match=r"SpikingNetwork: expected steps of 0.1 ms, in which .*, got dt=0.2 ms; build"
     ):
         net.run(1.0)
-    with pytest.raises(ValueError, match="expected a network on the CPU, got one elsewhere"):
+    with pytest.raises(ValueError, match="expected a network on the CPU or on one CUDA device, got one on meta"):
         net_of().to("meta").run(1.0)
 
 

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import torchdyn_neuro as tdn
 from torchdyn_neuro.losses import MembraneCrossEntropy
-from torchdyn_neuro.training import Classification, load_checkpoint, load_model, run
+from torchdyn_neuro.training import Classification, load_checkpoint, run
 from torchdyn_neuro.training.callbacks import AnnealDelays, AnnealSurrogate, Health
 from torchdyn_neuro.training.callbacks.health import growth_through_time
 from torchdyn_neuro.training.callbacks.pictures import voltage
@@ -172,7 +172,7 @@ def test_a_run_with_averaged_weights(composed, tmp_path):
     one = load_checkpoint(tmp_path / "first/checkpoints/last.ckpt")["state_dict"][name]
     two = last["current_model_state"][name]
     torch.testing.assert_close(last["state_dict"][name], 0.75 * one + 0.25 * two)
-    assert torch.equal(load_model(tmp_path / "run/checkpoints/last.ckpt").classify.weight, last["state_dict"][name])
+    assert torch.equal(tdn.load(tmp_path / "run/checkpoints/last.ckpt").model.classify.weight, last["state_dict"][name])
 
 
 def test_averaged_weights_go_on_bit_for_bit(composed, tmp_path):

@@ -19,7 +19,7 @@ import torchdyn_neuro as tdn
 from torchdyn_neuro.core.integrator import Integrator
 from torchdyn_neuro.core.surrogate import Surrogate
 from torchdyn_neuro.layers import Population
-from torchdyn_neuro.training import ParameterGroup, build, check_targets, load_model
+from torchdyn_neuro.training import ParameterGroup, build, check_targets
 from torchdyn_neuro.training.schedules import Schedule
 
 OURS = (
@@ -142,7 +142,7 @@ HOSTILE = [
     "torchdyn_neuro.native.compiler.load_library",
     "torchdyn_neuro.training.PlainCheckpoints",
     "torchdyn_neuro.training.checkpoints.PlainCheckpoints.remove_checkpoint",
-    "torchdyn_neuro.training.load_model",
+    "torchdyn_neuro.inference.load",
     "torchdyn_neuro.training.run",
     "torchdyn_neuro.training.run.run",
     "torchdyn_neuro.LIF.scan",
@@ -218,15 +218,15 @@ def checkpoint_with(tmp_path, model, data=None):
 def test_a_checkpoint_builds_parts_of_models_only(tmp_path, target):
     shape = {"input_shape": [1], "classes": 2}
     with pytest.raises(ValueError, match="expected _target_"):
-        load_model(checkpoint_with(tmp_path, {"_target_": target}, shape))
+        tdn.load(checkpoint_with(tmp_path, {"_target_": target}, shape))
 
 
 def test_a_checkpoint_cannot_trust_itself(tmp_path):
     shape = {"input_shape": [1], "classes": 2, "trusted": ["subprocess"], "kinds": [], "where": "x"}
     with pytest.raises(ValueError, match="expected _target_"):
-        load_model(checkpoint_with(tmp_path, {"_target_": "subprocess.Popen", "args": "true"}, shape))
-    with pytest.raises(ValueError, match="expected the configuration of a model"):
-        load_model(checkpoint_with(tmp_path, {"_target_": "torch.nn.Identity"}, {"classes": 2}))
+        tdn.load(checkpoint_with(tmp_path, {"_target_": "subprocess.Popen", "args": "true"}, shape))
+    with pytest.raises(ValueError, match="expected the configuration of a classifier"):
+        tdn.load(checkpoint_with(tmp_path, {"_target_": "torch.nn.Identity"}, {"classes": 2}))
 
 
 def test_every_target_of_the_configurations_is_listed():

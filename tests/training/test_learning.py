@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, TensorDataset
 import torchdyn_neuro as tdn
 from torchdyn_neuro.learning import BPTT, EProp, LearningMethod
 from torchdyn_neuro.losses import EveryStep, MembraneCrossEntropy
-from torchdyn_neuro.training import Classification, load_checkpoint, load_model, run
+from torchdyn_neuro.training import Classification, load_checkpoint, run
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 # Lightning and its dependencies warn about their own future; torch about its own forward mode.
@@ -84,7 +84,7 @@ def test_everything_a_trainer_does_with_gradients(composed, tmp_path):
     saved = load_checkpoint(last)["state_dict"]
     assert saved["learning.weights.stage0"].shape == (6, 10)
     assert saved["learning.weights.stage1"].shape == (5, 10)
-    assert load_model(last)(torch.rand(4, 2, 1, 8, 8)).shape == (4, 2, 10)
+    assert tdn.load(last).model(torch.rand(4, 2, 1, 8, 8)).shape == (4, 2, 10)
     run(composed(*options, "trainer.max_epochs=3", f"checkpoint={last}", f"folder={tmp_path / 'on'}"))
     after = load_checkpoint(tmp_path / "on/checkpoints/last.ckpt")["state_dict"]
     assert not torch.equal(after["learning.weights.stage0"], saved["learning.weights.stage0"])

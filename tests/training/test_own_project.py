@@ -15,7 +15,8 @@ import pytest
 from omegaconf import OmegaConf
 
 import torchdyn_neuro
-from torchdyn_neuro.training import load_checkpoint, load_model
+import torchdyn_neuro as tdn
+from torchdyn_neuro.training import load_checkpoint
 
 ROOT = Path(__file__).parents[2]
 IN_THE_WHEEL = (
@@ -84,9 +85,9 @@ def test_the_command_trains_a_data_set_and_a_network_of_ones_own(train, monkeypa
     assert stored["choices"] == [*own, "+data.samples=256", *SHORT]
     checkpoint = folder / "first/checkpoints/last.ckpt"
     with pytest.raises(ValueError, match=r"name your own package on the command line: trusted=\[PACKAGE\]"):
-        load_model(checkpoint)
+        tdn.load(checkpoint)
     monkeypatch.syspath_prepend(folder)
-    assert type(load_model(checkpoint, trusted=["my_package"])).__name__ == "Wide"
+    assert type(tdn.load(checkpoint, trusted=["my_package"]).model).__name__ == "Wide"
     sys.modules.pop("my_package")
 
 

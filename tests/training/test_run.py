@@ -15,7 +15,7 @@ import torchdyn_neuro as tdn
 from torchdyn_neuro.activity.current_scale import CurrentScale
 from torchdyn_neuro.data import Digits, Split
 from torchdyn_neuro.losses import MembraneCrossEntropy
-from torchdyn_neuro.training import Classification, load_checkpoint, load_model, run
+from torchdyn_neuro.training import Classification, load_checkpoint, run
 from torchdyn_neuro.training.folders import FOLDER_VARIABLE, make_folder
 
 ROOT = Path(__file__).parents[2]
@@ -53,7 +53,7 @@ def test_run_writes_everything_it_promises(composed, tmp_path, capsys):
     assert OmegaConf.load(folder / "hparams.yaml")["neuron"] == "LIF"
     assert scalars(folder, "rate_hz/neuron0")[0][1] > 0
     assert scalars(folder, "dead/neuron0")[0][1] < 1
-    model = load_model(folder / "checkpoints/best.ckpt")
+    model = tdn.load(folder / "checkpoints/best.ckpt").model
     assert model(torch.rand(4, 2, 1, 8, 8)).shape == (4, 2, 10)
 
 

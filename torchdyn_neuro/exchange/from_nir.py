@@ -1,6 +1,7 @@
 """A graph of NIR as a model."""
 
 import os
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Union
 
 import torch
@@ -10,10 +11,12 @@ from ..core.chain import Chain
 from ..core.checks import one_of, positive_number
 from ..core.dynamics import Dynamics
 from ..core.integrator import Integrator
+from ..core.quantities import Constrained, Learned
 from ..core.recurrent import Recurrent
 from ..core.stepwise import Stepwise
 from ..core.surrogate import Surrogate
 from ..surrogates import ATan
+from .frames import Shape, check_declared, check_values, declared, joined, shape_behind
 from .layers import Reading, notes_of
 from .loops import Loop, wiring
 from .nir_library import library
@@ -32,6 +35,7 @@ def from_nir(
     reset: str | None = None,
     surrogate: Surrogate = ATan(),
     dtype: torch.dtype | None = None,
+    learned: Sequence[str] = (),
 ) -> nn.Module:
     r"""A model that does what a graph of NIR says, from any program that writes one.
 
@@ -46,8 +50,8 @@ def from_nir(
     SpikingJelly            its own       ``Euler()``     ``"first"``  ``"value"``
     ======================  ============  ==============  ===========  =============
 
-    A loop takes one step: what leaves it comes back at the next. Values that all neurons share become one; none is
-    learned (give the layer ``Learned`` values for that), the weights are parameters.
+    A loop takes one step: what leaves it comes back at the next. Values that all neurons share become one; the weights
+    are parameters, of the other values those named in ``learned``.
 
     Args:
         graph: a graph, or the path of a file that ``nir.write`` has written.
@@ -61,6 +65,7 @@ def from_nir(
             what the graph was written with, or what NIR says: a value from 1.0.5 on, subtraction before.
         surrogate: slope of the spikes in the backward pass.
         dtype: of all values and weights; torch's default if omitted.
+        learned: names of quantities of the layers that are to be learned, such as ``("tau_mem", "v_th")``.
 
     Returns:
         A ``Chain`` where the nodes follow one another, else a module; maps [T, B, \*] to [T, B, \*].
@@ -68,8 +73,9 @@ def from_nir(
     Raises:
         ImportError: without the package ``nir``.
         TypeError: if ``graph`` is none.
-        ValueError: if a node has no layer, by its name; if a loop is no circle; if there is more than one input or
-            output; if ``dt`` is needed.
+        ValueError: if a node has no layer, or is for frames of another shape than it gets, by its name; if a loop is no
+            circle; if there is more than one input or output; if ``dt`` is needed; if no layer has a quantity of a name
+            in ``learned``.
 
     Source: Pedersen et al. (2024), Nat. Commun. 15:8122.
 
@@ -105,7 +111,30 @@ def from_nir(
         reset,
         surrogate,
     )
-    return _built(graph, reading).to(reading.dtype)
+    model = _built(graph, reading)
+    for name in learned:
+        _learn(model, name)
+    return model.to(reading.dtype)
+
+
+def _learn(model: nn.Module, name: str) -> None:
+    """Let all quantities of that name be learned, from their value on."""
+    owners = [part for part in model.modules() if isinstance(part._modules.get(name), Constrained)]
+    if not owners:
+        known = {
+            each
+            for part in model.modules()
+            for each, quantity in part.named_children()
+            if isinstance(quantity, Constrained)
+        }
+        raise ValueError(
+            f"from_nir: expected learned to name quantities of the layers, {', '.join(sorted(known)) or 'here none'}, "
+            f"got {name!r}; pass one of them"
+        )
+    for part in owners:
+        quantity = getattr(part, name)
+        value = quantity.start.item() if quantity.start.ndim == 0 else quantity.start
+        setattr(part, name, type(quantity)(Learned(value), unit=quantity.unit, low=quantity.low, high=quantity.high))
 
 
 def _step(graph: "nir.NIRGraph") -> float:
@@ -129,8 +158,8 @@ def _timed(graph: "nir.NIRGraph") -> bool:
     )
 
 
-def _built(graph: "nir.NIRGraph", reading: Reading) -> nn.Module:
-    """A graph as a chain, or as a module where nodes part and meet."""
+def _built(graph: "nir.NIRGraph", reading: Reading, given: Shape = None) -> nn.Module:
+    """A graph as a chain, or as a module where nodes part and meet; ``given``: the shape of its frames, if known."""
     first, last = (_only(graph, kind) for kind in ("Input", "Output"))
     edges = [(str(a), str(b)) for a, b in graph.edges]
     unknown = {name for edge in edges for name in edge} - set(graph.nodes)
@@ -144,10 +173,23 @@ def _built(graph: "nir.NIRGraph", reading: Reading) -> nn.Module:
                 "it out"
             )
     order, sources = wiring(graph.nodes, edges)
-    layers = {part: _layer(graph, part, reading) for part in order if part not in (first, last)}
     for part in order:
         if not sources[part] and part != first:
             raise ValueError(f"from_nir: expected an input for {_title(part)!r}, got no edge to it; take it out")
+    check_declared(graph.nodes[first], first, "input", given)
+    shapes: dict[str | Loop, Shape] = {first: given or declared(graph.nodes[first], "input")}
+    layers: dict[str | Loop, nn.Module] = {}
+    for part in order:
+        if part == first:
+            continue
+        shape = shapes[part] = joined(_title(part), [shapes[source] for source in sources[part]])
+        if part == last:
+            check_declared(graph.nodes[last], last, "output", shape)
+            continue
+        names = (part,) if isinstance(part, str) else (*part.onward, *part.back)
+        check_values(names[0], graph.nodes[names[0]], shape)
+        layers[part] = _layer(graph, part, reading, shape)
+        shapes[part] = shape_behind(names, layers[part], shape, reading.dtype)
     onward = [part for part in order if part not in (first, last)]
     branched = any(isinstance(layer, fx.GraphModule) for layer in layers.values())
     in_order = all(sources[part] == (before,) for part, before in zip([*onward, last], [first, *onward], strict=True))
@@ -172,15 +214,19 @@ def _title(part: str | Loop) -> str:
     return part.onward[0] if isinstance(part, Loop) else part
 
 
-def _layer(graph: "nir.NIRGraph", part: str | Loop, reading: Reading) -> nn.Module:
+def _layer(graph: "nir.NIRGraph", part: str | Loop, reading: Reading, given: Shape = None) -> nn.Module:
     if isinstance(part, Loop):
-        onward, back = ([(name, _layer(graph, name, reading)) for name in names] for names in part)
+        onward, back = (_in_order(graph, names, reading) for names in part)
         try:
             return Recurrent(_one(onward), _one(back) if back else nn.Identity())
         except (TypeError, ValueError) as error:
             raise ValueError(f"from_nir: loop through {', '.join([*part.onward, *part.back])}: {error}") from error
     node = graph.nodes[part]
-    return _built(node, reading) if type(node).__name__ == "NIRGraph" else reading.layer(part, node)
+    return _built(node, reading, given) if type(node).__name__ == "NIRGraph" else reading.layer(part, node)
+
+
+def _in_order(graph: "nir.NIRGraph", names: Iterable[str], reading: Reading) -> list[tuple[str, nn.Module]]:
+    return [(name, _layer(graph, name, reading)) for name in names]
 
 
 def _one(layers: list[tuple[str, nn.Module]]) -> nn.Module:

@@ -10,6 +10,7 @@ from torch.export import ExportedProgram
 from .layout import LAYOUT, Layout
 from .refusal import NotExportable
 from .runner import Runner
+from .trace import quiet
 
 
 def input_names(layout: Layout) -> list[str]:
@@ -36,19 +37,25 @@ def translate(program: ExportedProgram, layout: Layout) -> Any:
             "save_onnx: expected the packages onnx and onnxscript, got none; pip install 'torchdyn_neuro[export]'"
         ) from error
     try:
-        found = torch.onnx.export(
-            program,
-            dynamo=True,
-            verbose=False,
-            input_names=input_names(layout),
-            output_names=output_names(layout),
-        )
+        with quiet():
+            found = torch.onnx.export(
+                program,
+                dynamo=True,
+                verbose=False,
+                input_names=input_names(layout),
+                output_names=output_names(layout),
+            )
     except torch.onnx.errors.OnnxExporterError as error:
         raise NotExportable(
             f"save_onnx: expected operations that ONNX has, got one that it lacks: {error.__cause__ or error}; save() "
             "writes the same model for torch"
         ) from error
-    found.rename_axes({str(found.model.graph.inputs[0].shape[0]): "batch"})
+    graph = found.model.graph
+    batch = graph.inputs[0].shape[0]
+    for value in (*graph.inputs, *(value for node in graph for value in node.outputs)):
+        for axis, size in enumerate(value.shape or ()):
+            if size == batch:
+                value.shape[axis] = "batch"
     return found.model
 
 

@@ -12,6 +12,7 @@ from ..core.context import intercepting, without_drawing
 from ..core.dynamics import Dynamics
 from ..core.fits import check_model, check_model_input
 from ..core.state import State, describe, first_frame, leaves, map_state
+from ..core.streaming import Streaming
 from .layout import Layout, Port, StateLeaf, alike, first_keys, name_of, smallest
 from .refusal import NotExportable
 from .soundness import check_frames, check_reached, check_repeatable, drawn, seeded
@@ -48,6 +49,12 @@ def survey(owner: str, model: nn.Module, x_t: State) -> Survey:
     if not any(isinstance(part, Dynamics) for part in model.modules()):
         raise ValueError(
             f"{owner}: expected a model with dynamics, got none in {type(model).__name__}; torch.export.export takes it"
+        )
+    stream = next((name for name, part in model.named_modules() if isinstance(part, Streaming)), None)
+    if stream is not None:
+        raise ValueError(
+            f"{owner}: expected a model whose states go in and out, got {f'{stream!r}, a ' if stream else ''}"
+            "Streaming, which keeps them; export the model inside, its .model"
         )
     training = next((name for name, part in model.named_modules() if part.training), None)
     if training is not None:

@@ -1,6 +1,8 @@
 """One step of a model, and a sequence of them, as programs of ``torch.export``."""
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -84,7 +86,8 @@ def trace_step(owner: str, model: nn.Module, seen: Survey) -> ExportedProgram:
     program.graph_module.recompile()
     if any(ours(operator) or operator._schema.is_mutable for operator in _operators(program)):
         # A scan takes none that writes in place.
-        program = program.run_decompositions(in_torch())
+        with quiet():
+            program = program.run_decompositions(in_torch())
     for name in _baked(program):
         place = name.removeprefix("model.").rpartition(".")[0]
         raise NotExportable(
@@ -99,6 +102,14 @@ def trace_step(owner: str, model: nn.Module, seen: Survey) -> ExportedProgram:
             "layer that uses it from operations of torch"
         )
     return program
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Lets the exporter of torch not warn of torch itself, as it does below 2.14."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        yield
 
 
 def ours(operator: Any) -> bool:
@@ -123,7 +134,12 @@ def trace_scan(step: ExportedProgram, seen: Survey) -> ExportedProgram:
     """A sequence of an exported step, for any number of steps."""
     names = [leaf.name for leaf in seen.layout.state]
     x = map_state(lambda leaf: torch.stack([leaf, leaf]), flat(seen.x_t))
-    return _export(Scan(step.module(), names, flat(seen.y_t)), x, first_state(seen), seen.layout.over_time())
+    inner = step.module(check_guards=False)
+    # Those of torch 2.9, which look at what goes in, a scan cannot hold; the scan has its own.
+    inner._forward_pre_hooks.clear()
+    inner._forward_hooks.clear()
+    loop = Scan(inner, names, flat(seen.y_t))
+    return _export(loop, x, first_state(seen), seen.layout.over_time())
 
 
 def _export(module: nn.Module, x: State, state: Named, layout: Layout) -> ExportedProgram:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..core.dynamics import Dynamics
 from ..core.state import State, leaves, map_state
-from ..native.compiler import arrays, load_library
+from ..native.compiler import VECTORS, arrays, load_library
 from .beside import plain_numbers
 from .cpp.kernels import parameter_layout
 from .cpp.reverse import emit_reverse, reverse_holds
@@ -59,6 +59,11 @@ class Recorded:
     found: Fused
     values: list[Tensor]
     frame: torch.Size
+
+    @property
+    def forward(self) -> ForwardPlan:
+        """Of the step."""
+        return _forward(self.found.key)[0]
 
     @property
     def plan(self) -> BackwardPlan:
@@ -137,12 +142,12 @@ def _backward(key: str) -> tuple[BackwardPlan, tuple[list[Node], list[Node]]]:
 
 @functools.cache
 def _library(key: str) -> ctypes.CDLL:
-    return load_library(emit_stepper(get_loop(key).kernels.forward_plan))
+    return load_library(emit_stepper(get_loop(key).kernels.forward_plan), VECTORS)
 
 
 @functools.cache
 def _reverse_library(key: str) -> ctypes.CDLL:
-    return load_library(emit_reverse(get_loop(key).backward_plan))
+    return load_library(emit_reverse(get_loop(key).backward_plan), VECTORS)
 
 
 def _address(function: Any) -> int:

@@ -15,7 +15,7 @@ from ..core.layers import step_layer
 from ..core.spiking import Spiking, Threshold
 from ..core.state import State, leaves, map_state, widen
 from ..core.upstroke import ExponentialUpstroke
-from ..fused.stepper import WIDEST, Recorded, Stepper, stepper
+from ..fused.stepper import WIDEST, Recorded, Stepper, recorded
 from .drives import Current, Poisson
 from .population import Population
 from .projection import Projection
@@ -252,7 +252,7 @@ class Crossings:
             potential = max(place for name, place in places.items() if name.split(".")[-1] == "v")
             v = list(leaves(state))[potential]
             frame = tuple(population.frame(dtype) for _ in range(3))
-            made = stepper(_crossing(cell), frame, (state, v, state))
+            made = recorded(_crossing(cell), frame, (state, v, state)).step()
         length = -(-population.neurons // WIDEST) * WIDEST
         always = torch.zeros(len(population.inputs), length, dtype=dtype)
         for drive in population.drives:

@@ -8,17 +8,16 @@ from torch import Tensor
 
 from ..core.checks import one_of, positive_number
 from ..core.uncompiled import uncompiled
-from ..fused.stepper import stepper
-from .built import Built
 from .crossing import check_timed
-from .engine import Engine
+from .cuda.kept import give_back
 from .progress import shown
+from .ready import Ready
 from .running import Piece, Run, Running, SpikingNetworkState
 from .simulating import Simulate, Simulated, Simulation, check_support, check_unchanging, detached, record_cells
 from .watching import watched_in
 
 
-class SpikingNetwork(Built):
+class SpikingNetwork(Ready):
     r"""Named populations of spiking neurons and sparse projections between them; thousands of steps are one call.
 
     .. math:: x_i[n] = \sum_{k : i_k = i} w_k\, y_{j_k}[n - d_k] + \text{drive}_i[n], \qquad
@@ -35,6 +34,10 @@ class SpikingNetwork(Built):
     Synapses may change with activity (``Projection(release=...)``, ``Projection(plasticity=...)``): what is released
     and learned is that of a ``Chain(TsodyksMarkram, SparseLinear)`` and of a ``Plastic(SparseLinear, rule)``. Weights
     that learn are part of the state, 20 bytes a synapse in all (in float32), and 80 while they are laid out.
+
+    ``net.to("cuda")`` lets :meth:`run` take its steps as Triton kernels on a GPU: what is drawn is the same, sums are
+    of whole numbers and so the same in every run; states, spikes and traces are handed over on the CPU. A synapse takes
+    8 bytes there, 6 frozen. :meth:`simulate`, synapses that change and ``group`` are for CPUs.
 
     Args:
         populations: by name, :class:`Population` or :class:`SpikeSource`.
@@ -59,7 +62,7 @@ class SpikingNetwork(Built):
             group were given different things.
         MemoryError: if there is no room for the synapses; before any is drawn.
         NotPointwise: from :meth:`run`, if the step of a cell does not act on each neuron by itself.
-        CompilerUnavailableError: without a C++ compiler.
+        CompilerUnavailableError: without a C++ compiler; on a GPU, without Triton.
 
     Source: Morrison et al. (2005), Neural Comput. 17:1776 (simulation on a grid, in parallel).
 
@@ -108,7 +111,9 @@ class SpikingNetwork(Built):
         Raises:
             TypeError: if ``state`` or ``watch`` is something else.
             ValueError: if the duration is no whole number of steps, steps would no longer be counted in 32 bits, what
-                is to be watched is not there, the state is that of another network, or NaN arises in one.
+                is to be watched is not there, the state is that of another network, NaN arises in one, or a network is
+                to run on a GPU whose synapses change or that processes share.
+            MemoryError: if a GPU has no room for the synapses.
         """
         steps, state = self._begin(duration, state)
         interval = positive_number("SpikingNetwork", "interval", interval, unit="ms") / self.dt
@@ -119,7 +124,9 @@ class SpikingNetwork(Built):
         checkpoint = None if checkpoint is None else Path(checkpoint)
         progress = engine.first if progress is True else progress
         with shown(progress, duration) as tell:
-            return running.run(engine, state, steps, record, tell, checkpoint, max(1, round(interval)))
+            found = running.run(engine, state, steps, record, tell, checkpoint, max(1, round(interval)))
+        give_back(self.packed, engine)
+        return found
 
     @uncompiled
     def simulate(
@@ -155,8 +162,8 @@ class SpikingNetwork(Built):
         ``Triangular`` or ``Rectangular``, a few times as wide as the potential moves in a step.
 
         With ``gradient="spike_times"`` the derivative is not that of a surrogate but of the moments of the spikes,
-        whatever the surrogate and ``detach_reset`` of a cell are. On a grid that means: a spike is fired where the line through the distances
-        of the potential from the threshold, before and after the step, meets zero, and
+        whatever the surrogate and ``detach_reset`` of a cell are. On a grid that means: a spike is fired where the line
+        through the distances of the potential from the threshold, before and after the step, meets zero, and
 
         .. math:: \delta t_k = -\frac{\delta v}{\dot v}, \qquad \frac{\partial L}{\partial t_k} = \sum_s w_s \dot
             \lambda_s + \lambda(t_k^-)^T \dot s(t_k^-) - \lambda(t_k^+)^T \dot s(t_k^+) + \frac{\partial \ell}{\partial
@@ -169,7 +176,8 @@ class SpikingNetwork(Built):
         follows from spikes first order, for they arrive on the grid. A loss that jumps where a spike moves past a step
         has that jump as its derivative, spread over the step; numbers of spikes have none. That a spike appears or
         goes is not seen. Where the potential hardly rises the derivative grows beyond all bounds: see ``slowest``.
-        Needed are cells that are reset at a threshold, without noise, in which spikes arrive in a current.
+        Needed are cells that are reset at a threshold, without noise, in which spikes arrive in a current or a
+        conductance that lasts.
 
         Limits: the state handed back has no gradient, so one call after another truncates time; delays have none; there
         are no second derivatives.
@@ -186,8 +194,8 @@ class SpikingNetwork(Built):
 
         Raises:
             ValueError: as in :meth:`run`; if weights are frozen, bins do not fit, surrogates are too wide, synapses
-                change where a gradient is wanted, processes share the network, or spikes of a cell have no times that
-                move smoothly.
+                change where a gradient is wanted, processes share the network, it is on a GPU, or spikes of a cell have
+                no times that move smoothly.
 
         Source: Wunderlich & Pehle (2021), Sci. Rep. 11:12829 (EventProp); Müller (1995), Chaos Solitons Fractals 5:1671
         (saltation matrices).
@@ -203,11 +211,7 @@ class SpikingNetwork(Built):
             >>> net.weights["E->E"].grad.shape
             torch.Size([1000])
         """
-        if self.processes is not None:
-            raise ValueError(
-                "SpikingNetwork: expected a network of one process for gradients, got one that processes share; leave "
-                "out group=, or call run()"
-            )
+        self._check_gradients()
         steps, start = self._begin(duration, state)
         if self.packed.scale is not None:
             raise ValueError(
@@ -262,13 +266,3 @@ class SpikingNetwork(Built):
         for population, field in watched:
             traces.setdefault(population, {})[field] = next(results)
         return Simulated(*groups, traces, job.after.spikes, detached(job.after.state), work, next(results))
-
-    def _engine(self, state: SpikingNetworkState, watched: Sequence[tuple[int, int, Tensor]]) -> Engine:
-        populations, cells, steppers = list(self.populations.values()), [], []
-        for each, cell in zip(populations, state.cells, strict=True):
-            given = each.cell is None
-            if not given:
-                each.check(self.dtype)
-            cells.append(() if given else each.cell.take_state(each.frame(self.dtype), cell))
-            steppers.append(None if given else stepper(each.cell, each.frame(self.dtype), cells[-1]))
-        return self._made(steppers, cells, state, watched)

@@ -1,6 +1,6 @@
 """Training with Lightning and Hydra: the task, its callbacks, safe configuration and checkpoints."""
 
-from .checkpoints import PlainCheckpoints, load_checkpoint, load_model
+from .checkpoints import PlainCheckpoints, load_checkpoint
 from .choices import with_choices
 from .classification import Classification, NonFiniteError
 from .instantiate import build, check_targets
@@ -18,7 +18,6 @@ __all__ = [
     "check_targets",
     "is_job",
     "load_checkpoint",
-    "load_model",
     "run",
     "run_job",
     "trusted_on_command_line",

@@ -3,16 +3,12 @@
 import os
 import pickle
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.fabric.plugins.io import CheckpointIO
-from torch import nn
-
-from .instantiate import build
-from .kinds import MODEL_KINDS
 
 DATA_KEYS = ("input_shape", "classes")
 """What a model is told about its data."""
@@ -105,33 +101,3 @@ def load_checkpoint(path: str | os.PathLike, map_location: Any = "cpu") -> dict[
             "configuration; use one from a run's folder"
         )
     return checkpoint
-
-
-def load_model(path: str | os.PathLike, *, trusted: Sequence[str] = ()) -> nn.Module:
-    """The trained network of a checkpoint, in evaluation mode, rebuilt from the configuration inside.
-
-    Args:
-        path: a checkpoint written by ``train.py``.
-        trusted: your own packages that the network is built from; nothing in the file can add to them.
-
-    Raises:
-        ValueError: if the configuration asks for anything but parts of models.
-
-    Example:
-        >>> load_model("logs/digits/checkpoints/best.ckpt")  # doctest: +SKIP
-    """
-    checkpoint = load_checkpoint(path)
-    try:
-        config, shape = checkpoint["config"]["model"], {key: checkpoint["data"][key] for key in DATA_KEYS}
-    except (KeyError, TypeError) as error:
-        raise ValueError(
-            f"load_model: expected the configuration of a model in {str(path)!r}, found none ({error}); use a "
-            "checkpoint from a run's folder"
-        ) from error
-    model = build(config, "model", extra=shape, trusted=trusted, kinds=MODEL_KINDS)
-    prefix = "model."
-    weights = {
-        name.removeprefix(prefix): value for name, value in checkpoint["state_dict"].items() if name.startswith(prefix)
-    }
-    model.load_state_dict(weights)
-    return model.eval()

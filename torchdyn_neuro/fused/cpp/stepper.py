@@ -18,10 +18,9 @@ class StepperText(LoopText):
     """The text of two functions."""
 
     def source(self) -> str:
-        head = "#define HALF\n" * self.narrow + "#define WIDE\n" * self.wide
-        names = ("native/memory.h", *(f"fused/cpp/{name}.h" for name in ("vectors", "functions", "storage")))
-        prelude = header(*names, *["fused/cpp/random.h"] * self.random)
-        return f"{head}{prelude}\nenum {{ BLOCK = {BLOCK}, ROW = BLOCK / LANES }};\n\n" + "\n".join(self.lines) + "\n"
+        """What is compiled."""
+        sizes = f"enum {{ BLOCK = {BLOCK}, ROW = BLOCK / LANES }};\n\n"
+        return self.defines() + header(*self.headers()) + sizes + "\n".join(self.lines) + "\n"
 
 
 def held_nodes(plan: ForwardPlan | BackwardPlan, users: Iterable[Node]) -> tuple[list[Node], list[Node]]:
