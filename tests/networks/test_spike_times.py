@@ -310,6 +310,38 @@ def test_two_neurons_learn_when_to_spike():
     assert errors[-1] < 0.1
 
 
+def test_a_slow_crossing_counts_as_faster():
+    """At the first spike v' = (I - v_th) / tau = .025 per ms."""
+    value = constant(1.5)
+    net = driven(tdn.LIF(20.0, reset="value", dt=0.1), Current(value))
+    slopes = []
+    for slowest in (None, 0.01, 0.05):
+        found = net.simulate(30.0, slowest=slowest, **EXACT)
+        slopes += torch.autograd.grad(found.spike_times("N")[0, 0], value)
+        assert found.work["grazing"] == 0
+    assert slopes[0] == slopes[1]
+    assert (slopes[0] / slopes[2]).item() == pytest.approx(2.0, rel=1e-3)
+
+
+def test_what_starts_above_its_threshold_crosses_nothing():
+    value = constant(0.0)
+    net = driven(tdn.LIF(20.0, v_th=0.5, dt=0.1), Current(value), initial={"v": 1.0})
+    found = net.simulate(1.0, **EXACT)
+    (slope,) = torch.autograd.grad(found.spike_times("N")[0, 0], value)
+    assert len(found.spikes) > 0
+    assert found.work["grazing"] > 0
+    assert slope == 0
+
+
+def test_times_are_there_without_gradients():
+    net = driven(tdn.LIF(20.0, dt=0.1), Current(constant(1.5)))
+    wanted = net.simulate(30.0, **EXACT).times
+    with torch.no_grad():
+        found = net.simulate(30.0, **EXACT)
+    assert not found.times.requires_grad
+    assert torch.equal(found.times, wanted)
+
+
 def crossing(cell: tdn.core.Dynamics, *drives: Current | Poisson, inputs: int = 1, **options) -> None:
     population = Population(3, cell, inputs=inputs, drives=drives)
     SpikingNetwork({"N": population}, **options).simulate(1.0, gradient="spike_times")

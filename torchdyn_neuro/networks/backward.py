@@ -273,10 +273,10 @@ class Driven:
         return {"rate": (self.weight * dt / 1000 * slope).sum(), "weight": counted.sum()}
 
 
-def check_room(cell: Recorded, owner: str) -> None:
+def check_room(fields: int, owner: str) -> None:
     """Raise if a cell has more fields than there is room for."""
-    if len(cell.plan.states) > _MOST_STATES:
+    if fields > _MOST_STATES:
         raise ValueError(
-            f"SpikingNetwork: expected at most {_MOST_STATES} fields in the state of {owner}, got "
-            f"{len(cell.plan.states)}; take a Network"
+            f"SpikingNetwork: expected at most {_MOST_STATES} fields in the state of {owner}, got {fields}; take a "
+            "Network"
         )

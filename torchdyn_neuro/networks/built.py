@@ -245,8 +245,8 @@ class Built(nn.Module):
                 )
             held, weight = self.packed.listed[number], weight.cpu()
             # What has not changed stays where it is on a device.
-            if not torch.equal(self.packed.weights[held], weight):
-                self.packed.weights[held] = weight
+            if not torch.equal(self.packed.weights.index_select(0, held), weight):
+                self.packed.weights.scatter_(0, held, weight)
 
     def extra_repr(self) -> str:
         return f"{self.layout.total} neurons, {self.packed.synapses} synapses, dt={self.dt:g} ms"

@@ -7,16 +7,13 @@ import torch
 from torch import Tensor
 
 from ..core.checks import one_of, positive_number
-from ..core.state import map_state
 from ..core.uncompiled import uncompiled
-from ..fused.stepper import recorded
-from .backward import check_room
-from .crossing import Crossings, check_timed, timed
+from .crossing import check_timed
 from .cuda.kept import give_back
 from .progress import shown
 from .ready import Ready
 from .running import Piece, Run, Running, SpikingNetworkState
-from .simulating import Simulate, Simulated, Simulation, check_support, check_unchanging, detached
+from .simulating import Simulate, Simulated, Simulation, check_support, check_unchanging, detached, record_cells
 from .watching import watched_in
 
 
@@ -165,8 +162,8 @@ class SpikingNetwork(Ready):
         ``Triangular`` or ``Rectangular``, a few times as wide as the potential moves in a step.
 
         With ``gradient="spike_times"`` the derivative is not that of a surrogate but of the moments of the spikes,
-        whatever the surrogate of a cell is. On a grid that means: a spike is fired where the line through the distances
-        of the potential from the threshold, before and after the step, meets zero, and
+        whatever the surrogate and ``detach_reset`` of a cell are. On a grid that means: a spike is fired where the line
+        through the distances of the potential from the threshold, before and after the step, meets zero, and
 
         .. math:: \delta t_k = -\frac{\delta v}{\dot v}, \qquad \frac{\partial L}{\partial t_k} = \sum_s w_s \dot
             \lambda_s + \lambda(t_k^-)^T \dot s(t_k^-) - \lambda(t_k^+)^T \dot s(t_k^+) + \frac{\partial \ell}{\partial
@@ -179,7 +176,8 @@ class SpikingNetwork(Ready):
         follows from spikes first order, for they arrive on the grid. A loss that jumps where a spike moves past a step
         has that jump as its derivative, spread over the step; numbers of spikes have none. That a spike appears or
         goes is not seen. Where the potential hardly rises the derivative grows beyond all bounds: see ``slowest``.
-        Needed are cells that are reset at a threshold, without noise, in which spikes arrive in a current.
+        Needed are cells that are reset at a threshold, without noise, in which spikes arrive in a current or a
+        conductance that lasts.
 
         Limits: the state handed back has no gradient, so one call after another truncates time; delays have none; there
         are no second derivatives.
@@ -229,20 +227,7 @@ class SpikingNetwork(Ready):
         slowest = positive_number("SpikingNetwork", "slowest", slowest or 0.0, zero=True)
         if exact:
             check_timed(self.populations, self.projections)
-        populations, cells, states, crossings = list(self.populations.values()), [], [], []
-        for (name, each), cell in zip(self.populations.items(), start.cells, strict=True):
-            if each.cell is None:
-                cells.append(None)
-                states.append(())
-                crossings.append(None)
-                continue
-            each.check(self.dtype)
-            frame = map_state(lambda part: part.requires_grad_(), each.frame(self.dtype))
-            states.append(each.cell.take_state(frame, cell))
-            cells.append(recorded(timed(each.cell) if exact else each.cell, frame, states[-1]))
-            check_room(cells[-1], name)
-            if exact:
-                crossings.append(Crossings.of(each, states[-1], self.dtype))
+        states, cells, crossings = record_cells(self.populations, start, self.dtype, exact, times)
         start = start._replace(cells=tuple(states))
         watched = watched_in(self.populations, states, self.dtype, watch or {})
         counts = {name: each.neurons for name, each in self.populations.items()}
@@ -252,7 +237,7 @@ class SpikingNetwork(Ready):
                     [None if cell is None else cell.step() for cell in job.cells], cells, start, list(watched.values())
                 ),
                 running=Running(self.dt, counts, list(watched), self.packed.delays[0]),
-                populations=populations,
+                populations=list(self.populations.values()),
                 cells=cells,
                 state=start,
                 steps=steps,
@@ -261,7 +246,7 @@ class SpikingNetwork(Ready):
                 learned=[(number, self.weights[name]) for name, number in self._learned.items()],
                 training=False,
                 tell=tell,
-                crossings=crossings if exact else (),
+                crossings=crossings,
                 slowest=slowest,
                 times=times,
             )

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from ..core.checks import whole_number
 from ..core.spiking import Spiking
-from ..core.state import State, fill, leaves
-from ..fused.stepper import Recorded
-from .backward import Driven, Readout, Way, segment_of
-from .crossing import Crossings
+from ..core.state import State, fill, leaves, map_state
+from ..fused.stepper import Recorded, recorded
+from .backward import Driven, Readout, Way, check_room, segment_of
+from .crossing import Crossings, timed
 from .drives import tensors_of
 from .engine import Engine
 from .population import Population
@@ -95,6 +95,31 @@ def check_unchanging(projections: Sequence[Projection]) -> None:
                 f"SpikingNetwork: expected synapses that stay for gradients, got release= or plasticity= in "
                 f"{projection.title}; leave it out, run under torch.no_grad(), or take a Network"
             )
+
+
+def record_cells(
+    populations: Mapping[str, Population], state: SpikingNetworkState, dtype: torch.dtype, exact: bool, times: bool
+) -> tuple[list[State], list[Recorded | None], list[Crossings | None]]:
+    """The states of the cells to start from, the recorded step of each, and where spikes have times their crossings."""
+    states: list[State] = []
+    cells: list[Recorded | None] = []
+    crossings: list[Crossings | None] = []
+    for (name, each), start in zip(populations.items(), state.cells, strict=True):
+        if each.cell is None:
+            states.append(())
+            cells.append(None)
+            crossings.append(None)
+            continue
+        each.check(dtype)
+        frame = map_state(lambda part: part.requires_grad_(), each.frame(dtype))
+        states.append(each.cell.take_state(frame, start))
+        # Where spikes are is found as the way back finds it.
+        with torch.set_grad_enabled(times or torch.is_grad_enabled()):
+            cells.append(recorded(timed(each.cell) if exact else each.cell, frame, states[-1]))
+        check_room(len(list(leaves(start)) if exact else cells[-1].plan.states), name)
+        if exact:
+            crossings.append(Crossings.of(each, states[-1], dtype))
+    return states, cells, crossings if exact else []
 
 
 @dataclass(eq=False)
@@ -246,7 +271,7 @@ class Simulate(torch.autograd.Function):
             for k, (leaf, want) in enumerate(group):
                 results.append(own[k][: leaf.shape[-1]].reshape(leaf.shape) if k in own and want else None)
         for (number, _), (_, want) in zip(job.learned, weights, strict=True):
-            results.append(found.weights[way.packed.listed[number]] if want else None)
+            results.append(found.weights.index_select(0, way.packed.listed[number]) if want else None)
         for drive, own, sums in zip(way.drives, drives, found.drives, strict=True):
             named = drive.gradients(way.dt, *sums) if sums[0] is not None else {}
             for name, (value, want) in own.items():
