@@ -145,7 +145,8 @@ class CudaEngine:
 
     def _launch(self, steps: int) -> list[Tensor | None]:
         """All kernels of so many steps."""
-        self.found.zero_()
+        # A kernel, where zero_ is none: the next one may overlap with kernels alone.
+        self.found.fill_(0)
         if self.here.given:
             when = self.clock[:1] + torch.arange(len(self.borders), device=self.device)
             torch.searchsorted(self.here.given[0], when, out=self.borders)
