@@ -57,8 +57,9 @@ def cases(root: Path, names: list[str]) -> dict[str, Case]:
             found[name] = Case(*images, 256, lambda y: y.mean(0), 1e-3, stem, body)
     if "recurrent" in names:
         digits = load_digits(root)
+        sets = digits["train"], digits["test"]
         layers = [f"64>{UNITS}"], ["recurrent", f"{UNITS}>10", "readout"]
-        found["recurrent"] = Case(*digits, 64, lambda y: y.amax(0), 2e-3, *layers)
+        found["recurrent"] = Case(*sets, 64, lambda y: y.amax(0), 2e-3, *layers)
     return found
 
 

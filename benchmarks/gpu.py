@@ -24,6 +24,8 @@ HERE = Path(__file__).parent
 LAST_LINES = 30
 WHOLE = 475.0
 """Seconds for all parts together."""
+TABLES = "TORCHDYN_NEURO_MICROCIRCUIT"
+"""The variable by which ``gpu_networks.py`` finds the numbers of the microcircuit."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ PARTS = (
     Part("recurrent", 35, own("recurrent")),
     Part("network", 35, own("network")),
     Part("spikingjelly", 35, own("spikingjelly")),
+    Part("spiking_networks", 120, own("spiking_networks"), interpreted=True),
     Part("table", 80, table),
 )
 
@@ -138,7 +141,10 @@ def main() -> int:
     parser.add_argument("--dry-run", action="store_true", help="tiny sizes on the CPU")
     names = [part.name for part in PARTS]
     parser.add_argument("--parts", nargs="+", choices=names, default=names, metavar="PART", help=", ".join(names))
+    parser.add_argument("--tables", type=Path, help="numbers of the cortical microcircuit, JSON; left out without")
     options = parser.parse_args()
+    if options.tables is not None:
+        os.environ[TABLES] = str(options.tables.resolve(strict=True))
     parts = [part for part in PARTS if part.name in options.parts]
     outcomes = run_all(parts, options.out.resolve(), dry=options.dry_run)
     return int(any(outcome.status != "ok" for outcome in outcomes))

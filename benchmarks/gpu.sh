@@ -4,6 +4,7 @@
 #     bash benchmarks/gpu.sh OUT                 # one JSON and one Markdown table into the folder OUT
 #     bash benchmarks/gpu.sh OUT --dry-run       # the same script in a minute without a GPU: tiny sizes, C++ loops
 #     bash benchmarks/gpu.sh OUT --parts tune    # only these
+#     bash benchmarks/gpu.sh OUT --tables FILE   # with the cortical microcircuit, whose numbers are in a JSON file
 #
 # Each part is a process of its own with a time limit; if one fails the others go on, and the status is not zero.
 set -u

@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 
 import torch
 from gpu_measure import Setting, measured, recorded
+from gpu_networks import spiking_networks
 from gpu_tune import tune
 from measure import machine as described
 from time_loop_cases import Case
@@ -132,11 +133,12 @@ class Restarted(nn.Module):
 
 def tests(setting: Setting) -> None:
     """The tests of the card, then every kernel through the assembler; in a dry run some tests with their stand-ins."""
-    folder = ROOT / "tests" / "fused"
-    cuda = [*map(str, sorted(folder.glob("test_cuda_*.py")))]
+    folders = [ROOT / "tests" / name for name in ("fused", "networks")]
+    cuda = [str(path) for folder in folders for path in sorted(folder.glob("test_cuda_*.py"))]
     runs = [[*cuda, "-k", "stand-in and (bits or streams)" if setting.dry else "not stand-in"]]
     if not setting.dry:
-        runs.append([str(folder / "compiled_triton.py"), "--noconftest"])
+        files = folders[0] / "compiled_triton.py", folders[1] / "compiled_network.py"
+        runs.append([*map(str, files), "--noconftest"])
     # Warnings of other versions of torch are no failures here, ours are.
     command = [sys.executable, "-m", "pytest", "-q", "-rf", "-o", "addopts=", "-p", "no:cacheprovider"]
     command += ["-o", "filterwarnings=error:torchdyn_neuro"]
@@ -159,7 +161,8 @@ def tests(setting: Setting) -> None:
 
 
 PARTS: dict[str, Callable[[Setting], None]] = {
-    function.__name__: function for function in (machine, lif, tests, tune, recurrent, network, spikingjelly)
+    function.__name__: function
+    for function in (machine, lif, tests, tune, recurrent, network, spikingjelly, spiking_networks)
 }
 
 

@@ -39,11 +39,13 @@ def test_the_script_in_a_dry_run(tmp_path):
     found = json.loads((tmp_path / "out" / "gpu.json").read_text())
     assert found["dry_run"]
     parts = {part["name"]: part["result"] for part in found["parts"]}
-    assert list(parts) == STARTED == ["tests", "tune"]
+    assert list(parts) == STARTED == ["tests", "tune", "spiking_networks"]
     assert parts["tests"]["run"] > 1
     assert parts["tests"]["failed"] == 0
     assert parts["tune"]["advice"]
     assert {"block", "warps", "segment"} <= parts["tune"]["rows"][0].keys()
+    assert parts["spiking_networks"]["rates agree"]
+    assert "left out" in parts["spiking_networks"]["note"]
 
 
 @pytest.mark.parametrize("part", OTHERS, ids=lambda part: part.name)

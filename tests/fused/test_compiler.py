@@ -11,7 +11,9 @@ import torch
 import torchdyn_neuro as tdn
 from torchdyn_neuro.fused import backends
 from torchdyn_neuro.fused.operators import registry
-from torchdyn_neuro.native import compiler
+from torchdyn_neuro.native import compiler, functions
+from torchdyn_neuro.native.compiler import arrays
+from torchdyn_neuro.native.functions import Text, load_functions
 
 SOURCE = 'extern "C" int run() { return 7; }'
 
@@ -134,6 +136,70 @@ def test_a_compiler_that_dies(folder, monkeypatch, tmp_path):
     assert list(folder.iterdir()) == []
     monkeypatch.delenv("CXX")
     assert load() == 7
+
+
+def texts(*values, **options):
+    """Functions that set the first number of a list to ``values``."""
+    lines = "void RUN(void* const* tensors, const I*) {{ *(double*)tensors[0] = {}; }}"
+    return [Text('extern "C" ' + lines.format(value), ("native/memory.h",), **options) for value in values]
+
+
+def results(found):
+    """What the functions set."""
+    number = torch.zeros(1, dtype=torch.float64)
+    return [run(*arrays([number], [0])) or number.item() for run in found]
+
+
+@pytest.fixture
+def made(folder, monkeypatch):
+    """The numbers of functions that compilers were started for; nothing is remembered of earlier ones."""
+    counts, make = [], functions.make
+    monkeypatch.setattr(functions, "_functions", {})
+    monkeypatch.setattr(
+        functions, "make", lambda source, tuning, keys: counts.append(len(keys)) or make(source, tuning, keys)
+    )
+    return counts
+
+
+def test_functions_are_compiled_together_and_found_one_by_one(folder, made, monkeypatch):
+    one, two, three, four = texts(1, 2, 3, 4)
+    assert results(load_functions([one, two, three, two])) == [1, 2, 3, 2]
+    assert made == [3]
+    assert len([*folder.iterdir()]) == 3
+    # In another process, and beside others.
+    for wanted, expected in (([two], [2]), ([three, four], [3, 4])):
+        functions._functions.clear()
+        assert results(load_functions(wanted)) == expected
+    assert made == [3, 1]
+    # Where there are no links a library is copied.
+    monkeypatch.setattr(compiler.os, "link", lambda *_: compiler.os.readlink("nowhere"))
+    assert results(load_functions(texts(5, 6))) == [5, 6]
+    assert all(compiler._is_private(path) and path.suffix == ".so" for path in folder.iterdir())
+
+
+def test_other_definitions_and_long_functions_have_a_compiler_of_their_own(made, monkeypatch):
+    monkeypatch.setattr(functions, "_TOGETHER", 2 * len(texts(1)[0].function))
+    mixed = [*texts(1, 2, 3), *texts("TWICE", defines="#define TWICE 8\n"), *texts(5, tuning=compiler.LONG)]
+    assert results(load_functions(mixed)) == [1, 2, 3, 8, 5]
+    assert sorted(made) == [1, 1, 1, 2]
+
+
+def test_a_function_that_does_not_compile_is_an_error_for_all_that_wait(folder, made):
+    good, bad = texts(1, "nothing")
+    with pytest.raises(compiler.CompilerUnavailableError, match="nothing"):
+        load_functions([good, bad])
+    assert [*folder.iterdir()] == []
+    assert results(load_functions([good])) == [1]
+
+
+def test_the_loops_of_a_module_are_compiled_in_one_go(made, monkeypatch):
+    monkeypatch.setattr(registry, "_loops", {})
+    x = torch.rand(5, 2, 7, requires_grad=True)
+    with tdn.backend("cpp"):
+        tdn.LIF()(x).sum().backward()
+        assert made == [2]
+        tdn.Recurrent(tdn.LIF(), torch.nn.Linear(7, 7))(x).sum().backward()
+    assert len(made) <= 3
 
 
 # From Python 3.12 on it warns of the threads of torch, which the children do not use.

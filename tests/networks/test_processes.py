@@ -13,7 +13,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 
 import torchdyn_neuro as tdn
-from tests.networks.test_spiking_network import listed, poisson_network, same
+from tests.networks.small_networks import listed, poisson_network, same
 from torchdyn_neuro import networks, wiring
 
 WATCH = {"I": {"v": [3, 96]}, "E": {"refractory": [0, 330]}}

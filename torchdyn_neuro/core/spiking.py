@@ -39,6 +39,8 @@ class Threshold:
 
     movable: ClassVar[bool] = True
     """Whether adaptation and noise may move the threshold."""
+    apart: ClassVar[bool] = False
+    """Whether no gradient leads from what a spike does to the state to the spike."""
 
     def level(self, cell: "Spiking", state: State) -> Tensor:
         """The threshold in this step, with what adaptation and noise add to it."""
@@ -275,7 +277,7 @@ class Spiking(ODE):
             spikes = spikes * (state.refractory <= 0).to(spikes.dtype)
             left = torch.clamp(state.refractory - 1, min=0)
             state = state._replace(refractory=left + self.refractory_steps * spikes.detach())
-        return spikes, self.settle(spikes, state)
+        return spikes, self.settle(spikes.detach() if self.threshold.apart else spikes, state)
 
     def settle(self, spikes: Tensor, state: State) -> State:
         """The state after spikes: the potential reset, adaptation raised, and what else they change."""

@@ -9,7 +9,7 @@ from torch import Tensor
 from ..core.dynamics import Dynamics
 from ..core.state import leaves
 from ..native.compiler import CompilerUnavailableError
-from .operators.registry import get_loop, loop_key
+from .operators.registry import compile_loops, loop_key
 from .operators.replay import register_step
 from .plan.loops import loop_parameters
 from .record.gradients import Differentiable, differentiable
@@ -58,7 +58,7 @@ class Fused:
         """Compile what has not been compiled; raises ``CompilerUnavailableError``."""
         if not self.tried:
             try:
-                self.cut.compile() if self.cut else get_loop(self.key).kernels.compile(training=self.training)
+                self.cut.compile() if self.cut else compile_loops([self.key], training=self.training)
                 self.tried.append(None)
             except CompilerUnavailableError as error:
                 self.tried.append(error.with_traceback(None))

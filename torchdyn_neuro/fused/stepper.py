@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..core.dynamics import Dynamics
 from ..core.state import State, leaves, map_state
-from ..native.compiler import arrays, load_library
+from ..native.compiler import VECTORS, arrays, load_library
 from .beside import plain_numbers
 from .cpp.kernels import parameter_layout
 from .cpp.reverse import emit_reverse, reverse_holds
@@ -61,6 +61,11 @@ class Recorded:
     frame: torch.Size
 
     @property
+    def forward(self) -> ForwardPlan:
+        """Of the step."""
+        return _forward(self.found.key)[0]
+
+    @property
     def plan(self) -> BackwardPlan:
         """Of the derivative."""
         return get_loop(self.found.key).backward_plan
@@ -72,14 +77,14 @@ class Recorded:
 
     def step(self) -> Stepper:
         """The step as a function."""
-        plan = get_loop(self.found.key).kernels.forward_plan
         library = _library(self.found.key)
-        return Stepper(_address(library.step), self._held(library, plan, stepper_holds(plan), self.values), library)
+        held = self._held(library, *_forward(self.found.key), self.values)
+        return Stepper(_address(library.step), held, library)
 
     def reverse(self, values: Sequence[Tensor]) -> "Reverse":
         """Its derivative, with parameters of these values."""
         library = _reverse_library(self.found.key)
-        held = self._held(library, self.plan, reverse_holds(self.plan), values)
+        held = self._held(library, *_backward(self.found.key), values)
         return Reverse(_address(library.replay), _address(library.reverse), held, library)
 
     def summed(self, number: int, sums: Tensor) -> Tensor:
@@ -123,13 +128,26 @@ class Reverse:
 
 
 @functools.cache
+def _forward(key: str) -> tuple[ForwardPlan, tuple[list[Node], list[Node]]]:
+    """A plan, and what its functions hold."""
+    plan = get_loop(key).kernels.forward_plan
+    return plan, stepper_holds(plan)
+
+
+@functools.cache
+def _backward(key: str) -> tuple[BackwardPlan, tuple[list[Node], list[Node]]]:
+    plan = get_loop(key).backward_plan
+    return plan, reverse_holds(plan)
+
+
+@functools.cache
 def _library(key: str) -> ctypes.CDLL:
-    return load_library(emit_stepper(get_loop(key).kernels.forward_plan))
+    return load_library(emit_stepper(get_loop(key).kernels.forward_plan), VECTORS)
 
 
 @functools.cache
 def _reverse_library(key: str) -> ctypes.CDLL:
-    return load_library(emit_reverse(get_loop(key).backward_plan))
+    return load_library(emit_reverse(get_loop(key).backward_plan), VECTORS)
 
 
 def _address(function: Any) -> int:

@@ -1,5 +1,6 @@
 """From source text to a loaded library, by way of a folder on disk that only its user can write to."""
 
+import contextlib
 import ctypes
 import functools
 import hashlib
@@ -10,13 +11,13 @@ import stat
 import subprocess
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-_FLAGS = ["-std=c++17", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off"]
+_FLAGS = ["-std=c++17", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off"]
 _LINK = ["-shared", "-fPIC"]
 _THREADS = "-fopenmp"
 _VECTOR_MATH = ["-DVECTOR_MATH", "-Wl,-z,defs", "-lmvec", "-lm"]
@@ -27,16 +28,18 @@ _ATTEMPTS = (
     [_THREADS, "-lm"],
     ["-lm"],
 )
-_FOR_LONG = ["-O2", "-ftree-vectorize", "-fira-region=one", *_ATTEMPTS[0]]
+SCALAR = ("-O3",)
+VECTORS = ("-O2", "-ftree-vectorize", "-funswitch-loops")
+LONG = ("-O2", "-ftree-vectorize", "-fira-region=one")
+"""How a text is tuned: one that leaves vectors to the compiler, one that says itself what a vector is, and such a one
+where the compiler's own time counts. Of vectors -O3 takes half as long again to make code that is hardly any faster,
+and for narrow types a third as fast: it writes out the loops over the lanes before it sees that they are one."""
 _PACKAGE = Path(__file__).parent.parent
 _TIMEOUT = 120.0
 _SEAL = 32  # bytes of the checksum at the end of a stored library
 
 NUMBERS = {torch.float32: "float", torch.float64: "double"}
 """The types of C++ for which there are kernels."""
-
-LONG = "// long\n"
-"""The first line of a source that says itself what a vector is, and where the compiler's own time counts."""
 
 NO_COMPILER = "no C++ compiler was found; install g++ or set CXX"
 
@@ -58,6 +61,7 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "torchdyn_neuro"
 
 
+@functools.cache
 def header(*names: str) -> str:
     """The text of C++ headers, one after the other; each by its path in the package."""
     return "".join((_PACKAGE / name).read_text() + "\n" for name in names)
@@ -86,46 +90,76 @@ def _array_type(kind: type, length: int) -> type[ctypes.Array]:
     return kind * length
 
 
-def load_library(source: str) -> ctypes.CDLL:
+def load_library(source: str, tuning: Sequence[str] = SCALAR) -> ctypes.CDLL:
     """The library compiled from C++ ``source``: from memory, from disk, or new.
+
+    Args:
+        source: the text.
+        tuning: what the compiler is to try (:data:`SCALAR`, :data:`VECTORS` or :data:`LONG`).
 
     Raises:
         CompilerUnavailableError: if it has to be compiled and cannot be.
     """
-    key = _key(source)
-    with _lock:
-        own = _locks.setdefault(key, threading.Lock())
-    with own:
+    key = key_of(source, tuning)
+    with locked([key]):
         if key not in _loaded:
-            _loaded[key] = _load(source, key)
+            _loaded[key] = stored(key) or make(source, tuning, [key])
         return _loaded[key]
 
 
-def _load(source: str, key: str) -> ctypes.CDLL:
-    folder = private_folder()
+@contextlib.contextmanager
+def locked(keys: Iterable[str]) -> Iterator[None]:
+    """Keep other threads from making these libraries; several others are compiled at the same time."""
+    with contextlib.ExitStack() as held:
+        for key in sorted(keys):
+            with _lock:
+                own = _locks.setdefault(key, threading.Lock())
+            held.enter_context(own)
+        yield
+
+
+def stored(key: str) -> ctypes.CDLL | None:
+    """The library on disk, if there is one."""
+    return _open(private_folder() / f"{key}.so")
+
+
+def make(source: str, tuning: Sequence[str], keys: Sequence[str]) -> ctypes.CDLL:
+    """A new library, on disk under each of these keys."""
     try:
-        return _open(folder / f"{key}.so") or _make(source, key, folder)
+        return _make(source, tuning, keys, private_folder())
     except OSError as error:
         # No room left, or something of another kind in the place of the library.
         reason = str(error)
     try:
-        return _make(source, key, _process_folder())
+        return _make(source, tuning, keys, _process_folder())
     except OSError as error:
         raise CompilerUnavailableError(f"no compiled library can be stored: {reason}; {error}") from None
 
 
-def _make(source: str, key: str, folder: Path) -> ctypes.CDLL:
-    compiled, stored = _compile(source, folder), folder / f"{key}.so"
+def _make(source: str, tuning: Sequence[str], keys: Sequence[str], folder: Path) -> ctypes.CDLL:
+    compiled = _compile(source, tuning, folder)
+    copies = [compiled, *(compiled.with_suffix(f".{k}.tmp") for k in range(1, len(keys)))]
     try:
-        # Renaming replaces at once: another process sees the old file, the new one, or none; never a part.
         compiled.write_bytes(_sealed(compiled.read_bytes()))
-        os.replace(compiled, stored)
-        library = _open(stored)
+        for copy in copies[1:]:
+            _link(compiled, copy)
+        # Renaming replaces at once: another process sees the old file, the new one, or none; never a part.
+        for copy, key in zip(copies, keys, strict=True):
+            os.replace(copy, folder / f"{key}.so")
+        library = _open(folder / f"{keys[0]}.so")
     finally:
-        compiled.unlink(missing_ok=True)
+        for copy in copies:
+            copy.unlink(missing_ok=True)
     if library is None:
-        raise CompilerUnavailableError(f"the C++ compiler made a library that cannot be loaded: {stored}")
+        raise CompilerUnavailableError(f"the C++ compiler made a library that cannot be loaded: {folder}/{keys[0]}.so")
     return library
+
+
+def _link(file: Path, other: Path) -> None:
+    try:
+        os.link(file, other)
+    except OSError:  # a file system without links
+        shutil.copy(file, other)
 
 
 def _open(path: Path) -> ctypes.CDLL | None:
@@ -183,14 +217,14 @@ def _process_folder() -> Path:
     return folder
 
 
-def _compile(source: str, folder: Path) -> Path:
+def _compile(source: str, tuning: Sequence[str], folder: Path) -> Path:
     """A new library in ``folder``, under a name that no other process uses."""
     compiler = find_compiler()
     if compiler is None:
         raise CompilerUnavailableError(NO_COMPILER)
     handle, name = tempfile.mkstemp(suffix=".tmp", dir=folder)
     os.close(handle)
-    for extra in (_FOR_LONG, *_ATTEMPTS) if source.startswith(LONG) else _ATTEMPTS:
+    for extra in _attempts(tuning):
         command = [compiler, *_FLAGS, *_LINK, "-x", "c++", "-", "-o", name, *extra, *_more_flags()]
         try:
             done = subprocess.run(command, input=source, capture_output=True, text=True, timeout=_TIMEOUT, check=False)
@@ -202,6 +236,13 @@ def _compile(source: str, folder: Path) -> Path:
         failure = done.stderr.strip()
     Path(name).unlink(missing_ok=True)
     raise CompilerUnavailableError(f"the C++ compiler {compiler} failed: {failure[-2000:]}")
+
+
+def _attempts(tuning: Sequence[str]) -> list[list[str]]:
+    """Options to try; what only one compiler knows is given up first."""
+    known = [*tuning] if tuning != LONG else [*VECTORS]
+    own = [[*LONG, *_ATTEMPTS[0]]] if tuning == LONG else []
+    return [*own, *([*known, *extra] for extra in _ATTEMPTS)]
 
 
 def find_compiler() -> str | None:
@@ -222,12 +263,12 @@ def _more_flags() -> list[str]:
     return os.environ.get("TORCHDYN_NEURO_CXXFLAGS", "").split()
 
 
-def _key(source: str) -> str:
+def key_of(source: str, tuning: Sequence[str]) -> str:
     """What a binary depends on: the text, the compiler, its options and the processor it was made for."""
     parts = (
         source,
         _compiler_version(find_compiler() or ""),
-        repr((_FLAGS, _LINK, _ATTEMPTS, _FOR_LONG, _more_flags())),
+        repr((_FLAGS, _LINK, _attempts(tuning), _more_flags())),
         _processor(),
     )
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]

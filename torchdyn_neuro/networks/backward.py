@@ -12,6 +12,7 @@ from torch import Tensor
 from ..fused.stepper import WIDEST, Recorded, Reverse
 from ..native.compiler import arrays
 from ..native.threads import threads_for
+from .crossing import Crossings
 from .drives import Current, Poisson
 from .layout import Layout
 from .packed import Packed, library
@@ -42,8 +43,8 @@ class Readout:
     decay: float | None
 
     def powers(self, dtype: torch.dtype) -> Tensor:
-        """What a spike counts for, so many steps before the end of its bin."""
-        return torch.tensor([1.0 if self.decay is None else self.decay**k for k in range(self.width)], dtype=dtype)
+        """What a spike counts for, so many steps before the end of its bin; up to the step before the bin."""
+        return torch.tensor([1.0 if self.decay is None else self.decay**k for k in range(self.width + 1)], dtype=dtype)
 
     def of(self, step: Tensor, neuron: Tensor, steps: int, neurons: int, dtype: torch.dtype) -> Tensor:
         """From the spikes of the population, both counted from 0 on; [bins, neurons]."""
@@ -91,6 +92,8 @@ class Way:
         every: steps of a segment.
         dt: ms.
         dtype: of the inputs.
+        crossings: where the times of spikes have a gradient; of each population, none of given spikes.
+        slowest: how fast a potential that crosses rises at least, per ms.
     """
 
     layout: Layout
@@ -102,6 +105,8 @@ class Way:
     every: int
     dt: float
     dtype: torch.dtype
+    crossings: Sequence[Crossings | None] = ()
+    slowest: float = 0.0
 
     def fields(self) -> list[tuple[int, int]]:
         """What has to be kept: the numbers of population and field."""
@@ -116,6 +121,7 @@ class Way:
         wanted: Sequence[tuple[bool, bool]],
         read: Sequence[tuple[Readout, Tensor]],
         watched: Sequence[tuple[int, int, Tensor, Tensor]],
+        times: Tensor | None,
     ) -> "Found":
         """The gradients.
 
@@ -127,15 +133,40 @@ class Way:
             wanted: of each drive, whether the sum of the gradients of its input is, and that with numbers of spikes.
             read: readouts with their gradients.
             watched: number of the population, of the field, neurons and gradients.
+            times: gradients of the times of the spikes of the run.
         """
-        layout, longest = self.layout, self.packed.delays[0]
         found = Found(torch.zeros_like(self.packed.weights) if weights else None)
+        self._call(found, reverses, kept, spikes, wanted, read, watched, times)
+        return found
+
+    def shares(self, reverses: Sequence[Reverse | None], kept: Sequence[Tensor], spikes: Tensor) -> Tensor:
+        """After what share of its step each spike of the run came, all of it for given ones; arguments as above."""
+        begin = int(torch.searchsorted(spikes[:, 0].contiguous(), self.begin))
+        shares = torch.ones(len(spikes) - begin, dtype=self.dtype)
+        wanted = [(False, False)] * len(self.drives)
+        self._call(Found(None), reverses, kept, spikes, wanted, (), (), shares, looks=True)
+        return shares
+
+    def _call(
+        self,
+        found: "Found",
+        reverses: Sequence[Reverse | None],
+        kept: Sequence[Tensor],
+        spikes: Tensor,
+        wanted: Sequence[tuple[bool, bool]],
+        read: Sequence[tuple[Readout, Tensor]],
+        watched: Sequence[tuple[int, int, Tensor, Tensor]],
+        times: Tensor | None,
+        looks: bool = False,
+    ) -> None:
+        layout, longest = self.layout, self.packed.delays[0]
         end, owners = self.begin + self.steps, layout.owners
         starts = torch.searchsorted(spikes[:, 0].contiguous(), torch.arange(self.begin - longest, end + 1).int())
-        lines = torch.empty(self.every + longest, max(1, sum(layout.widths)), dtype=self.dtype)
-        figures = torch.zeros(owners, 2, dtype=torch.int64)
+        lines = torch.empty(self.every + longest + 1, max(1, sum(layout.widths)), dtype=self.dtype)
+        figures = torch.zeros(owners, 3, dtype=torch.int64)
         sizes = [min(owners, threads_for(_OPERATIONS * self.steps)), owners, len(self.cells), self.begin, end]
-        sizes += [longest, self.every, layout.total, len(self.drives), len(read), len(watched), *layout.widths]
+        sizes += [longest, self.every, layout.total, len(self.drives), len(read), len(watched)]
+        sizes += [len(self.crossings), looks, *layout.widths]
         tensors = [self.packed.places, self.packed.weights, self.packed.offsets, spikes.contiguous(), starts]
         tensors += [found.weights, lines, figures]
         functions: list[int | None] = []
@@ -172,17 +203,22 @@ class Way:
         for number, place, neurons, gradient in watched:
             sizes += [number, place, len(neurons)]
             tensors += [neurons, gradient.contiguous()]
+        tensors += [None if times is None else times.to(self.dtype).contiguous()]
+        tensors += [torch.tensor([self.dt, self.slowest * self.dt], dtype=torch.float64)]
+        for crossings, cell in zip(self.crossings, self.cells, strict=False):
+            functions.append(None if crossings is None else crossings.stepper.address)
+            sizes += [0, 0, 0, 0] if crossings is None else crossings.words(cell)
+            tensors += [] if crossings is None else crossings.tensors()
         addresses = (ctypes.c_void_p * len(functions))(*functions)
         library(self.dtype).reverse_network(addresses, *arrays(tensors, sizes))
-        found.walked, found.events = figures.sum(0).tolist()
-        return found
+        found.walked, found.events, found.grazing = figures.sum(0).tolist()
 
 
 @dataclass
 class Found:
     """Gradients: of the weights as they are packed; of each population, by number, of its fields and of its values for
     each neuron; of each drive, what its input got, and that times the numbers of spikes. And how many parts of rows
-    were walked, of how many synapses.
+    were walked, of how many synapses, and at how many crossings the potential was not found to rise.
     """
 
     weights: Tensor | None
@@ -191,6 +227,7 @@ class Found:
     drives: list[list[Tensor | None]] = field(default_factory=list)
     walked: int = 0
     events: int = 0
+    grazing: int = 0
 
     def fill(self, cells: Sequence[Recorded | None]) -> None:
         """Put nothing in the places of given spikes."""

@@ -1,19 +1,18 @@
 """Populations and projections, checked, drawn and packed."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Self
 
 import torch
 from torch import Tensor, nn
 
 from ..core.checks import is_whole, positive_number, whole_number
-from ..core.state import State
-from ..fused.stepper import Stepper
+from ..core.state import map_state
 from ..wiring.draw import draw, stream_of
 from .backward import Readout
 from .changing import ROOM, lay_out
-from .engine import Engine
+from .cuda.kept import forget
 from .layout import Layout
 from .packed import check_memory, pack
 from .population import Population
@@ -22,7 +21,7 @@ from .projection import Projection, titles_of
 from .running import SpikingNetworkState, check_state
 from .spike_source import SpikeSource
 
-_SYNAPSES, _DRIVES, _STARTS = range(1, 4)
+_SYNAPSES, DRIVES, _STARTS = range(1, 4)
 
 
 class Built(nn.Module):
@@ -39,6 +38,8 @@ class Built(nn.Module):
         group: torch.distributed.ProcessGroup | None = None,
     ):
         super().__init__()
+        # Goes where the network goes, of which all else may be plain numbers.
+        self.register_buffer("_where", torch.empty(0), persistent=False)
         self.seed = whole_number("SpikingNetwork", "seed", seed, 0)
         if dtype not in (torch.float32, torch.float64):
             raise ValueError(f"SpikingNetwork: expected float32 or float64, got {dtype}; pass one of them")
@@ -89,6 +90,21 @@ class Built(nn.Module):
         self.weights = nn.ParameterDict(
             {name: nn.Parameter(self.packed.weights[self.packed.listed[k]]) for name, k in self._learned.items()}
         )
+
+    @property
+    def device(self) -> torch.device:
+        """Where it runs; ``net.to("cuda")`` takes it there."""
+        return self._where.device
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        super()._apply(fn, recurse)
+        if not self._on_card:
+            forget(self.packed)
+        return self
+
+    @property
+    def _on_card(self) -> bool:
+        return self.device.type == "cuda"
 
     @property
     def dt(self) -> float:
@@ -191,7 +207,7 @@ class Built(nn.Module):
                 "new simulation"
             )
         self._take_weights()
-        return round(steps), state
+        return round(steps), map_state(lambda leaf: leaf.cpu(), state)
 
     def _readouts(self, steps: int, bin: float, tau: float | None) -> list[Readout]:
         width = positive_number("SpikingNetwork", "bin", bin, unit="ms") / self.dt
@@ -210,21 +226,12 @@ class Built(nn.Module):
         for each in self.populations.values():
             if each.cell is not None:
                 self.dt = each.cell.dt
-        if any(x.device.type != "cpu" for x in (*self.parameters(), *self.buffers())):
-            raise ValueError("SpikingNetwork: expected a network on the CPU, got one elsewhere; call net.cpu() first")
-
-    def _made(
-        self,
-        steppers: Sequence[Stepper | None],
-        cells: Sequence[State],
-        state: SpikingNetworkState,
-        watched: Sequence[tuple[int, int, Tensor]],
-    ) -> Engine:
-        populations = list(self.populations.values())
-        streams = [self._streams(_DRIVES, k, len(each.drives)) for k, each in enumerate(populations)]
-        changing = [rows.held(own) for rows, own in zip(self.changing, state.synapses, strict=True)]
-        rest = self.dt, self.dtype, changing, self.processes
-        return Engine(self.layout, self.packed, populations, steppers, streams, cells, watched, *rest)
+        devices = {x.device for x in (*self.parameters(), *self.buffers())}
+        if len(devices) > 1 or self.device.type not in ("cpu", "cuda"):
+            raise ValueError(
+                f"SpikingNetwork: expected a network on the CPU or on one CUDA device, got one on "
+                f"{', '.join(sorted(map(str, devices)))}; call net.cpu() or net.to('cuda') first"
+            )
 
     @torch.no_grad()
     def _take_weights(self) -> None:
@@ -236,7 +243,10 @@ class Built(nn.Module):
                     f"SpikingNetwork: expected weights of {self.dtype}, got {weight.dtype} from {name}; build the "
                     "network with that dtype"
                 )
-            self.packed.weights[self.packed.listed[number]] = weight
+            held, weight = self.packed.listed[number], weight.cpu()
+            # What has not changed stays where it is on a device.
+            if not torch.equal(self.packed.weights[held], weight):
+                self.packed.weights[held] = weight
 
     def extra_repr(self) -> str:
         return f"{self.layout.total} neurons, {self.packed.synapses} synapses, dt={self.dt:g} ms"

@@ -6,20 +6,21 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..core.checks import positive_number
+from ..core.checks import one_of, positive_number
 from ..core.state import map_state
 from ..core.uncompiled import uncompiled
-from ..fused.stepper import recorded, stepper
+from ..fused.stepper import recorded
 from .backward import check_room
-from .built import Built
-from .engine import Engine
+from .crossing import Crossings, check_timed, timed
+from .cuda.kept import give_back
 from .progress import shown
+from .ready import Ready
 from .running import Piece, Run, Running, SpikingNetworkState
 from .simulating import Simulate, Simulated, Simulation, check_support, check_unchanging, detached
 from .watching import watched_in
 
 
-class SpikingNetwork(Built):
+class SpikingNetwork(Ready):
     r"""Named populations of spiking neurons and sparse projections between them; thousands of steps are one call.
 
     .. math:: x_i[n] = \sum_{k : i_k = i} w_k\, y_{j_k}[n - d_k] + \text{drive}_i[n], \qquad
@@ -36,6 +37,10 @@ class SpikingNetwork(Built):
     Synapses may change with activity (``Projection(release=...)``, ``Projection(plasticity=...)``): what is released
     and learned is that of a ``Chain(TsodyksMarkram, SparseLinear)`` and of a ``Plastic(SparseLinear, rule)``. Weights
     that learn are part of the state, 20 bytes a synapse in all (in float32), and 80 while they are laid out.
+
+    ``net.to("cuda")`` lets :meth:`run` take its steps as Triton kernels on a GPU: what is drawn is the same, sums are
+    of whole numbers and so the same in every run; states, spikes and traces are handed over on the CPU. A synapse takes
+    8 bytes there, 6 frozen. :meth:`simulate`, synapses that change and ``group`` are for CPUs.
 
     Args:
         populations: by name, :class:`Population` or :class:`SpikeSource`.
@@ -60,7 +65,7 @@ class SpikingNetwork(Built):
             group were given different things.
         MemoryError: if there is no room for the synapses; before any is drawn.
         NotPointwise: from :meth:`run`, if the step of a cell does not act on each neuron by itself.
-        CompilerUnavailableError: without a C++ compiler.
+        CompilerUnavailableError: without a C++ compiler; on a GPU, without Triton.
 
     Source: Morrison et al. (2005), Neural Comput. 17:1776 (simulation on a grid, in parallel).
 
@@ -109,7 +114,9 @@ class SpikingNetwork(Built):
         Raises:
             TypeError: if ``state`` or ``watch`` is something else.
             ValueError: if the duration is no whole number of steps, steps would no longer be counted in 32 bits, what
-                is to be watched is not there, the state is that of another network, or NaN arises in one.
+                is to be watched is not there, the state is that of another network, NaN arises in one, or a network is
+                to run on a GPU whose synapses change or that processes share.
+            MemoryError: if a GPU has no room for the synapses.
         """
         steps, state = self._begin(duration, state)
         interval = positive_number("SpikingNetwork", "interval", interval, unit="ms") / self.dt
@@ -120,7 +127,9 @@ class SpikingNetwork(Built):
         checkpoint = None if checkpoint is None else Path(checkpoint)
         progress = engine.first if progress is True else progress
         with shown(progress, duration) as tell:
-            return running.run(engine, state, steps, record, tell, checkpoint, max(1, round(interval)))
+            found = running.run(engine, state, steps, record, tell, checkpoint, max(1, round(interval)))
+        give_back(self.packed, engine)
+        return found
 
     @uncompiled
     def simulate(
@@ -132,6 +141,9 @@ class SpikingNetwork(Built):
         tau: float | None = None,
         watch: Mapping[str, Mapping[str, Sequence[int] | Tensor]] | None = None,
         progress: bool | Callable[[float, float], None] = False,
+        gradient: str = "surrogate",
+        times: bool = False,
+        slowest: float | None = None,
     ) -> Simulated:
         r"""Simulate for a time, differentiably: spike counts, filtered trains and watched states have gradients.
 
@@ -152,17 +164,43 @@ class SpikingNetwork(Built):
         twice as much, one that is zero nowhere walks all rows in all steps, and is refused above 10,000 neurons: take
         ``Triangular`` or ``Rectangular``, a few times as wide as the potential moves in a step.
 
+        With ``gradient="spike_times"`` the derivative is not that of a surrogate but of the moments of the spikes,
+        whatever the surrogate of a cell is. On a grid that means: a spike is fired where the line through the distances
+        of the potential from the threshold, before and after the step, meets zero, and
+
+        .. math:: \delta t_k = -\frac{\delta v}{\dot v}, \qquad \frac{\partial L}{\partial t_k} = \sum_s w_s \dot
+            \lambda_s + \lambda(t_k^-)^T \dot s(t_k^-) - \lambda(t_k^+)^T \dot s(t_k^+) + \frac{\partial \ell}{\partial
+            t_k}
+
+        with the gradients :math:`\lambda` of the state, :math:`\lambda_s` of what arrives through synapse s, and the
+        rates :math:`\dot s` of the differential equation on either side of the reset (the middle part is that of the
+        saltation matrix; the end of a refractory period moves with the spike, and adds as much). Between spikes the
+        recorded steps are gone back. So only rows of spikes are walked. A first spike is second order in ``dt``, what
+        follows from spikes first order, for they arrive on the grid. A loss that jumps where a spike moves past a step
+        has that jump as its derivative, spread over the step; numbers of spikes have none. That a spike appears or
+        goes is not seen. Where the potential hardly rises the derivative grows beyond all bounds: see ``slowest``.
+        Needed are cells that are reset at a threshold, without noise, in which spikes arrive in a current.
+
         Limits: the state handed back has no gradient, so one call after another truncates time; delays have none; there
-        are no second derivatives, and no exact gradients of the times of spikes.
+        are no second derivatives.
 
         Args:
             duration, state, watch, progress: as in :meth:`run`; the fields of ``state`` may want a gradient.
             bin: ms, in which spikes are counted, whole steps of which the duration is a multiple; all of it if omitted.
             tau: time constant, ms, with which spikes are filtered; the value at the end of each bin is returned.
+            gradient: ``"surrogate"`` or ``"spike_times"``.
+            times: whether the times of spikes are returned, with a gradient; see :meth:`Simulated.spike_times`. Costs
+                one run more.
+            slowest: a potential that crosses the threshold more slowly, in its unit per ms, counts as that slow; 0 if
+                omitted. Where it is not found to rise there is no derivative: ``work["grazing"]`` counts these spikes.
 
         Raises:
             ValueError: as in :meth:`run`; if weights are frozen, bins do not fit, surrogates are too wide, synapses
-                change where a gradient is wanted, or processes share the network.
+                change where a gradient is wanted, processes share the network, it is on a GPU, or spikes of a cell have
+                no times that move smoothly.
+
+        Source: Wunderlich & Pehle (2021), Sci. Rep. 11:12829 (EventProp); Müller (1995), Chaos Solitons Fractals 5:1671
+        (saltation matrices).
 
         Example:
             >>> import torch, torchdyn_neuro as tdn
@@ -175,28 +213,36 @@ class SpikingNetwork(Built):
             >>> net.weights["E->E"].grad.shape
             torch.Size([1000])
         """
-        if self.processes is not None:
-            raise ValueError(
-                "SpikingNetwork: expected a network of one process for gradients, got one that processes share; leave "
-                "out group=, or call run()"
-            )
+        self._check_gradients()
         steps, start = self._begin(duration, state)
         if self.packed.scale is not None:
             raise ValueError(
                 "SpikingNetwork: expected weights with a gradient, got frozen ones; build the network anew for that"
             )
         readouts = self._readouts(steps, duration if bin is None else bin, tau)
-        populations, cells, states = list(self.populations.values()), [], []
+        exact = one_of("SpikingNetwork", "gradient", gradient, "surrogate", "spike_times") == "spike_times"
+        if not exact and (times or slowest is not None):
+            raise ValueError(
+                f"SpikingNetwork: expected times= and slowest= with gradient='spike_times', got {gradient!r}; leave "
+                "them out, or choose that gradient"
+            )
+        slowest = positive_number("SpikingNetwork", "slowest", slowest or 0.0, zero=True)
+        if exact:
+            check_timed(self.populations, self.projections)
+        populations, cells, states, crossings = list(self.populations.values()), [], [], []
         for (name, each), cell in zip(self.populations.items(), start.cells, strict=True):
             if each.cell is None:
                 cells.append(None)
                 states.append(())
+                crossings.append(None)
                 continue
             each.check(self.dtype)
             frame = map_state(lambda part: part.requires_grad_(), each.frame(self.dtype))
             states.append(each.cell.take_state(frame, cell))
-            cells.append(recorded(each.cell, frame, states[-1]))
+            cells.append(recorded(timed(each.cell) if exact else each.cell, frame, states[-1]))
             check_room(cells[-1], name)
+            if exact:
+                crossings.append(Crossings.of(each, states[-1], self.dtype))
         start = start._replace(cells=tuple(states))
         watched = watched_in(self.populations, states, self.dtype, watch or {})
         counts = {name: each.neurons for name, each in self.populations.items()}
@@ -215,11 +261,15 @@ class SpikingNetwork(Built):
                 learned=[(number, self.weights[name]) for name, number in self._learned.items()],
                 training=False,
                 tell=tell,
+                crossings=crossings if exact else (),
+                slowest=slowest,
+                times=times,
             )
             operands = job.operands()
             job.training = torch.is_grad_enabled() and any(operand.requires_grad for operand in operands)
             if job.training:
-                check_support(self.populations)
+                if not exact:
+                    check_support(self.populations)
                 check_unchanging(self.projections)
             work: dict[str, int] = {}
             results = iter(Simulate.apply(job, work, *operands))
@@ -230,14 +280,4 @@ class SpikingNetwork(Built):
         traces: dict[str, dict[str, Tensor]] = {}
         for population, field in watched:
             traces.setdefault(population, {})[field] = next(results)
-        return Simulated(*groups, traces, job.after.spikes, detached(job.after.state), work)
-
-    def _engine(self, state: SpikingNetworkState, watched: Sequence[tuple[int, int, Tensor]]) -> Engine:
-        populations, cells, steppers = list(self.populations.values()), [], []
-        for each, cell in zip(populations, state.cells, strict=True):
-            given = each.cell is None
-            if not given:
-                each.check(self.dtype)
-            cells.append(() if given else each.cell.take_state(each.frame(self.dtype), cell))
-            steppers.append(None if given else stepper(each.cell, each.frame(self.dtype), cells[-1]))
-        return self._made(steppers, cells, state, watched)
+        return Simulated(*groups, traces, job.after.spikes, detached(job.after.state), work, next(results))

@@ -50,7 +50,7 @@ extern "C" void pack_rows(void* const* tensors, const I* sizes, const double* nu
         before[n] = count;
         const uint32_t* const where = (const uint32_t*)rest[n];
         const bool one_delay = !rule[n].delay && alike(rule[n].delays);
-        const I delay = one_delay ? delay_of(rule[n], s, row, 0) : 0;
+        const I delay = one_delay && row.count ? delay_of(rule[n], s, row, 0) : 0;
         slot.need(count + row.count), key.need(count + row.count), value.need(count + row.count);
         for (I k = 0; k < row.count; ++k) {
           const uint32_t at = where[row.place.at[k]];

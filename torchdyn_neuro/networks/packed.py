@@ -18,7 +18,8 @@ _LARGEST = 2**15 - 1
 _MOST = 2**31 - 1
 _PART = 1 << 22
 """Weights that are rounded at the same time."""
-_OWN = "pack", "waiting", "drive", "changing", "parts", "run", "reverse"
+_FORWARD = "pack", "waiting", "drive", "changing", "parts", "run", "cuda/synapses"
+_OWN = *_FORWARD, "crossing", "walking", "timing", "reverse"
 _HEADERS = (*DRAWING[:3], "fused/cpp/storage.h", *DRAWING[3:], *(f"networks/{name}.h" for name in _OWN))
 
 
@@ -61,10 +62,10 @@ class Packed:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, places=state["places"].view(torch.uint16))
 
-    def largest(self) -> float:
+    def largest(self, purpose: str = "to freeze") -> float:
         """The largest weight, whatever its sign; raise if one is not finite."""
         if not all(bool(torch.isfinite(part).all()) for part in self.weights.split(_PART)):
-            raise ValueError("SpikingNetwork: expected finite weights to freeze, got others; leave them out")
+            raise ValueError(f"SpikingNetwork: expected finite weights {purpose}, got others; leave them out")
         return max((float(part.abs().max()) for part in self.weights.split(_PART) if len(part)), default=0.0)
 
     def frozen(self, largest: float) -> "Packed":

@@ -1,5 +1,6 @@
 """A population of equal neurons."""
 
+import copy
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -90,6 +91,12 @@ class Population(nn.Module):
             "them"
         )
 
+    @property
+    def cell_on_cpu(self) -> Dynamics:
+        """The cell, or a copy of it where it lies elsewhere: its step is recorded on the CPU."""
+        held = *self.cell.parameters(), *self.cell.buffers()
+        return self.cell if all(x.device.type == "cpu" for x in held) else copy.deepcopy(self.cell).cpu()
+
     def frame(self, dtype: torch.dtype) -> State:
         """An input of zeros [1, neurons] as the cell takes it."""
         parts = tuple(torch.zeros(1, self.neurons, dtype=dtype) for _ in self.inputs)
@@ -98,14 +105,15 @@ class Population(nn.Module):
     def check(self, dtype: torch.dtype) -> None:
         """Raise if the cell does not take inputs of this type and number."""
         sequence = map_state(lambda frame: frame.unsqueeze(0), self.frame(dtype))
-        self.cell.check_input(self.cell._read(sequence, axis=2))
+        cell = self.cell_on_cpu
+        cell.check_input(cell._read(sequence, axis=2))
 
     def initial_state(self, dtype: torch.dtype, stream: int) -> State:
         """The state at the start, fields [1, neurons]; ``stream`` tells apart what is drawn."""
         # What a cell draws by itself, such as the key of a noise, comes from the seed of the network, too.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(stream)
-            state = self.cell.initial_state(self.frame(dtype))
+            state = self.cell_on_cpu.initial_state(self.frame(dtype))
         places, values = fields_of(state), list(leaves(state))
         for number, (name, value) in enumerate(self.initial.items()):
             if name not in places:
@@ -124,7 +132,7 @@ class Population(nn.Module):
                     f"Population: expected {name} at the start of {self.neurons} neurons, got shape "
                     f"{tuple(value.shape)}; pass one value for each"
                 )
-            return value.expand(self.neurons) if value.numel() == 1 else value
+            return value.expand(self.neurons).cpu() if value.numel() == 1 else value.cpu()
         return drawn(table_of("Population", name, value), self.neurons, stream + number)
 
     def extra_repr(self) -> str:

@@ -1,185 +1,10 @@
-// The derivative of many steps of a network, from the last to the first. After run.h, where weights are not frozen.
+// The derivative of many steps of a network, from the last to the first. After timing.h, where weights are not frozen.
 //
-// Segment by segment: what arrives is added up once more, in the order of the run, from the list of its spikes; states
-// are computed again from those that were kept at the start of the segment. Then reverse time walks the rows: the
-// gradient of a spike of step t is the sum over its row of the weights times the gradients of the inputs in step t + d,
-// and that of a weight these gradients in the steps in which a spike arrived through it. The first is taken for neurons
-// alone whose output has a slope. A gradient of inputs takes the place of the inputs of its step.
-//
-// Owners go through a segment by themselves but for one barrier in each step, when the sums over the parts of a row are
-// there, which are added in the order of the owners: nothing depends on threads.
+// Segment by segment: states are computed again, then reverse time walks the rows. A gradient of inputs takes the place of
+// the inputs of its step. Owners go through a segment by themselves but for one barrier in each step, when the sums over
+// the parts of a row are there, which are added in the order of the owners: nothing depends on threads.
 #ifndef FROZEN
-enum { FETCHED = 6 };
-typedef I (*Replay)(void* const*, void* const*, void* const*, void* const*, I, I, I, int32_t*);
-typedef void (*Reverse)(void* const*, void* const*, void* const*, void* const*, char*, I, I);
-
-// A population: tensors that the step holds, of each state that is replayed what was kept and room for a segment, the
-// gradients: of the output, of carried states, of parameters.
-struct Learner {
-  I first, neurons, length, inputs, held, states, carried, learned;
-  Replay replay;
-  Reverse reverse;
-  void* const* tensors;
-  const I *sizes, *ranges;  // bytes of a number of each state
-  void* const* kept() const { return tensors + held; }
-  void* const* rows() const { return kept() + states; }
-  void* const* gradients() const { return rows() + states; }
-};
-// What comes of a spike: a number for each bin and neuron, times a power that counts the steps to the end of the bin.
-struct Readout {
-  I population, width;
-  const NUMBER *gradient, *power;
-};
-struct Source {
-  Drive drive, counts;
-  NUMBER *sum, *counted;  // of each neuron: gradients of the input; the same times numbers of spikes; or null
-};
-struct Seen {
-  I population, state, count;
-  const I* neuron;
-  const NUMBER* gradient;  // [steps, count]
-};
-struct alignas(64) Part {
-  const uint64_t* offsets;
-  I base;                   // of its accumulators
-  Growing<int32_t> near;    // neurons with a slope: of each population, of each step of a segment
-  I* starts;
-  NUMBER *sums[2], *buffer;
-  char* arrives;
-  I walked, went;
-};
-
-struct Backwards {
-  I threads, owners, populations, begin, end, longest, every, all, width, drives, readouts, watches, turns;
-  const uint16_t* places;
-  const Weight* weights;
-  NUMBER *learned, *lines;  // gradients of the weights, or null; inputs and their gradients [turns, width]
-  const int32_t* spikes;
-  const I* starts;          // of the spikes of each step, from ``longest`` before the first on
-  Learner* learner;
-  Source* outside;
-  Readout* readout;
-  Seen* seen;
-  Part* part;
-  Barrier barrier;
-
-  NUMBER* line(const Part& own, I t) const { return lines + t % turns * width + own.base; }
-  I since(I t) const { return starts[t - begin + longest]; }
-
-  void replay(Part& own, I o, I a, I b) {
-    const I mine = (o + 1 < owners ? part[o + 1].base : width) - own.base;
-    for (I t = a; t < b; ++t) __builtin_memset(line(own, t), 0, (__SIZE_TYPE__)mine * sizeof(NUMBER));
-    const I from = a - longest > begin - longest ? a - longest : begin - longest;
-    for (I s = from; s < b - 1; ++s)
-      for (I k = since(s); k < since(s + 1); ++k) {
-        uint64_t row = own.offsets[spikes[2 * k + 1]];
-        if (row == NO_ROW) continue;
-        for (I at = (I)(row & PLACE_OF_ROW), d = (I)(row >> DELAY_AT); d && s + d < b;) {
-          if (s + d >= a) arrive(line(own, s + d), places + at + HEADER, weights + at + HEADER, places[at]);
-          d = places[at + 1];
-          at += HEADER + places[at];
-        }
-      }
-    void *inputs[16], *before[64], *after[64];
-    I count = 0;
-    for (I n = 0; n < populations; ++n) {
-      const Learner& p = learner[n];
-      const I *const range = p.ranges + o * (2 + p.inputs), low = range[0], high = range[1];
-      const I whole = (high - low + BLOCK_OF_DRIVE - 1) / BLOCK_OF_DRIVE * BLOCK_OF_DRIVE;
-      I* const at = own.starts + n * (every + 1);
-      const bool moves = p.replay && low < high;
-      for (I k = 0; moves && k < p.states; ++k)
-        __builtin_memcpy((char*)p.rows()[k] + low * p.sizes[k],
-                         (const char*)p.kept()[k] + ((a - begin) / every * p.length + low) * p.sizes[k],
-                         (__SIZE_TYPE__)(whole * p.sizes[k]));
-      for (I t = a; t < b; ++t) {
-        at[t - a] = count;
-        if (!moves) continue;
-        NUMBER* const row = line(own, t);
-        for (I k = 0; k < p.inputs; ++k) inputs[k] = row + range[2 + k];
-        for (I k = 0; k < drives; ++k)
-          if (outside[k].drive.population == n)
-            drive(outside[k].drive, (NUMBER*)inputs[outside[k].drive.input], low, high, t);
-        for (I k = 0; k < p.states; ++k) {
-          before[k] = (char*)p.rows()[k] + (t - a) * p.length * p.sizes[k];
-          after[k] = (char*)before[k] + p.length * p.sizes[k];
-        }
-        own.near.need(count + high - low);
-        count += p.replay(p.tensors, inputs, before, after, low, high, p.first, own.near.at + count);
-      }
-      at[b - a] = count;
-    }
-  }
-
-  // The sum over a part of a row.
-  NUMBER gathered(const Part& own, I neuron, I t, I& went) const {
-    const uint64_t row = own.offsets[neuron];
-    if (row == NO_ROW) return 0;
-    NUMBER sum = 0;
-    const I now = t % turns;
-    for (I at = (I)(row & PLACE_OF_ROW), d = (I)(row >> DELAY_AT); d && t + d < end;) {
-      const I turn = now + d >= turns ? now + d - turns : now + d, count = places[at];
-      const NUMBER* const from = lines + turn * width + own.base;
-      const uint16_t* const place = places + at + HEADER;
-      const Weight* const weight = weights + at + HEADER;
-      NUMBER a = 0, b = 0, c = 0, e = 0;
-      for (I k = 0; k < count; k += WHOLE) {
-        a += weight[k] * from[place[k]];
-        b += weight[k + 1] * from[place[k + 1]];
-        c += weight[k + 2] * from[place[k + 2]];
-        e += weight[k + 3] * from[place[k + 3]];
-      }
-      sum += (a + b) + (c + e);
-      went += count;
-      d = places[at + 1];
-      at += HEADER + count;
-    }
-    return sum;
-  }
-  // The weights of a part of a row that a spike went through.
-  void taught(const Part& own, I neuron, I t) const {
-    const uint64_t row = own.offsets[neuron];
-    if (row == NO_ROW) return;
-    for (I at = (I)(row & PLACE_OF_ROW), d = (I)(row >> DELAY_AT); d && t + d < end;) {
-      const I count = places[at];
-      if (t + d >= begin) {
-        const NUMBER* const from = line(own, t + d);
-        const uint16_t* const place = places + at + HEADER;
-        NUMBER* const to = learned + at + HEADER;
-        for (I k = 0; k < count; ++k) to[k] += from[place[k]];
-      }
-      d = places[at + 1];
-      at += HEADER + count;
-    }
-  }
-  void teach(const Part& own, I t) const {
-    for (I k = since(t); learned && k < since(t + 1); ++k) taught(own, spikes[2 * k + 1], t);
-  }
-
-  void walk(Part& own, I a, I t) {
-    NUMBER* const to = own.sums[t & 1];
-    I walked = 0, went = 0;
-    for (I n = 0; n < populations; ++n)
-      for (I o = 0; o < owners; ++o) {
-        const I* const at = part[o].starts + n * (every + 1) + (t - a);
-        const int32_t* const near = part[o].near.at;
-        for (I k = at[0]; k < at[1]; ++k) {
-          if (k + FETCHED < at[1]) {
-            const uint64_t later = own.offsets[near[k + FETCHED]] & PLACE_OF_ROW;
-            if (later != PLACE_OF_ROW)
-              for (int ahead = 0; ahead < 6; ++ahead) {
-                if (ahead < 3) __builtin_prefetch(places + later + 32 * ahead);
-                __builtin_prefetch((const char*)(weights + later) + 64 * ahead);
-              }
-          }
-          to[near[k]] = gathered(own, near[k], t, went);
-        }
-        walked += at[1] - at[0];
-      }
-    own.walked += walked, own.went += went;
-    teach(own, t);
-  }
-
+struct Backwards : Timing {
   void back(Part& own, I o, I a, I t) {
     void *inputs[16], *before[64];
     char* arrives = own.arrives;
@@ -200,7 +25,17 @@ struct Backwards {
         const I bin = (t - begin) / readout[r].width, left = readout[r].width - 1 - (t - begin) % readout[r].width;
         const NUMBER* const each = readout[r].gradient + bin * p.neurons - p.first;
         const NUMBER power = readout[r].power[left];
-        for (I k = at[0]; k < at[1]; ++k) gradient[near[k] - p.first] += each[near[k]] * power;
+        if (!crossings) {
+          for (I k = at[0]; k < at[1]; ++k) gradient[near[k] - p.first] += each[near[k]] * power;
+          continue;
+        }
+        // Half of what it would count for a step later less that a step before, either of which may be in another bin.
+        const bool first = left + 1 == readout[r].width && bin, last = t + 1 == end, next = !left;
+        const NUMBER *const before = first ? each - p.neurons : each, *const later = next && !last ? each + p.neurons : each;
+        const NUMBER less = readout[r].power[first ? 0 : left + 1];
+        const NUMBER more = last ? power : readout[r].power[next ? readout[r].width - 1 : left - 1];
+        for (I k = at[0]; k < at[1]; ++k)
+          gradient[near[k] - p.first] += (later[near[k]] * more - before[near[k]] * less) * (last ? 1 : (NUMBER).5);
       }
       arrives[0] = 1;
       for (I s = 0; s < watches; ++s) {
@@ -215,6 +50,7 @@ struct Backwards {
       NUMBER* const row = line(own, t);
       for (I k = 0; k < p.inputs; ++k) inputs[k] = row + range[2 + k];
       for (I k = 0; k < p.states; ++k) before[k] = (char*)p.rows()[k] + (t - a) * p.length * p.sizes[k];
+      if (crossings) time(own, n, low, high, a, t, inputs, before, arrives);
       p.reverse(p.tensors, inputs, before, p.gradients(), arrives, low, high);
       for (I k = 0; k < p.carried; ++k) arrives[1 + k] = arrives[1 + p.carried + k];
       arrives += 1 + 2 * p.carried;
@@ -233,18 +69,22 @@ struct Backwards {
 };
 
 // tensors: places, weights, offsets, spikes (step, neuron) in order, where those of each step begin, gradients of the
-// weights or null, room for inputs, figures [owners, 2]; those of each population; of each drive those of its numbers,
-// of numbers of spikes, and of its gradients; of each readout gradients and powers; of each watch neurons and gradients.
+// weights or null, room for inputs, figures [owners, 3]; those of each population; of each drive those of its numbers,
+// of numbers of spikes, and of its gradients; of each readout gradients and powers; of each watch neurons and gradients;
+// numbers of each spike of the run, or null; the length of a step and the least rise in one; where times have a gradient,
+// of each population what is held, what comes in every step to each input, and room.
 // sizes: threads, owners, populations, first step, the step behind the last, longest delay, steps of a segment, neurons,
-// drives, readouts, watches; accumulators of each owner; of each population the words of a Learner, bytes of a number of
+// drives, readouts, watches, populations whose times have a gradient (all or none), whether only times are found;
+// accumulators of each owner; of each population the words of a Learner, bytes of a number of
 // each state, ranges; of each drive its words; of each readout its population and width; of each watch its population,
-// the carried state and how many neurons. functions: replay and reverse of each population.
+// the carried state and how many neurons; of each population the words of Crossings. functions: replay and reverse of
+// each population, then what is looked at in each.
 extern "C" void reverse_network(const void* const* functions, void* const* tensors, const I* sizes) {
   Backwards m = {};
   m.threads = sizes[0], m.owners = sizes[1], m.populations = sizes[2], m.begin = sizes[3], m.end = sizes[4];
   m.longest = sizes[5], m.every = sizes[6], m.all = sizes[7], m.drives = sizes[8], m.readouts = sizes[9];
-  m.watches = sizes[10], m.turns = m.every + m.longest;
-  const I* word = sizes + 11;
+  m.watches = sizes[10], m.turns = m.every + m.longest + 1;
+  const I timed = sizes[11], looks = sizes[12], *word = sizes + 13;
   m.places = (const uint16_t*)tensors[0], m.weights = (const Weight*)tensors[1];
   m.spikes = (const int32_t*)tensors[3], m.starts = (const I*)tensors[4];
   m.learned = (NUMBER*)tensors[5], m.lines = (NUMBER*)tensors[6];
@@ -277,6 +117,18 @@ extern "C" void reverse_network(const void* const* functions, void* const* tenso
   m.seen = (Seen*)memory_of(m.watches * (I)sizeof(Seen));
   for (I n = 0; n < m.watches; ++n, word += 3, tensor += 2)
     m.seen[n] = {word[0], word[1], word[2], (const I*)tensor[0], (const NUMBER*)tensor[1]};
+  m.times = (NUMBER*)*tensor++;
+  m.dt = ((const double*)*tensor)[0], m.slowest = ((const double*)*tensor++)[1];
+  Crossings* const crossings = (Crossings*)memory_of((timed + 1) * (I)sizeof(Crossings));
+  m.crossings = timed ? crossings : nullptr;
+  for (I n = 0; n < timed; ++n) {
+    const Learner& p = m.learner[n];
+    const I *const leaves = word + 4, *const replayed = leaves + word[0], *const carried = replayed + p.states;
+    crossings[n] = {(Step)functions[2 * m.populations + n], word[0], word[1], word[2], word[3], leaves, replayed, carried,
+                    carried + p.carried, tensor, tensor + word[3], nullptr};
+    if (crossings[n].step) tensor += word[3] + p.inputs, crossings[n].waiting = (double*)*tensor++;
+    word = carried + p.carried + p.learned;
+  }
   for (I o = 0; o < m.owners; ++o) {
     Part& own = m.part[o];
     own.starts = (I*)memory_of(m.populations * (m.every + 1) * (I)sizeof(I));
@@ -288,7 +140,13 @@ extern "C" void reverse_network(const void* const* functions, void* const* tenso
 #pragma omp parallel num_threads(m.threads)
   {
     const I threads = threads_here(), id = thread_number();
-    for (I b = m.end, a; b > m.begin; b = a) {
+    for (I o = id; looks && o < m.owners; o += threads)
+      for (I a = m.begin, b; a < m.end; a = b) {
+        b = a + m.every < m.end ? a + m.every : m.end;
+        m.replay(m.part[o], o, a, b);
+        for (I t = a; t < b; ++t) m.share(m.part[o], o, a, t);
+      }
+    for (I b = looks ? m.begin : m.end, a; b > m.begin; b = a) {
       a = m.begin + (b - m.begin - 1) / m.every * m.every;
       for (I o = id; o < m.owners; o += threads) m.replay(m.part[o], o, a, b);
       m.barrier.wait(threads);
@@ -299,15 +157,16 @@ extern "C" void reverse_network(const void* const* functions, void* const* tenso
       }
       m.barrier.wait(threads);
     }
-    for (I o = id; o < m.owners; o += threads)
+    for (I o = id; !looks && o < m.owners; o += threads)
       for (I t = m.begin - 1; t >= m.begin - m.longest; --t) m.teach(m.part[o], t);
   }
   for (I o = 0; o < m.owners; ++o) {
     Part& own = m.part[o];
-    figures[2 * o] += own.walked, figures[2 * o + 1] += own.went;
+    figures[3 * o] += own.walked, figures[3 * o + 1] += own.went, figures[3 * o + 2] += own.grazing;
+    own.looked.drop();
     free(own.near.at), free(own.starts), free(own.buffer), free(own.arrives);
     for (int k = 0; k < 2; ++k) free(own.sums[k]);
   }
-  free(parts), free(m.learner), free(m.outside), free(m.readout), free(m.seen);
+  free(parts), free(m.learner), free(m.outside), free(m.readout), free(m.seen), free(crossings);
 }
 #endif

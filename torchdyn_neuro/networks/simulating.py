@@ -8,10 +8,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from ..core.checks import whole_number
 from ..core.spiking import Spiking
 from ..core.state import State, fill, leaves
 from ..fused.stepper import Recorded
 from .backward import Driven, Readout, Way, segment_of
+from .crossing import Crossings
 from .drives import tensors_of
 from .engine import Engine
 from .population import Population
@@ -29,7 +31,8 @@ class Simulated(NamedTuple):
     counts: spikes in each bin, [bins, neurons], by population; filtered: exponentially filtered trains at the ends of
     the bins, likewise, empty without ``tau``; traces: what is watched, [steps, neurons], by population and field;
     spikes: all of them; state: after the run; work: filled in by the backward pass, how many ``rows`` were walked, and
-    of how many ``synapses``, those of no weight that fill a group up included.
+    of how many ``synapses``, those of no weight that fill a group up included, and at how many crossings the potential
+    was not found to rise (``grazing``); times: of each of the spikes, ms, between the steps, empty unless asked for.
     """
 
     counts: Mapping[str, Tensor]
@@ -38,10 +41,31 @@ class Simulated(NamedTuple):
     spikes: Spikes
     state: SpikingNetworkState
     work: dict[str, int]
+    times: Tensor
 
     def rates(self, name: str) -> Tensor:
         """The mean rate of each neuron of a population, Hz, [neurons]."""
         return self.counts[name].sum(0) * (1000.0 / ((self.spikes.end - self.spikes.begin) * self.spikes.dt))
+
+    def spike_times(self, name: str, most: int = 1) -> Tensor:
+        """When each neuron of a population spiked first, second, ..., ms, [neurons, most]; infinity where it did not.
+
+        Raises:
+            ValueError: if the run was not told to return ``times``.
+        """
+        if len(self.times) < len(self.spikes):
+            raise ValueError(
+                "Simulated: expected a run that returns the times of its spikes, got one without; call "
+                "simulate(..., gradient='spike_times', times=True)"
+            )
+        most = whole_number("Simulated", "most", most, 1)
+        own, neuron = self.spikes.of(name)
+        order = torch.argsort(neuron, stable=True)
+        own, neuron = own[order], neuron[order].to(torch.int64)
+        rank = torch.arange(len(own)) - torch.searchsorted(neuron, neuron)
+        found = torch.full((self.spikes.populations[name], most), math.inf, dtype=self.times.dtype)
+        kept = rank < most
+        return found.index_put((neuron[kept], rank[kept]), self.times[own[kept]])
 
 
 def check_support(populations: Mapping[str, Population]) -> None:
@@ -88,6 +112,9 @@ class Simulation:
         watched: number of the population, that of the field, neurons.
         training: whether there may be a gradient.
         tell: is told of progress.
+        crossings: of each population, where the gradient is that of the times of spikes.
+        slowest: least rise of a potential that crosses, per ms.
+        times: whether times are returned.
         way: back.
     """
 
@@ -102,6 +129,9 @@ class Simulation:
     learned: Sequence[tuple[int, Tensor]]
     training: bool
     tell: Callable[[float, float], None] | None
+    crossings: Sequence[Crossings | None] = ()
+    slowest: float = 0.0
+    times: bool = False
 
     def operands(self) -> list[Tensor]:
         """All that may have a gradient: values of cells, first states, weights, numbers of drives."""
@@ -130,9 +160,11 @@ class Simulation:
             every=segment_of(self.steps, engine.packed.delays[0], inputs, states),
             dt=self.running.dt,
             dtype=engine.dtype,
+            crossings=self.crossings,
+            slowest=self.slowest,
         )
         kept = []
-        if self.training:
+        if self.training or self.times:
             kept = engine.keep(self.way.fields(), self.way.every, begin, self.steps)
         self.after = self.running.run(engine, state, self.steps, True, self.tell, None, self.steps)
         spikes: Spikes = self.after.spikes
@@ -143,8 +175,12 @@ class Simulation:
             where = spikes.step[own] - begin, spikes.neuron[own] - first
             results.append(readout.of(*where, self.steps, count, engine.dtype))
         traces = [trace for fields in self.after.traces.values() for trace in fields.values()]
-        fired = torch.stack([spikes.step, spikes.neuron], 1)
-        return [*results, *traces], [torch.cat([state.recent, fired]), *kept]
+        fired = torch.cat([state.recent, torch.stack([spikes.step, spikes.neuron], 1)])
+        times = torch.empty(0, dtype=torch.float64)
+        if self.times:
+            reverses = [None if cell is None else cell.reverse(cell.values) for cell in self.cells]
+            times = (spikes.step + self.way.shares(reverses, kept, fired).double()) * self.running.dt
+        return [*results, *traces, times], [fired, *kept]
 
 
 class Simulate(torch.autograd.Function):
@@ -155,6 +191,10 @@ class Simulate(torch.autograd.Function):
         results, kept = job.run()
         ctx.job, ctx.work, ctx.count = job, work, len(operands)
         ctx.set_materialize_grads(False)
+        if job.crossings:
+            # However a spike moves, their number stays.
+            counts = [result for result, readout in zip(results, job.readouts, strict=False) if readout.decay is None]
+            ctx.mark_non_differentiable(*counts)
         ctx.save_for_backward(*operands, *kept)
         return tuple(results)
 
@@ -180,9 +220,14 @@ class Simulate(torch.autograd.Function):
             None if cell is None else cell.reverse([value for value, _ in group])
             for cell, group in zip(job.cells, groups, strict=True)
         ]
-        read = [(r, g) for r, g in zip(job.readouts, gradients, strict=False) if g is not None]
+        read = [
+            (r, g)
+            for r, g in zip(job.readouts, gradients, strict=False)
+            if g is not None and (r.decay is not None or not job.crossings)
+        ]
         watched = []
-        for (number, leaf, neurons), gradient in zip(job.watched, gradients[len(job.readouts) :], strict=True):
+        *traces, times = gradients[len(job.readouts) :]
+        for (number, leaf, neurons), gradient in zip(job.watched, traces, strict=True):
             carried = job.cells[number].plan.carried
             if gradient is not None and leaf in carried:
                 watched.append((number, carried.index(leaf), neurons, gradient))
@@ -190,8 +235,10 @@ class Simulate(torch.autograd.Function):
             (any(want for _, want in own.values()), any(own[name][1] for name in own if name != "value"))
             for own in drives
         ]
-        found = way.back(reverses, kept, spikes, any(want for _, want in weights), wanted, read, watched)
+        found = way.back(reverses, kept, spikes, any(want for _, want in weights), wanted, read, watched, times)
         ctx.work.update(rows=found.walked, synapses=found.events)
+        if job.crossings:
+            ctx.work.update(grazing=found.grazing)
         results: list[Tensor | None] = []
         for cell, sums, group in zip(job.cells, found.values, groups, strict=True):
             results += [cell.summed(k, sums[k]) if k in sums and want else None for k, (_, want) in enumerate(group)]

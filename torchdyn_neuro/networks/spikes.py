@@ -36,9 +36,14 @@ class Spikes:
 
     def __getitem__(self, name: str) -> tuple[Tensor, Tensor]:
         """The times (ms, at the end of the step) and the neurons, from 0 on, of one population's spikes."""
+        own, neuron = self.of(name)
+        return (self.step[own].to(torch.float64) + 1) * self.dt, neuron
+
+    def of(self, name: str) -> tuple[Tensor, Tensor]:
+        """Which spikes are those of one population, by their numbers among all, and its neurons, from 0 on."""
         first = self._first(name)
-        own = (self.neuron >= first) & (self.neuron < first + self.populations[name])
-        return (self.step[own].to(torch.float64) + 1) * self.dt, self.neuron[own] - first
+        own = ((self.neuron >= first) & (self.neuron < first + self.populations[name])).nonzero()[:, 0]
+        return own, self.neuron[own] - first
 
     def _first(self, name: str) -> int:
         if name not in self.populations:

@@ -65,20 +65,20 @@ struct Row {
 };
 
 struct Candidates { U word[4]; };
-INLINE Candidates candidates(uint32_t stream, uint32_t kind, I row, I first) {
+template <int ROUNDS = 10> INLINE Candidates candidates(uint32_t stream, uint32_t kind, I row, I first) {
   L keys[PARTS];
   for (int k = 0; k < PARTS; ++k)
     for (int l = 0; l < WIDTH / 8; ++l) keys[k][l] = first + k * (WIDTH / 8) + l + (row << 32);
-  const Words<PARTS> words = philox<PARTS>(keys, stream, kind);
+  const Words<PARTS> words = philox<PARTS, ROUNDS>(keys, stream, kind);
   Candidates c;
   for (int k = 0; k < 4; ++k) c.word[k] = lower(words.lane[k]);
   return c;
 }
 // So many words, in an order that does not depend on the width of vectors: those of 16 counters from 16 block on.
 enum { AT_ONCE = 64 };
-INLINE void words_of(uint32_t stream, uint32_t kind, I row, I block, uint32_t* to) {
+template <int ROUNDS = 10> INLINE void words_of(uint32_t stream, uint32_t kind, I row, I block, uint32_t* to) {
   for (int part = 0; part < 16; part += LANES) {
-    const Candidates drawn = candidates(stream, kind, row, block * 16 + part);
+    const Candidates drawn = candidates<ROUNDS>(stream, kind, row, block * 16 + part);
     for (int k = 0; k < 4; ++k) __builtin_memcpy(to + 16 * k + part, &drawn.word[k], sizeof(U));
   }
 }

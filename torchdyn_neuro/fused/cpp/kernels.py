@@ -1,14 +1,15 @@
 """The compiled C++ loops: pointers and sizes in, nothing out."""
 
 import functools
-import threading
 from collections.abc import Callable, Iterable, Sequence
 from math import prod
 from pathlib import Path
+from typing import Self
 
 from torch import Tensor
 
-from ...native.compiler import NO_COMPILER, CompilerUnavailableError, arrays, find_compiler, load_library
+from ...native.compiler import NO_COMPILER, arrays, find_compiler
+from ...native.functions import load_functions
 from ...native.threads import threads_for
 from ..operators.loops import Kernels
 from .source import emit_backward, emit_forward
@@ -24,12 +25,12 @@ class CppKernels(Kernels):
     @functools.cached_property
     def forward_function(self) -> Callable:
         """The compiled function of the forward loop."""
-        return _function(emit_forward(self.forward_plan))
+        return load_functions([emit_forward(self.forward_plan)])[0]
 
     @functools.cached_property
     def backward_function(self) -> Callable:
         """The compiled function of the backward loop."""
-        return _function(emit_backward(self.backward_plan))
+        return load_functions([emit_backward(self.backward_plan)])[0]
 
     @functools.cached_property
     def forward_work(self) -> int:
@@ -45,27 +46,18 @@ class CppKernels(Kernels):
     def unavailable(cls) -> str | None:
         return None if find_compiler() else NO_COMPILER
 
-    def compile(self, *, training: bool) -> None:
-        """Compile now what a call would compile, both loops at the same time."""
-        if not training:
-            _ = self.forward_function
-            return
-        failures: list[CompilerUnavailableError] = []
-
-        def backward() -> None:
-            try:
-                _ = self.backward_function
-            except CompilerUnavailableError as error:
-                failures.append(error)
-
-        worker = threading.Thread(target=backward)
-        worker.start()
-        try:
-            _ = self.forward_function
-        finally:
-            worker.join()
-        for failure in failures:
-            raise failure
+    @classmethod
+    def compile(cls, kernels: Sequence[Self], *, training: bool) -> None:
+        """In one go, each of the two loops under the name of its property."""
+        missing = [(each, "forward_function") for each in kernels]
+        missing += [(each, "backward_function") for each in kernels if training]
+        missing = [(each, name) for each, name in missing if name not in vars(each)]
+        texts = [
+            emit_forward(each.forward_plan) if name == "forward_function" else emit_backward(each.backward_plan)
+            for each, name in missing
+        ]
+        for (each, name), function in zip(missing, load_functions(texts), strict=True):
+            setattr(each, name, function)
 
     def partial_sums(self, elements: int) -> int:
         return (elements + BLOCK - 1) // BLOCK
@@ -156,9 +148,3 @@ def _last_level_cache() -> int:
         text = path.read_text().strip()
         sizes = [int(text.removesuffix("K")) * 2**10] if text.endswith("K") else sizes
     return sizes[0]
-
-
-def _function(source: str) -> Callable:
-    run = load_library(source).run  # ctypes releases Python's lock for the time of a call
-    run.restype = None
-    return run

@@ -1,4 +1,5 @@
 // Random words: Philox 4x32-10 of a key of 64 bits; core/random.py is the definition. After vectors.h.
+// Loops of a few rounds are written out: what they compute stays in registers.
 
 // The product of the lower halves of two words of 64 bits.
 INLINE W product(W a, W b) {
@@ -22,8 +23,9 @@ INLINE W product(W a, W b) {
 // Words of 32 bits in 64: so a product of two needs no room of its own. Their upper halves may hold anything. COUNT keys
 // at a time: each round waits for the one before.
 template <int COUNT> struct Words { W lane[4][COUNT]; };
-template <int COUNT> INLINE Words<COUNT> philox(const L* keys, uint32_t stream, uint32_t kind) {
+template <int COUNT, int ROUNDS = 10> INLINE Words<COUNT> philox(const L* keys, uint32_t stream, uint32_t kind) {
   Words<COUNT> c;
+#pragma GCC unroll 4
   for (int k = 0; k < COUNT; ++k) {
     c.lane[0][k] = (W)keys[k];
     c.lane[1][k] = (W)keys[k] >> 32;
@@ -32,7 +34,7 @@ template <int COUNT> INLINE Words<COUNT> philox(const L* keys, uint32_t stream, 
   }
   uint32_t k0 = stream, k1 = 0;
 #pragma GCC unroll 10
-  for (int round = 0; round < 10; ++round) {
+  for (int round = 0; round < ROUNDS; ++round) {
 #pragma GCC unroll 4
     for (int k = 0; k < COUNT; ++k) {
       const W p0 = product(c.lane[0][k], 0xD2511F53ull - W{}), p1 = product(c.lane[2][k], 0xCD9E8D57ull - W{});
@@ -77,10 +79,12 @@ template <class V> struct Draws {
   // The first of four keys is a multiple of 4.
   void forget() {
     turn = 5;
+#pragma GCC unroll 2
     for (int k = 0; k < PARTS; ++k) first[k] = 1 - L{};
   }
   bool begins(const L* keys) const {
     bool same = true;
+#pragma GCC unroll 2
     for (int k = 0; k < PARTS; ++k) same &= !any(first[k] != keys[k]);
     return same;
   }
@@ -103,13 +107,19 @@ INLINE void turn(U word, D radius, D* to) {
 #endif
 template <int COUNT, class V> INLINE void draw(Draws<V>* const* draws, uint32_t stream) {
   L counters[COUNT * PARTS];
+#pragma GCC unroll 4
   for (int n = 0; n < COUNT; ++n)
+#pragma GCC unroll 4
     for (int k = 0; k < PARTS; ++k) counters[n * PARTS + k] = draws[n]->first[k] >> 2;
   const Words<COUNT * PARTS> words = philox<COUNT * PARTS>(counters, stream, 1);
   V radii[COUNT][2];
+#pragma GCC unroll 4
   for (int l = 0; l < 2; ++l)
+#pragma GCC unroll 4
     for (int n = 0; n < COUNT; ++n) radii[n][l] = radius(lower(words.lane[2 * l] + n * PARTS), V{});
+#pragma GCC unroll 4
   for (int l = 0; l < 2; ++l)
+#pragma GCC unroll 4
     for (int n = 0; n < COUNT; ++n)
       turn(lower(words.lane[2 * l + 1] + n * PARTS), radii[n][l], draws[n]->number + 2 * l);
 }
@@ -119,9 +129,11 @@ template <class V> static __attribute__((noinline)) V drawn(const K& key, uint32
   const U lane = lower((const W*)key.part) & 3;
   const bool together = !any((N)(lane != lane[0]));
   L first[PARTS];
+#pragma GCC unroll 2
   for (int k = 0; k < PARTS; ++k) first[k] = key.part[k] & ~(int64_t)3;
   if (!own->begins(first)) {
     const bool two = next && together && own->turn < 5 && next->turn == own->turn;
+#pragma GCC unroll 2
     for (int k = 0; k < PARTS; ++k) {
       if (two) next->first[k] += first[k] - own->first[k];
       own->first[k] = first[k];
@@ -143,6 +155,7 @@ template <class V> INLINE V normal(K key, uint32_t stream, Draws<V>* own, Draws<
   const I turn = own->turn;
   if (turn < 4) {
     L keys[PARTS];
+#pragma GCC unroll 2
     for (int k = 0; k < PARTS; ++k) keys[k] = key.part[k] - turn;
     if (own->begins(keys)) {
       own->turn = turn + 1;

@@ -1,10 +1,11 @@
 """C++ for the two loops of a plan.
 
 A block of neurons is carried through all steps by one thread, with its states in the first-level cache. A generated
-library has one function, ``run(tensors, sizes)``, whose arguments are listed below. The sum of a gradient over the
+function is called with ``(tensors, sizes)``, whose arguments are listed below. The sum of a gradient over the
 neurons that share a parameter is taken block by block, so it does not depend on the number of threads.
 """
 
+from ...native.functions import Text
 from ..plan.kept import worth_keeping
 from ..plan.loops import BackwardPlan, ForwardPlan
 from ..record.graph import Node, ordered
@@ -16,7 +17,7 @@ _MOST_KEPT = 128
 """States times rounds that a segment has room for in the second-level cache."""
 
 
-def emit_forward(plan: ForwardPlan) -> str:
+def emit_forward(plan: ForwardPlan) -> Text:
     """The forward loop.
 
     tensors: inputs, states, parameters (those of the plan), outputs, last states, checkpoints of each state (null where
@@ -79,7 +80,7 @@ def emit_forward(plan: ForwardPlan) -> str:
     return text.source()
 
 
-def emit_backward(plan: BackwardPlan) -> str:
+def emit_backward(plan: BackwardPlan) -> Text:
     """The backward loop.
 
     tensors: inputs, first states, checkpoints, parameters, gradients of the outputs (of the plan), gradients of the

@@ -18,10 +18,9 @@ class StepperText(LoopText):
     """The text of two functions."""
 
     def source(self) -> str:
-        head = "#define HALF\n" * self.narrow + "#define WIDE\n" * self.wide
-        names = ("native/memory.h", *(f"fused/cpp/{name}.h" for name in ("vectors", "functions", "storage")))
-        prelude = header(*names, *["fused/cpp/random.h"] * self.random)
-        return f"{head}{prelude}\nenum {{ BLOCK = {BLOCK}, ROW = BLOCK / LANES }};\n\n" + "\n".join(self.lines) + "\n"
+        """What is compiled."""
+        sizes = f"enum {{ BLOCK = {BLOCK}, ROW = BLOCK / LANES }};\n\n"
+        return self.defines() + header(*self.headers()) + sizes + "\n".join(self.lines) + "\n"
 
 
 def held_nodes(plan: ForwardPlan | BackwardPlan, users: Iterable[Node]) -> tuple[list[Node], list[Node]]:
@@ -93,10 +92,11 @@ def emit_stepper(plan: ForwardPlan) -> str:
     for k, node in enumerate(graph.next_states):
         text.add(f"store(s{k} + j, {as_key(node, names[node])}, false);")
     (output,) = graph.outputs
-    text.add(f"const auto fired = {names[output]} != {text.kind(output)}{{}};")
-    text.add("if (__builtin_expect(any(fired), 0))")
-    text.add("for (int l = 0; l < LANES; ++l)")
-    text.add("if (fired[l] && j + l < end) spikes[count++] = (int32_t)(first + j + l);")
+    text.add(f"for (uint64_t fired = not_zero({names[output]}); __builtin_expect(fired != 0, 0); fired &= fired - 1)")
+    text.add("{")
+    text.add("const I l = j + __builtin_ctzll(fired);")
+    text.add("if (l < end) spikes[count++] = (int32_t)(first + l);")
+    text.close(1)
     text.close(1)
     text.add("return count;")
     text.close(1)

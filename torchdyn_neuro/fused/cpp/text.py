@@ -6,19 +6,21 @@ from types import MappingProxyType
 
 import torch
 
-from ...native.compiler import LONG, header
+from ...native.compiler import LONG, VECTORS
+from ...native.functions import Text
 from ..record.graph import Node, StepGraph, holds_numbers, ordered
 from .expressions import NUMBERS, constant, expression, kind
 from .repeat import Rounds
 from .rows import Rows
 
 _HEADERS = ("native/memory.h", *(f"fused/cpp/{name}.h" for name in ("vectors", "functions", "storage")))
+_RANDOM = ("fused/cpp/random.h",)
 BLOCK = 128
 """Neurons that a thread carries through time together."""
 _LONG_ROUND = 250
 """Nodes of a round that keep a processor busy by themselves."""
-_MOST_TUNED = 45_000
-"""Characters of a text beyond which a compiler would take a second or more to make it hardly any faster."""
+_MOST_TUNED = 24_000
+"""Characters of a function beyond which a compiler would take a second or more to make it hardly any faster."""
 _FEW_OPERATIONS = 1_500_000
 """What one thread does in less time than it takes to wake the others and to wait for them."""
 
@@ -49,13 +51,20 @@ class LoopText(Rows):
         self.draw_rows = {node: f"draws{k}" for k, node in enumerate(node for node in nodes if node.op == "normal")}
         self.draws = {n: f"{row} + i, i % 2 ? nullptr : {row} + i + 1" for n, row in self.draw_rows.items()}
 
-    def source(self) -> str:
-        head = "#define HALF\n" * self.narrow + "#define WIDE\n" * self.wide
-        prelude = header(*_HEADERS, *["fused/cpp/random.h"] * self.random)
-        function = 'extern "C" void run(void* const* tensors, const I* sizes) {\n'
+    def source(self) -> Text:
+        """What is compiled."""
         sizes = f"enum {{ BLOCK = {BLOCK}, ROW = BLOCK / LANES, LINE = {8 if self.wide else 16} }};"
-        text = f"{head}{prelude}\n{sizes}\n\n{function}" + "\n".join(self.lines) + "\n"
-        return LONG * (len(text) > _MOST_TUNED) + text
+        lines = ['extern "C" void RUN(void* const* tensors, const I* sizes) {', sizes, *self.lines]
+        function = "\n".join(lines)
+        return Text(function, self.headers(), self.defines(), LONG if len(function) > _MOST_TUNED else VECTORS)
+
+    def headers(self) -> tuple[str, ...]:
+        """What the lines are written in, each by its path in the package."""
+        return _HEADERS + _RANDOM * self.random
+
+    def defines(self) -> str:
+        """What the headers are to know."""
+        return "#define HALF\n" * self.narrow + "#define WIDE\n" * self.wide
 
     def unique(self) -> str:
         """A number that no other name of the text has."""

@@ -125,6 +125,22 @@ INLINE bool any(N x) {
   return any(bits);
 }
 
+// Which lanes are not zero, NaN among them, as bits; nearly always none.
+#if !defined(__clang__) && defined(__AVX512F__) && defined(__AVX512DQ__)
+enum { NOT_EQUAL = 4, AS_SET = 4 };
+#ifdef WIDE
+INLINE uint64_t not_zero(D x) { return (uint8_t)__builtin_ia32_cmppd512_mask(x, D{}, NOT_EQUAL, -1, AS_SET); }
+#else
+INLINE uint64_t not_zero(F x) { return (uint16_t)__builtin_ia32_cmpps512_mask(x, F{}, NOT_EQUAL, -1, AS_SET); }
+#endif
+#endif
+template <class V> INLINE uint64_t not_zero(V x) {
+  uint64_t bits = 0;
+  if (any(x != V{}))
+    for (int l = 0; l < LANES; ++l) bits |= (uint64_t)(x[l] != 0) << l;
+  return bits;
+}
+
 // One lane after the other, for what has no vector of its own; compilers turn these loops into vector code.
 template <class V, class Number> struct Lanes {
   Number lane[LANES];

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -37,8 +37,9 @@ class Kernels(ABC):
     def unavailable(cls) -> str | None:
         """Why nothing can be compiled on this machine, if that is so."""
 
-    def compile(self, *, training: bool) -> None:
-        """Compile ahead what a first call would compile, so that a failure shows before anything has run."""
+    @classmethod
+    def compile(cls, kernels: Sequence[Self], *, training: bool) -> None:
+        """Compile ahead what first calls would compile, so that a failure shows before anything has run."""
         return
 
     @abstractmethod

@@ -1,6 +1,7 @@
 """The fused loops that are known, each by a key: the hash of its graph and its language."""
 
 import hashlib
+from collections.abc import Iterable
 
 from ..cpp.kernels import CppKernels
 from ..record.graph import StepGraph
@@ -22,6 +23,13 @@ def loop_key(graph: StepGraph, language: str) -> str:
 def get_loop(key: str) -> Loop:
     """The loop that was registered under ``key``."""
     return _loops[key]
+
+
+def compile_loops(keys: Iterable[str], *, training: bool) -> None:
+    """Compile ahead the loops of one language; raises ``CompilerUnavailableError``."""
+    kernels = [get_loop(key).kernels for key in keys]
+    if kernels:
+        kernels[0].compile(kernels, training=training)
 
 
 def unavailable(language: str) -> str | None:

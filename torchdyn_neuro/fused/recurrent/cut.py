@@ -9,7 +9,7 @@ import torch
 
 from ...native.compiler import CompilerUnavailableError
 from ...sparse.event_product import event_library
-from ..operators.registry import get_loop
+from ..operators.registry import compile_loops
 from ..record.graph import PRODUCTS, LineRead, Node, StepGraph, is_pattern, learned, ordered
 from ..record.repeat import expanded
 from .arrivals import Arrivals
@@ -84,20 +84,20 @@ class Cut:
         return self.reverse[keep]
 
     def compile(self) -> None:
-        """Compile the segments, side by side; raises :class:`CompilerUnavailableError`."""
+        """Compile the segments, and beside them the driver; raises :class:`CompilerUnavailableError`."""
         failures: list[Exception] = []
-
-        def compile_one(key: str) -> None:
-            try:
-                get_loop(key).kernels.compile(training=False)
-            except Exception as error:  # raised by who waits for this thread
-                failures.append(error)
-
         programs = [self.forward(self.training)]
         if self.training:
             programs.append(self.backward(keep=True).encoded)
         keys = dict.fromkeys(key for encoded in programs for key in encoded.keys)
-        threads = [threading.Thread(target=compile_one, args=(key,)) for key in keys]
+
+        def compile_segments() -> None:
+            try:
+                compile_loops(keys, training=False)
+            except Exception as error:  # raised by who waits for this thread
+                failures.append(error)
+
+        threads = [threading.Thread(target=compile_segments)]
         if self.language == "cpp":
             # What the gradients of matrices are computed with, so that it is there when it is wanted.
             threads.append(threading.Thread(target=event_library, args=(self.dtype,)))

@@ -15,7 +15,7 @@ from ...native.compiler import arrays, header_library
 from ...sparse.event_product import all_finite, gather_headers
 from ..cpp.kernels import parameter_layout
 from ..layout import laid_out
-from ..operators.registry import get_loop
+from ..operators.registry import compile_loops, get_loop
 from ..record.graph import LineRead, StepGraph, pattern_of
 from .lines import matrices_of
 from .operands import MOST_ACTIVE, Backward, Forward
@@ -95,6 +95,7 @@ class Encoded:
     @functools.cached_property
     def functions(self) -> ctypes.Array:
         """The addresses of the segments' loops."""
+        compile_loops(self.keys, training=False)
         addresses = [ctypes.cast(get_loop(key).kernels.forward_function, ctypes.c_void_p) for key in self.keys]
         return (ctypes.c_void_p * len(addresses))(*addresses)
 

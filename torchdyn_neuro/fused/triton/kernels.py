@@ -5,6 +5,7 @@ import importlib.util
 import linecache
 from collections.abc import Callable, Sequence
 from math import prod
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -53,7 +54,8 @@ class TritonKernels(Kernels):
     def unavailable(cls) -> str | None:
         return None if importlib.util.find_spec("triton") else "Triton is not installed"
 
-    def compile(self, *, training: bool) -> None:
+    @classmethod
+    def compile(cls, kernels: Sequence[Self], *, training: bool) -> None:
         """Find out whether there is Triton, which compiles for the card and the types of the first call."""
         load_kernel(_NOTHING)
 
