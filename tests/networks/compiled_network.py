@@ -21,9 +21,9 @@ def compiled_by(net: SpikingNetwork, monkeypatch: pytest.MonkeyPatch, block: tup
     monkeypatch.setattr(CudaEngine, "_programs", 528)
     steps, state = net._begin(2 * net.dt, None)
     engine = net._engine(state, [(0, 0, torch.tensor([0, 1]))])
-    engine.on_card = engine.overlaps = True
     engine.here = replace(engine.here, block=block[0], warps=block[1])
     engine._make_room(steps)
+    engine.on_card = engine.overlaps = True
     with launched() as compiled, torch.no_grad():
         engine._start(1, torch.tensor([[0, 1]], dtype=torch.int32))
         engine._launch(1)

@@ -88,11 +88,15 @@ def test_a_state_without_a_number_ends_the_run(on_card):
         net.run(1 * DT, state)
 
 
-def test_no_synapses_and_all_neurons_at_once(on_card):
+def test_no_synapses_and_all_neurons_at_once(on_card, monkeypatch):
+    """There is room for the spikes of two steps, after which the host fetches them."""
+    monkeypatch.setattr(engine, "_ROOM", 0)
+    monkeypatch.setattr(engine, "_LIKELY", 8)
     on_card(True)
     cell = tdn.LIF(20.0, v_th=0.5, dt=0.5)
     every = SpikingNetwork({"E": Population(200, cell, drives=[Current(50.0)])})
-    spikes = every.run(4 * DT).spikes
-    assert torch.equal(spikes.neuron, torch.arange(200, dtype=torch.int32).repeat(4))
+    spikes = every.run(5 * DT).spikes
+    assert torch.equal(spikes.neuron, torch.arange(200, dtype=torch.int32).repeat(5))
+    assert torch.equal(spikes.step, torch.arange(5, dtype=torch.int32).repeat_interleave(200))
     none = Projection("E", "E", FixedProbability(0.0), 1.0, 0.5)
     assert len(SpikingNetwork({"E": Population(3, tdn.LIF(dt=0.5))}, [none]).run(1.0).spikes) == 0

@@ -71,6 +71,9 @@ class Engine:
         processes: that share the neurons, if there are others.
     """
 
+    piece = 1000
+    """Steps between two looks at the clock, at most."""
+
     def __init__(
         self,
         layout: Layout,

@@ -15,9 +15,6 @@ from .engine import Engine, Figures
 from .processes import together
 from .spikes import Spikes
 
-_PIECE = 1000
-"""Steps between two looks at the clock, at most."""
-
 
 @register_state
 class SpikingNetworkState(NamedTuple):
@@ -111,14 +108,13 @@ class Running:
         kept: list[Tensor] = []
         traces: list[list[Tensor]] = [[] for _ in self.names]
         while at < begin + steps:
-            piece = min(_PIECE, begin + steps - at, steps if checkpoint is None else saved + interval - at)
+            piece = min(engine.piece, begin + steps - at, steps if checkpoint is None else saved + interval - at)
             start = time.perf_counter()
             taken, spikes, found = engine.run(at, piece, recent)
             seconds += time.perf_counter() - start
             self._check_numbers(engine, at, at + taken)
             begun, at = at, at + taken
-            recent = torch.cat([recent, spikes])
-            recent = recent[recent[:, 0] >= at - self.longest]
+            recent = torch.cat([_since(recent, at - self.longest), _since(spikes, at - self.longest)])
             due = checkpoint is not None and (at - saved >= interval or at == begin + steps)
             after = self._state(engine, at, recent) if due else None
             factor = seconds * 1000 / ((at - begin) * self.dt)
@@ -141,6 +137,11 @@ class Running:
         if record is True:
             whole = self.piece(torch.cat(kept), [torch.cat(trace) for trace in traces], begin, at)
         return Run(*whole, after, seconds, factor, engine.figures)
+
+
+def _since(spikes: Tensor, step: int) -> Tensor:
+    """Those of a step or later; they are in order."""
+    return spikes[int(spikes[:, 0].numpy().searchsorted(step)) :]
 
 
 def check_state(

@@ -1,7 +1,8 @@
 """The kernels of a network but for the steps of its cells; all of them do nothing from the last step on.
 
 ``clock`` holds the first of the steps that are launched together and the one behind the last that is to be taken; ``k``
-says which of them a launch is, so that launches are recorded once and replayed.
+says which of them a launch is, so that launches are recorded once and replayed. The spikes of step k are in ``record``
+from ``ends[k]`` on, ``found[k]`` of them.
 """
 
 import triton
@@ -12,18 +13,25 @@ from .functions import arrive, take_turn
 
 @triton.jit(do_not_specialize=["k"])
 def deliver(
-    clock, found, record, starts, words, weights, sums, k, total, row, slots, bits,
+    clock, found, ends, record, stop, starts, words, weights, sums, k, total, room, row, slots, bits,
     SPLIT: tl.constexpr, BLOCK: tl.constexpr, OVERLAP: tl.constexpr,
 ):  # fmt: skip
-    """Add what the spikes of a step bring; each row is divided among ``SPLIT`` programs."""
+    """Add what the spikes of a step bring; each row is divided among ``SPLIT`` programs.
+
+    It is the last step where the record might have no room for another one, in which all neurons may spike.
+    """
     take_turn(OVERLAP)
     t = tl.load(clock) + k
     if t < tl.load(clock + 1):
         now = (t % slots).to(tl.int32)
-        parts = tl.load(found + k) * SPLIT
-        own = record + tl.cast(k, tl.int64) * total
-        for part in range(tl.program_id(0), parts, tl.num_programs(0)):
-            neuron = tl.load(own + part // SPLIT)
+        first, count = tl.load(ends + k), tl.load(found + k)
+        if tl.program_id(0) == 0:
+            tl.store(ends + k + 1, first + count)
+            if first + count + total > room:
+                tl.store(clock + 1, t + 1)
+                tl.store(stop, k + 1)
+        for part in range(tl.program_id(0), count * SPLIT, tl.num_programs(0)):
+            neuron = tl.load(record + first + part // SPLIT)
             end = tl.load(starts + neuron + 1)
             for at in range(tl.load(starts + neuron) + part % SPLIT * BLOCK, end, SPLIT * BLOCK):
                 arrive(sums, words, weights, at + tl.arange(0, BLOCK), end, now, 0, row, slots, bits)
@@ -43,7 +51,7 @@ def deliver_late(
 
 
 @triton.jit(do_not_specialize=["k"])
-def give(clock, borders, neurons, found, record, k, total, BLOCK: tl.constexpr):
+def give(clock, borders, neurons, found, ends, record, k, BLOCK: tl.constexpr):
     """The spikes of a step that are given: those between two borders of a list."""
     t = tl.load(clock) + k
     if t < tl.load(clock + 1):
@@ -51,9 +59,9 @@ def give(clock, borders, neurons, found, record, k, total, BLOCK: tl.constexpr):
         lane = tl.arange(0, BLOCK)
         for at in range(tl.load(borders + k) + tl.program_id(0) * BLOCK, last, tl.num_programs(0) * BLOCK):
             count = tl.minimum(last - at, BLOCK).to(tl.int32)
-            first = tl.atomic_add(found + k, count, sem="relaxed")
+            first = tl.load(ends + k) + tl.atomic_add(found + k, count, sem="relaxed")
             given = tl.load(neurons + at + lane, mask=lane < count, other=0)
-            tl.store(record + tl.cast(k, tl.int64) * total + first + lane, given, mask=lane < count)
+            tl.store(record + first + lane, given, mask=lane < count)
 
 
 @triton.jit(do_not_specialize=["k"])

@@ -19,15 +19,15 @@ def update_kernel(plan: ForwardPlan) -> Callable:
 
     tensors: the clock; sums of all slots; the unit of a sum; of each block of neurons its population, the first of its
     neurons there and how many they are, the number of the first among all, and the place of the first; how many spikes
-    each step has, and their list; the first drive of each population; of each drive the input, the stream, how many
-    numbers are drawn, where its current is among all, below zero if it has none, and whether that is one for each
-    neuron; thresholds, values and other values of 16 numbers of each; the currents; those of the step. sizes: the
-    number of the step, that of all neurons, accumulators of a slot, slots, the first of these accumulators, how many
-    there are of an input.
+    each step has, where they begin, and their list; the first drive of each population; of each drive the input, the
+    stream, how many numbers are drawn, where its current is among all, below zero if it has none, and whether that is
+    one for each neuron; thresholds, values and other values of 16 numbers of each; the currents; those of the step.
+    sizes: the number of the step, accumulators of a slot, slots, the first of these accumulators, how many there are of
+    an input.
     """
     text, inputs = KernelText(), [f"x{k}" for k in range(len(plan.graph.inputs))]
-    tensors = ["clock", "sums", "unit", "blocks", "found", "record", *_TABLES, *stepper_tensors(plan)]
-    sizes = ["k", "total", "row", "slots", "first", "width"]
+    tensors = ["clock", "sums", "unit", "blocks", "found", "ends", "record", *_TABLES, *stepper_tensors(plan)]
+    sizes = ["k", "row", "slots", "first", "width"]
     text.lines('@triton.jit(do_not_specialize=["k"])')
     constants = "BLOCK: tl.constexpr, OVERLAP: tl.constexpr"
     text.lines(f"def run({', '.join([*tensors, *sizes])}, {constants}):")
@@ -40,7 +40,7 @@ def update_kernel(plan: ForwardPlan) -> Callable:
         _drives(text, inputs)
         output = move(text, plan, inputs)
         text.lines(f"fired = ({output} != 0) & inside")
-        text.lines("append(fired, number + lane, found + k, record + tl.cast(k, tl.int64) * total)")
+        text.lines("append(fired, number + lane, found + k, record + tl.load(ends + k))")
     return load_kernel(_IMPORT + text.source())
 
 
