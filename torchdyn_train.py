@@ -17,7 +17,7 @@ import hydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 # OpenMP's threads spin while they wait for each other, and where other programs run, the one that is waited for is not
@@ -41,6 +41,15 @@ def config_folder() -> Path:
     return installed if installed.is_dir() else here / "configs"
 
 
+def name_of(target: str) -> str:
+    """The name of a class in the words of a folder: ``fashion_mnist`` for ``torchdyn_neuro.data.FashionMNIST``."""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", target.rpartition(".")[2])
+    return words.lower()
+
+
+OmegaConf.register_new_resolver("name_of", name_of, replace=True)
+
+
 @hydra.main(version_base="1.3", config_path=str(config_folder()), config_name="train")
 def main(config: DictConfig) -> float:
     """Compose the configuration and train."""
@@ -52,7 +61,22 @@ def main(config: DictConfig) -> float:
 
 
 def command() -> None:
-    """Go on with the choices of a checkpoint, if the command line names one; then :func:`main`."""
+    """Go on with the choices of a checkpoint, if the command line names one; then :func:`main`.
+
+    Whoever reads what is printed may stop, as ``head`` does.
+    """
+    try:
+        try:
+            _command()
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # Nothing is to be flushed into it at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(0) from None
+
+
+def _command() -> None:
     # Whoever asks Hydra for its traceback gets it.
     asked = FULL_ERROR in os.environ
     os.environ[FULL_ERROR] = "1"
@@ -64,6 +88,8 @@ def command() -> None:
             sys.argv[1:] = with_choices(sys.argv[1:])
         main()
         failed = _tell_of_jobs()
+    except BrokenPipeError:
+        raise
     except (HydraException, OmegaConfBaseException, ValueError, OSError) as error:
         if asked or STARTED:
             raise

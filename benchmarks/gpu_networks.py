@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from gpu import TABLES
 from gpu_measure import Setting
+from torch.profiler import ProfilerActivity, profile
 
-from torchdyn_neuro.networks import Run, SpikingNetwork
+from torchdyn_neuro.networks import Run, SpikingNetwork, SpikingNetworkState
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples" / "papers"))
 
@@ -28,7 +29,7 @@ def spiking_networks(setting: Setting) -> None:
 
     rows: list[dict[str, Any]] = []
     note = None
-    neurons, settle, window = setting.size((4000, 200, 5000), (100, 0.2, 0.4))
+    neurons, settle, window = setting.size((4000, 200, 2000), (100, 0.2, 0.4))
     cases: list[tuple[str, Callable[[], SpikingNetwork]]] = [
         (f"cuba {neurons}", lambda: vogels_abbott("CUBA", neurons)),
         (f"cuba {neurons} frozen", lambda: vogels_abbott("CUBA", neurons).freeze()),
@@ -53,8 +54,8 @@ def _compared(
     net = build()
     built = time.perf_counter() - start
     state = net.run(settle, record=False).state
-    # On the CPU a shorter one: it takes longer.
-    expected = net.run(window / 2, state)
+    # CVs depend on how long they are counted: as long as on the card.
+    expected = net.run(window, state)
     card = setting.device.type == "cuda"
     if card:
         torch.cuda.empty_cache()
@@ -65,7 +66,7 @@ def _compared(
     start = time.perf_counter()
     first = net.run(net.dt, state)
     moved = time.perf_counter() - start
-    short, found = net.run(min(window, 200.0), state), net.run(window, state)
+    short, found, again = net.run(min(window, 200.0), state), net.run(window, state), net.run(window, state)
     gap, spread = _apart(net, found, expected)
     figures = {
         "network": name,
@@ -75,14 +76,15 @@ def _compared(
         "to the card and compiled s": moved,
         "CPU": expected.real_time_factor,
         "CPU threads": torch.get_num_threads(),
-        "card": found.real_time_factor,
+        "card": min(found.real_time_factor, again.real_time_factor),
         "card, 200 ms": short.real_time_factor,
-        "us/step": 1000 * found.real_time_factor * net.dt,
+        "us/step": 1000 * min(found.real_time_factor, again.real_time_factor) * net.dt,
+        **(_kernels(net, state) if card else {}),
         "first step s": first.seconds,
         "events/step": found.figures.events / (window / net.dt),
         "card GB": torch.cuda.max_memory_allocated() / 1e9 if card else None,
         "Hz": 1000 * len(found.spikes) / (net.layout.total * window),
-        "CPU Hz": 1000 * len(expected.spikes) / (net.layout.total * window / 2),
+        "CPU Hz": 1000 * len(expected.spikes) / (net.layout.total * window),
         "rates apart": gap,
         "CVs apart": spread,
         "agree": gap <= RATES and spread <= CVS,
@@ -90,6 +92,15 @@ def _compared(
     if not card:
         SpikingNetwork._on_card = property(lambda net: net.device.type == "cuda")
     return figures
+
+
+def _kernels(net: SpikingNetwork, state: SpikingNetworkState) -> dict[str, float]:
+    """The mean time of the kernels of a step, as the card says."""
+    with profile(activities=[ProfilerActivity.CUDA]) as found:
+        net.run(20.0, state)
+    names = {"run": "update us", "deliver": "deliver us"}
+    events = [event for event in found.key_averages() if event.key in names]
+    return {names[event.key]: event.device_time_total / event.count for event in events}
 
 
 def _apart(net: SpikingNetwork, found: Run, expected: Run) -> tuple[float, float]:

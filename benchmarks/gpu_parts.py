@@ -141,6 +141,7 @@ def tests(setting: Setting) -> None:
         runs.append([*map(str, files), "--noconftest"])
     # Warnings of other versions of torch are no failures here, ours are.
     command = [sys.executable, "-m", "pytest", "-q", "-rf", "-o", "addopts=", "-p", "no:cacheprovider"]
+    command += ["-p", "no:benchmark"]  # a plugin that does not go with xdist
     command += ["-o", "filterwarnings=error:torchdyn_neuro"]
     if importlib.util.find_spec("xdist") is not None and not setting.dry:
         command += ["-n", "12"]

@@ -359,3 +359,30 @@ def test_damaged_frames_are_named(frames, label, message):
     pairs = [(torch.zeros(2, 3), 0)] * 4
     with pytest.raises(ValueError, match=message):
         FrameDataset(pairs, [pairs[0], (frames, label)], classes=2).setup()
+
+
+def in_seconds(count=4):
+    draw = np.random.default_rng(0)
+    return [(np.sort(draw.uniform(0, 2.0, 50)), draw.integers(0, 3, 50), index % 2) for index in range(count)]
+
+
+def own(triples, **options):
+    return EventDataset(triples, triples, val=triples, shape=(3,), classes=2, batch_size=2, **options)
+
+
+@pytest.mark.parametrize(("scale", "unit"), [(1, "seconds"), (1e6, "microseconds")])
+def test_times_that_are_no_milliseconds_are_refused_unless_said(scale, unit):
+    triples = [(times * scale, *rest) for times, *rest in in_seconds()]
+    with pytest.raises(
+        ValueError, match=rf"expected times in ms, .* 50 events each, as if they were {unit}; pass unit="
+    ):
+        own(triples).setup()
+    said = own(triples, unit="s" if scale == 1 else "us", dt=100.0)
+    assert next(iter(said.test_dataloader()))[2].tolist() == [20, 20]
+    # Few events may well come within some ms.
+    own([(times[:5], units[:5], label) for times, units, label in in_seconds()]).setup()
+
+
+def test_a_loader_counts_its_samples():
+    data = own(in_seconds(), unit="s", dt=100.0)
+    assert len(data.test_dataloader().dataset) == 4

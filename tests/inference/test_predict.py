@@ -212,3 +212,26 @@ def test_odd_files_of_events(ask, tmp_path):
     _, _, said = ask(clicks(tmp_path), tmp_path / "none.csv", tmp_path / "far.csv")
     assert "expected events in" in said
     assert "expected finite numbers in" in said
+
+
+def test_classes_with_names_are_called_by_them(ask, tmp_path, capsys):
+    path = checkpoint(tmp_path / "a.ckpt", {"_target_": "torchdyn_neuro.data.YinYang"})
+    np.save(tmp_path / "one.npy", np.array([[1.0, 0], [3.0, 1], [20.0, 2]]))
+    answers, status, told = ask(path, tmp_path / "one.npy", "--top", 3)
+    assert (status, told) == (0, "")
+    [answer] = answers
+    assert answer["class"] == ("yin", "yang", "dots")[answer["label"]]
+    assert {each["class"] for each in answer["top"]} == {"yin", "yang", "dots"}
+    with pytest.raises(SystemExit):
+        command([str(path), str(tmp_path / "one.npy")])
+    assert capsys.readouterr().out.split()[1] == answer["class"]
+
+
+def test_events_in_seconds_are_refused(ask, tmp_path):
+    path = clicks(tmp_path)
+    times = np.linspace(0, 0.9, 40)
+    np.savetxt(tmp_path / "one.csv", np.stack([times, np.arange(40) % 8], 1), delimiter=",")
+    answers, status, told = ask(path, tmp_path / "one.csv")
+    assert (answers, status) == ([], 1)
+    assert "expected times in ms, got recordings of at most 0.9 ms" in told
+    assert "as if they were seconds; multiply seconds by 1000" in told

@@ -36,7 +36,11 @@ def checkpoint(path: Path, data: dict, *, model: dict = PERCEPTRON, encoder: dic
     module = build(data, "data")
     kept = {
         "config": config,
-        "data": {"input_shape": list(module.shape), "classes": module.classes},
+        "data": {
+            "input_shape": list(module.shape),
+            "classes": module.classes,
+            "names": list(getattr(module, "class_names", ())),
+        },
         "choices": {},
     }
     task = Classification(

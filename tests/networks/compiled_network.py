@@ -21,7 +21,7 @@ def compiled_by(net: SpikingNetwork, monkeypatch: pytest.MonkeyPatch, block: tup
     monkeypatch.setattr(CudaEngine, "_programs", 528)
     steps, state = net._begin(2 * net.dt, None)
     engine = net._engine(state, [(0, 0, torch.tensor([0, 1]))])
-    engine.on_card = True
+    engine.on_card = engine.overlaps = True
     engine.here = replace(engine.here, block=block[0], warps=block[1])
     engine._make_room(steps)
     with launched() as compiled, torch.no_grad():

@@ -126,6 +126,15 @@ def test_weights_without_a_number_are_refused():
         on_device(net.packed, net.layout, groups(net), CPU)
 
 
+def test_weights_whose_changes_nobody_counts_are_copied_again():
+    with torch.inference_mode():
+        net = driven(40)
+        made = groups(net)
+        first = on_device(net.packed, net.layout, made, CPU)
+        net.packed.weights.mul_(0.5)
+        assert on_device(net.packed, net.layout, made, CPU).unit == first.unit / 2
+
+
 def test_what_a_gpu_does_not_do_is_refused(monkeypatch):
     monkeypatch.setattr(SpikingNetwork, "_on_card", True)
     with pytest.raises(ValueError, match=r"expected a network on the CPU for gradients.*call net.cpu\(\)"):

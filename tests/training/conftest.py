@@ -3,6 +3,8 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
+import torchdyn_train  # noqa: F401 (its words in the configuration)
+
 CONFIGS = Path(__file__).parents[2] / "configs"
 
 

@@ -16,6 +16,7 @@ from torchdyn_neuro.losses import MembraneCrossEntropy
 from torchdyn_neuro.metrics import decision_steps, efficiency_report
 from torchdyn_neuro.training import Classification
 from torchdyn_neuro.training.callbacks import ConfusionMatrix, Decisions, Efficiency, Votes
+from torchdyn_neuro.training.callbacks.confusion import picture
 
 pytestmark = pytest.mark.filterwarnings("ignore:::lightning")
 
@@ -33,6 +34,14 @@ def batches(*lengths):
         labels = torch.randint(0, 3, (20,), generator=generator)
         found.append((6 * torch.rand(20, 9, 4, generator=generator), labels, torch.full((20,), length)))
     return found
+
+
+def test_the_classes_of_a_confusion_matrix_have_their_names():
+    [axes] = picture(torch.tensor([[3, 1], [0, 2]]), ["left", "right"]).axes
+    assert [[text.get_text() for text in each.get_ticklabels()] for each in (axes.xaxis, axes.yaxis)] == [
+        ["left", "right"],
+        ["left", "right"],
+    ]
 
 
 def test_a_test_run(tmp_path):

@@ -43,6 +43,14 @@ def test_what_the_data_say_is_taken_without_loading_any():
     assert facts(data, encoded=True) == Facts((5,), 4)
 
 
+def test_classes_may_have_names():
+    data = Own(5, shape=(5,), classes=2, class_names=["left", "right"])
+    assert facts(data, encoded=True) == Facts((5,), 2, ("left", "right"))
+    data.class_names = ["left"]
+    with pytest.raises(ValueError, match=r"expected class_names to hold 2 words, .* got \['left'\]"):
+        facts(data, encoded=True)
+
+
 class Stream(IterableDataset):
     def __iter__(self):
         while True:

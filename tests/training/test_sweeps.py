@@ -100,7 +100,7 @@ def test_a_failure_is_told_to_those_who_want_to_know(job, tmp_path):
 
 def test_an_objective_that_is_not_measured_is_named(job, tmp_path):
     assert math.isnan(run_job(job("objective=val/acuracy")))
-    assert "got 'val/acuracy'; it has" in rows(tmp_path / "sweep")[0]["error"]
+    assert "got 'val/acuracy'; write one of val/accuracy" in rows(tmp_path / "sweep")[0]["error"]
 
 
 @pytest.mark.parametrize(

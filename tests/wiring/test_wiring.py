@@ -8,6 +8,9 @@ import torch
 from tests.threads import on_threads
 from torchdyn_neuro import wiring
 from torchdyn_neuro.core.random import philox
+from torchdyn_neuro.native.compiler import CompilerUnavailableError
+from torchdyn_neuro.networks import packed
+from torchdyn_neuro.wiring import draw as drawing
 from torchdyn_neuro.wiring.draw import all_alike, draw
 
 STREAM = 12345
@@ -188,3 +191,18 @@ def test_values_have_their_moments():
 def test_what_cannot_be_is_refused(make, message):
     with pytest.raises((ValueError, TypeError), match=message):
         make()
+
+
+def test_a_compiler_that_fails_says_why(monkeypatch, tmp_path):
+    spoilt = tmp_path / "spoilt"
+    spoilt.write_text("#!/bin/sh\necho no room for a thought >&2\nexit 1\n")
+    spoilt.chmod(0o755)
+    monkeypatch.setenv("CXX", str(spoilt))
+    packed.library.cache_clear(), drawing._library.cache_clear()
+    try:
+        with pytest.raises(CompilerUnavailableError, match=r"wiring: the C\+\+ .*spoilt failed: no room"):
+            drawing._library(torch.float32)
+        with pytest.raises(CompilerUnavailableError, match=r"SpikingNetwork: the C\+\+ .*spoilt failed: no room"):
+            packed.library(torch.float32)
+    finally:
+        packed.library.cache_clear(), drawing._library.cache_clear()

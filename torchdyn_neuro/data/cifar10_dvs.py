@@ -31,7 +31,7 @@ class CIFAR10DVS(EventData):
     """
 
     sensor = (2, SIDE, SIDE)
-    classes = len(CLASSES)
+    classes, class_names = len(CLASSES), CLASSES
 
     def __init__(self, *, root: str = "data", fold: int = 0, folds: int = 10, **options: Any):
         super().__init__(fold=fold, folds=folds, **options)

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..core.checks import one_of
 from .event_data import EventData
-from .events import Events, Recording, collect
+from .events import Events, Recording, check_milliseconds, collect
 from .frame_dataset import FrameDataset
 
 MICROSECONDS = {"s": 1e6, "ms": 1e3, "us": 1.0}
@@ -25,12 +25,14 @@ class EventDataset(EventData):
         val: likewise; a share of ``train``, by class, if omitted.
         shape: how many units there are along each axis: (channels,) or (polarities, height, width).
         classes: number of classes.
-        unit: of the times: ``"s"``, ``"ms"`` or ``"us"``.
+        class_names: of each class, in their order, for pictures and ``torchdyn-predict``; numbers if omitted.
+        unit: of the times: ``"s"``, ``"ms"`` or ``"us"``; if omitted ms, of which recordings that are too short or too
+            long are refused.
         options: those of :class:`EventData`.
 
     Raises:
         ValueError: from ``setup``, naming the sample, if it is empty, or a time, a unit or the label is not what it may
-            be.
+            be; if the times look as if they were no ms.
 
     Example:
         >>> triples = [([0.5, 2.5], [0, 1], 0), ([1.0], [1], 1)]
@@ -48,27 +50,34 @@ class EventDataset(EventData):
         val: Any = None,
         shape: Sequence[int],
         classes: int,
-        unit: str = "ms",
+        class_names: Sequence[str] = (),
+        unit: str | None = None,
         **options: Any,
     ):
         self.sensor, self.classes = tuple(shape), classes
         super().__init__(**options)
         self.parts = {"train": train, "val": val, "test": test}
-        self.unit = one_of("EventDataset", "unit", unit, *MICROSECONDS)
+        self.class_names = tuple(class_names)
+        self.unit = unit if unit is None else one_of("EventDataset", "unit", unit, *MICROSECONDS)
 
     def read(self) -> dict[str, Events]:
-        return {
-            name: collect(type(self).__name__, self._recordings(name, part), self.sensor, self.classes)
+        owner = type(self).__name__
+        found = {
+            name: collect(owner, self._recordings(name, part), self.sensor, self.classes)
             for name, part in self.parts.items()
             if part is not None
         }
+        if self.unit is None:
+            for events in found.values():
+                check_milliseconds(owner, events, 'pass unit="s", "ms" or "us" to say what they are')
+        return found
 
     def _recordings(self, name: str, part: Any) -> Iterator[Recording]:
         for index in range(len(part)):
             where = f"sample {index} of the {name} split"
             try:
                 times, units, label = part[index]
-                times = np.asarray(times, dtype=np.float64) * MICROSECONDS[self.unit]
+                times = np.asarray(times, dtype=np.float64) * MICROSECONDS[self.unit or "ms"]
                 recording = Recording(times, np.asarray(units), float(label), name=where)
             except (TypeError, ValueError) as error:
                 raise ValueError(
@@ -116,7 +125,10 @@ def from_tonic(
         >>> train, test = (tonic.datasets.SHD("data", train=train) for train in (True, False))  # doctest: +SKIP
         >>> data = from_tonic(train, test, dt=10.0)  # doctest: +SKIP
     """
-    classes = len(getattr(train, "classes", ())) if classes is None else classes
+    names = getattr(train, "classes", ())
+    classes = len(names) if classes is None else classes
+    if len(names) == classes:
+        options.setdefault("class_names", tuple(map(str, names)))
     if not classes:
         raise ValueError(
             "from_tonic: expected a number of classes, got none, nor classes of the data set; pass classes="

@@ -14,6 +14,9 @@ UNKNOWN = -1
 LONGEST = 2**31 - 1
 """Microseconds that a time has room for: 35 minutes."""
 
+FEW_MS, MANY_MS, MANY_EVENTS = 10.0, 1e5, 20
+"""A recording that is shorter, with so many events, or longer than these is none whose times are in ms."""
+
 
 class Recording(NamedTuple):
     """One sample as it comes from a file.
@@ -132,6 +135,26 @@ def collect(owner: str, recordings: Iterable[Recording], shape: Sequence[int], c
         torch.tensor(people, dtype=torch.int64),
         torch.tensor([int(each[-1]) for each in times], dtype=torch.int64),
     )
+
+
+def check_milliseconds(owner: str, events: Events, way: str, few: float = FEW_MS) -> None:
+    """Raise if times that were taken for ms look like seconds, many events within a few of them, or like microseconds.
+
+    Args:
+        owner: who has read them, in messages.
+        events: as they were taken.
+        way: what to do.
+        few: recordings that are all shorter are too short, ms.
+    """
+    if not len(events):
+        return
+    last, crowd = events.ends.double().max().item() / 1e3, len(events.times) / len(events)
+    if (last < few and crowd >= MANY_EVENTS) or events.ends.double().min().item() / 1e3 > MANY_MS:
+        took = f"at most {last:g} ms" if last < few else f"at least {events.ends.min().item() / 1e3:g} ms"
+        raise ValueError(
+            f"{owner}: expected times in ms, got recordings of {took}, with {crowd:.0f} events each, as if they were "
+            f"{'seconds' if last < few else 'microseconds'}; {way}"
+        )
 
 
 def _times(owner: str, recording: Recording) -> np.ndarray:

@@ -39,6 +39,7 @@ class FrameDataset(SequenceData):
         train, test: data sets or lists of pairs; all are read into memory in ``setup``.
         val: likewise; a share of ``train``, by class, if omitted.
         classes: number of classes.
+        class_names: of each class, in their order, for pictures and ``torchdyn-predict``; numbers if omitted.
         validation: that share.
         split_seed: seed of its choice.
         options: those of :class:`SequenceData`.
@@ -61,6 +62,7 @@ class FrameDataset(SequenceData):
         *,
         val: Any = None,
         classes: int,
+        class_names: Sequence[str] = (),
         validation: float = 0.1,
         split_seed: int = 0,
         **options: Any,
@@ -68,6 +70,7 @@ class FrameDataset(SequenceData):
         super().__init__(**options)
         self.parts = {"train": train, "val": val, "test": test}
         self.classes, self.validation, self.split_seed = classes, validation, split_seed
+        self.class_names = tuple(class_names)
         if not len(train):
             raise ValueError("FrameDataset: expected at least one sample in the train split, got none; pass some")
         self.shape = tuple(as_frames(train[0][0]).shape[1:])

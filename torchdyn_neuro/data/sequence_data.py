@@ -139,6 +139,9 @@ class _Batches(Dataset):
     def __init__(self, split: Sequences):
         self.split = split
 
+    def __len__(self) -> int:
+        return len(self.split.labels)
+
     def __getitem__(self, key: tuple[Tensor, int | None]) -> Batch:
         return self.split.batch(*key)
 

@@ -105,7 +105,7 @@ class YinYang(EventData):
     """
 
     sensor = (5,)
-    classes = len(CLASSES)
+    classes, class_names = len(CLASSES), CLASSES
 
     def __init__(
         self,

@@ -10,6 +10,7 @@ from ..core.torch_private import inductor
 from .layout import LAYOUT, Layout
 from .onnx_file import scan_of, translate, write
 from .runner import Runner
+from .trace import quiet
 
 
 class Exported(Runner):
@@ -71,7 +72,8 @@ class Exported(Runner):
             path: of the file, which ends in ``.pt2``.
         """
         options = {"aot_inductor.metadata": {LAYOUT: self.layout.to_json()}}
-        inductor().aoti_compile_and_package(self.program, package_path=str(path), inductor_configs=options)
+        with quiet():
+            inductor().aoti_compile_and_package(self.program, package_path=str(path), inductor_configs=options)
 
 
 class Compiled(Runner):

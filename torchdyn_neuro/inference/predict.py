@@ -20,7 +20,8 @@ from .live import LiveClassifier
 from .rates import RateMeter
 from .readers import Samples, check_pixels, reader_for
 
-DESCRIPTION = """Labels of files or of what comes in, a line each: name, label, probability, firing rate of each layer.
+DESCRIPTION = """Labels of files or of what comes in, a line each: name, label (the name of the class, if the data give
+names), probability, firing rate of each layer.
 
 files: images; arrays .npy; of a classifier of events .bin, .aedat, .h5, .csv (time in ms, then the unit, or polarity,
        row and column), or .npy with such rows
@@ -141,14 +142,15 @@ class Answers:
 
     def _print(self, place: dict[str, str | int], logits: Tensor, rates: dict[str, float]) -> None:
         probabilities, labels = logits.double().softmax(0).topk(self.top)
+        names = self.classifier.names
         found = [
-            {"label": label, "probability": probability}
+            {"label": label, **({"class": names[label]} if names else {}), "probability": probability}
             for label, probability in zip(labels.tolist(), probabilities.tolist(), strict=True)
         ]
         if self.as_json:
             print(json.dumps({**place, **found[0], **({"top": found} if self.top > 1 else {}), "rates_hz": rates}))
         else:
-            labels_told = "  ".join(f"{each['label']} {each['probability']:.3f}" for each in found)
+            labels_told = "  ".join(f"{each.get('class', each['label'])} {each['probability']:.3f}" for each in found)
             rates_told = "  ".join(f"{layer} {rate:.1f} Hz" for layer, rate in rates.items())
             where = "  ".join(str(each) for each in place.values())
             print(f"{where}  {labels_told}  {rates_told}".rstrip())

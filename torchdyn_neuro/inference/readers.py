@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..data import Events, Recording, collect
 from ..data.event_data import EventData, EventSequences
+from ..data.events import check_milliseconds
 from ..data.formats.address_events import read_bin
 from ..data.formats.aedat2 import read_aedat2
 from ..data.formats.aedat3 import VERSION, read_aedat3
@@ -19,6 +20,8 @@ from ..data.image_data import ImageData, Split
 from ..data.sequential_images import ImageSequences, SequentialImages
 
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+PLAIN = (".csv", ".txt", ".npy")
+"""Events as rows of numbers, which say nothing of their unit."""
 HDF5 = (".h5", ".hdf5")
 
 
@@ -125,6 +128,8 @@ def read_events(path: Path, data: EventData) -> Samples:
     events = collect(kind, _recordings(path), data.sensor, data.classes)
     if not len(events):
         raise ValueError(f"predict: expected recordings in {str(path)!r}, got none")
+    if path.suffix.lower() in PLAIN:
+        check_milliseconds(f"predict: {path.name}", events, "multiply seconds by 1000", few=data.dt)
     return bin_samples(events, data, _numbered(path, len(events)))
 
 
@@ -145,7 +150,7 @@ def _recordings(path: Path) -> Iterator[Recording]:
         with path.open("rb") as file:
             newer = file.read(len(VERSION)) == VERSION
         yield Recording(*(read_aedat3 if newer else read_aedat2)(path), 0, name=where)
-    elif suffix in (".csv", ".txt", ".npy"):
+    elif suffix in PLAIN:
         rows = _load_array(path) if suffix == ".npy" else _load_text(path)
         if rows.ndim != 2 or rows.shape[1] not in (2, 4):
             raise ValueError(

@@ -70,12 +70,17 @@ def header(*names: str) -> str:
 @functools.cache
 def header_library(names: tuple[str, ...], dtype: torch.dtype) -> ctypes.CDLL | None:
     """The library of headers for one type, their ``NUMBER``; ``None`` without a compiler or kernel."""
-    if dtype not in NUMBERS:
-        return None
     try:
-        return load_library(f"#define NUMBER {NUMBERS[dtype]}\n{header(*names)}")
+        return required_library(names, dtype)
     except CompilerUnavailableError:
         return None
+
+
+def required_library(names: tuple[str, ...], dtype: torch.dtype) -> ctypes.CDLL:
+    """The same; raises :class:`CompilerUnavailableError` with the reason where there is none."""
+    if dtype not in NUMBERS:
+        raise CompilerUnavailableError(f"expected {' or '.join(map(str, NUMBERS))}, got {dtype}; choose one of them")
+    return load_library(f"#define NUMBER {NUMBERS[dtype]}\n{header(*names)}")
 
 
 def arrays(tensors: Sequence[Tensor | None], sizes: Sequence[int]) -> tuple[ctypes.Array, ctypes.Array]:

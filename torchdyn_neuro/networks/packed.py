@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..core.memory import free_memory
-from ..native.compiler import NO_COMPILER, CompilerUnavailableError, arrays, header_library
+from ..native.compiler import CompilerUnavailableError, arrays, required_library
 from ..wiring.draw import DRAWING
 from .layout import Layout
 
@@ -26,9 +26,10 @@ _HEADERS = (*DRAWING[:3], "fused/cpp/storage.h", *DRAWING[3:], *(f"networks/{nam
 @functools.cache
 def library(dtype: torch.dtype, frozen: bool = False) -> ctypes.CDLL:
     """The compiled kernels for one type of inputs, and of weights."""
-    found = header_library((*_HEADERS[:1], *["networks/frozen.h"] * frozen, *_HEADERS[1:]), dtype)
-    if found is None:
-        raise CompilerUnavailableError(f"SpikingNetwork: {NO_COMPILER}")
+    try:
+        found = required_library((*_HEADERS[:1], *["networks/frozen.h"] * frozen, *_HEADERS[1:]), dtype)
+    except CompilerUnavailableError as error:
+        raise CompilerUnavailableError(f"SpikingNetwork: {error}") from None
     found.run_network.restype = found.most_arriving.restype = ctypes.c_int64
     return found
 

@@ -51,7 +51,7 @@ def watched_in(
                     f"SpikingNetwork: expected to watch neurons of {name} from 0 to {count - 1}, got others; count "
                     "from 0"
                 )
-            found[name, field] = number, places[field], neurons.to(torch.int64).contiguous()
+            found[name, field] = number, places[field], neurons.to("cpu", torch.int64).contiguous()
     return found
 
 

@@ -126,6 +126,7 @@ class Classification(LightningModule):
                 "keeps no gradient of them for the whole sequence; leave the penalties out, or use learning=bptt"
             )
         self.optimizer, self.groups, self.scheduler, self.config = optimizer, groups or {}, scheduler, config or {}
+        self.names = tuple(self.config.get("data", {}).get("names", ()))  # of the classes, if the data have some
         self.parameter_groups()  # which tells at once of one that takes nothing
         # By the epoch, for Lightning takes longer to log a number than a small network to learn from a batch.
         self.averages = nn.ModuleDict(

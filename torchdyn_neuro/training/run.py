@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import torch
 from lightning.pytorch import Callback, LightningDataModule, Trainer, seed_everything
+from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -26,7 +27,7 @@ from .quiet import quieten
 from .resume import Renewal, check_loadable
 from .samples import check_step, facts, first_samples
 from .settings import check_settings, without_foreign_arguments
-from .trainer import make_trainer
+from .trainer import check_monitors, make_trainer
 from .trusted import check_trusted
 
 MISTAKES = (ValueError, TypeError, OSError, RuntimeError, OmegaConfBaseException, MisconfigurationException)
@@ -97,6 +98,7 @@ def _run(config: DictConfig, trusted: Sequence[str], interruption: Interruption,
     # An encoder of the user's own need not know how.
     frame_shape = getattr(encoder, "frame_shape", tuple)
     shape = {"input_shape": list(frame_shape(known.shape)), "classes": known.classes}
+    names = {"names": list(known.names)} if known.names else {}
     task = Classification(
         part(plain["model"], "model", extra=shape),
         known.classes,
@@ -107,7 +109,7 @@ def _run(config: DictConfig, trusted: Sequence[str], interruption: Interruption,
         optimizer=part(plain["optimizer"], "optimizer"),
         groups=part(plain["groups"], "groups"),
         scheduler=part(plain["scheduler"], "scheduler"),
-        config={"config": plain, "data": shape, "choices": choices_of_command()},
+        config={"config": plain, "data": shape | names, "choices": choices_of_command()},
     )
     check(task)
     more: list[Callback] = [interruption]
@@ -119,6 +121,7 @@ def _run(config: DictConfig, trusted: Sequence[str], interruption: Interruption,
     samples, lengths = first_samples(data, known, encoded=encoder is not None)
     folder = make_folder(plain["folder"])
     trainer = make_trainer(plain, folder, data, trusted, more)
+    check_monitors(trainer, plain["objective"] if judged else None)
     if trainer.is_global_zero:
         OmegaConf.save(OmegaConf.create(plain), folder / "config.yaml")
         for checkpoints in [*folder.parent.glob("*/checkpoints"), *([Path(resume).parent] if resume else [])]:
@@ -141,7 +144,8 @@ def _run(config: DictConfig, trusted: Sequence[str], interruption: Interruption,
         if VOTE in results[0]:
             print(f"by a vote: {results[0][VOTE]:.4f}")
         print(f"checkpoint: {best or 'none'}")
-        print(f"tensorboard --logdir {folder}", flush=True)
+        boards = any(isinstance(logger, TensorBoardLogger) for logger in trainer.loggers)
+        print(f"tensorboard --logdir {folder}" if boards else f"folder: {folder}", flush=True)
     objective = _objective(trainer, task, data, plain["objective"], measured, best) if judged else None
     return Result(accuracy, objective, folder)
 

@@ -13,14 +13,15 @@ MOST_SAMPLES = 128
 
 
 class Facts(NamedTuple):
-    """shape: of one sample, or of one frame of a sequence; classes: their number."""
+    """shape: of one sample, or of one frame of a sequence; classes: their number; names: of the classes, or none."""
 
     shape: tuple[int, ...]
     classes: int
+    names: tuple[str, ...] = ()
 
 
 def facts(data: LightningDataModule, *, encoded: bool) -> Facts:
-    """The attributes ``shape`` and ``classes`` of the data; what is absent is found in the training data.
+    """The attributes ``shape``, ``classes`` and ``class_names`` of the data; sizes are else found in the training data.
 
     The shape is that of the first batch, the classes those of one pass over all batches.
 
@@ -42,7 +43,10 @@ def facts(data: LightningDataModule, *, encoded: bool) -> Facts:
     classes = _classes_found(data) if classes is None else classes
     if isinstance(classes, bool) or not isinstance(classes, int) or classes < 2:
         raise ValueError(f"{owner}: expected classes to be a number of at least 2, got {classes!r}; give the number")
-    return Facts(shape, classes)
+    names = getattr(data, "class_names", None) or ()
+    if names and (len(names) != classes or not all(isinstance(name, str) for name in names)):
+        raise ValueError(f"{owner}: expected class_names to hold {classes} words, one for each class, got {names!r}")
+    return Facts(shape, classes, tuple(names))
 
 
 def _shape_found(data: LightningDataModule, encoded: bool) -> tuple[int, ...]:

@@ -1,5 +1,6 @@
 """The trainer of a run, with what it calls and where it logs."""
 
+import difflib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,29 @@ def make_trainer(
         },
         trusted=trusted,
     )
+
+
+MEASURES = tuple(f"{stage}/{name}" for stage in ("train", "val", "test") for name in ("loss", "accuracy"))
+"""What every run measures; its callbacks may add others, under names of their own."""
+
+
+def check_monitors(trainer: Trainer, objective: str | None = None) -> None:
+    """Raise if a callback, or the objective of a sweep, waits for a measure that is none but looks like one.
+
+    Args:
+        trainer: with its callbacks.
+        objective: what a sweep optimises.
+    """
+    watched = {type(each).__name__: getattr(each, "monitor", None) for each in trainer.callbacks}
+    for owner, name in (*watched.items(), ("objective", objective)):
+        if name is None or name in MEASURES:
+            continue
+        stage = name.partition("/")[0] in ("train", "val", "test")
+        near = difflib.get_close_matches(name, MEASURES, len(MEASURES), cutoff=0.6)
+        if stage or near:
+            raise ValueError(
+                f"{owner}: expected the name of a measure, got {name!r}; write one of {', '.join(near or MEASURES)}"
+            )
 
 
 def shares_batches(data: LightningDataModule) -> bool:

@@ -1,13 +1,14 @@
 """Synapses drawn from counters: what a rule of connectivity is for the kernels, and whole connections made of it."""
 
 import ctypes
+import functools
 import hashlib
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from ..native.compiler import NO_COMPILER, CompilerUnavailableError, arrays, header_library
+from ..native.compiler import CompilerUnavailableError, arrays, required_library
 
 DRAWING = (
     "native/memory.h",
@@ -190,8 +191,9 @@ def _call(
     getattr(_library(dtype), name)(*arrays(tensors, sizes), (ctypes.c_double * 3)(*rule.numbers()))
 
 
+@functools.cache
 def _library(dtype: torch.dtype) -> ctypes.CDLL:
-    library = header_library((*DRAWING, "wiring/draw.h"), dtype)
-    if library is None:
-        raise CompilerUnavailableError(f"wiring: {NO_COMPILER}")
-    return library
+    try:
+        return required_library((*DRAWING, "wiring/draw.h"), dtype)
+    except CompilerUnavailableError as error:
+        raise CompilerUnavailableError(f"wiring: {error}") from None

@@ -23,6 +23,7 @@ _WIDEST = 512
 """Synapses that a program takes at a time."""
 _PARTS = 16
 """Programs that share a row, at most."""
+_OVERLAP = False
 _PER_PROCESSOR = 4
 """Programs that deliver, for each processor of the device."""
 
@@ -64,6 +65,8 @@ class CudaEngine:
         self.kernels, self.update = kernels, update_kernel
         self.layout, self.slots, self.synapses, self.device = layout, slots, synapses, device
         self.on_card, self.kind = device.type == "cuda", loaded.kind
+        # From Hopper on a kernel may be started before the one before it has ended, and wait for that itself.
+        self.overlaps = _OVERLAP and self.on_card and torch.cuda.get_device_capability(device) >= (9, 0)
         self.here = _moved(loaded, device)
         self.row = loaded.groups[-1].end
         self.sums = torch.zeros(slots * self.row, dtype=synapses.sums, device=device)
@@ -142,7 +145,8 @@ class CudaEngine:
 
     def _launch(self, steps: int) -> list[Tensor | None]:
         """All kernels of so many steps."""
-        self.found.zero_()
+        # A kernel, where zero_ is none: the next one may overlap with kernels alone.
+        self.found.fill_(0)
         if self.here.given:
             when = self.clock[:1] + torch.arange(len(self.borders), device=self.device)
             torch.searchsorted(self.here.given[0], when, out=self.borders)
@@ -157,7 +161,8 @@ class CudaEngine:
             around = self.clock, self.sums, self.unit, here.blocks[n], *spikes
             sizes = k, total, self.row, self.slots, group.first, group.width
             arguments = *around, *here.drives[n], *here.states[n], *here.fixed[n], *sizes
-            self._run(self.update(group.plan), len(here.blocks[n]), *arguments, BLOCK=here.block, warps=here.warps)
+            constants = {"BLOCK": here.block, "OVERLAP": self.overlaps}
+            self._run(self.update(group.plan), len(here.blocks[n]), *arguments, warps=here.warps, **constants)
         if here.given:
             given = self.clock, self.borders, here.given[1], *spikes, k, total
             self._run(self.kernels.give, 4 if self.on_card else 1, *given, BLOCK=128)
@@ -165,7 +170,8 @@ class CudaEngine:
             sizes = k, total, self.row, self.slots, self.synapses.bits
             parts = max(1, min(_PARTS, -(-len(self.synapses.words) // (total * self._wide))))
             arguments = self.clock, *spikes, *self._rows, *sizes
-            self._run(self.kernels.deliver, self._programs, *arguments, SPLIT=parts, BLOCK=self._wide)
+            constants = {"SPLIT": parts, "BLOCK": self._wide, "OVERLAP": self.overlaps}
+            self._run(self.kernels.deliver, self._programs, *arguments, **constants)
         for field, places, trace in zip(self.watched, here.places, self.traces, strict=True):
             if len(places):
                 seen = self.clock, field, places, trace, k, len(places)
@@ -190,6 +196,8 @@ class CudaEngine:
     def _run(self, kernel: Any, grid: int, *arguments: Any, warps: int = 4, **constants: Any) -> None:
         # A product and a sum are rounded apart, as on a CPU.
         options = {"num_warps": warps, "enable_fp_fusion": False} if self.on_card else {}
+        if constants.get("OVERLAP"):
+            options["launch_pdl"] = True
         try:
             kernel[grid, 1, 1](*arguments, **constants, **options)
         except torch.OutOfMemoryError:

@@ -7,15 +7,16 @@ says which of them a launch is, so that launches are recorded once and replayed.
 import triton
 import triton.language as tl
 
-from .functions import arrive
+from .functions import arrive, take_turn
 
 
 @triton.jit(do_not_specialize=["k"])
 def deliver(
     clock, found, record, starts, words, weights, sums, k, total, row, slots, bits,
-    SPLIT: tl.constexpr, BLOCK: tl.constexpr,
+    SPLIT: tl.constexpr, BLOCK: tl.constexpr, OVERLAP: tl.constexpr,
 ):  # fmt: skip
     """Add what the spikes of a step bring; each row is divided among ``SPLIT`` programs."""
+    take_turn(OVERLAP)
     t = tl.load(clock) + k
     if t < tl.load(clock + 1):
         now = (t % slots).to(tl.int32)

@@ -66,7 +66,9 @@ def on_device(packed: Packed, layout: Layout, groups: Sequence[Group], device: t
         ValueError: if a weight is not finite.
         MemoryError: if there is no room for them.
     """
-    key = device, packed.weights._version, tuple((group.numbers, group.places, group.first) for group in groups)
+    # Of tensors made in inference mode nobody counts the changes.
+    version = object() if packed.weights.is_inference() else packed.weights._version
+    key = device, version, tuple((group.numbers, group.places, group.first) for group in groups)
     known = _known.get(packed)
     if known is None or known[0] != key:
         _known.pop(packed, None)

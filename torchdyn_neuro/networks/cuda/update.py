@@ -10,7 +10,7 @@ from ...fused.triton.text import KernelText
 
 BLOCK_WORDS = DRIVE_WORDS = 5
 _TABLES = "drives_of", "drives", "threshold", "value", "other", "current"
-_IMPORT = "from torchdyn_neuro.networks.cuda.functions import append, poisson\n"
+_IMPORT = "from torchdyn_neuro.networks.cuda.functions import append, poisson, take_turn\n"
 
 
 @functools.cache
@@ -28,11 +28,11 @@ def update_kernel(plan: ForwardPlan) -> Callable:
     text, inputs = KernelText(), [f"x{k}" for k in range(len(plan.graph.inputs))]
     tensors = ["clock", "sums", "unit", "blocks", "found", "record", *_TABLES, *stepper_tensors(plan)]
     sizes = ["k", "total", "row", "slots", "first", "width"]
-    text.lines(
-        '@triton.jit(do_not_specialize=["k"])', f"def run({', '.join([*tensors, *sizes])}, BLOCK: tl.constexpr):"
-    )
+    text.lines('@triton.jit(do_not_specialize=["k"])')
+    constants = "BLOCK: tl.constexpr, OVERLAP: tl.constexpr"
+    text.lines(f"def run({', '.join([*tensors, *sizes])}, {constants}):")
     text.depth = 1
-    text.lines("t = tl.load(clock) + k")
+    text.lines("take_turn(OVERLAP)", "t = tl.load(clock) + k")
     with text.block("if t < tl.load(clock + 1):"):
         text.lines(f"block = blocks + {BLOCK_WORDS} * tl.program_id(0)", "lane = tl.arange(0, BLOCK)")
         text.lines(*(f"{name} = tl.load(block + {n})" for n, name in enumerate(("which", "local", "count", "number"))))

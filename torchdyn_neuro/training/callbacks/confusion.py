@@ -1,5 +1,6 @@
 """Which classes are taken for which."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from lightning.pytorch import LightningModule, Trainer
@@ -46,11 +47,11 @@ class ConfusionMatrix(Judgement):
         boards = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
         if trainer.is_global_zero:
             for board in boards:
-                board.experiment.add_figure(f"confusion/{stage}", picture(counts), trainer.global_step)
+                board.experiment.add_figure(f"confusion/{stage}", picture(counts, task.names), trainer.global_step)
 
 
-def picture(counts: Tensor) -> "Figure":
-    """Counts [true class, class said] as a picture."""
+def picture(counts: Tensor, names: Sequence[str] = ()) -> "Figure":
+    """Counts [true class, class said] as a picture, with the names of the classes if they have any."""
     from matplotlib.figure import Figure
 
     values, classes = counts.cpu().numpy(), len(counts)
@@ -60,6 +61,9 @@ def picture(counts: Tensor) -> "Figure":
     axes.imshow(values, cmap="Blues")
     if classes <= MOST_NUMBERS:
         axes.set(xticks=range(classes), yticks=range(classes))
+        if names:
+            axes.set_xticklabels(names, rotation=90)
+            axes.set_yticklabels(names)
         for row in range(classes):
             for column in range(classes):
                 dark = values[row, column] > values.max() / 2
