@@ -38,6 +38,7 @@ def test_a_state_holds_tensors_and_nothing_else(cls):
         assert part is not None
 
 
+@pytest.mark.usefixtures("eager")
 @every_class
 def test_a_state_is_loaded_without_trusting_the_file(cls):
     module, x = build(cls), sequence(cls)
