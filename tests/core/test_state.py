@@ -19,6 +19,8 @@ from torchdyn_neuro.core.state import (
     stack_frames,
 )
 
+# Trees are the same whatever runs a module.
+pytestmark = pytest.mark.usefixtures("eager")
 every_class = pytest.mark.parametrize("cls", concrete_dynamics(), ids=lambda cls: cls.__name__)
 
 
@@ -38,7 +40,6 @@ def test_a_state_holds_tensors_and_nothing_else(cls):
         assert part is not None
 
 
-@pytest.mark.usefixtures("eager")
 @every_class
 def test_a_state_is_loaded_without_trusting_the_file(cls):
     module, x = build(cls), sequence(cls)
