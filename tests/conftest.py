@@ -26,6 +26,15 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["TORCHDYN_NEURO_CACHE"] = str(folder)
 
 
+@pytest.fixture
+def eager() -> Iterator[None]:
+    """The definition, for tests whose subject is no loop: each new module would compile its own kernels."""
+    from torchdyn_neuro import backend
+
+    with backend("eager"):
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _close_figures() -> Iterator[None]:
     """Pyplot keeps every figure, and from twenty on it warns."""

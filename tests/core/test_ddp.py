@@ -1,6 +1,5 @@
 """Two processes that share a batch compute the gradients of one."""
 
-import copy
 import socket
 
 import torch
@@ -10,6 +9,7 @@ from torch import nn
 from torch.testing import assert_close
 
 import torchdyn_neuro as tdn
+from tests.processes import forkserver
 
 
 def network():
@@ -27,29 +27,27 @@ def inputs():
     return 20 * torch.rand(12, 4, 4, generator=torch.Generator().manual_seed(1))
 
 
-def work(rank, port, results):
+def work(rank, port, folder):
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
     model = network()
     parallel = nn.parallel.DistributedDataParallel(model)
     parallel(inputs()[:, 2 * rank : 2 * rank + 2]).square().mean().backward()
-    results[rank] = {name: parameter.grad.tolist() for name, parameter in model.named_parameters()}
+    torch.save({name: parameter.grad for name, parameter in model.named_parameters()}, folder / f"{rank}")
     dist.destroy_process_group()
 
 
-def test_gradients_of_two_gloo_processes_equal_the_plain_run():
+def test_gradients_of_two_gloo_processes_equal_the_plain_run(tmp_path):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    context = mp.get_context("spawn")
-    with context.Manager() as manager:
-        results = manager.dict()
-        mp.spawn(work, args=(port, results), nprocs=2)
-        results = copy.deepcopy(dict(results))
+    forkserver()
+    mp.start_processes(work, args=(port, tmp_path), nprocs=2, start_method="forkserver")
+    results = [torch.load(tmp_path / f"{rank}") for rank in range(2)]
     model = network()
     model(inputs()).square().mean().backward()
     assert len(list(model.parameters())) == 11
     for name, parameter in model.named_parameters():
         assert parameter.grad.abs().sum() > 0, name
         for rank in range(2):
-            assert_close(torch.tensor(results[rank][name]), parameter.grad)
+            assert_close(results[rank][name], parameter.grad)

@@ -87,6 +87,7 @@ class Sigmoidal(tdn.ODE):
         return torch.tanh(state.v)
 
 
+@pytest.mark.usefixtures("eager")
 def test_outputs_are_fed_back_at_every_stage():
     """The field is nonlinear in what is fed back: against SciPy."""
     W = weights(1.5)
@@ -145,6 +146,7 @@ def test_a_conductance_cell_is_excited_by_its_own_spikes():
     assert excited > alone > inhibited
 
 
+@pytest.mark.usefixtures("eager")
 def test_dale_and_any_module_couple():
     torch.manual_seed(0)
     x = torch.rand(20, 2, N)

@@ -19,6 +19,8 @@ from torchdyn_neuro.core.state import (
     stack_frames,
 )
 
+# Trees are the same whatever runs a module.
+pytestmark = pytest.mark.usefixtures("eager")
 every_class = pytest.mark.parametrize("cls", concrete_dynamics(), ids=lambda cls: cls.__name__)
 
 

@@ -43,6 +43,7 @@ def test_pieces_and_steps_are_the_whole(adaptation, noise, integrator):
     assert scan_in_pieces_and_by_steps(cell, x, 13).sum() > 20
 
 
+@pytest.mark.usefixtures("eager")
 @every_combination
 def test_gradients_below_threshold(adaptation, noise):
     """In input, initial state and every parameter, with adaptation and noise under way."""
@@ -77,6 +78,7 @@ def test_silent_and_saturated_batches_are_finite(adaptation, noise, drive):
         assert value.isfinite().all()
 
 
+@pytest.mark.usefixtures("eager")
 @every_combination
 @pytest.mark.parametrize("cls", [tdn.SynapticLIF, tdn.AlphaLIF, tdn.IF])
 def test_other_cells_take_the_terms(adaptation, noise, cls):

@@ -468,3 +468,15 @@ def test_clamp_with_one_bound_that_is_nan():
         torch.testing.assert_close(x.clamp(**bound), expected, rtol=0, atol=0, equal_nan=True)
     for other in (x.clamp(float("nan"), 1.0), x.clamp_min(float("nan")), x.clamp_max(float("nan"))):
         assert other.isnan().all()
+
+
+def test_a_scan_is_an_operator_that_programs_hold():
+    """Whether libraries are made of it, which takes half a minute, tests/export/test_compiled.py says."""
+
+    class Total(nn.Module):
+        def forward(self, start, x):
+            return private.scan_operator()(lambda total, x_t: (total + x_t, (total + x_t).clone()), start, x)
+
+    program = torch.export.export(Total(), (torch.zeros(2), torch.ones(3, 2)))
+    assert any("scan" in str(node.target) for node in program.graph.nodes)
+    assert (tuple(map(int, torch.__version__.split(".")[:2])) >= (2, 14)) == private.COMPILES_SCANS

@@ -105,21 +105,20 @@ def facilitating_network(W, excites, current, *, sigma=1.26, tau=20.0, synapse=1
     """
     rng = np.random.default_rng(seed)
     cells, fades = len(excites), math.exp(-1 / synapse)
-    v, u, x, rest, sent = np.zeros(cells), np.full(cells, 0.2), np.ones(cells), np.zeros(cells), np.zeros(cells)
+    v, u, x, rest, arrived = np.zeros(cells), np.full(cells, 0.2), np.ones(cells), np.zeros(cells), np.zeros(cells)
+    from_each = np.ascontiguousarray(W.T)  # of the few cells that fire alone: the whole matrix would take its time
     decay = math.exp(-1 / tau)
     spread = sigma * math.sqrt((1 - decay**2) / (2 * tau))
     spikes = np.zeros(current.shape, bool)
     for n, outside in enumerate(current):
-        v = np.where(
-            rest > 0, 0.0, v * decay + (1 - decay) * (outside + W @ sent) + spread * rng.standard_normal(cells)
-        )
+        v = np.where(rest > 0, 0.0, v * decay + (1 - decay) * (outside + arrived) + spread * rng.standard_normal(cells))
         rest = np.maximum(rest - 1, 0)
         fired = spikes[n] = v >= 1
         v[fired], rest[fired] = 0.0, 2
         u = 0.2 + (u - 0.2) * math.exp(-1 / 1500)
         x = 1 - (1 - x) * math.exp(-1 / 200)
         u = np.where(fired, u + 0.2 * (1 - u), u)
-        sent = sent * fades + np.where(excites, u * x, 1.0) * fired / synapse
+        arrived = arrived * fades + np.where(excites, u * x, 1.0)[fired] / synapse @ from_each[fired]
         x = np.where(fired, x * (1 - u), x)
     return spikes
 

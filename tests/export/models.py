@@ -1,9 +1,13 @@
 """Models that between them hold every container and kind of state, each with an input that makes it spike."""
 
+import functools
+
 import torch
 from torch import nn
 
 import torchdyn_neuro as tdn
+from torchdyn_neuro.core.state import map_state
+from torchdyn_neuro.export import export_scan, export_step
 
 
 def spiking(layer, gain):
@@ -116,6 +120,19 @@ MODELS = {
     ),
 }
 """For each: what builds the model, what draws its input for (steps, rows, generator), the names of its state."""
+
+
+@functools.cache
+def step_of(name):
+    """A model's step, exported once for all tests."""
+    model, x = example(name, 1, 1)
+    return export_step(model, map_state(lambda leaf: leaf[0], x))
+
+
+@functools.cache
+def scan_of(name):
+    """A model's sequence, exported once for all tests."""
+    return export_scan(*example(name, 1, 1))
 
 
 def example(name, steps, rows):

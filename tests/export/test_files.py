@@ -9,9 +9,9 @@ import torch
 from torch.testing import assert_close
 
 import torchdyn_neuro as tdn
-from tests.export.models import example
+from tests.export.models import example, scan_of, step_of
 from torchdyn_neuro.core.state import leaves, map_state
-from torchdyn_neuro.export import export_scan, export_step, load
+from torchdyn_neuro.export import load
 
 # Torch below 2.14, at loading.
 pytestmark = pytest.mark.filterwarnings("ignore:The given buffer is not writable")
@@ -52,8 +52,8 @@ def test_a_process_without_this_package_gives_the_same(tmp_path):
     inputs, expected = {}, {}
     for name in ("chain", "noise"):
         model, x = example(name, 30, 2)
-        export_step(model, x[0, :1]).save(tmp_path / f"{name}.step.pt2")
-        export_scan(model, x[:1, :1]).save(tmp_path / f"{name}.scan.pt2")
+        step_of(name).save(tmp_path / f"{name}.step.pt2")
+        scan_of(name).save(tmp_path / f"{name}.scan.pt2")
         torch.manual_seed(2)
         with torch.no_grad(), tdn.backend("eager"):
             inputs[name], expected[name] = x, model.scan(x)
@@ -71,12 +71,10 @@ def test_a_process_without_this_package_gives_the_same(tmp_path):
 
 @pytest.mark.parametrize("kind", ["step", "scan"])
 def test_files_are_read_again(tmp_path, kind):
-    model, x = example("conductances", 3, 2)
+    _, x = example("conductances", 3, 2)
     if kind == "step":
         x = map_state(lambda leaf: leaf[0], x)
-        exported = export_step(model, x)
-    else:
-        exported = export_scan(model, x)
+    exported = {"step": step_of, "scan": scan_of}[kind]("conductances")
     exported.save(tmp_path / "model.pt2")
     again = load(tmp_path / "model.pt2")
     assert again.layout == exported.layout
@@ -96,8 +94,7 @@ def test_onnx_files_are_valid_and_name_every_tensor(tmp_path):
     onnx = pytest.importorskip("onnx")
     pytest.importorskip("onnxscript")
     pytest.importorskip("onnxruntime")
-    model, x = example("conductances", 3, 2)
-    export_scan(model, x).save_onnx(tmp_path / "scan.onnx")
+    scan_of("conductances").save_onnx(tmp_path / "scan.onnx")
     graph = onnx.load(tmp_path / "scan.onnx").graph
     onnx.checker.check_model(tmp_path / "scan.onnx", full_check=True)
     sizes = [[axis.dim_param or axis.dim_value for axis in port.type.tensor_type.shape.dim] for port in graph.input]

@@ -5,10 +5,11 @@ import torch
 from torch.testing import assert_close
 
 import torchdyn_neuro as tdn
-from tests.export.models import MODELS, example
-from torchdyn_neuro.core.state import frames, leaves, map_state
-from torchdyn_neuro.export import OnnxModel, export_scan, export_step
-from torchdyn_neuro.export.onnx_file import scan_of, translate, write
+from tests.export.models import MODELS, example, scan_of, step_of
+from torchdyn_neuro.core.state import frames, leaves
+from torchdyn_neuro.export import OnnxModel
+from torchdyn_neuro.export.onnx_file import scan_of as scan_of_step
+from torchdyn_neuro.export.onnx_file import translate, write
 
 CALLS = 1000
 ROWS = 2
@@ -51,14 +52,13 @@ def test_step_and_scan_in_onnx_are_the_eager_ones_over_a_thousand_calls(name, tm
     model, x = example(name, CALLS, ROWS)
     expected = eager(model, x)
     assert expected[0].unique().numel() > 1
-    # The example has another number of rows.
-    step = export_step(model, map_state(lambda leaf: leaf[0, :1], x))
+    step = step_of(name)  # of another number of rows
     assert list(step.initial_state(ROWS)) == MODELS[name][2]
     # As save_onnx() does it, translated once for both.
     translated = translate(step.program, step.layout)
     write(translated, step.layout, tmp_path / "step.onnx")
     close(stepped(OnnxModel(tmp_path / "step.onnx"), x), expected)
-    translated.graph = scan_of(translated.graph, step.layout)
+    translated.graph = scan_of_step(translated.graph, step.layout)
     write(translated, step.layout.over_time(), tmp_path / "scan.onnx")
     scan = OnnxModel(tmp_path / "scan.onnx")
     y, state = scan(x, started(scan))
@@ -68,7 +68,7 @@ def test_step_and_scan_in_onnx_are_the_eager_ones_over_a_thousand_calls(name, tm
 @pytest.mark.parametrize("name", ["sequential with a convolution", "noise"])
 def test_a_scan_in_torch_is_the_eager_one_for_any_number_of_steps_and_rows(name):
     model, x = example(name, 40, ROWS)
-    scan = export_scan(model, map_state(lambda leaf: leaf[:1, :1], x))
+    scan = scan_of(name)
     expected = eager(model, x)
     state, pieces = started(scan), []
     for first, last in ((0, 1), (1, 18), (18, 40)):

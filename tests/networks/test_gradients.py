@@ -222,6 +222,24 @@ def test_threads_change_nothing_and_owners_the_last_bits(monkeypatch):
     close(gradients(1), wanted, 1e-12)
 
 
+@pytest.mark.parametrize("gradient", ["surrogate", "spike_times"])
+def test_steps_that_are_walked_together_change_nothing(monkeypatch, gradient):
+    """A delay of seven steps, or one step after the other."""
+
+    def found() -> Tensor:
+        cell = tdn.SynapticLIF(20.0, 5.0, dt=0.5, surrogate=tdn.Triangular(0.3)).double()
+        population = Population(150, cell, drives=[Current(0.13)], initial={"v": wiring.Uniform(0.0, 0.9)})
+        back = Projection("E", "E", wiring.FixedInDegree(10), 0.02, 3.5, learned=True)
+        net = SpikingNetwork({"E": population}, [back], dtype=torch.float64, owners=2)
+        net.simulate(40.0, bin=2.0, tau=3.0, gradient=gradient).filtered["E"].square().sum().backward()
+        return net.weights["E->E"].grad
+
+    wanted = found()
+    monkeypatch.setattr(networks.backward, "_MOST_SUMS", 1)
+    assert wanted.abs().max() > 0
+    assert torch.equal(found(), wanted)
+
+
 def test_float32_is_near_float64():
     def gradient(dtype: torch.dtype) -> Tensor:
         cell = tdn.SynapticLIF(20.0, 5.0, dt=0.5, surrogate=tdn.Damped(tdn.Triangular(0.3), 0.1)).to(dtype)

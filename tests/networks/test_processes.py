@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 
 import torchdyn_neuro as tdn
 from tests.networks.small_networks import listed, poisson_network, same
+from tests.processes import forkserver
 from torchdyn_neuro import networks, wiring
 
 WATCH = {"I": {"v": [3, 96]}, "E": {"refractory": [0, 330]}}
@@ -75,7 +75,7 @@ def test_two_processes_are_one(tmp_path):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    context = mp.get_context("spawn")
+    context = forkserver()
     told = context.Value("d", 0.0)
     both = [context.Process(target=work, args=(rank, port, tmp_path, told)) for rank in range(2)]
     for process in both:

@@ -351,6 +351,8 @@ def crossing(cell: tdn.core.Dynamics, *drives: Current | Poisson, inputs: int = 
     ("call", "message"),
     [
         (lambda: crossing(tdn.LIF(), Poisson(10.0, 1.0)), "expected spikes that arrive in a current .* got LIF in N"),
+        (lambda: crossing(tdn.Chain(nn.Identity(), tdn.LIF()), Poisson(10.0, 1.0)), "expected spikes that arrive in a"),
+        (lambda: crossing(tdn.Chain(tdn.LIF(), tdn.LIF())), "a Chain that ends in the only one"),
         (lambda: crossing(tdn.LIF(noise=tdn.WhiteNoise(1.0))), "expected cells without noise"),
         (lambda: crossing(tdn.EscapeLIF()), "expected cells without noise"),
         (lambda: crossing(tdn.LIF(reset="none")), "expected cells that are reset where their potential crosses"),

@@ -25,6 +25,7 @@ __all__ = [
     "CLAMP_IGNORES_ONE_NAN",
     "COMPILER_READS_CONTEXT_VARIABLES",
     "COMPILER_RETURNS_REPLACED",
+    "COMPILES_SCANS",
     "MODULE_ATTRIBUTES",
     "TENSOR_ATTRIBUTES",
     "ConvNd",
@@ -135,6 +136,9 @@ COMPILER_READS_CONTEXT_VARIABLES = _VERSION >= (2, 14)
 
 COMPILER_RETURNS_REPLACED = _VERSION >= (2, 14)
 """Whether a compiled function may return a named tuple that is the ``_replace`` of one that it has made."""
+
+COMPILES_SCANS = _VERSION >= (2, 14)
+"""Whether a library can be made of a program with a scan in it; torch 2.9 and 2.11 end in an assertion."""
 
 CLAMP_IGNORES_ONE_NAN = not torch.zeros(1, device="cpu").clamp(min=float("nan")).isnan().item()
 """Whether ``clamp`` with a NaN, a number, as its only bound gives what it is given (torch 2.9 and 2.11), else NaN."""

@@ -20,7 +20,7 @@ class Decoder(nn.Module):
 
     Shape:
         - input: [T, B, C], and lengths [B], whole numbers from 1 to T, if not all rows last T steps
-        - output: [B, C]
+        - output: [B, C], float32 or wider
 
     Raises:
         ValueError: if the input is not [T, B, C], or the lengths do not fit it.
@@ -41,8 +41,7 @@ class Decoder(nn.Module):
             )
         if lengths is not None:
             lengths = check_lengths(type(self).__name__, lengths, y.shape[1], len(y)).to(y.device)
-        # Spikes may come as truth values.
-        return self.decode(y if y.is_floating_point() else y.to(torch.get_default_dtype()), lengths)
+        return self.decode(y.to(wide(y)), lengths)
 
     def decode(self, y: Tensor, lengths: Tensor | None) -> Tensor:
         """The value of each class, from the real steps alone."""
@@ -50,11 +49,19 @@ class Decoder(nn.Module):
 
     def start(self, y_t: Tensor) -> Tensor:
         """What is kept before the first frame."""
-        return torch.zeros_like(y_t)
+        return torch.zeros_like(y_t, dtype=wide(y_t))
 
     def finish(self, kept: Tensor, steps: int | Tensor) -> Tensor:
         """The value of each class, from what is kept of ``steps`` frames: one number, or one for each row, [B, 1]."""
         return kept
+
+
+def wide(y: Tensor) -> torch.dtype:
+    """What outputs are read in: their type, or float32 where that is narrower, for bfloat16 counts to 256 only.
+
+    Spikes may come as truth values.
+    """
+    return torch.promote_types(y.dtype, torch.float32) if y.is_floating_point() else torch.get_default_dtype()
 
 
 def keep_real(decoder: Decoder, kept: Tensor, y_t: Tensor, step: int, lengths: Tensor | None) -> Tensor:

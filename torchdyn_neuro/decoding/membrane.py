@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from ..core.lengths import fill_padding, last, step_counts, total
-from .decoder import Decoder
+from .decoder import Decoder, wide
 
 
 class MeanMembrane(Decoder):
@@ -60,7 +60,7 @@ class MaxMembrane(Decoder):
         return fill_padding(y, lengths, -torch.inf).amax(0)
 
     def start(self, y_t: Tensor) -> Tensor:
-        return torch.full_like(y_t, -torch.inf)
+        return torch.full_like(y_t, -torch.inf, dtype=wide(y_t))
 
     def keep(self, kept: Tensor, y_t: Tensor) -> Tensor:
         return torch.where(y_t > kept, y_t, kept)

@@ -5,7 +5,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from ..core.lengths import fill_padding, total
-from .decoder import Decoder
+from .decoder import Decoder, wide
 
 
 class SoftmaxMembrane(Decoder):
@@ -33,4 +33,4 @@ class SoftmaxMembrane(Decoder):
         return total(fill_padding(y, lengths).softmax(2), lengths)
 
     def keep(self, kept: Tensor, y_t: Tensor) -> Tensor:
-        return kept + y_t.softmax(1)
+        return kept + y_t.softmax(1, dtype=wide(y_t))

@@ -6,9 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
-from ..core.torch_private import inductor
+from ..core.torch_private import COMPILES_SCANS, inductor
 from .layout import LAYOUT, Layout
 from .onnx_file import scan_of, translate, write
+from .refusal import NotExportable
 from .runner import Runner
 from .trace import quiet
 
@@ -70,7 +71,15 @@ class Exported(Runner):
 
         Args:
             path: of the file, which ends in ``.pt2``.
+
+        Raises:
+            NotExportable: for a scan below torch 2.14, which compiles steps only.
         """
+        if self.layout.kind == "scan" and not COMPILES_SCANS:
+            raise NotExportable(
+                f"compile: expected torch 2.14 for a scan, got {torch.__version__}, which compiles a step only; update "
+                "torch, compile what export_step() gives, or save() the scan"
+            )
         options = {"aot_inductor.metadata": {LAYOUT: self.layout.to_json()}}
         with quiet():
             inductor().aoti_compile_and_package(self.program, package_path=str(path), inductor_configs=options)

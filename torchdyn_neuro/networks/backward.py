@@ -24,6 +24,8 @@ _CACHE = 3 << 20
 """Bytes of a segment."""
 _MOST_KEPT = 1 << 28
 """Bytes of states."""
+_MOST_SUMS = 1 << 18
+"""Numbers of a block of steps, one for each neuron and step."""
 _MOST_STATES = 64
 """Fields of a cell that the kernels have room for."""
 
@@ -166,7 +168,8 @@ class Way:
         figures = torch.zeros(owners, 3, dtype=torch.int64)
         sizes = [min(owners, threads_for(_OPERATIONS * self.steps)), owners, len(self.cells), self.begin, end]
         sizes += [longest, self.every, layout.total, len(self.drives), len(read), len(watched)]
-        sizes += [len(self.crossings), looks, *layout.widths]
+        together = max(1, min(self.packed.delays[-1], self.every, _MOST_SUMS // layout.total))
+        sizes += [together, len(self.crossings), looks, *layout.widths]
         tensors = [self.packed.places, self.packed.weights, self.packed.offsets, spikes.contiguous(), starts]
         tensors += [found.weights, lines, figures]
         functions: list[int | None] = []

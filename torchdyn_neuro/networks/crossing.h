@@ -62,7 +62,8 @@ struct Looked {
     for (I k = 0; k < c.leaves; ++k) __builtin_memset(fields[k], 0, TOUCHED * 8);
     for (I i = 0; i < replayed; ++i) {
       const I size = c.sizes[c.replayed[i]];
-      __builtin_memcpy(fields[c.replayed[i]], (const char*)fields_at[i] + (row + begin) * size, (__SIZE_TYPE__)(TOUCHED * size));
+      __builtin_memcpy(fields[c.replayed[i]], (const char*)fields_at[i] + (row + begin) * size,
+                       (__SIZE_TYPE__)(TOUCHED * size));
     }
     void* pointers[3 * INPUTS];
     for (I k = 0; k < inputs; ++k) {
@@ -102,7 +103,8 @@ struct Looked {
     for (I k = 0; k < p.carried; ++k) {
       const I size = c.sizes[c.carried[k]];
       if (came)
-        __builtin_memcpy(gradients[1 + k], (const char*)p.gradients()[1 + k] + begin * size, (__SIZE_TYPE__)(TOUCHED * size));
+        __builtin_memcpy(gradients[1 + k], (const char*)p.gradients()[1 + k] + begin * size,
+                         (__SIZE_TYPE__)(TOUCHED * size));
       else
         __builtin_memset(gradients[1 + k], 0, TOUCHED * 8);
       to[1 + k] = as_whole(gradients[1 + k], size, begin);

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..core.chain import Chain
 from ..core.dynamics import Dynamics
@@ -173,10 +173,14 @@ def _crossing(cell: Dynamics) -> Crossing:
     return found
 
 
+def _layers(cell: nn.Module) -> list[nn.Module]:
+    """Those of a chain and of chains inside, in order."""
+    return [each for layer in cell for each in _layers(layer)] if isinstance(cell, Chain) else [cell]
+
+
 def _spiking(cell: Dynamics) -> Spiking | None:
-    while isinstance(cell, Chain):
-        cell = list(cell)[-1]
-    return cell if isinstance(cell, Spiking) else None
+    last = _layers(cell)[-1]
+    return last if isinstance(last, Spiking) else None
 
 
 def check_timed(populations: Mapping[str, Population], projections: Sequence[Projection]) -> None:
@@ -196,7 +200,9 @@ def check_timed(populations: Mapping[str, Population], projections: Sequence[Pro
 
 
 def _wrong(cell: Dynamics, last: Spiking | None, reached: bool) -> Iterator[tuple[bool, str, str]]:
-    yield last is None, "a cell, or a Chain that ends in one", "pass such"
+    *before, _ = _layers(cell)
+    alone = last is not None and not any(isinstance(layer, Spiking) for layer in before)
+    yield not alone, "a spiking cell, or a Chain that ends in the only one", "make others populations of their own"
     other = type(last.threshold) is not Threshold or last.reset == "none" or getattr(last, "scheme", "ode") != "ode"
     yield other, "cells that are reset where their potential crosses a threshold", "take e.g. SynapticLIF"
     yield last.integrator.crossings, "cells whose spikes lie on the grid (not Interpolated)", "take its method alone"
@@ -208,7 +214,7 @@ def _wrong(cell: Dynamics, last: Spiking | None, reached: bool) -> Iterator[tupl
     )
     yield last.noise is not None, "cells without noise, of whose path a crossing has no slope", "leave it out"
     yield (
-        reached and last is cell and last.arrive is None,
+        reached and last.arrive is None and not any(isinstance(layer, Dynamics) for layer in before),
         "spikes that arrive in a current (where they move the potential at once the spikes that they cause are no "
         "sooner with a larger weight)",
         "put an ExponentialSynapse in front of it in a Chain, or take SynapticLIF or TwoSynapseLIF",

@@ -1,11 +1,13 @@
 // The derivative of many steps of a network, from the last to the first. After timing.h, where weights are not frozen.
 //
 // Segment by segment: states are computed again, then reverse time walks the rows. A gradient of inputs takes the place of
-// the inputs of its step. Owners go through a segment by themselves but for one barrier in each step, when the sums over
-// the parts of a row are there, which are added in the order of the owners: nothing depends on threads.
+// the inputs of its step. Rows are walked for all steps of a block, which is no longer than the shortest delay: what the
+// spikes of a block meet is known before it is gone back. Owners go through a segment by themselves but for one barrier
+// in each block, when the sums over the parts of a row are there, which are added in the order of the owners: nothing
+// depends on threads.
 #ifndef FROZEN
 struct Backwards : Timing {
-  void back(Part& own, I o, I a, I t) {
+  void back(Part& own, I o, I a, I t, I row) {
     void *inputs[16], *before[64];
     char* arrives = own.arrives;
     for (I n = 0; n < populations; ++n) {
@@ -17,7 +19,7 @@ struct Backwards : Timing {
       const int32_t* const near = own.near.at;
       for (I k = at[0]; k < at[1]; ++k) {
         NUMBER sum = 0;
-        for (I q = 0; q < owners; ++q) sum += part[q].sums[t & 1][near[k]];
+        for (I q = 0; q < owners; ++q) sum += part[q].sums[row * all + near[k]];
         gradient[near[k] - p.first] = sum;
       }
       for (I r = 0; r < readouts; ++r) {
@@ -31,7 +33,8 @@ struct Backwards : Timing {
         }
         // Half of what it would count for a step later less that a step before, either of which may be in another bin.
         const bool first = left + 1 == readout[r].width && bin, last = t + 1 == end, next = !left;
-        const NUMBER *const before = first ? each - p.neurons : each, *const later = next && !last ? each + p.neurons : each;
+        const NUMBER* const before = first ? each - p.neurons : each;
+        const NUMBER* const later = next && !last ? each + p.neurons : each;
         const NUMBER less = readout[r].power[first ? 0 : left + 1];
         const NUMBER more = last ? power : readout[r].power[next ? readout[r].width - 1 : left - 1];
         for (I k = at[0]; k < at[1]; ++k)
@@ -74,17 +77,18 @@ struct Backwards : Timing {
 // numbers of each spike of the run, or null; the length of a step and the least rise in one; where times have a gradient,
 // of each population what is held, what comes in every step to each input, and room.
 // sizes: threads, owners, populations, first step, the step behind the last, longest delay, steps of a segment, neurons,
-// drives, readouts, watches, populations whose times have a gradient (all or none), whether only times are found;
-// accumulators of each owner; of each population the words of a Learner, bytes of a number of
-// each state, ranges; of each drive its words; of each readout its population and width; of each watch its population,
-// the carried state and how many neurons; of each population the words of Crossings. functions: replay and reverse of
-// each population, then what is looked at in each.
+// drives, readouts, watches, steps of a block, populations whose times have a gradient (all or none), whether only times
+// are found; accumulators of each owner; of each population the words of a Learner, bytes of a number of each state,
+// ranges; of each drive its words; of each readout its population and width; of each watch its population, the carried
+// state and how many neurons; of each population the words of Crossings. functions: replay and reverse of each
+// population, then what is looked at in each.
 extern "C" void reverse_network(const void* const* functions, void* const* tensors, const I* sizes) {
   Backwards m = {};
   m.threads = sizes[0], m.owners = sizes[1], m.populations = sizes[2], m.begin = sizes[3], m.end = sizes[4];
   m.longest = sizes[5], m.every = sizes[6], m.all = sizes[7], m.drives = sizes[8], m.readouts = sizes[9];
   m.watches = sizes[10], m.turns = m.every + m.longest + 1;
-  const I timed = sizes[11], looks = sizes[12], *word = sizes + 13;
+  m.together = sizes[11];
+  const I timed = sizes[12], looks = sizes[13], *word = sizes + 14;
   m.places = (const uint16_t*)tensors[0], m.weights = (const Weight*)tensors[1];
   m.spikes = (const int32_t*)tensors[3], m.starts = (const I*)tensors[4];
   m.learned = (NUMBER*)tensors[5], m.lines = (NUMBER*)tensors[6];
@@ -132,7 +136,7 @@ extern "C" void reverse_network(const void* const* functions, void* const* tenso
   for (I o = 0; o < m.owners; ++o) {
     Part& own = m.part[o];
     own.starts = (I*)memory_of(m.populations * (m.every + 1) * (I)sizeof(I));
-    for (int k = 0; k < 2; ++k) own.sums[k] = (NUMBER*)memory_of((m.all + 1) * (I)sizeof(NUMBER));
+    own.sums = (NUMBER*)memory_of((2 * m.together * m.all + 1) * (I)sizeof(NUMBER));
     own.buffer = (NUMBER*)memory_of((m.all + 2 * BLOCK_OF_DRIVE) * (I)sizeof(NUMBER));
     own.arrives = (char*)memory_of(flags + 1);
     for (I k = 0; k <= flags; ++k) own.arrives[k] = 0;
@@ -150,10 +154,14 @@ extern "C" void reverse_network(const void* const* functions, void* const* tenso
       a = m.begin + (b - m.begin - 1) / m.every * m.every;
       for (I o = id; o < m.owners; o += threads) m.replay(m.part[o], o, a, b);
       m.barrier.wait(threads);
-      for (I t = b - 1; t >= a; --t) {
-        for (I o = id; o < m.owners; o += threads) m.walk(m.part[o], a, t);
+      for (I end = b, begin, half = 0; end > a; end = begin, half ^= 1) {
+        begin = end - m.together > a ? end - m.together : a;
+        const I row = half * m.together - begin;
+        for (I o = id; o < m.owners; o += threads)
+          for (I t = end - 1; t >= begin; --t) m.walk(m.part[o], a, t, row + t);
         m.barrier.wait(threads);
-        for (I o = id; o < m.owners; o += threads) m.back(m.part[o], o, a, t);
+        for (I o = id; o < m.owners; o += threads)
+          for (I t = end - 1; t >= begin; --t) m.back(m.part[o], o, a, t, row + t);
       }
       m.barrier.wait(threads);
     }
@@ -164,8 +172,7 @@ extern "C" void reverse_network(const void* const* functions, void* const* tenso
     Part& own = m.part[o];
     figures[3 * o] += own.walked, figures[3 * o + 1] += own.went, figures[3 * o + 2] += own.grazing;
     own.looked.drop();
-    free(own.near.at), free(own.starts), free(own.buffer), free(own.arrives);
-    for (int k = 0; k < 2; ++k) free(own.sums[k]);
+    free(own.near.at), free(own.starts), free(own.buffer), free(own.arrives), free(own.sums);
   }
   free(parts), free(m.learner), free(m.outside), free(m.readout), free(m.seen), free(crossings);
 }

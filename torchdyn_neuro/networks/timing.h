@@ -52,9 +52,9 @@ struct Timing : Walking {
       if (place == p.states) continue;
       const double jump = at.after(c, field, l) - number_at(p.rows()[place], c.sizes[field], row + neuron);
       const NUMBER* const now = w.gradient + (t - begin) * w.count;
+      const double share = t + 1 < end ? (t > begin ? .5 : 1) : 0, before = t > begin ? 1 - share : 0;
       for (I k = 0; k < w.count; ++k)
-        if (w.neuron[k] == neuron)
-          sum += jump * (t + 1 < end ? (t > begin ? .5 * (now[k - w.count] + now[k]) : now[k]) : t > begin ? now[k - w.count] : 0);
+        if (w.neuron[k] == neuron) sum += jump * (share * now[k] + (before ? before * now[k - w.count] : 0));
     }
     return sum;
   }
@@ -84,7 +84,8 @@ struct Timing : Walking {
         gains[l] = 0;
         for (I i = 0; i < p.carried; ++i)
           if (arrives[1 + i])
-            gains[l] -= number_at(p.gradients()[1 + i], c.sizes[c.carried[i]], block + l) * looked.change(c, c.carried[i], l);
+            gains[l] -= number_at(p.gradients()[1 + i], c.sizes[c.carried[i]], block + l) *
+                        looked.change(c, c.carried[i], l);
       }
       looked.look(c, p.inputs, p.rows(), (t - a) * p.length, p.states, inputs, true, low, block);
       looked.put_aside(c);

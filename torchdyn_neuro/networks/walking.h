@@ -25,14 +25,14 @@ struct alignas(64) Part {
   I base;                   // of its accumulators
   Growing<int32_t> near;    // neurons with a slope: of each population, of each step of a segment
   I* starts;
-  NUMBER *sums[2], *buffer;
+  NUMBER *sums, *buffer;    // sums: of two blocks of steps, each so many rows [all]
   char* arrives;
   Looked looked;
   I walked, went, grazing;
 };
 
 struct Walking {
-  I threads, owners, populations, begin, end, longest, every, all, width, drives, readouts, watches, turns;
+  I threads, owners, populations, begin, end, longest, every, all, width, drives, readouts, watches, turns, together;
   const uint16_t* places;
   const Weight* weights;
   NUMBER *learned, *lines;  // gradients of the weights, or null; inputs and their gradients [turns, width]
@@ -186,8 +186,8 @@ struct Walking {
     for (I k = since(t); learned && k < since(t + 1); ++k) taught(own, spikes[2 * k + 1], t);
   }
 
-  void walk(Part& own, I a, I t) {
-    NUMBER* const to = own.sums[t & 1];
+  void walk(Part& own, I a, I t, I row) {
+    NUMBER* const to = own.sums + row * all;
     I walked = 0, went = 0;
     for (I n = 0; n < populations; ++n)
       for (I o = 0; o < owners; ++o) {
