@@ -209,7 +209,9 @@ def test_on_a_card_two_runs_are_alike_and_the_rates_are_those_of_the_cpu():
 @NEEDS_CARD
 def test_on_a_card_weights_that_are_learned_are_read_anew():
     net = driven(learned=True).to("cuda")
+    held = dict((*net.named_parameters(), *net.named_buffers()))
     before = net.run(50.0).spikes
+    assert all(held[name] is x and x.is_cuda for name, x in (*net.named_parameters(), *net.named_buffers()))
     with torch.no_grad():
         net.weights["E->E"].mul_(8.0)
     after = net.run(50.0).spikes

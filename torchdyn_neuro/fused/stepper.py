@@ -99,7 +99,7 @@ class Recorded:
         values: Sequence[Tensor],
     ) -> tuple[Tensor, ...]:
         numbers = plain_numbers(self.found.numbers, self.found.numbers_dtype, torch.zeros(0))
-        parameters, inners = laid_out_all([value.detach() for value in values], self.frame, numbers)
+        parameters, inners = laid_out_all([value.detach().cpu() for value in values], self.frame, numbers)
         alike, each = nodes
         length = -(-self.frame[-1] // WIDEST) * WIDEST
         held = [torch.zeros(_WIDEST_VECTOR, dtype=node.dtype) for node in alike]

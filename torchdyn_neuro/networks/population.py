@@ -1,6 +1,5 @@
 """A population of equal neurons."""
 
-import copy
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -14,6 +13,7 @@ from ..wiring import Values
 from ..wiring.draw import drawn
 from ..wiring.values import table_of
 from .drives import Current, Poisson, tensors_of
+from .on_cpu import on_cpu
 from .watching import fields_of
 
 
@@ -91,12 +91,6 @@ class Population(nn.Module):
             "them"
         )
 
-    @property
-    def cell_on_cpu(self) -> Dynamics:
-        """The cell, or a copy of it where it lies elsewhere: its step is recorded on the CPU."""
-        held = *self.cell.parameters(), *self.cell.buffers()
-        return self.cell if all(x.device.type == "cpu" for x in held) else copy.deepcopy(self.cell).cpu()
-
     def frame(self, dtype: torch.dtype) -> State:
         """An input of zeros [1, neurons] as the cell takes it."""
         parts = tuple(torch.zeros(1, self.neurons, dtype=dtype) for _ in self.inputs)
@@ -105,15 +99,15 @@ class Population(nn.Module):
     def check(self, dtype: torch.dtype) -> None:
         """Raise if the cell does not take inputs of this type and number."""
         sequence = map_state(lambda frame: frame.unsqueeze(0), self.frame(dtype))
-        cell = self.cell_on_cpu
-        cell.check_input(cell._read(sequence, axis=2))
+        with on_cpu(self.cell) as cell:
+            cell.check_input(cell._read(sequence, axis=2))
 
     def initial_state(self, dtype: torch.dtype, stream: int) -> State:
         """The state at the start, fields [1, neurons]; ``stream`` tells apart what is drawn."""
         # What a cell draws by itself, such as the key of a noise, comes from the seed of the network, too.
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), on_cpu(self.cell) as cell:
             torch.manual_seed(stream)
-            state = self.cell_on_cpu.initial_state(self.frame(dtype))
+            state = cell.initial_state(self.frame(dtype))
         places, values = fields_of(state), list(leaves(state))
         for number, (name, value) in enumerate(self.initial.items()):
             if name not in places:

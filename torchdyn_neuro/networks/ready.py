@@ -11,6 +11,7 @@ from .cuda.engine import CudaEngine
 from .cuda.kept import taken
 from .cuda.loaded import load
 from .engine import Engine
+from .on_cpu import on_cpu
 from .running import SpikingNetworkState
 
 
@@ -25,9 +26,10 @@ class Ready(Built):
                 steps.append(None)
                 continue
             each.check(self.dtype)
-            module, frame = each.cell_on_cpu, each.frame(self.dtype)
-            cells.append(module.take_state(frame, cell))
-            steps.append(recorded(module, frame, cells[-1]))
+            frame = each.frame(self.dtype)
+            with on_cpu(each.cell) as module:
+                cells.append(module.take_state(frame, cell))
+                steps.append(recorded(module, frame, cells[-1]))
         if self._on_card:
             return self._made_on_card(steps, cells, watched)
         return self._made([step and step.step() for step in steps], cells, state, watched)
