@@ -30,6 +30,7 @@ def test_a_constant_activity_gives_the_closed_form():
         assert_close(weight, steady + (start - steady) * math.exp(-ETA * ALPHA * 20))
 
 
+@pytest.mark.usefixtures("eager")
 @pytest.mark.parametrize("weights", ["rows", "mean", "sum"])
 def test_a_chain_teaches_its_connection_what_the_next_layer_did(weights):
     """Against a loop written out: the weights of each row, or one weight that takes the changes of all rows."""
@@ -66,6 +67,7 @@ def test_the_module_does_not_change_and_pieces_are_the_whole():
     assert_close(dict(chain.state_dict()), before, rtol=0, atol=0)
 
 
+@pytest.mark.usefixtures("eager")
 def test_a_network_learns_its_own_feedback():
     """Two cells that are driven together wire together; the third stays apart."""
     torch.manual_seed(0)
@@ -99,6 +101,7 @@ def test_a_synapse_on_the_way_is_not_what_answers():
         tdn.Chain(layer, nn.Linear(2, 5).double(), cell)(x)
 
 
+@pytest.mark.usefixtures("eager")
 def test_gradients_reach_the_start_and_the_rule():
     layer = tdn.Plastic(nn.Linear(3, 2), tdn.Hebbian(tdn.Learned(ETA), alpha=tdn.Learned(ALPHA)))
     y, _ = tdn.Chain(layer, tdn.LeakyIntegrator()).scan(torch.rand(6, 2, 3))
@@ -279,6 +282,7 @@ def test_a_weight_that_places_share_takes_the_sum_over_them(weights):
     assert_close(learned, expected[weights])
 
 
+@pytest.mark.usefixtures("eager")
 def test_a_thinned_out_connection_stays_thin():
     torch.manual_seed(0)
     layer = tdn.Plastic(tdn.sparse(nn.Linear(6, 4, bias=False), 0.5), tdn.Hebbian(0.1, alpha=1.0)).double()
@@ -301,6 +305,7 @@ def test_bounds_hold_after_every_step():
         tdn.Hebbian(w_min=1, w_max=0)
 
 
+@pytest.mark.usefixtures("eager")
 def test_a_frozen_connection_stays():
     layer = plastic()
     layer.frozen = True
@@ -319,6 +324,7 @@ class Rewarded(tdn.LearningRule):
         return weight + activity.gather(change), traces
 
 
+@pytest.mark.usefixtures("eager")
 @pytest.mark.parametrize("weights", ["rows", "mean", "sum"])
 def test_a_modulator_reaches_every_rule_inside(weights):
     """A chain in a chain and a network, against loops that are written out."""

@@ -333,6 +333,22 @@ def test_what_starts_above_its_threshold_crosses_nothing():
     assert slope == 0
 
 
+@pytest.mark.parametrize("reset", ["value", "subtract"])
+def test_what_starts_above_its_threshold_and_rises_crosses_nothing_either(reset):
+    """v(0) = 1.5 spikes at once whatever it is; then t = tau ln((I - v) / (I - v_th)), from v = 0 or from .5."""
+    current, first = (torch.tensor(x, **DOUBLE, requires_grad=True) for x in (3.0, 1.5))
+    after = first - 1.0 if reset == "subtract" else 0.0 * first
+    wanted = torch.autograd.grad(20.0 * torch.log((current - after) / (current - 1.0)), [current, first])
+    value, start = constant(3.0), torch.tensor([1.5], **DOUBLE, requires_grad=True)
+    net = driven(tdn.LIF(20.0, reset=reset, dt=0.01), Current(value), initial={"v": start})
+    found = net.simulate(12.0, **EXACT)
+    times = found.spike_times("N", 2)[0]
+    for time, exact in zip(times, ([0.0, 0.0], wanted), strict=True):
+        slopes = torch.autograd.grad(time, [value, start], retain_graph=True)
+        assert [slope.item() for slope in slopes] == pytest.approx([float(each) for each in exact], rel=0.01)
+    assert found.work["grazing"] == 1
+
+
 def test_times_are_there_without_gradients():
     net = driven(tdn.LIF(20.0, dt=0.1), Current(constant(1.5)))
     wanted = net.simulate(30.0, **EXACT).times
@@ -354,6 +370,10 @@ def crossing(cell: tdn.core.Dynamics, *drives: Current | Poisson, inputs: int = 
         (lambda: crossing(tdn.Chain(nn.Identity(), tdn.LIF()), Poisson(10.0, 1.0)), "expected spikes that arrive in a"),
         (lambda: crossing(tdn.Chain(tdn.LIF(), tdn.LIF())), "a Chain that ends in the only one"),
         (lambda: crossing(tdn.LIF(noise=tdn.WhiteNoise(1.0))), "expected cells without noise"),
+        (
+            lambda: crossing(tdn.Chain(tdn.TsodyksMarkram(), tdn.LIF()), Poisson(10.0, 1.0)),
+            "expected spikes that arrive in a current .* got LIF in N",
+        ),
         (lambda: crossing(tdn.EscapeLIF()), "expected cells without noise"),
         (lambda: crossing(tdn.LIF(reset="none")), "expected cells that are reset where their potential crosses"),
         (lambda: crossing(tdn.HodgkinHuxley()), "expected cells that are reset where their potential crosses"),

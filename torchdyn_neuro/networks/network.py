@@ -226,7 +226,7 @@ class SpikingNetwork(Ready):
             )
         slowest = positive_number("SpikingNetwork", "slowest", slowest or 0.0, zero=True)
         if exact:
-            check_timed(self.populations, self.projections)
+            check_timed(self.populations, self.projections, self.dtype)
         states, cells, crossings = record_cells(self.populations, start, self.dtype, exact, times)
         start = start._replace(cells=tuple(states))
         watched = watched_in(self.populations, states, self.dtype, watch or {})

@@ -100,8 +100,10 @@ struct Timing : Walking {
         const I j = near[k] - p.first, l = j - block, number = times ? number_of(near[k], t) : -1;
         double gained = gains[l] + gradient[j] + c.waiting[j], moves = rise[l] > slowest ? rise[l] : slowest;
         if (number >= 0) gained += dt * times[number];
-        own.grazing += !(rise[l] > 0);
-        gradient[j] = moves > 0 ? (NUMBER)(-gained / moves) : 0;
+        // What was above before the step has fired at its start, and crosses nothing.
+        const bool below = looked.share(c, l) > 0;
+        own.grazing += !(below && rise[l] > 0);
+        gradient[j] = below && moves > 0 ? (NUMBER)(-gained / moves) : 0;
         c.waiting[j] = 0;
       }
     }
