@@ -226,6 +226,18 @@ def test_what_is_watched_and_filtered_stands_for_integrals():
     assert all(error < dt for pair, dt in zip(errors, (0.1, 0.05), strict=True) for error in pair)
 
 
+def test_steps_that_are_left_of_a_refractory_period_move_with_the_spike():
+    """Their integral is that of t_ref - (t - t_k), of the second spike cut off .75 ms behind it."""
+    current = torch.tensor(1.5, **DOUBLE, requires_grad=True)
+    second = 2 * 20.0 * torch.log(current / (current - 1)) + 2.0
+    (wanted,) = torch.autograd.grad(-(2.0 - 0.75) * second, current)
+    value, dt = constant(1.5), 0.01
+    net = driven(tdn.LIF(20.0, reset="value", t_ref=2.0, dt=dt), Current(value))
+    found = net.simulate(round(second.item() + 0.75, 2), watch={"N": {"refractory": [0]}}, gradient="spike_times")
+    (slope,) = torch.autograd.grad(dt * dt * found.traces["N"]["refractory"].sum(), value)
+    assert slope.item() == pytest.approx(wanted.item(), rel=0.01)
+
+
 def test_an_upstroke():
     """Of an exponential neuron: the first passage takes the integral of 1 / v', which a current shortens."""
     v = torch.linspace(-65.0, -45.0, 20_001, **DOUBLE)

@@ -152,6 +152,8 @@ def _own_change(cell: Spiking, always: State, arrived: State, state: State, afte
         state = map_state(lambda now, more: now - (more - now), state, cell.arrive(came, state))
     rate = cell.vector_field(drive, state)
     change = map_state(lambda still, slope: still + cell.dt * slope, map_state(torch.zeros_like, state), rate)
+    if cell.refractory_steps:
+        change = change._replace(refractory=-(state.refractory > 0).to(change.refractory.dtype))
     if cell.arrive is not None:
         change = map_state(lambda moved, later, now: moved + (later - now), change, cell.arrive(drive, state), state)
     start, end = (each.v - cell.threshold.level(cell, each) for each in (state, after))
