@@ -133,7 +133,7 @@ def test_a_state_may_be_started_and_given_inside_a_compiled_function():
     torch.manual_seed(0)
     cell = tdn.LIF(noise=tdn.WhiteNoise(20.0))
     for module in (tdn.LIF(), tdn.Chain(cell, nn.Linear(4, 3), tdn.LIF(noise=tdn.WhiteNoise(20.0)))):
-        x = 4 * torch.rand(3, 2, 4)
+        x = 4 * torch.rand(2, 2, 4)
 
         def run(x, module=module):
             _, state = module.scan(x, module.initial_state(x[0]))

@@ -77,6 +77,24 @@ def test_streaming_errors():
     assert_close(cell(torch.ones(3, 1, 2)), tdn.LIF()(torch.ones(3, 1, 2)))
 
 
+def test_a_recurrent_layer_of_torch_is_told_of():
+    live = tdn.Streaming(nn.Sequential(FirstOf(nn.GRU(2, 3)), tdn.LIF()))
+    with pytest.warns(UserWarning, match=r"piece to piece .* got GRU at '0\.layer', which begins"):
+        live(torch.ones(3, 1, 2))
+    live(torch.ones(3, 1, 2))  # told once
+
+
+class FirstOf(nn.Module):
+    """The sequence alone of a layer that returns its last state, too."""
+
+    def __init__(self, layer: nn.Module):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x):
+        return self.layer(x)[0]
+
+
 def test_record_returns_what_a_loop_of_steps_sees():
     net, x = model(), stream()
     seen = tdn.record(net, x, ["1.v", "1.output", "2.neuron.v", "2.output", "3.v"])

@@ -1,5 +1,6 @@
 """Live inference: the one thing that remembers."""
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -112,6 +113,8 @@ def run_carrying(owner: str, model: nn.Module, x: Any, states: Carried, *, keep_
         ValueError: if one of the dynamics is called twice.
     """
     visited: set[Dynamics] = set()
+    if not states:
+        _warn_of_others(owner, model)
 
     def carry(module: Dynamics, x: State) -> State:
         if module in visited:
@@ -128,6 +131,19 @@ def run_carrying(owner: str, model: nn.Module, x: Any, states: Carried, *, keep_
 
     with intercepting(carry):
         return model(x)
+
+
+def _warn_of_others(owner: str, model: nn.Module) -> None:
+    """Warn of recurrent layers of torch, whose state nobody hands on."""
+    inside = {part for module in model.modules() if isinstance(module, Dynamics) for part in module.modules()}
+    for name, part in model.named_modules():
+        if isinstance(part, nn.RNNBase) and part not in inside:
+            warnings.warn(
+                f"{owner}: expected what lasts from piece to piece to be the state of dynamics, got "
+                f"{type(part).__name__}{f' at {name!r}' if name else ''}, which begins anew with each piece; put it "
+                "into a Dynamics of your own, or pass whole sequences",
+                stacklevel=4,
+            )
 
 
 def _each_tensor(function: Any, tree: Any) -> Any:
