@@ -398,6 +398,17 @@ def test_cells_that_do_not_fit(call, message):
         call()
 
 
+@pytest.mark.parametrize("front", [lambda: tdn.TsodyksMarkram(dt=0.1), nn.ReLU])
+def test_spikes_that_move_must_add_up_where_they_arrive(front):
+    """Given spikes may arrive anywhere, for they stay; where others meet, their times have another derivative."""
+    cell = tdn.Chain(front(), tdn.ExponentialSynapse(dt=0.1), tdn.LIF(dt=0.1)).double()
+    populations = {"N": Population(2, cell), "in": SpikeSource(2, torch.tensor([0.5]), torch.tensor([0]))}
+    every = [Projection(name, "N", wiring.FixedOutDegree(1), 0.5, 0.1, learned=True) for name in populations]
+    SpikingNetwork(populations, every[1:], dtype=torch.float64).simulate(1.0, gradient="spike_times")
+    with pytest.raises(ValueError, match="expected layers in front of it behind which spikes that move add up"):
+        SpikingNetwork(populations, every, dtype=torch.float64).simulate(1.0, gradient="spike_times")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -16,6 +16,7 @@ from ..core.spiking import Spiking, Threshold
 from ..core.state import State, leaves, map_state, widen
 from ..core.upstroke import ExponentialUpstroke
 from ..fused.stepper import WIDEST, Recorded, Stepper, recorded
+from .arriving import adds_up, lasts
 from .drives import Current, Poisson
 from .population import Population
 from .projection import Projection
@@ -185,27 +186,17 @@ def _spiking(cell: Dynamics) -> Spiking | None:
     return last if isinstance(last, Spiking) else None
 
 
-def _lasts(layers: Sequence[nn.Module], frame: State) -> bool:
-    """Whether what arrives in one step is felt behind some layers in the next."""
-    if not any(isinstance(layer, Dynamics) for layer in layers):
-        return False
-    front = Chain(*layers)
-    with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        state = front.initial_state(frame)
-        ends = [front.step(each, state)[1] for each in (frame, map_state(torch.ones_like, frame))]
-        without, behind = (leaves(front.step(frame, end)[0]) for end in ends)
-        return any(not torch.equal(a, b) for a, b in zip(without, behind, strict=True))
-
-
 def check_timed(populations: Mapping[str, Population], projections: Sequence[Projection], dtype: torch.dtype) -> None:
     """Raise if spikes are no crossings that move smoothly with what a network learns."""
     for name, population in populations.items():
         if population.cell is None:
             continue
         last = _spiking(population.cell)
-        reached = any(each.target == name for each in projections)
-        reached |= any(isinstance(drive, Poisson) for drive in population.drives)
-        for wrong, expected, fix in _wrong(population.cell, last, population.frame(dtype) if reached else None):
+        sources = [populations[each.source] for each in projections if each.target == name]
+        reached = bool(sources) or any(isinstance(drive, Poisson) for drive in population.drives)
+        frame = population.frame(dtype) if reached else None
+        moves = any(source.cell is not None for source in sources)
+        for wrong, expected, fix in _wrong(population.cell, last, frame, moves):
             if wrong:
                 raise ValueError(
                     f"SpikingNetwork: expected {expected} for the gradient of spike times, got "
@@ -213,7 +204,9 @@ def check_timed(populations: Mapping[str, Population], projections: Sequence[Pro
                 )
 
 
-def _wrong(cell: Dynamics, last: Spiking | None, arriving: State | None) -> Iterator[tuple[bool, str, str]]:
+def _wrong(
+    cell: Dynamics, last: Spiking | None, arriving: State | None, moves: bool
+) -> Iterator[tuple[bool, str, str]]:
     *before, _ = _layers(cell)
     alone = last is not None and not any(isinstance(layer, Spiking) for layer in before)
     yield not alone, "a spiking cell, or a Chain that ends in the only one", "make others populations of their own"
@@ -228,10 +221,15 @@ def _wrong(cell: Dynamics, last: Spiking | None, arriving: State | None) -> Iter
     )
     yield last.noise is not None, "cells without noise, of whose path a crossing has no slope", "leave it out"
     yield (
-        arriving is not None and last.arrive is None and not _lasts(before, arriving),
+        arriving is not None and last.arrive is None and not lasts(before, arriving),
         "spikes that arrive in a current (where they move the potential at once the spikes that they cause are no "
         "sooner with a larger weight)",
         "put an ExponentialSynapse in front of it in a Chain, or take SynapticLIF or TwoSynapseLIF",
+    )
+    yield (
+        moves and not adds_up(before, arriving),
+        "layers in front of it behind which spikes that move add up",
+        "leave out what answers to them otherwise, such as TsodyksMarkram",
     )
 
 

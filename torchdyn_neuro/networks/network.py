@@ -177,7 +177,7 @@ class SpikingNetwork(Ready):
         has that jump as its derivative, spread over the step; numbers of spikes have none. That a spike appears or
         goes is not seen. Where the potential hardly rises the derivative grows beyond all bounds: see ``slowest``.
         Needed are cells that are reset at a threshold, without noise, in which spikes arrive in a current or a
-        conductance that lasts.
+        conductance that lasts and adds up.
 
         Limits: the state handed back has no gradient, so one call after another truncates time; delays have none; there
         are no second derivatives.
