@@ -4,9 +4,10 @@ import math
 
 import pytest
 import torch
+from torch import nn
 
 import torchdyn_neuro as tdn
-from torchdyn_neuro.networks import Poisson, Population, SpikingNetwork
+from torchdyn_neuro.networks import Current, Poisson, Population, SpikingNetwork
 from torchdyn_neuro.wiring.draw import stream_of
 
 NEURONS, STEPS, KIND, DRIVES = 200, 3, 5, 2
@@ -82,3 +83,22 @@ def test_noise_follows_the_seed():
 
     assert torch.equal(potential(1, 2), potential(1, 3))
     assert not torch.equal(potential(1, 2), potential(2, 2))
+
+
+@pytest.mark.parametrize("way", ["assign", "set"])
+def test_a_parameter_that_takes_the_place_of_another_drives(way):
+    def made(value: float, rate: float) -> SpikingNetwork:
+        drives = [Current(nn.Parameter(torch.tensor(value))), Poisson(nn.Parameter(torch.tensor(rate)), 1.0)]
+        return SpikingNetwork({"N": Population(3, tdn.LIF(20.0, dt=0.5), drives=drives)})
+
+    wanted, net = made(1.5, 2000.0), made(0.0, 0.0)
+    if way == "assign":
+        net.load_state_dict(wanted.state_dict(), assign=True)
+    else:
+        net.populations["N"].drive0_value = nn.Parameter(torch.tensor(1.5))
+        net.populations["N"].drive1_rate = nn.Parameter(torch.tensor(2000.0))
+    found = net.simulate(50.0, tau=20.0)
+    assert len(found.spikes) > 3
+    assert torch.equal(found.spikes.step, wanted.run(50.0).spikes.step)
+    found.filtered["N"].sum().backward()
+    assert all(each.grad.abs().sum() > 0 for each in net.parameters())

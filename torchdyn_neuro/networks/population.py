@@ -1,6 +1,7 @@
 """A population of equal neurons."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -69,16 +70,27 @@ class Population(nn.Module):
         if not 1 <= len(names) <= 16:
             raise ValueError(f"Population: expected from 1 to 16 inputs, got {len(names)}; name those of the cell")
         self.inputs = tuple(names)
-        self.drives = tuple(drives)
-        for drive in self.drives:
+        self._drives = tuple(drives)
+        for drive in self._drives:
             if not isinstance(drive, (Poisson, Current)):
                 raise TypeError(f"Population: expected drives to be Poisson or Current, got {drive!r}; pass those")
             self.place(drive.receptor)
-        for number, drive in enumerate(self.drives):
+        for number, drive in enumerate(self._drives):
             for name, value in tensors_of(drive).items():
                 if isinstance(value, nn.Parameter):
                     self.register_parameter(f"drive{number}_{name}", value)
         self.initial = dict(initial or {})
+
+    @property
+    def drives(self) -> tuple[Poisson | Current, ...]:
+        """What comes from outside the network, with the parameters that are registered now."""
+        found = list(self._drives)
+        for number, drive in enumerate(found):
+            now = {name: self._parameters.get(f"drive{number}_{name}") for name in tensors_of(drive)}
+            # Another may have taken its place: load_state_dict(..., assign=True).
+            others = {name: p for name, p in now.items() if p is not None and p is not getattr(drive, name)}
+            found[number] = replace(drive, **others) if others else drive
+        return tuple(found)
 
     def place(self, receptor: int | str) -> int:
         """The place of an input, by its name or itself."""
