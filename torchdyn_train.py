@@ -47,7 +47,13 @@ def name_of(target: str) -> str:
     return words.lower()
 
 
-OmegaConf.register_new_resolver("name_of", name_of, replace=True)
+def _name_of_part(key: str, *, _root_: DictConfig) -> str:
+    """The name of what a part of the configuration makes; one that makes nothing is refused later, in its own words."""
+    target = OmegaConf.select(_root_, f"{key}._target_")
+    return name_of(target) if isinstance(target, str) else key
+
+
+OmegaConf.register_new_resolver("name_of", _name_of_part, replace=True)
 
 
 @hydra.main(version_base="1.3", config_path=str(config_folder()), config_name="train")

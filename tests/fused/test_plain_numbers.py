@@ -29,10 +29,10 @@ def fused(module, x, language="cpp"):
 
 
 def compiled(monkeypatch):
-    """The sources that are compiled or read from disk from now on."""
-    sources, load = [], compiler._load
-    monkeypatch.setattr(compiler, "_load", lambda source, key: sources.append(source) or load(source, key))
-    return sources
+    """The libraries that are compiled or read from disk from now on."""
+    libraries, load = [], compiler._open
+    monkeypatch.setattr(compiler, "_open", lambda path: libraries.append(path) or load(path))
+    return libraries
 
 
 class Scaled(tdn.Dynamics):
@@ -66,7 +66,7 @@ def test_every_cell_has_one_kernel_whatever_dt(name, monkeypatch):
 def test_other_plain_numbers_compile_nothing(options, monkeypatch):
     x = 3 * numbers(20, 2, 8)
     assert_agrees(tdn.LIF(dt=1.0, **options), x)
-    sources = compiled(monkeypatch)
+    libraries = compiled(monkeypatch)
     for cell in (
         tdn.LIF(dt=0.5, **options),
         tdn.LIF(tau_mem=7.0, R=2.0, dt=0.1, **options),
@@ -74,7 +74,7 @@ def test_other_plain_numbers_compile_nothing(options, monkeypatch):
         tdn.LIF(t_ref=0.0, v_th=0.5, **options),
     ):
         assert_agrees(cell, x)
-    assert not sources
+    assert not libraries
 
 
 def test_other_plain_numbers_are_the_same_triton():

@@ -58,12 +58,12 @@ def load_functions(texts: Sequence[Text]) -> list[Callable]:
 
 
 def _function(library: ctypes.CDLL, key: str) -> Callable:
-    function = library[_name(key)]  # ctypes releases Python's lock for the time of a call
+    function = library[_symbol(key)]  # ctypes releases Python's lock for the time of a call
     function.restype = None
     return function
 
 
-def _name(key: str) -> str:
+def _symbol(key: str) -> str:
     return f"run_{key}"
 
 
@@ -107,5 +107,5 @@ def _source(group: dict[str, Text]) -> str:
     longest = max((text.headers for text in texts), key=len)
     parts = [texts[0].defines, header(*longest)]
     for key, text in group.items():
-        parts.append(f"#define RUN {_name(key)}\n{text.function}\n#undef RUN\n")
+        parts.append(f"#define RUN {_symbol(key)}\n{text.function}\n#undef RUN\n")
     return "".join(parts)
