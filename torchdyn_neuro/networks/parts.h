@@ -33,6 +33,9 @@ struct Kept {
   char* to;  // [times, length]
 };
 
+// Memory in lines of the caches that no other owner writes to.
+static inline void* alone(I bytes) { return memory_of(bytes + 128); }
+
 // What one owner keeps.
 struct alignas(64) Owner {
   NUMBER* arrived;

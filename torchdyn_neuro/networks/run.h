@@ -217,13 +217,13 @@ extern "C" I run_network(const void* const* functions, void* const* tensors, con
     own.sums = sums;
     arrived += widths[o], sums += widths[o];
     own.offsets = (const uint64_t*)tensors[2] + o * m.all;
-    own.waiting = (Growing<uint64_t>*)memory_of(m.longest * (I)sizeof(Growing<uint64_t>));
-    own.counts = (I*)memory_of(m.longest * (I)sizeof(I));
+    own.waiting = (Growing<uint64_t>*)alone(m.longest * (I)sizeof(Growing<uint64_t>));
+    own.counts = (I*)alone(m.longest * (I)sizeof(I));
     for (I d = 0; d < m.longest; ++d) own.waiting[d] = {}, own.counts[d] = 0;
     own.record = (int32_t*)tensors[4] + o * 2 * m.room;
     for (int k = 0; k < 2; ++k) {
-      own.spikes[k] = (int32_t*)memory_of((m.all + 1) * (I)sizeof(int32_t));
-      own.found[k] = (I*)memory_of(m.populations * (I)sizeof(I));
+      own.spikes[k] = (int32_t*)alone((m.all + 1) * (I)sizeof(int32_t));
+      own.found[k] = (I*)alone(m.populations * (I)sizeof(I));
       for (I n = 0; n < m.populations; ++n) own.found[k][n] = 0;
     }
     m.owner[o] = own;
