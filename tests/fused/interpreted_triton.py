@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from triton.runtime import interpreter
 from triton.runtime.interpreter import InterpreterBuilder
 
 import torchdyn_neuro as tdn
@@ -38,19 +37,9 @@ from .test_numbers import (
     numbers,
 )
 from .test_repeat import gradients_of_each_result
+from .triton_interpreter import let_elements_be_indices
 
-
-def _with_indices(patch):
-    """The interpreters of triton 3.5 and 3.6 take an array of one element for a number, which numpy 2.5 refuses."""
-
-    def patched(tensor, *scope):
-        patch(tensor, *scope)
-        tensor.__index__ = lambda self: int(self.handle.data.item())
-
-    return patched
-
-
-interpreter._patch_lang_tensor = _with_indices(interpreter._patch_lang_tensor)
+let_elements_be_indices()
 
 
 @pytest.fixture(autouse=True)

@@ -5,9 +5,9 @@
 
 import pytest
 import torch
-from triton.runtime import interpreter
 
 import torchdyn_neuro as tdn
+from tests.fused.triton_interpreter import let_elements_be_indices
 from torchdyn_neuro.core.state import leaves
 from torchdyn_neuro.networks import Current, Population, Projection, SpikingNetwork
 from torchdyn_neuro.networks.cuda import engine, synapses
@@ -16,18 +16,7 @@ from torchdyn_neuro.wiring import FixedProbability
 from .cards import DT, circuit
 from .test_cuda_network import WATCH, driven, same
 
-
-def _with_indices(patch):
-    """The interpreters of triton 3.5 and 3.6 take an array of one element for a number, which numpy 2.5 refuses."""
-
-    def patched(tensor, *scope):
-        patch(tensor, *scope)
-        tensor.__index__ = lambda self: int(self.handle.data.item())
-
-    return patched
-
-
-interpreter._patch_lang_tensor = _with_indices(interpreter._patch_lang_tensor)
+let_elements_be_indices()
 
 
 @pytest.fixture

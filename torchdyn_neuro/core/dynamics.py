@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .checks import one_of, positive_number
 from .context import interceptor, without_drawing
@@ -265,3 +265,9 @@ class LinearInput(Dynamics):
 def _with_next(x: State) -> tuple[State, State]:
     """A sequence and the frames that follow; the last one follows itself."""
     return x, map_state(lambda leaf: torch.cat([leaf[1:], leaf[-1:]]), x)
+
+
+def plain_parts(model: nn.Module) -> dict[str, nn.Module]:
+    """The modules of a model, itself among them, that are neither dynamics nor inside of some, by name."""
+    inside = {part for each in model.modules() if isinstance(each, Dynamics) for part in each.modules()}
+    return {name: part for name, part in model.named_modules() if part not in inside}

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from .context import intercepting
-from .dynamics import Dynamics
+from .dynamics import Dynamics, plain_parts
 from .fits import check_model, check_model_input
 from .inputs import check_tensor, refuse_scripting
 from .state import State, detach_state, first_frame, shared_fields
@@ -135,9 +135,10 @@ def run_carrying(owner: str, model: nn.Module, x: Any, states: Carried, *, keep_
 
 def _warn_of_others(owner: str, model: nn.Module) -> None:
     """Warn of recurrent layers of torch, whose state nobody hands on."""
-    inside = {part for module in model.modules() if isinstance(module, Dynamics) for part in module.modules()}
-    for name, part in model.named_modules():
-        if isinstance(part, nn.RNNBase) and part not in inside:
+    if not any(isinstance(part, nn.RNNBase) for part in model.modules()):
+        return
+    for name, part in plain_parts(model).items():
+        if isinstance(part, nn.RNNBase):
             warnings.warn(
                 f"{owner}: expected what lasts from piece to piece to be the state of dynamics, got "
                 f"{type(part).__name__}{f' at {name!r}' if name else ''}, which begins anew with each piece; put it "

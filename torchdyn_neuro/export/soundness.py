@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.context import intercepting
-from ..core.dynamics import Dynamics
+from ..core.dynamics import Dynamics, plain_parts
 from ..core.state import State, first_frame, leaves, map_state
 from ..core.torch_private import TorchDispatchMode, tree_leaves
 from .refusal import NotExportable
@@ -141,9 +141,7 @@ def _watched(model: nn.Module, seen: list[dict[str, list[Tensor]]]) -> Iterator[
     def note(name: str, _: nn.Module, given: Any, y: Any) -> None:
         seen[-1][name] = [leaf for leaf in tree_leaves(y) if isinstance(leaf, Tensor)]
 
-    inside = {part for each in model.modules() if isinstance(each, Dynamics) for part in each.modules()}
-    parts = {name: part for name, part in model.named_modules() if part not in inside}
-    hooks = [part.register_forward_hook(partial(note, name)) for name, part in parts.items()]
+    hooks = [part.register_forward_hook(partial(note, name)) for name, part in plain_parts(model).items()]
     hooks.append(model.register_forward_pre_hook(lambda *_: seen.append({})))
     try:
         yield

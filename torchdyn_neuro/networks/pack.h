@@ -116,12 +116,19 @@ extern "C" void pack_rows(void* const* tensors, const I* sizes, const double* nu
   }
   free(rule);
 }
-// The most that all synapses of a neuron bring together, in units of frozen weights, whatever their sign. tensors: places,
-// weights of 16 bits, offsets. sizes: threads, owners, neurons.
-extern "C" I most_arriving(void* const* tensors, const I* sizes) {
-  const uint16_t* const places = (const uint16_t*)tensors[0];
-  const int16_t* const weights = (const int16_t*)tensors[1];
-  const uint64_t* const offsets = (const uint64_t*)tensors[2];
+// All synapses of a row in their order: their places and delays.
+template <class Each> static inline void each_synapse(const uint16_t* places, uint64_t row, const Each& each) {
+  while (row != NO_ROW) {
+    const I begin = (I)(row & PLACE_OF_ROW) + HEADER, end = begin + places[begin - HEADER], delay = (I)(row >> DELAY_AT);
+    for (I at = begin; at < end; ++at) each(at, delay);
+    const uint64_t next = places[begin - HEADER + 1];
+    row = next ? (uint64_t)end | next << DELAY_AT : NO_ROW;
+  }
+}
+
+// The most that comes onto an accumulator where add(neuron, row, sums) adds up what a row brings. sizes: threads, owners,
+// neurons.
+template <class Add> static inline I most_onto(const uint64_t* offsets, const I* sizes, const Add& add) {
   const I owners = sizes[1], all = sizes[2];
   I most = 0;
 #pragma omp parallel num_threads(sizes[0])
@@ -130,21 +137,21 @@ extern "C" I most_arriving(void* const* tensors, const I* sizes) {
 #pragma omp for schedule(dynamic, 1) reduction(max : most)
     for (I owner = 0; owner < owners; ++owner) {
       for (I k = 0; k < ACCUMULATORS; ++k) sums[k] = 0;
-      for (I s = 0; s < all; ++s) {
-        const uint64_t row = offsets[owner * all + s];
-        if (row == NO_ROW) continue;
-        for (I at = (I)(row & PLACE_OF_ROW), more = 1; more;) {
-          const I count = places[at];
-          more = places[at + 1];
-          at += HEADER;
-          for (const I end = at + count; at < end; ++at) sums[places[at]] += weights[at] < 0 ? -weights[at] : weights[at];
-        }
-      }
+      for (I s = 0; s < all; ++s) add(s, offsets[owner * all + s], sums);
       for (I k = 0; k < ACCUMULATORS; ++k) most = sums[k] > most ? sums[k] : most;
     }
     free(sums);
   }
   return most;
+}
+// The most that all synapses of a neuron bring together, in units of frozen weights, whatever their sign. tensors: places,
+// weights of 16 bits, offsets. sizes: threads, owners, neurons.
+extern "C" I most_arriving(void* const* tensors, const I* sizes) {
+  const uint16_t* const places = (const uint16_t*)tensors[0];
+  const int16_t* const weights = (const int16_t*)tensors[1];
+  return most_onto((const uint64_t*)tensors[2], sizes, [&](I, uint64_t row, I* sums) {
+    each_synapse(places, row, [&](I at, I) { sums[places[at]] += weights[at] < 0 ? -weights[at] : weights[at]; });
+  });
 }
 // New memory in large pages.
 extern "C" void large(void* const* tensors, const I* sizes) {

@@ -1,16 +1,6 @@
 // The synapses of a network for a device, on which a row is delivered at once: one row for each presynaptic neuron, each
 // synapse a word (the accumulator, the delay above it) and a whole number as its weight. After run.h.
 
-// All synapses of a row in their order: their places and delays.
-template <class Each> static inline void each_synapse(const uint16_t* places, uint64_t row, const Each& each) {
-  while (row != NO_ROW) {
-    const I begin = (I)(row & PLACE_OF_ROW) + HEADER, end = begin + places[begin - HEADER], delay = (I)(row >> DELAY_AT);
-    for (I at = begin; at < end; ++at) each(at, delay);
-    const uint64_t next = places[begin - HEADER + 1];
-    row = next ? (uint64_t)end | next << DELAY_AT : NO_ROW;
-  }
-}
-
 // How many synapses with a weight each neuron has. tensors: places, weights, offsets [owners, neurons], their numbers
 // [neurons], to which they are added. sizes: threads, owners, neurons. Returns how many an accumulator has at most.
 extern "C" I count_synapses(void* const* tensors, const I* sizes) {
@@ -18,28 +8,15 @@ extern "C" I count_synapses(void* const* tensors, const I* sizes) {
   const Weight* const weights = (const Weight*)tensors[1];
   const uint64_t* const offsets = (const uint64_t*)tensors[2];
   I* const counts = (I*)tensors[3];
-  const I owners = sizes[1], all = sizes[2];
-  I most = 0;
-#pragma omp parallel num_threads(sizes[0])
-  {
-    I* const onto = (I*)memory_of(ACCUMULATORS * (I)sizeof(I));
-#pragma omp for schedule(dynamic, 1) reduction(max : most)
-    for (I owner = 0; owner < owners; ++owner) {
-      for (I k = 0; k < ACCUMULATORS; ++k) onto[k] = 0;
-      for (I s = 0; s < all; ++s) {
-        I found = 0;
-        each_synapse(places, offsets[owner * all + s], [&](I at, I) {
-          const I counts_here = weights[at] != 0;
-          found += counts_here, onto[places[at]] += counts_here;
-        });
+  return most_onto(offsets, sizes, [&](I s, uint64_t row, I* onto) {
+    I found = 0;
+    each_synapse(places, row, [&](I at, I) {
+      const I counts_here = weights[at] != 0;
+      found += counts_here, onto[places[at]] += counts_here;
+    });
 #pragma omp atomic
-        counts[s] += found;
-      }
-      for (I k = 0; k < ACCUMULATORS; ++k) most = onto[k] > most ? onto[k] : most;
-    }
-    free(onto);
-  }
-  return most;
+    counts[s] += found;
+  });
 }
 
 template <class Word, class Number>
